@@ -1,0 +1,41 @@
+# The two commands a newcomer needs: `make demo` and `make test`. Everything lives in .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help demo test check format bench clean
+
+help:  ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+
+$(VENV)/installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "TrojanCAM needs Python 3.11 or newer; name one with make PYTHON=python3.11")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --editable .
+	touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	touch $@
+
+demo: $(VENV)/installed  ## train two small networks, one of them trojaned, and write a page that shows the trojan
+	$(BIN)/trojancam demo
+
+check: $(VENV)/installed-dev  ## lint, formatting, types, direction of imports
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: check  ## every check and every test
+	$(BIN)/python -m pytest
+
+format: $(VENV)/installed-dev  ## put the code into shape
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: $(VENV)/installed-dev  ## measure speed and memory, as ratios
+	$(BIN)/python -m benchmarks
+
+clean:  ## remove the environment and what tools left
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,79 @@
+"""TrojanCAM: see, find and remove backdoors in image classifiers.
+
+The names below are imported when they are first used, so that `import trojancam` is quick.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from trojancam import attribution, data, evaluation, figures, models, rates, training, triggers
+    from trojancam.attribution import Attribution, grad_cam
+    from trojancam.errors import TrojanCamError
+    from trojancam.layers import Layer
+    from trojancam.network import Network, load
+    from trojancam.recording import Recording, record
+    from trojancam.targets import Target, logit, logit_difference, probability
+    from trojancam.triggers import Poisoning, Trigger, make_trigger, poison
+
+_HOMES = {
+    "Attribution": "attribution",
+    "grad_cam": "attribution",
+    "TrojanCamError": "errors",
+    "Layer": "layers",
+    "Network": "network",
+    "load": "network",
+    "Recording": "recording",
+    "record": "recording",
+    "Target": "targets",
+    "logit": "targets",
+    "logit_difference": "targets",
+    "probability": "targets",
+    "Poisoning": "triggers",
+    "Trigger": "triggers",
+    "make_trigger": "triggers",
+    "poison": "triggers",
+}
+_MODULES = ("attribution", "data", "evaluation", "figures", "models", "rates", "training", "triggers")
+
+__all__ = [
+    "Attribution",
+    "Layer",
+    "Network",
+    "Poisoning",
+    "Recording",
+    "Target",
+    "Trigger",
+    "TrojanCamError",
+    "attribution",
+    "data",
+    "evaluation",
+    "figures",
+    "grad_cam",
+    "load",
+    "logit",
+    "logit_difference",
+    "make_trigger",
+    "models",
+    "poison",
+    "probability",
+    "rates",
+    "record",
+    "training",
+    "triggers",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name, or a part of the package, when it is first asked for."""
+    if name in _HOMES:
+        return getattr(import_module(f"trojancam.{_HOMES[name]}"), name)
+    if name in _MODULES:
+        return import_module(f"trojancam.{name}")
+    raise AttributeError(f"module 'trojancam' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -1,0 +1,69 @@
+"""Files that are whole or absent: atomic writes, and the folder for what can be made again."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import platformdirs
+
+from trojancam.errors import TrojanCamError
+
+
+def cache_folder(*parts: str) -> Path:
+    """The folder for what can be made again: `$TROJANCAM_CACHE`, else the system's place for caches.
+
+    Raises:
+        TrojanCamError: if it cannot be created.
+    """
+    root = os.environ.get("TROJANCAM_CACHE") or platformdirs.user_cache_dir("trojancam", appauthor=False)
+    return writable_folder(Path(root).joinpath(*parts), remedy="set TROJANCAM_CACHE to a folder you can write to")
+
+
+def writable_folder(folder: Path, remedy: str = "choose a folder you can write to") -> Path:
+    """Create `folder` if need be and make sure that files can be written in it.
+
+    Raises:
+        TrojanCamError: if it cannot be created, is no folder, or is read-only.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError as error:
+        raise TrojanCamError(f"cannot write to the folder {folder} ({error.strerror}); {remedy}") from None
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """Write to the path this yields; it takes the place of `path` only when the block ends without an error.
+
+    A killed run leaves the old file, or none, and never half a one. The temporary file keeps the suffix of `path`,
+    for the sake of writers that go by it.
+
+    Raises:
+        TrojanCamError: if the folder of `path` cannot be written to.
+    """
+    folder = writable_folder(path.parent)
+    handle, name = tempfile.mkstemp(dir=folder, prefix=f".{path.stem}-", suffix=path.suffix)
+    os.close(handle)
+    partial = Path(name)
+    try:
+        yield partial
+        with partial.open("rb") as stream:
+            os.fsync(stream.fileno())
+        partial.chmod(0o666 & ~_umask())
+        partial.replace(path)
+    except OSError as error:
+        raise TrojanCamError(
+            f"cannot write {path} ({error.strerror or error}); free some space or choose another place"
+        ) from None
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,22 @@
+"""Fixtures that every test may use."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def gtsrb_path() -> Path:
+    """The real benchmark, kept beside the project: `$TROJANCAM_GTSRB` or ../shared/data."""
+    beside = Path(__file__).parents[2] / "shared" / "data"
+    path = Path(os.environ.get("TROJANCAM_GTSRB") or beside)
+    if not (path / "gtsrb32-train.npz").is_file():
+        pytest.skip(f"no gtsrb32-train.npz in {path}; set TROJANCAM_GTSRB to the folder of GTSRB as NumPy arrays")
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _cache_in_a_temporary_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads or fills the cache of whoever runs it."""
+    monkeypatch.setenv("TROJANCAM_CACHE", str(tmp_path_factory.mktemp("cache")))
