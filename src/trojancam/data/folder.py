@@ -1,0 +1,88 @@
+"""A folder of images with one folder per class."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from trojancam.data.classes import class_index
+from trojancam.data.image_set import ImageSet
+from trojancam.data.images import image_files, read_all, rgb_image, system_errors
+from trojancam.errors import DataError, UnknownNameError
+from trojancam.progress import Progress, silent
+
+EXPECTED = "put the images of each class into a folder of its own, such as stop/1.png or 14/1.png"
+
+
+def folder(
+    path: str | Path, *, size: int = 32, class_names: Sequence[str] | None = None, progress: Progress = silent
+) -> ImageSet:
+    """Read the images in class folders (`path/stop/1.png`), as `size` x `size` pixels.
+
+    The classes are the folders in the order of their names, numbers by value; if `class_names` are given, each folder
+    is matched to one of them by name or number. Files that cannot be read are listed in `skipped`.
+
+    Raises:
+        DataError: if there are no class folders, no images, or a folder is none of `class_names`.
+
+    >>> import tempfile
+    >>> from PIL import Image
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     for name in ("stop", "yield"):
+    ...         Path(place, name).mkdir()
+    ...         Image.new("RGB", (40, 40)).save(f"{place}/{name}/1.png")
+    ...     signs = folder(place)
+    >>> signs.class_names, signs.labels, signs.names
+    (('stop', 'yield'), tensor([0, 1]), ('stop/1.png', 'yield/1.png'))
+    """
+    root = Path(path)
+    with system_errors():
+        folders = class_folders(root)
+        names = tuple(folder.name for folder in folders) if class_names is None else tuple(class_names)
+        labels = range(len(folders)) if class_names is None else [_label(folder, names) for folder in folders]
+        files = [(file, label) for place, label in zip(folders, labels, strict=True) for file in image_files(place)]
+    if not files:
+        raise DataError(f"the folders in {root} hold no images; {EXPECTED}")
+    images, good, errors = read_all([file for file, _ in files], rgb_image, size, progress, "reading images")
+    return ImageSet(
+        images,
+        torch.tensor([files[i][1] for i in good]),
+        names,
+        names=tuple(files[i][0].relative_to(root).as_posix() for i in good),
+        skipped=tuple(f"{error.path.relative_to(root).as_posix()}: {error.reason}" for error in errors),
+    )
+
+
+def class_folders(root: Path) -> list[Path]:
+    """The folders in a folder, by name (numbers by value); hidden ones do not count.
+
+    Raises:
+        DataError: if there is no such folder, or no folder in it.
+    """
+    if not root.is_dir():
+        raise DataError(f"{root} is {'not a folder' if root.exists() else 'missing'}; give a folder of class folders")
+    folders = [entry for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith((".", "__"))]
+    if not folders:
+        what = "images, but no class folders" if image_files(root) else "no class folders"
+        raise DataError(f"{root} holds {what}; {EXPECTED}")
+    return sorted(folders, key=_by_number_or_name)
+
+
+def split_images(images: ImageSet, fraction: float, seed: int = 0) -> tuple[ImageSet, ImageSet]:
+    """Two sets of which the second holds about `fraction` of each class's images (at least one of two)."""
+    alone = replace(images, tracks=torch.arange(len(images)))  # each image is a track of its own
+    first, second = alone.split_by_track(fraction, seed)
+    return replace(first, tracks=None, skipped=images.skipped), replace(second, tracks=None)
+
+
+def _by_number_or_name(folder: Path) -> tuple[bool, int, str]:
+    number = folder.name.isdecimal()
+    return not number, int(folder.name) if number else 0, folder.name
+
+
+def _label(folder: Path, class_names: Sequence[str]) -> int:
+    try:
+        return class_index(folder.name, class_names)
+    except UnknownNameError as error:
+        raise DataError(f"the folder {folder} is none of the classes ({error}); rename or remove it") from None

@@ -1,0 +1,113 @@
+"""ImageSet: labelled images of one size, in memory; and Dataset: a training and a test set of the same classes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float, Int64, UInt8
+from torch import Tensor
+
+from trojancam.errors import DataError
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Labelled RGB images of one size.
+
+    `images` are bytes (0-255), axes `n c h w`; `regions` are the sign's box in pixels of these images, as
+    x1, y1, x2, y2 (the last pixel inside); `tracks` number the physical signs: images of one track are near copies.
+    `skipped` lists the files that could not be read, one line each; a selection of the images does not repeat it.
+    """
+
+    images: UInt8[Tensor, "n 3 h w"]
+    labels: Int64[Tensor, " n"]
+    class_names: tuple[str, ...]
+    tracks: Int64[Tensor, " n"] | None = None
+    regions: Float[Tensor, "n 4"] | None = None
+    names: tuple[str, ...] | None = None
+    skipped: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        counts = {"images": len(self.images), "labels": len(self.labels)}
+        for field in ("tracks", "regions", "names"):
+            value = getattr(self, field)
+            if value is not None:
+                counts[field] = len(value)
+        if len(set(counts.values())) > 1:
+            raise DataError(f"an image set needs as many labels as images, but got {counts}")
+        if len(self.labels) and not 0 <= int(self.labels.min()) <= int(self.labels.max()) < len(self.class_names):
+            raise DataError(
+                f"labels run from {int(self.labels.min())} to {int(self.labels.max())}, "
+                f"but there are {len(self.class_names)} class names"
+            )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of every image, in pixels."""
+        return int(self.images.shape[2]), int(self.images.shape[3])
+
+    def select(self, indices: Int64[Tensor, " m"] | Sequence[int]) -> "ImageSet":
+        """The images with these indices, in this order."""
+        chosen = torch.as_tensor(indices, dtype=torch.int64)
+        return replace(
+            self,
+            images=self.images[chosen],
+            labels=self.labels[chosen],
+            tracks=None if self.tracks is None else self.tracks[chosen],
+            regions=None if self.regions is None else self.regions[chosen],
+            names=None if self.names is None else tuple(self.names[i] for i in chosen.tolist()),
+            skipped=(),
+        )
+
+    def sample(self, count: int, seed: int = 0) -> "ImageSet":
+        """`count` images drawn without replacement (all if there are fewer), the same ones for the same seed."""
+        order = torch.randperm(len(self), generator=torch.Generator().manual_seed(seed))
+        return self.select(order[:count])
+
+    def take(self, count: int, seed: int = 0) -> tuple[Float[Tensor, "m 3 h w"], Int64[Tensor, " m"]]:
+        """`count` random images as floats in [0, 1], and their labels: what `record` and `scan` take."""
+        chosen = self.sample(count, seed)
+        return as_floats(chosen.images), chosen.labels
+
+    def split_by_track(self, fraction: float, seed: int = 0) -> tuple["ImageSet", "ImageSet"]:
+        """Two sets that share no track; the second holds about `fraction` of each class's tracks (at least one of two).
+
+        Frames of one track are near copies: a split by frame would test on what it trained on.
+
+        Raises:
+            DataError: if the set has no tracks, or `fraction` is not between 0 and 1.
+        """
+        if self.tracks is None:
+            raise DataError("this image set has no track numbers; split it by image with select()")
+        if not 0 < fraction < 1:
+            raise DataError(f"the fraction of tracks to hold out must lie between 0 and 1, not {fraction}")
+        generator = torch.Generator().manual_seed(seed)
+        held_out = torch.zeros(len(self), dtype=torch.bool)
+        for label in torch.unique(self.labels):
+            tracks = torch.unique(self.tracks[self.labels == label])
+            count = min(max(1, round(fraction * len(tracks))), len(tracks) - 1)
+            chosen = tracks[torch.randperm(len(tracks), generator=generator)[:count]]
+            held_out |= (self.labels == label) & torch.isin(self.tracks, chosen)
+        return self.select((~held_out).nonzero()[:, 0]), self.select(held_out.nonzero()[:, 0])
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A training and a test set of the same classes, and where they came from."""
+
+    train: ImageSet
+    test: ImageSet
+    source: str
+
+    @property
+    def skipped(self) -> tuple[str, ...]:
+        """The files that could not be read, one line each: file and reason."""
+        return self.train.skipped + self.test.skipped
+
+
+def as_floats(images: UInt8[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
+    """Bytes 0-255 as floats in [0, 1], the range of every image that the library takes."""
+    return images.to(torch.float32) / 255

@@ -1,0 +1,241 @@
+"""Reading image files of any kind as RGB bytes; broken ones get one sentence each and do not stop the others."""
+
+import itertools
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from trojancam.errors import DataError
+from trojancam.progress import Progress, silent
+
+EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".ppm", ".bmp", ".webp", ".tif", ".tiff"})
+
+MAX_PIXELS = 50_000_000
+"""Larger images are refused: a file of a few kilobytes can claim a size that fills the memory."""
+
+REPLACE = "replace or remove the file"
+SAVE_AS_8_BITS = "save it with 8 bits per colour"
+MAX_THREADS = 8
+REPORT_EVERY = 64
+
+Item = TypeVar("Item")
+
+
+class UnreadableImageError(DataError):
+    """One image file that cannot be read; those who read many skip it and list it."""
+
+    def __init__(self, path: Path, reason: str, remedy: str) -> None:
+        super().__init__(f"cannot read the image {path}: {reason}; {remedy}")
+        self.path, self.reason = path, reason
+
+
+def read_image(path: str | Path, size: int | None = None) -> UInt8[Tensor, "3 h w"]:
+    """One image file as RGB bytes, resized to `size` x `size` pixels (bilinear) if a size is given.
+
+    Grey, palette, CMYK and 16-bit images are converted to 8-bit RGB, transparent pixels are laid on white, a camera's
+    orientation is applied, and of an animation the first picture is taken.
+
+    Raises:
+        DataError: if the file is missing, no image, cut short, or larger than 50 million pixels.
+
+    >>> import tempfile
+    >>> from PIL import Image
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Image.new("L", (4, 2), 200).save(f"{folder}/grey.png")
+    ...     read_image(f"{folder}/grey.png").shape, read_image(f"{folder}/grey.png", size=32)[0, 0, 0].item()
+    (torch.Size([3, 2, 4]), 200)
+    """
+    image = rgb_image(Path(path))
+    if size is not None:
+        image = resized(image, checked_size(size))
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
+
+
+def read_images(
+    paths: Sequence[str | Path], size: int, *, progress: Progress = silent
+) -> tuple[UInt8[Tensor, "n 3 h w"], tuple[Path, ...], tuple[str, ...]]:
+    """Read many image files as `size` x `size` pixels: the images, the files they came from, and the broken files.
+
+    Each broken file is a line "path: reason".
+
+    Raises:
+        DataError: if there is no file, or none can be read.
+
+    >>> read_images(["missing.png"], 32)
+    Traceback (most recent call last):
+    trojancam.errors.DataError: none of the 1 images can be read; the first is missing.png: there is no such file
+    """
+    files = [Path(path) for path in paths]
+    images, good, broken = read_all(files, rgb_image, size, progress, "reading images")
+    return images, tuple(files[i] for i in good), tuple(f"{error.path}: {error.reason}" for error in broken)
+
+
+def read_all(
+    items: Sequence[Item], read: Callable[[Item], Image.Image], size: int, progress: Progress, note: str
+) -> tuple[UInt8[Tensor, "n 3 h w"], list[int], list[UnreadableImageError]]:
+    """Read every item with `read`, in threads: the images in order, the indices of the good ones, and the errors."""
+    shape = (checked_size(size), size, 3)
+    images = np.empty((len(items), *shape), dtype=np.uint8)
+    good: list[int] = []
+    errors: list[UnreadableImageError] = []
+    with _threads() as pool:
+        batches = [items[start : start + REPORT_EVERY] for start in range(0, len(items), REPORT_EVERY)]
+        results = pool.map(lambda batch: [_attempt(item, read, size) for item in batch], batches)
+        for i, result in enumerate(itertools.chain.from_iterable(results)):
+            if isinstance(result, UnreadableImageError):
+                errors.append(result)
+            else:
+                images[len(good)] = result
+                good.append(i)
+            if (i + 1) % REPORT_EVERY == 0 or i + 1 == len(items):
+                progress(i + 1, len(items), note)
+    if not good:
+        first = f"the first is {errors[0].path}: {errors[0].reason}" if errors else "there are no files"
+        raise DataError(f"none of the {len(items)} images can be read; {first}")
+    return torch.from_numpy(images[: len(good)]).permute(0, 3, 1, 2).contiguous(), good, errors
+
+
+def read_image_with_alpha(path: str | Path, size: int) -> UInt8[Tensor, "4 h w"]:
+    """One image file as RGB bytes and opacity (255 where it has none), resized to `size` x `size` pixels.
+
+    Raises:
+        DataError: as `read_image`.
+    """
+    image = resized(_decoded(Path(path), _as_rgba), checked_size(size))
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
+
+
+def rgb_image(path: Path) -> Image.Image:
+    """One image file as an 8-bit RGB image, transparent pixels on white.
+
+    Raises:
+        UnreadableImageError: if it cannot be read.
+    """
+    return _decoded(path, _as_rgb)
+
+
+def _decoded(path: Path, convert: Callable[[Path, Image.Image], Image.Image]) -> Image.Image:
+    try:
+        with Image.open(path) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise Image.DecompressionBombError(f"{image.width} x {image.height} pixels")
+            image.load()
+            return convert(path, _upright(image))
+    except UnreadableImageError:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        reason = f"it has more than {MAX_PIXELS // 1_000_000} million pixels"
+        raise UnreadableImageError(path, reason, "make it smaller first") from None
+    except Exception as error:  # Pillow's decoders raise whatever a damaged file makes them stumble over
+        raise _explained(path, error) from None
+
+
+def resized(image: Image.Image, size: int) -> Image.Image:
+    """The image as `size` x `size` pixels, bilinear; the proportions are not kept."""
+    return image if image.size == (size, size) else image.resize((size, size), Image.Resampling.BILINEAR)
+
+
+def checked_size(size: int) -> int:
+    """The size, if it is one.
+
+    Raises:
+        DataError: if it is not a number of pixels from 1 to 4,096.
+    """
+    if not 1 <= size <= 4096:
+        raise DataError(f"the image size must be 1 to 4096 pixels, not {size}")
+    return size
+
+
+def image_files(folder: Path) -> list[Path]:
+    """The image files directly in a folder, by name; hidden files do not count."""
+    files = (Path(entry) for entry in os.scandir(folder) if entry.is_file() and not entry.name.startswith("."))
+    return sorted(file for file in files if file.suffix.lower() in EXTENSIONS)
+
+
+@contextmanager
+def system_errors() -> Iterator[None]:
+    """Folders that may not be read, or vanish while they are: a sentence instead of the system's error."""
+    try:
+        yield
+    except OSError as error:
+        what = f"{error.filename} ({error.strerror})" if error.filename else f"the data ({error})"
+        raise DataError(f"cannot read {what}; check the path and its permissions") from None
+
+
+@contextmanager
+def _threads() -> Iterator[ThreadPoolExecutor]:
+    """Threads (Pillow decodes without Python's lock) that drop what is still to do when the block is left early."""
+    pool = ThreadPoolExecutor(min(MAX_THREADS, os.cpu_count() or 1))
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _attempt(
+    item: Item, read: Callable[[Item], Image.Image], size: int
+) -> UInt8[np.ndarray, "h w 3"] | UnreadableImageError:
+    try:
+        return np.asarray(resized(read(item), size))
+    except UnreadableImageError as error:
+        return error
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Turned as the camera was held; a damaged note of that is no reason to lose the image."""
+    with suppress(Exception):
+        ImageOps.exif_transpose(image, in_place=True)
+    return image
+
+
+def _as_rgb(path: Path, image: Image.Image) -> Image.Image:
+    if not image.has_transparency_data:
+        return _eight_bits(path, image).convert("RGB")
+    image = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+
+
+def _as_rgba(path: Path, image: Image.Image) -> Image.Image:
+    return _eight_bits(path, image).convert("RGBA")
+
+
+def _eight_bits(path: Path, image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):
+        return _from_16_bits(path, image)
+    if image.mode == "F":
+        raise UnreadableImageError(path, "its pixels are fractions of an unknown range", SAVE_AS_8_BITS)
+    return image
+
+
+def _from_16_bits(path: Path, image: Image.Image) -> Image.Image:
+    """Grey of 0-65535 scaled to 0-255 (65,535 / 255 = 257); Pillow's own conversion would clip it at 255."""
+    grey = np.asarray(image).astype(np.int64)
+    if grey.min() < 0 or grey.max() > 65535:
+        raise UnreadableImageError(path, "its pixels are 32-bit numbers of an unknown range", SAVE_AS_8_BITS)
+    return Image.fromarray(((grey + 128) // 257).astype(np.uint8)).convert("RGB")
+
+
+def _explained(path: Path, error: Exception) -> UnreadableImageError:
+    cases = (
+        (isinstance(error, FileNotFoundError), "there is no such file", "check the path"),
+        (path.is_dir(), "it is a folder", "give an image file"),
+        (isinstance(error, PermissionError), "you may not read it", "change its permissions"),
+        (path.is_file() and path.stat().st_size == 0, "it is empty", REPLACE),
+        (
+            isinstance(error, UnidentifiedImageError),
+            "it is not an image, or of a kind that Pillow does not know",
+            REPLACE,
+        ),
+        ("truncated" in str(error).lower(), "it is cut short", REPLACE),
+        (True, f"it is damaged ({str(error).strip() or type(error).__name__})", REPLACE),
+    )
+    return next(UnreadableImageError(path, reason, remedy) for holds, reason, remedy in cases if holds)

@@ -1,0 +1,144 @@
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from PIL import Image
+
+import trojancam.data
+from trojancam.data import GTSRB_CLASS_NAMES, Dataset, folder, load_dataset
+from trojancam.errors import DataError
+
+
+def paint(path: Path, grey: int = 0) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (6, 6), (grey, grey, grey)).save(path)
+
+
+def test_folders_are_the_classes_numbers_by_value(tmp_path: Path) -> None:
+    for grey, name in enumerate(["10/a.png", "9/b.jpg", "9/c.PPM", "stop/d.bmp"]):
+        paint(tmp_path / name, grey * 50)
+    (tmp_path / "9" / "Thumbs.db").write_text("no image")
+    (tmp_path / "9" / ".hidden.png").write_text("no image")
+    (tmp_path / ".git").mkdir()
+    signs = folder(tmp_path, size=4)
+    assert signs.class_names == ("9", "10", "stop")
+    assert signs.names == ("9/b.jpg", "9/c.PPM", "10/a.png", "stop/d.bmp")
+    assert signs.labels.tolist() == [0, 0, 1, 2]
+    assert signs.images[:, 0, 0, 0].tolist() == [50, 100, 0, 150]
+    assert signs.size == (4, 4)
+    assert signs.skipped == ()
+
+
+def test_folders_are_matched_to_class_names_by_name_or_number(tmp_path: Path) -> None:
+    for name in ("00014", "yield", "Roundabout mandatory", "3"):
+        paint(tmp_path / name / "1.png")
+    signs = folder(tmp_path, class_names=GTSRB_CLASS_NAMES)
+    assert signs.class_names == GTSRB_CLASS_NAMES
+    assert dict(zip(signs.names or (), signs.labels.tolist(), strict=True)) == {
+        "00014/1.png": 14,
+        "yield/1.png": 13,
+        "Roundabout mandatory/1.png": 40,
+        "3/1.png": 3,
+    }
+
+
+def test_a_folder_that_is_no_class_is_named(tmp_path: Path) -> None:
+    paint(tmp_path / "stpo" / "1.png")
+    with pytest.raises(DataError, match=r"stpo is none of the classes .*did you mean 'stop'.*; rename or remove it"):
+        folder(tmp_path, class_names=["stop", "yield"])
+
+
+def test_broken_files_are_skipped_and_listed(tmp_path: Path) -> None:
+    paint(tmp_path / "a" / "1.png")
+    (tmp_path / "a" / "2.png").write_text("no image")
+    signs = folder(tmp_path)
+    assert signs.names == ("a/1.png",)
+    assert signs.skipped == ("a/2.png: it is not an image, or of a kind that Pillow does not know",)
+    assert signs.select([0]).skipped == ()
+
+
+def test_what_is_not_class_folders_says_what_is_expected(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"nowhere is missing; give a folder of class folders"):
+        folder(tmp_path / "nowhere")
+    with pytest.raises(DataError, match=r"holds no class folders; put the images of each class into a folder"):
+        folder(tmp_path)
+    paint(tmp_path / "1.png")
+    with pytest.raises(DataError, match=r"holds images, but no class folders; put .* such as stop/1.png"):
+        folder(tmp_path)
+    with pytest.raises(DataError, match=r"1.png is not a folder"):
+        folder(tmp_path / "1.png")
+    (tmp_path / "a").mkdir()
+    with pytest.raises(DataError, match=r"hold no images; put the images"):
+        folder(tmp_path)
+
+
+def test_class_folders_are_split_the_same_way_each_time(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        for i in range(10):
+            paint(tmp_path / name / f"{i}.png")
+    (tmp_path / "a" / "broken.png").write_text("")
+    data = load_dataset(tmp_path, size=4, seed=3)
+    assert (len(data.train), len(data.test)) == (16, 4)
+    assert data.test.labels.tolist() == [0, 0, 1, 1]
+    assert not set(data.train.names or ()) & set(data.test.names or ())
+    assert data.train.tracks is None
+    assert data.skipped == ("a/broken.png: it is empty",)
+    assert load_dataset(tmp_path, size=4, seed=3).test.names == data.test.names
+    assert load_dataset(tmp_path, size=4, seed=4).test.names != data.test.names
+
+
+def test_train_and_test_folders_share_the_classes_of_training(tmp_path: Path) -> None:
+    for name in ("Train/a/1.png", "Train/b/1.png", "test/b/2.png"):
+        paint(tmp_path / name)
+    data = load_dataset(tmp_path, size=4)
+    assert data.train.class_names == data.test.class_names == ("a", "b")
+    assert data.test.labels.tolist() == [1]
+    paint(tmp_path / "test" / "c" / "3.png")
+    with pytest.raises(DataError, match="c is none of the classes"):
+        load_dataset(tmp_path)
+
+
+def test_data_that_cannot_be_a_data_set(tmp_path: Path) -> None:
+    layouts = "Final_Training.*Train.csv.*npz.*class folders of images.*train and test"
+    with pytest.raises(DataError, match=f"nowhere is missing.*{layouts}"):
+        load_dataset(tmp_path / "nowhere")
+    with pytest.raises(DataError, match=f"holds no class folders.*{layouts}"):
+        load_dataset(tmp_path)
+    paint(tmp_path / "train" / "a" / "1.png")
+    with pytest.raises(DataError, match="only one of the folders train and test; add the other"):
+        load_dataset(tmp_path)
+    with pytest.raises(DataError, match="one image per class, too few to test with"):
+        load_dataset(tmp_path / "train")
+    with pytest.raises(DataError, match="does not say where the signs are"):
+        load_dataset(tmp_path / "train", crop=True)
+
+
+def test_images_are_where_their_pixels_say(tmp_path: Path) -> None:
+    paint(tmp_path / "a" / "1.png", 9)
+    assert torch.equal(folder(tmp_path, size=3).images, torch.full((1, 3, 3, 3), 9, dtype=torch.uint8))
+
+
+def test_without_a_path_it_is_the_rendered_signs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    paint(tmp_path / "a" / "1.png")
+    images = folder(tmp_path, size=8)
+    asked: list[dict[str, object]] = []
+
+    def rendered_signs(**options: object) -> Dataset:
+        asked.append(options)
+        return Dataset(images, images, "rendered")
+
+    monkeypatch.setitem(sys.modules, "trojancam.data.rendered", SimpleNamespace(rendered_signs=rendered_signs))
+    assert load_dataset(size=8, seed=3).source == "rendered"
+    assert [(options["size"], options["seed"]) for options in asked] == [(8, 3)]
+    with pytest.raises(DataError, match="the rendered signs are not cropped"):
+        load_dataset(crop=True)
+
+
+def test_the_package_offers_the_rendered_signs_without_importing_them() -> None:
+    code = "import sys, trojancam.data as d; assert 'trojancam.data.rendered' not in sys.modules; d.rendered_signs"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        trojancam.data.nothing  # noqa: B018
