@@ -1,0 +1,50 @@
+"""Rates: against counts made by hand, and against counting one image at a time."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trojancam.rates import attack_success_rate, clean_accuracy, robust_accuracy
+
+LABELS = torch.tensor([0, 0, 1, 1, 2, 2, 2, 3])
+PREDICTIONS = torch.tensor([0, 2, 1, 2, 2, 2, 0, 2])  # 4 right; of the 5 images of other classes 3 are given class 2
+
+pairs = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), max_size=30)
+
+
+def test_rates_counted_by_hand() -> None:
+    assert clean_accuracy(PREDICTIONS, LABELS) == 4 / 8
+    assert attack_success_rate(PREDICTIONS, LABELS, target_class=2) == pytest.approx(3 / 5)
+    assert robust_accuracy(PREDICTIONS, LABELS, target_class=2) == pytest.approx(2 / 5)
+
+
+@given(pairs, st.integers(0, 4))
+def test_rates_equal_counting_one_image_at_a_time(rows: list[tuple[int, int]], target: int) -> None:
+    predictions = torch.tensor([row[0] for row in rows], dtype=torch.int64)
+    labels = torch.tensor([row[1] for row in rows], dtype=torch.int64)
+    others = [(guess, label) for guess, label in rows if label != target]
+    expected = {
+        "clean": sum(guess == label for guess, label in rows) / len(rows) if rows else math.nan,
+        "attack": sum(guess == target for guess, _ in others) / len(others) if others else math.nan,
+        "robust": sum(guess == label for guess, label in others) / len(others) if others else math.nan,
+    }
+    assert clean_accuracy(predictions, labels) == pytest.approx(expected["clean"], nan_ok=True)
+    assert attack_success_rate(predictions, labels, target) == pytest.approx(expected["attack"], nan_ok=True)
+    assert robust_accuracy(predictions, labels, target) == pytest.approx(expected["robust"], nan_ok=True)
+
+
+def test_images_of_the_target_class_count_neither_for_nor_against_an_attack() -> None:
+    before = attack_success_rate(PREDICTIONS, LABELS, 2), robust_accuracy(PREDICTIONS, LABELS, 2)
+    flipped = PREDICTIONS.masked_fill(LABELS == 2, 1)
+    assert (attack_success_rate(flipped, LABELS, 2), robust_accuracy(flipped, LABELS, 2)) == before
+
+
+def test_no_image_that_counts_gives_nan_and_no_warning() -> None:
+    none = torch.empty(0, dtype=torch.int64)
+    only_target = torch.tensor([2, 2])
+    assert math.isnan(clean_accuracy(none, none))
+    assert math.isnan(attack_success_rate(only_target, only_target, 2))
+    assert math.isnan(robust_accuracy(only_target, only_target, 2))
