@@ -1,0 +1,109 @@
+"""Layers of a graph: which nodes are convolutions, and which node is the result that people mean by "the layer".
+
+A layer is a convolution's result up to and including the activation that follows it, through a normalisation or the
+addition of a skip connection in between. It bears the name of the module that the convolution came from.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import fx
+
+from trojancam.errors import unknown_name
+from trojancam.operations import ACTIVATIONS, CONVOLUTIONS, ON_THE_WAY
+from trojancam.placement import Placement, placements, stretched
+
+aten = torch.ops.aten
+
+At = Literal["activation", "conv"]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A convolution in the graph: the nodes of its raw output and of its activation, its maps and their cells.
+
+    `size` is the height and width of a map in cells, `placement` says where they lie in the image.
+    """
+
+    name: str
+    conv: str
+    activation: str
+    feature_maps: int
+    size: tuple[int, int]
+    placement: Placement
+
+    def node(self, at: At) -> str:
+        """The node whose value is recorded.
+
+        Raises:
+            UnknownNameError: if there is no such place in a layer.
+        """
+        places = {"activation": self.activation, "conv": self.conv}
+        if at not in places:
+            raise unknown_name("place in a layer", at, places)
+        return places[at]
+
+
+def find_layers(graph: fx.Graph, image_size: tuple[int, int]) -> dict[str, Layer]:
+    """Every two-dimensional convolution, in the order in which it runs; a module's second call is `name#2`."""
+    layers: dict[str, Layer] = {}
+    placed = placements(graph)
+    for node in graph.nodes:
+        if node.target in CONVOLUTIONS and _shape(node) is not None:
+            name = _unused(module_name(node), layers)
+            _, maps, height, width = (int(extent) if axis else 0 for axis, extent in enumerate(_shape(node) or ()))
+            placement = placed.get(node) or stretched((height, width), image_size)
+            layers[name] = Layer(name, node.name, _result(node).name, maps, (height, width), placement)
+    return layers
+
+
+def module_name(node: fx.Node) -> str:
+    """The dotted name of the module that a node came from, else of the one that holds its weight, else the node's own."""
+    stack: dict[str, tuple[str, Any]] = node.meta.get("nn_module_stack") or {}
+    path = next(reversed(list(stack.values())), ("", None))[0]
+    return path.split("@")[0] or _owner_of_weight(node) or node.name
+
+
+def _owner_of_weight(node: fx.Node) -> str:
+    """The module that holds a convolution's weight: all that is known of one that ran without gradients."""
+    weight = node.args[1] if len(node.args) > 1 else None
+    return str(weight.target).rpartition(".")[0] if isinstance(weight, fx.Node) and weight.op == "get_attr" else ""
+
+
+def _result(node: fx.Node) -> fx.Node:
+    """Follow a convolution to its activation; where none follows, as far as the way leads to nothing else."""
+    while True:
+        users = list(node.users)
+        activations = [user for user in users if user.target in ACTIVATIONS]
+        if len(activations) == 1:
+            return _gated(node, activations[0])
+        onward = [user for user in users if user.target in ON_THE_WAY]
+        if len(users) != 1 or not onward:
+            return node
+        node = onward[0]
+
+
+def _gated(node: fx.Node, activation: fx.Node) -> fx.Node:
+    """The product, where an activation is only the gate of one (`x * sigmoid(x)`)."""
+    products = [user for user in activation.users if user.target is aten.mul.Tensor and node in user.all_input_nodes]
+    return products[0] if len(products) == 1 else activation
+
+
+def _shape(node: fx.Node) -> tuple[Any, ...] | None:
+    """The four extents of a node's value, None where it is no batch of feature maps."""
+    shape = getattr(node.meta.get("val"), "shape", None)
+    return tuple(shape) if shape is not None and len(shape) == 4 else None
+
+
+def _unused(name: str, taken: dict[str, Layer]) -> str:
+    return next(candidate for candidate in _calls(name) if candidate not in taken)
+
+
+def _calls(name: str) -> Iterator[str]:
+    yield name
+    number = 2
+    while True:
+        yield f"{name}#{number}"
+        number += 1

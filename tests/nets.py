@@ -1,0 +1,223 @@
+"""Small networks that tests share: each shows one thing that real networks do. All take 12x12 images, give 4 classes."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+import jaxtyping
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from trojancam.models import architecture
+from trojancam.network import Network
+
+torch.set_num_threads(1)
+
+SIZE = (12, 12)
+CLASSES = 4
+
+
+class Head(nn.Module):
+    """Mean over the cells, then a linear layer."""
+
+    def __init__(self, maps: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(maps, CLASSES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(x.mean((2, 3)))
+
+
+class Plain(nn.Module):
+    """Convolutions, functional ReLUs, and a flatten that a channels-last image must survive."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 4, 3)
+        self.second = nn.Conv2d(4, 5, 3)
+        self.linear = nn.Linear(5 * 3 * 3, CLASSES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.max_pool2d(F.relu(self.first(x)), 2)
+        return self.linear(torch.relu(self.second(x)).view(x.shape[0], -1))
+
+
+def normed() -> nn.Module:
+    """Batch normalisation between convolution and an in-place ReLU, and dropout."""
+    return nn.Sequential(
+        nn.Conv2d(3, 4, 3, padding=1, bias=False), nn.BatchNorm2d(4), nn.ReLU(inplace=True), nn.Dropout2d(0.5),
+        nn.Conv2d(4, 6, 3, stride=2), nn.BatchNorm2d(6), nn.ReLU(inplace=True), Head(6),
+    )  # fmt: skip
+
+
+class Block(nn.Module):
+    """A residual block; `downsample` is a convolution on the skip connection."""
+
+    def __init__(self, inputs: int, maps: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, maps, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(maps)
+        self.conv2 = nn.Conv2d(maps, maps, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(maps)
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample = None
+        if stride > 1 or inputs != maps:
+            self.downsample = nn.Sequential(nn.Conv2d(inputs, maps, 1, stride, bias=False), nn.BatchNorm2d(maps))
+
+    def forward(self, x: Tensor) -> Tensor:
+        skip = x if self.downsample is None else self.downsample(x)
+        out = self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x)))))
+        out += skip
+        return self.relu(out)
+
+
+def residual() -> nn.Module:
+    return nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), Block(4, 4, 1), Block(4, 6, 2), Head(6))
+
+
+def depthwise() -> nn.Module:
+    """A depthwise convolution, one of width 1, and other activations."""
+    return nn.Sequential(
+        nn.Conv2d(3, 6, 1), nn.SiLU(), nn.Conv2d(6, 6, 3, padding=1, groups=6), nn.GELU(), nn.Conv2d(6, 5, 1), Head(5)
+    )
+
+
+class Twice(nn.Module):
+    """One convolution, called twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 3)
+        self.shared = nn.Conv2d(4, 4, 3, padding=1)
+        self.head = Head(4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x).relu_()
+        for _ in range(2):
+            x = F.relu(self.shared(x), inplace=True)
+        return self.head(x)
+
+
+class Concatenating(nn.Module):
+    """Two branches side by side; one has no activation of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left = nn.Conv2d(3, 3, 3, padding=1)
+        self.right = nn.Conv2d(3, 2, 1)
+        self.head = Head(5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(torch.cat([self.left(x).relu(), self.right(x)], 1))
+
+
+class PreActivation(nn.Module):
+    """Normalise, activate, then convolve: the sum of skip connections is used twice and activated nowhere by itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 3, padding=1)
+        self.norm1, self.conv1 = nn.BatchNorm2d(4), nn.Conv2d(4, 4, 3, padding=1)
+        self.norm2, self.conv2 = nn.BatchNorm2d(4), nn.Conv2d(4, 4, 3, padding=1)
+        self.head = Head(4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        x = x + self.conv1(self.norm1(x).relu())
+        x = x + self.conv2(self.norm2(x).relu())
+        return self.head(x)
+
+
+class Dangling(nn.Module):
+    """The last convolution reaches the logits, but no gradient comes back to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.used = nn.Conv2d(3, 4, 3)
+        self.unused = nn.Conv2d(4, 2, 1)
+        self.head = Head(4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.used(x).relu()
+        return self.head(x) + self.unused(x).relu().detach().mean((1, 2, 3))[:, None]
+
+
+NETS: dict[str, Callable[[], nn.Module]] = {
+    "plain": Plain,
+    "normed": normed,
+    "residual": residual,
+    "depthwise": depthwise,
+    "twice": Twice,
+    "concatenating": Concatenating,
+    "pre-activation": PreActivation,
+    "dangling": Dangling,
+}
+
+
+def build(name: str, seed: int = 0) -> nn.Module:
+    """A registered network with random weights and running statistics, in training mode, as a trainer leaves it."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return randomised(NETS[name]())
+
+
+def randomised(module: nn.Module) -> nn.Module:
+    """Running statistics, as if it had been trained: fresh ones (mean 0, variance 1) would hide mistakes."""
+    for part in module.modules():
+        if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d):
+            nn.init.normal_(part.running_mean, std=0.3)
+            nn.init.uniform_(part.running_var, 0.5, 2)
+            nn.init.uniform_(part.weight, 0.5, 1.5)
+            nn.init.normal_(part.bias, std=0.3)
+    return module
+
+
+@cache
+def network(name: str) -> tuple[nn.Module, Network]:
+    """A registered net or one of the study's, in evaluation mode, and its network: made once, for tests that only look."""
+    if name in NETS:
+        module = build(name).eval()
+        return module, Network.from_module(module, SIZE)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        module = randomised(architecture(name).build(43)).eval()
+    return module, Network.from_module(module, specification=architecture(name).input)
+
+
+def images_for(net: Network, count: int, seed: int = 1) -> Tensor:
+    return images(count, seed, net.input.size)
+
+
+@contextmanager
+def unchecked() -> Iterator[None]:
+    """As users run it: without the checks of shapes that tests run under, so that the library's own ones are reached."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    try:
+        yield
+    finally:
+        jaxtyping.config.update("jaxtyping_disable", False)
+
+
+def images(count: int, seed: int = 1, size: tuple[int, int] = SIZE) -> Tensor:
+    return torch.rand(count, 3, *size, generator=torch.Generator().manual_seed(seed))
+
+
+def state_of(module: nn.Module) -> dict[str, Any]:
+    """All that using a module must leave as it was, copied."""
+    return {
+        "modes": [part.training for part in module.modules()],
+        "values": {name: tensor.clone() for name, tensor in module.state_dict().items()},
+        "requires_grad": [p.requires_grad for p in module.parameters()],
+        "grads": {name: p.grad.clone() for name, p in module.named_parameters() if p.grad is not None},
+        "hooks": [len(part._forward_hooks) + len(part._forward_pre_hooks) for part in module.modules()],
+        "attributes": [sorted(vars(part)) for part in module.modules()],
+    }
+
+
+def assert_same_state(before: dict[str, Any], after: dict[str, Any]) -> None:
+    """Two results of `state_of` are equal, to the last bit."""
+    for part in ("modes", "requires_grad", "hooks", "attributes"):
+        assert after[part] == before[part]
+    torch.testing.assert_close((after["values"], after["grads"]), (before["values"], before["grads"]), rtol=0, atol=0)
