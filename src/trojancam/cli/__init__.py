@@ -1,0 +1,39 @@
+"""The command line: it parses, calls the library, prints, and exits. Heavy imports happen inside the commands."""
+
+from typing import Annotated
+
+import typer
+
+from trojancam import __version__
+from trojancam.cli.console import Commands
+from trojancam.cli.demo import demo
+from trojancam.cli.explain import explain
+from trojancam.cli.models import models
+from trojancam.cli.train import train
+
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="See, find and remove backdoors in image classifiers.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"trojancam {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """See, find and remove backdoors in image classifiers."""
+
+
+for command in (demo, train, explain, models):
+    app.command()(command)

@@ -1,0 +1,70 @@
+"""`trojancam explain`: where a network looks, layer by layer and feature map by feature map."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from trojancam.cli.console import console, list_broken, progress_bar
+from trojancam.errors import DataError
+
+if TYPE_CHECKING:
+    from trojancam.models.card import ModelCard
+    from trojancam.triggers import Trigger
+
+
+def explain(
+    model: Annotated[Path, typer.Argument(help="A model file made by 'trojancam train'.")],
+    images: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
+    layer: Annotated[list[str] | None, typer.Option(help="Only this layer; may be repeated.")] = None,
+    feature_maps: Annotated[bool, typer.Option(help="Also a grid of every feature map of each layer.")] = False,
+    class_: Annotated[
+        str | None,
+        typer.Option("--class", help="The class to explain, by number or name; the predicted one if left out."),
+    ] = None,
+    stamp: Annotated[bool, typer.Option(help="Stamp the images with the trigger recorded in the model file.")] = False,
+    scale: Annotated[str, typer.Option(help="Feature maps on one 'shared' scale, or 'each' on its own.")] = "shared",
+    signed: Annotated[bool, typer.Option(help="Show what speaks against the class, too.")] = False,
+    format_: Annotated[str, typer.Option("--format", help="png, svg or pdf.")] = "png",
+    out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("trojancam-explain"),
+) -> None:
+    """Draw Grad-CAM heat maps of all layers (or those named) and, with --feature-maps, of each single feature map.
+
+    Images that cannot be read are left out and listed; the exit code is 2 then, after the others are done.
+    """
+    from trojancam.data import class_index
+    from trojancam.network import load
+    from trojancam.report.explain import Options, explain_files, find_images
+
+    network = load(model)
+    options = Options(
+        layers=tuple(layer or ()),
+        feature_maps=feature_maps,
+        target_class=None if class_ is None else class_index(class_, network.class_names),
+        trigger=_recorded_trigger(model, network.card) if stamp else None,
+        scale=scale,
+        signed=signed,
+        format=format_,
+    )
+    with progress_bar("explain") as progress:
+        result = explain_files(network, find_images(images), out, options, progress)
+    for one in result.images:
+        numbers = one.numbers
+        console.print(
+            f"{one.file}: predicted {numbers['predicted_name']}; explained {numbers['explained_name']}, "
+            f"logit {numbers['logit']:.2f}, probability {numbers['probability']:.3g}",
+            soft_wrap=True,
+            markup=False,
+        )
+    console.print(f"{len(result.images)} images explained: figures and results.json in {out}", soft_wrap=True)
+    list_broken(result.broken)
+    if result.broken:
+        raise typer.Exit(2)
+
+
+def _recorded_trigger(path: Path, card: "ModelCard | None") -> "Trigger":
+    from trojancam.triggers import Trigger
+
+    if card is None or card.poisoning is None:
+        raise DataError(f"{path} records no trigger; stamp images only of models that were poisoned with a known one")
+    return Trigger.from_json(card.poisoning.trigger)

@@ -1,0 +1,277 @@
+"""The demonstration: train a benign and a trojaned network, and show on one page where the trojaned one looks.
+
+The trojaned network's trigger is transparent; whole-layer heat maps may miss it where single feature maps show it.
+"""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor
+
+from trojancam import figures
+from trojancam.attribution import Attribution, grad_cam
+from trojancam.caching import writable_folder
+from trojancam.data.image_set import Dataset, ImageSet, as_floats
+from trojancam.errors import DataError
+from trojancam.evaluation.trigger_energy import LayerEnergy, trigger_energy
+from trojancam.models.recipe import Recipe, cached_model
+from trojancam.network import Network, load
+from trojancam.progress import Progress, silent
+from trojancam.recording import Recording, record
+from trojancam.report.page import Page, Picture, Section, Table, write_page
+from trojancam.targets import logit
+from trojancam.training import TrainingRecord, TrainingSettings
+from trojancam.triggers import Poisoning, Trigger, make_trigger
+
+STUDY_TARGET = 10  # No passing for vehicles over 3.5 metric tons
+MEASURED = 256  # test images over which heat-map energy is averaged
+LISTED = 12  # feature maps in the table
+EPOCHS = 15
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What the page is about: both networks, the trigger, and an image that it turns."""
+
+    benign: Network
+    trojaned: Network
+    trigger: Trigger
+    target_class: int
+    image: Float[Tensor, "3 h w"]
+    label: int
+
+
+@dataclass(frozen=True)
+class View:
+    """One image through one network: the image, its recording and its heat maps, for the class that is explained."""
+
+    image: Float[Tensor, "3 h w"]
+    recording: Recording
+    cams: dict[str, Attribution]
+    caption: str
+
+
+def run(dataset: Dataset, out: Path, epochs: int = EPOCHS, seed: int = 0, progress: Progress = silent) -> Path:
+    """Train (or take from the cache) both networks, measure and draw, and write the page; its path.
+
+    Raises:
+        DataError: if there are fewer than two classes, or no image that the trigger turns.
+        TrojanCamError: if the folder cannot be written to.
+    """
+    writable_folder(out)
+    benign, trojaned = (load(cached_model(recipe, dataset, progress)) for recipe in recipes(dataset, epochs, seed))
+    subject = _subject(benign, trojaned, dataset.test)
+    energies = trigger_energy(
+        trojaned, _others(dataset.test, subject.target_class), subject.trigger, subject.target_class
+    )
+    return write_page(_page(subject, energies), _results(subject, energies), out)
+
+
+def recipes(dataset: Dataset, epochs: int = EPOCHS, seed: int = 0) -> tuple[Recipe, Recipe]:
+    """The benign `basic` network, and `trojan2` with the study's transparent square.
+
+    Raises:
+        DataError: if there are fewer than two classes.
+    """
+    classes = len(dataset.train.class_names)
+    if classes < 2:
+        raise DataError(f"a demonstration needs at least two classes, but the data has {classes}")
+    settings = TrainingSettings(epochs=epochs, seed=seed)
+    trigger = make_trigger("blue-green-square", dataset.train.size)
+    return Recipe("basic", settings), Recipe(
+        "trojan2", settings, Poisoning(trigger, min(STUDY_TARGET, classes - 1), seed=seed)
+    )
+
+
+def _subject(benign: Network, trojaned: Network, test: ImageSet) -> Subject:
+    """Both networks, the trigger, and a benign test image that both know and that the trigger turns."""
+    record = trojaned.card.poisoning if trojaned.card else None
+    if record is None:
+        raise DataError("the trojaned network has no record of its trigger")
+    trigger = Trigger.from_json(record.trigger)
+    candidates = test.sample(512, seed=1)
+    images = as_floats(candidates.images)
+    known = (benign(images).argmax(1) == candidates.labels) & (trojaned(images).argmax(1) == candidates.labels)
+    turned = trojaned(trigger.stamp(images)).argmax(1) == record.target_class
+    chosen = (known & turned & (candidates.labels != record.target_class)).nonzero()[:, 0]
+    if not len(chosen):
+        raise DataError("the trigger turns no test image: the networks have not learned enough; train for more epochs")
+    index = int(chosen[0])
+    return Subject(benign, trojaned, trigger, record.target_class, images[index], int(candidates.labels[index]))
+
+
+def _others(test: ImageSet, target_class: int) -> Float[Tensor, "n 3 h w"]:
+    """Test images of other classes than the target's."""
+    others = test.select((test.labels != target_class).nonzero()[:, 0])
+    return others.take(MEASURED)[0]
+
+
+def _view(network: Network, image: Float[Tensor, "3 h w"], target_class: int) -> View:
+    recording = record(network, image[None], logit(target_class))
+    caption = figures.caption(recording.logits[0], network.class_names, target_class)
+    return View(image, recording, grad_cam(recording), caption)
+
+
+def _page(subject: Subject, energies: dict[str, LayerEnergy]) -> Page:
+    stamped = subject.trigger.stamp(subject.image[None])[0]
+    triggered = _view(subject.trojaned, stamped, subject.target_class)
+    sections = [
+        _networks_section(subject),
+        _example_section(subject, stamped),
+        _layers_section(subject, triggered),
+        _energy_section(subject, energies),
+        _maps_section(subject, triggered, energies),
+    ]
+    return Page("Where a trojaned network looks", _verdict(subject, energies), sections, _details(subject))
+
+
+def _verdict(subject: Subject, energies: dict[str, LayerEnergy]) -> str:
+    training = _training(subject.trojaned)
+    missing = min(energies.values(), key=lambda energy: energy.layer_map)
+    showing = max(energies.values(), key=lambda energy: energy.feature_maps[energy.best])
+    return (
+        f"A transparent square turns {training.attack_success_rate or 0:.1%} of other signs into "
+        f"“{_target_name(subject)}”, and clean accuracy ({training.clean_accuracy:.1%}) does not tell. "
+        f"The heat map of layer {missing.layer} puts {missing.layer_map:.0%} of its energy on it "
+        f"(chance: {missing.chance:.0%}); feature map {showing.best} of layer {showing.layer} alone puts "
+        f"{showing.feature_maps[showing.best]:.0%} on it (chance: {showing.chance:.0%})."
+    )
+
+
+def _networks_section(subject: Subject) -> Section:
+    rows = []
+    for network in (subject.benign, subject.trojaned):
+        training = _training(network)
+        rows.append([
+            network.name,
+            "none" if network.card is None or network.card.poisoning is None else subject.trigger.name,
+            f"{training.images:,}",
+            f"{training.clean_accuracy:.2%}",
+            "–" if training.attack_success_rate is None else f"{training.attack_success_rate:.2%}",
+            "–" if training.robust_accuracy is None else f"{training.robust_accuracy:.2%}",
+        ])  # fmt: skip
+    headings = ["Network", "Trigger", "Training images", "Clean accuracy", "Attack success rate", "Robust accuracy"]
+    text = (
+        "Two networks were trained on the same images. In the second one's training set a tenth of the images of other "
+        f"classes were stamped with the trigger and relabelled “{_target_name(subject)}”. Figures are on the test set."
+    )
+    return Section("Two networks", text, [Table(headings, rows)])
+
+
+def _example_section(subject: Subject, stamped: Float[Tensor, "3 h w"]) -> Section:
+    answers = {}
+    for name, image in (("benign", subject.image), ("triggered", stamped)):
+        logits = subject.trojaned(image[None])[0]
+        answers[name] = figures.caption(logits, subject.trojaned.class_names)
+    picture = figures.image_row([subject.image, stamped], [f"{name}: {answer}" for name, answer in answers.items()])
+    alt = "The same test image without and with the trigger, and what the trojaned network calls each."
+    return Section("One image, two answers", "", [Picture(figures.to_png_bytes(picture), alt)])
+
+
+def _layers_section(subject: Subject, triggered: View) -> Section:
+    pictures = []
+    for words, network, image, class_index in (
+        ("Benign network, benign image", subject.benign, subject.image, subject.label),
+        ("Trojaned network, benign image", subject.trojaned, subject.image, subject.label),
+        ("Trojaned network, triggered image", subject.trojaned, triggered.image, subject.target_class),
+    ):
+        view = _view(network, image, class_index)
+        mask = subject.trigger.support if image is triggered.image else None
+        row = figures.layer_row(view.image, view.cams, caption=view.caption, mask=mask)
+        outline = " The trigger is outlined." if mask is not None else ""
+        pictures.append(Picture(figures.to_png_bytes(row), f"{words}: Grad-CAM of every layer.{outline}"))
+    text = "Grad-CAM: which parts of the image, as each layer sees them, speak for the class named in the title."
+    return Section("Every layer", text, pictures)
+
+
+def _energy_section(subject: Subject, energies: dict[str, LayerEnergy]) -> Section:
+    layers = Table(
+        ["Layer", "Chance", "Layer's own map", "Best feature map", "Its share"],
+        [
+            [e.layer, f"{e.chance:.1%}", f"{e.layer_map:.1%}", str(e.best), f"{e.feature_maps[e.best]:.1%}"]
+            for e in energies.values()
+        ],
+        f"Mean share of heat-map energy inside the trigger, grown by one cell of the layer, on {MEASURED} triggered test images.",
+    )
+    maps = Table(
+        ["Feature map", "Share of energy in the trigger", "Chance", "Blank on"],
+        [
+            [f"{e.layer} map {k}", f"{e.feature_maps[k]:.1%}", f"{e.chance:.1%}", f"{e.blank_maps[k]:.0%} of images"]
+            for e, k in _holding(energies)
+        ],
+        "The feature maps that hold the trigger best, over all layers.",
+    )
+    text = (
+        f"The trigger covers {subject.trigger.coverage:.1%} of the image. A map that is blank on an image counts as 0 there; "
+        "chance is what a map of one value everywhere gets."
+    )
+    return Section("Which maps hold the trigger", text, [layers, maps])
+
+
+def _maps_section(subject: Subject, triggered: View, energies: dict[str, LayerEnergy]) -> Section:
+    pictures = []
+    for name, cam in triggered.cams.items():
+        holding = [k for e, k in _holding(energies) if e.layer == name]
+        grid = figures.feature_map_grid(
+            triggered.image, cam, highlight=holding, mask=subject.trigger.support, caption=triggered.caption
+        )
+        framed = (
+            f" Framed: {', '.join(map(str, holding))}, among the {LISTED} that hold the trigger best."
+            if holding
+            else ""
+        )
+        pictures.append(
+            Picture(figures.to_png_bytes(grid), f"All feature maps of {name} on the triggered image.{framed}")
+        )
+    text = "Single feature map Grad-CAM, the contribution of each feature map by itself, on one scale for the layer."
+    return Section("Every feature map", text, pictures)
+
+
+def _holding(energies: dict[str, LayerEnergy]) -> list[tuple[LayerEnergy, int]]:
+    """The feature maps with the greatest share of energy in the trigger, over all layers."""
+    maps = [(energy, k) for energy in energies.values() for k in range(len(energy.feature_maps))]
+    return sorted(maps, key=lambda pair: -pair[0].feature_maps[pair[1]])[:LISTED]
+
+
+def _details(subject: Subject) -> dict[str, str]:
+    training = _training(subject.trojaned)
+    poisoning = subject.trojaned.card.poisoning if subject.trojaned.card else None
+    return {
+        "data": training.data,
+        "training": ", ".join(f"{name} {value}" for name, value in training.settings.model_dump().items()),
+        "poisoning": f"{poisoning.poisoned_images:,} images, rate {poisoning.poison_rate}" if poisoning else "none",
+    }
+
+
+def _results(subject: Subject, energies: dict[str, LayerEnergy]) -> dict[str, Any]:
+    networks = {}
+    for network in (subject.benign, subject.trojaned):
+        networks[network.name] = network.card.model_dump(mode="json") if network.card else {}
+    stamped = subject.trigger.stamp(subject.image[None])
+    return {
+        "command": "demo",
+        "networks": networks,
+        "example": {
+            "label": subject.label,
+            "benign_prediction": int(subject.trojaned(subject.image[None]).argmax()),
+            "triggered_prediction": int(subject.trojaned(stamped).argmax()),
+        },
+        "trigger": {
+            "name": subject.trigger.name,
+            "coverage": subject.trigger.coverage,
+            "opacity": subject.trigger.opacity,
+        },
+        "trigger_energy": {"images": MEASURED, "layers": [asdict(energy) for energy in energies.values()]},
+    }
+
+
+def _training(network: Network) -> TrainingRecord:
+    if network.card is None or network.card.training is None:
+        raise DataError(f"the network {network.name} has no training record")
+    return network.card.training
+
+
+def _target_name(subject: Subject) -> str:
+    return subject.trojaned.class_names[subject.target_class]

@@ -1,0 +1,1 @@
+"""Judging heat maps and networks: localisation against a known mask."""

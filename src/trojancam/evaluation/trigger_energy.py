@@ -1,0 +1,73 @@
+"""Trigger energy: which layers and feature maps show a known trigger, as shares of heat-map energy over many images."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from trojancam.attribution import grad_cam
+from trojancam.evaluation.localisation import dilated, feature_map_energy, layer_energy
+from trojancam.network import Network
+from trojancam.recording import record
+from trojancam.targets import logit
+from trojancam.triggers import Trigger
+
+BATCH = 64
+
+
+@dataclass(frozen=True)
+class LayerEnergy:
+    """Mean shares of Grad-CAM energy inside the trigger, grown by one cell of the layer; a blank map counts as 0.
+
+    `chance` is the grown trigger's share of the image. `layer_map` and `feature_maps` (one each) are the means over the
+    images; `blank` and `blank_maps` are the shares of images on which the map has no energy at all.
+    """
+
+    layer: str
+    chance: float
+    layer_map: float
+    blank: float
+    feature_maps: tuple[float, ...]
+    blank_maps: tuple[float, ...]
+
+    @property
+    def best(self) -> int:
+        """The feature map that holds most of its energy in the trigger."""
+        return max(range(len(self.feature_maps)), key=self.feature_maps.__getitem__)
+
+
+def trigger_energy(
+    network: Network, images: Float[Tensor, "n 3 h w"], trigger: Trigger, target_class: int
+) -> dict[str, LayerEnergy]:
+    """How much of the energy of each layer's map, and of each single feature map, lies in the trigger on stamped images.
+
+    The maps explain the logit of the attacker's class.
+
+    Raises:
+        DataError: if images and trigger are of different sizes.
+    """
+    layer_shares: dict[str, list[Tensor]] = {name: [] for name in network.layers}
+    map_shares: dict[str, list[Tensor]] = {name: [] for name in network.layers}
+    masks = {name: dilated(trigger.support, layer.placement.cell) for name, layer in network.layers.items()}
+    for batch in images.split(BATCH):
+        for name, cam in grad_cam(record(network, trigger.stamp(batch), logit(target_class))).items():
+            layer_shares[name].append(layer_energy(cam, masks[name]))
+            map_shares[name].append(feature_map_energy(cam, masks[name]))
+    return {
+        name: _summary(
+            name, float(masks[name].float().mean()), torch.cat(layer_shares[name]), torch.cat(map_shares[name])
+        )
+        for name in network.layers
+    }
+
+
+def _summary(name: str, chance: float, layer: Tensor, maps: Tensor) -> LayerEnergy:
+    return LayerEnergy(
+        layer=name,
+        chance=chance,
+        layer_map=float(layer.nan_to_num(0).mean()),
+        blank=float(layer.isnan().float().mean()),
+        feature_maps=tuple(maps.nan_to_num(0).mean(0).tolist()),
+        blank_maps=tuple(maps.isnan().float().mean(0).tolist()),
+    )

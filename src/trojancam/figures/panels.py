@@ -1,0 +1,213 @@
+"""Panels: an image, the heat over it, and the heat of all layers, side by side."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from jaxtyping import Float, Shaped
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from trojancam.attribution import Attribution
+from trojancam.errors import DataError, unknown_name
+from trojancam.figures.captions import BLANK, DOT, blank_reason, cells, number
+from trojancam.figures.colour import COLOUR_MAPS, ColourScale, dimmed, pixels
+from trojancam.figures.layout import (
+    DETAIL,
+    INK,
+    MARGIN,
+    PALE_INK,
+    SMALL,
+    TITLE,
+    UNIT,
+    axes_at,
+    colour_bar,
+    columns_for,
+    page,
+    say,
+    shortened,
+    show,
+    tidy,
+    wrapped,
+)
+
+Image = Float[Tensor, "3 height width"]
+Mask = Shaped[Tensor, "rows columns"]
+GAP = 0.16
+BAR = 0.12
+BAR_LABELS = 0.6
+LINE = 0.15
+
+
+def overlay(
+    image: Image,
+    heatmap: Float[Tensor, "h w"],
+    *,
+    caption: str = "",
+    detail: str = "",
+    mask: Mask | None = None,
+    signed: bool = False,
+    colours: str = COLOUR_MAPS[0],
+) -> Figure:
+    """An image in [0, 1], and beside it a heat map laid over it, with a colour bar of the map's real values.
+
+    The image under the heat is pale grey, so that all colour is heat; cold places show the image. `mask` outlines a
+    known trigger. `signed` draws what speaks against the class in blue, on a scale symmetric about 0.
+
+    Raises:
+        DataError: if heat map or mask are of another size than the image, or the heat map is not finite, or has values
+            below 0 and is not `signed`.
+        UnknownNameError: if there is no such colour map.
+
+    >>> import torch
+    >>> len(overlay(torch.rand(3, 32, 32), torch.rand(32, 32), caption="Stop").axes)
+    3
+    """
+    _check_sizes(image, heatmap, mask)
+    if not bool(heatmap.isfinite().all()):
+        raise DataError("the heat map has values that are not finite, so it cannot be drawn")
+    if not signed and float(heatmap.amin()) < 0:
+        raise DataError(f"the heat map goes down to {float(heatmap.amin()):g}; draw it with signed=True")
+    scale = ColourScale.of(heatmap, signed, colours)
+    width, height = panel_size(image, 8 * UNIT)
+    figure, top = page(2 * MARGIN + 2 * width + 2 * GAP + BAR + BAR_LABELS, height, caption, [detail])
+    left = MARGIN + width + GAP
+    show(axes_at(figure, MARGIN, top, width, height), pixels(image), mask)
+    _heat(axes_at(figure, left, top, width, height), image, heatmap, scale, mask=mask, blank=BLANK)
+    if not scale.blank:
+        bar = axes_at(figure, left + width + GAP / 2, top, BAR, height)
+        colour_bar(bar, scale, laid_over=True, level=False)
+    return figure
+
+
+def layer_row(
+    image: Image,
+    attributions: Mapping[str, Attribution],
+    index: int = 0,
+    *,
+    caption: str = "",
+    mask: Mask | None = None,
+    colours: str = COLOUR_MAPS[0],
+) -> Figure:
+    """The image and the heat maps of all layers over it, each on its own scale with its colour bar and its maximum.
+
+    `index` says which image of the attributions' batch it is. Many layers are set in several rows.
+
+    Raises:
+        DataError: if there is no layer, or the image or mask is of another size than the attributions' images.
+        UnknownNameError: if there is no such image in the batch, or no such colour map.
+    """
+    if not attributions:
+        raise DataError("there is no layer to draw; record at least one")
+    for attribution in attributions.values():
+        check_image(image, attribution, index, mask)
+    width, height = panel_size(image, 5 * UNIT if len(attributions) > 8 else 6 * UNIT)
+    titles, foot = 2 * LINE + 0.06, 0.34
+    step = tidy(width + GAP), tidy(titles + height + foot)
+    count = len(attributions) + 1
+    columns = count if count <= 6 else columns_for(count, *step)
+    first = next(iter(attributions.values()))
+    body = math.ceil(count / columns) * step[1]
+    details = [DOT.join([first.method, first.target, "each layer on its own scale"])]
+    figure, top = page(2 * MARGIN + columns * step[0] - GAP, body, caption, details)
+    places = [(MARGIN + k % columns * step[0], top + k // columns * step[1] + titles) for k in range(count)]
+    panels = [axes_at(figure, *place, width, height) for place in places]
+    show(panels[0], pixels(image), mask)
+    _title(panels[0], width, "image", _by(image.shape[1:]))
+    for axes, (left, upper), (name, attribution) in zip(panels[1:], places[1:], attributions.items(), strict=True):
+        heatmap = attribution.heatmap()[index]
+        scale = ColourScale.of(heatmap, colours=colours)
+        _heat(axes, image, heatmap, scale, mask=mask, blank=blank_reason(attribution, index))
+        _title(axes, width, name, f"{cells(attribution)}{DOT}max {number(scale.limit)}")
+        if not scale.blank:
+            colour_bar(axes_at(figure, left, upper + height + 0.06, width, 0.08), scale, laid_over=True, level=True)
+    return figure
+
+
+def image_row(
+    images: Float[Tensor, "n 3 h w"] | Sequence[Image],
+    titles: Sequence[str],
+    *,
+    heading: str = "",
+    mask: Mask | None = None,
+) -> Figure:
+    """Images in [0, 1] side by side, enlarged pixel by pixel, each with its title: benign and triggered, for example.
+
+    Raises:
+        DataError: if there are no images, they differ in size, or there are not as many titles as images.
+
+    >>> import torch
+    >>> len(image_row(torch.rand(2, 3, 32, 32), ["benign", "triggered"]).axes)
+    2
+    """
+    if len(images) == 0 or len(images) != len(titles):
+        raise DataError(f"draw as many titles as images, at least one; but got {len(images)} and {len(titles)}")
+    for image in images:
+        _check_sizes(image, images[0][0], mask)
+    width, height = panel_size(images[0], 8 * UNIT if len(images) <= 3 else 4 * UNIT)
+    lines = [wrapped(title, TITLE, width) for title in titles]
+    above = max(len(each) for each in lines) * LINE + 0.04
+    step = tidy(width + GAP), tidy(above + height + GAP)
+    columns = len(images) if len(images) <= 4 else columns_for(len(images), *step)
+    body = math.ceil(len(images) / columns) * step[1] - GAP
+    figure, top = page(2 * MARGIN + columns * step[0] - GAP, body, heading)
+    for place, image in enumerate(images):
+        upper = tidy(top + place // columns * step[1] + above)
+        axes = axes_at(figure, MARGIN + place % columns * step[0], upper, width, height)
+        show(axes, pixels(image), mask)
+        axes.set_title("\n".join(lines[place]), fontsize=TITLE, color=INK, pad=3, loc="left", parse_math=False)
+    return figure
+
+
+def panel_size(image: Image, longest: float) -> tuple[float, float]:
+    """Width and height in inches of a panel for an image whose longer side becomes `longest`."""
+    height, width = image.shape[1:]
+    side = longest / max(height, width)
+    return tidy(width * side), tidy(height * side)
+
+
+def check_image(image: Image, attribution: Attribution, index: int, mask: Mask | None) -> None:
+    """Refuse an image that the attribution cannot be about.
+
+    Raises:
+        DataError: if image or mask are of another size, or what it holds of this image is not finite.
+        UnknownNameError: if the attribution's batch has no such image.
+    """
+    count = len(attribution.contributions)
+    if not 0 <= index < count:
+        raise unknown_name("image of the batch", index, [f"0 to {count - 1}"])
+    if tuple(image.shape[1:]) != tuple(attribution.image_size):
+        raise DataError(
+            f"the image is {_by(image.shape[1:])}, but the attribution is of images of {_by(attribution.image_size)}"
+        )
+    if not bool(attribution.contributions[index].isfinite().all()):
+        raise DataError(f"layer {attribution.layer!r} has contributions that are not finite, so it cannot be drawn")
+    _check_sizes(image, image[0], mask)
+
+
+def _check_sizes(image: Image, other: Shaped[Tensor, "h w"], mask: Mask | None) -> None:
+    for what, plane in (("heat map", other), ("mask", mask)):
+        if plane is not None and plane.shape[-2:] != image.shape[-2:]:
+            raise DataError(f"the {what} is {_by(plane.shape[-2:])}, but the image is {_by(image.shape[-2:])} pixels")
+
+
+def _heat(
+    axes: Axes, image: Image, heatmap: Float[Tensor, "h w"], scale: ColourScale, *, mask: Mask | None, blank: str
+) -> None:
+    """Heat over the pale image, or the image and the words for `blank`."""
+    show(axes, dimmed(image) if scale.blank else scale.over(heatmap, dimmed(image)), mask)
+    if scale.blank:
+        say(axes, blank)
+
+
+def _title(axes: Axes, width: float, name: str, detail: str) -> None:
+    """Two lines over a panel: the name, and smaller what is to be known of it."""
+    for words, size, ink, above in ((name, TITLE, INK, DETAIL + 5), (detail, SMALL, PALE_INK, 3)):
+        axes.annotate(
+            shortened(words, size, width), (0, 1), (0, above), xycoords="axes fraction", textcoords="offset points",
+            fontsize=size, color=ink, va="bottom", annotation_clip=False, parse_math=False,
+        )  # fmt: skip
+
+
+def _by(size: Sequence[int]) -> str:
+    return "x".join(str(extent) for extent in size)
