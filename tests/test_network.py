@@ -117,7 +117,7 @@ def test_training_the_module_afterwards_does_not_change_the_network() -> None:
 def test_a_network_needs_no_gradient_of_any_weight(name: str) -> None:
     _, net = network(name)
     net.forward_with(images(2).requires_grad_(), net.layers)
-    parameters = [*net._whole.parameters(), *(p for graph in net._with_outputs.values() for p in graph.parameters())]
+    parameters = [*net._whole.parameters(), *(p for graph in net._returning.values() for p in graph.parameters())]
     assert parameters
     assert not any(p.requires_grad or p.grad is not None for p in parameters)
 
@@ -126,7 +126,7 @@ def test_more_outputs_share_the_weights() -> None:
     _, net = network("plain")
     net.forward_with(images(2), net.layers)
     whole = {name: p.data_ptr() for name, p in net._whole.named_parameters()}
-    for graph in net._with_outputs.values():
+    for graph in net._returning.values():
         assert {name: p.data_ptr() for name, p in graph.named_parameters()} == whole
 
 

@@ -1,32 +1,24 @@
-"""Network: a classifier as a functional graph. This is the only file that edits the graph.
+"""Network: a classifier as a functional graph, with its layers; and Cut: a network in two parts.
 
-Whatever a model came from, `torch.export` gives one graph without hooks, in-place operations or hidden state.
-Recording a layer is the same graph with one more output; stimulating it will be the same graph, cut in two.
+Recording a layer is the same graph with one more output; editing one is the same graph, cut in two.
 """
 
-import copy
-import io
-import logging
-import traceback
-import warnings
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stderr
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, fx, nn
-from torch.export import Dim, export
-from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
+from trojancam import graph
 from trojancam.errors import ModelError, unknown_name
 from trojancam.layers import At, Layer, find_layers
 from trojancam.models.card import ModelCard
 from trojancam.models.files import read_model
-from trojancam.training import evaluating
 from trojancam.types import InputSpecification
-
-aten = torch.ops.aten
 
 Images = Float[Tensor, "n 3 h w"]
 Logits = Float[Tensor, "n classes"]
@@ -53,7 +45,9 @@ class Network:
         self.card = card
         self.layers: dict[str, Layer] = find_layers(graph_module.graph, specification.size)
         self._whole = graph_module
-        self._with_outputs: dict[tuple[str, ...], fx.GraphModule] = {}
+        self._logits = graph.logits_node(graph_module).name
+        self._returning: dict[tuple[str, ...], fx.GraphModule] = {}
+        self._cuts: dict[tuple[str, ...], Cut] = {}
 
     @classmethod
     def from_module(
@@ -81,8 +75,8 @@ class Network:
         (['0'], torch.Size([5, 2]))
         """
         specification = specification or InputSpecification(size=input_size)
-        graph_module = _exported(module, specification)
-        classes = _number_of_classes(graph_module)
+        graph_module = graph.exported(module, specification)
+        classes = graph.number_of_classes(graph_module)
         if class_names is not None and len(class_names) != classes:
             raise ModelError(f"the network has {classes} classes, but {len(class_names)} class names were given")
         names = tuple(class_names) if class_names is not None else tuple(f"class {i}" for i in range(classes))
@@ -156,11 +150,72 @@ class Network:
         Raises:
             UnknownNameError: if a layer does not exist.
         """
-        nodes = tuple(self.layer(name).node(at) for name in layers)
-        if nodes not in self._with_outputs:
-            self._with_outputs[nodes] = _with_outputs(self._whole, nodes)
-        logits, *values = self._with_outputs[nodes](inputs)
+        nodes = (self._logits, *(self.layer(name).node(at) for name in layers))
+        if nodes not in self._returning:
+            self._returning[nodes] = graph.returning(self._whole, nodes)
+        logits, *values = self._returning[nodes](inputs)
         return logits, tuple(values)
+
+    def cut(self, layer: str, record: Iterable[str] = (), at: At = "activation") -> "Cut":
+        """The network in two parts at a layer, the second of which also returns the later layers named in `record`.
+
+        Raises:
+            UnknownNameError: if a layer does not exist.
+            ModelError: if a layer to record does not depend on the cut.
+        """
+        key = (self.layer(layer).node(at), *(self.layer(name).node(at) for name in record))
+        if key not in self._cuts:
+            self._cuts[key] = _cut(self._whole, self.input, key)
+        return self._cuts[key]
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A network in two parts: `before` gives a layer's activations, `after` goes on from (edited) activations.
+
+    Skip connections that pass the cut by are handed across it beside the activations.
+    """
+
+    input: InputSpecification
+    prefix: fx.GraphModule
+    suffix: fx.GraphModule
+
+    def before(self, images: Images) -> tuple[Tensor, ...]:
+        """The layer's activations of images in [0, 1], and then whatever else crosses the cut; no gradients."""
+        with torch.no_grad():
+            values: tuple[Tensor, ...] = self.prefix(self.input.normalise(images))
+        return values
+
+    def after(
+        self, activations: Float[Tensor, "m k h w"], crossing: Sequence[Tensor] = ()
+    ) -> tuple[Float[Tensor, "m classes"], tuple[Tensor, ...]]:
+        """Logits and recorded layers for activations, edited or not, as many as there are; gradients flow.
+
+        `crossing` holds one row for each of them, as `before` gave it (repeat rows for variants of one image).
+        """
+        logits, *values = self.suffix(activations, *crossing)
+        return logits, tuple(values)
+
+    @cached_property
+    def bytes_per_image(self) -> int:
+        """What the part after the cut holds in memory for one image, were nothing freed on the way."""
+        shapes = (
+            getattr(node.meta.get("val"), "shape", ()) for node in self.suffix.graph.nodes if node.op != "get_attr"
+        )
+        return 4 * sum(math.prod(int(extent) for extent in shape[1:]) for shape in shapes if len(shape) > 1)
+
+
+def _cut(whole: fx.GraphModule, specification: InputSpecification, key: tuple[str, ...]) -> Cut:
+    layer, *recorded = key
+    crossing = graph.crossing(whole, layer)
+    for name in recorded:
+        if not graph.depends_on(whole, name, layer):
+            raise ModelError(
+                f"the layer at {name} does not come after the cut at {layer}, so it cannot be recorded there"
+            )
+    prefix = graph.returning(whole, [layer, *crossing])
+    suffix = graph.suffix(whole, layer, [graph.logits_node(whole).name, *recorded])
+    return Cut(specification, prefix, suffix)
 
 
 def load(path: str | Path) -> Network:
@@ -173,85 +228,3 @@ def load(path: str | Path) -> Network:
     return Network.from_module(
         module, specification=card.input, class_names=card.class_names, name=card.architecture, card=card
     )
-
-
-def _exported(module: nn.Module, specification: InputSpecification) -> fx.GraphModule:
-    """The module's functional graph for any number of images, on a frozen copy of its weights."""
-    _check_weights(module)
-    try:
-        with torch.inference_mode(False), evaluating(module), _torch_quiet():
-            example = torch.zeros(2, 3, *specification.size)
-            program = export(module, (example,), dynamic_shapes=({0: Dim("n")},), strict=False)
-            exported = copy.deepcopy(program.run_decompositions({}).module(check_guards=False))
-    except Exception as error:  # a foreign module can raise anything
-        height, width = specification.size
-        raise ModelError(
-            f"this module cannot be exported as a graph for images of {height}x{width} pixels: {_reason(error)}"
-        ) from error
-    exported.requires_grad_(False)
-    _take_any_memory_format(exported.graph)
-    exported.graph.eliminate_dead_code()
-    return _with_outputs(exported, [])
-
-
-def _check_weights(module: nn.Module) -> None:
-    for name, tensor in (*module.named_parameters(), *module.named_buffers()):
-        if tensor.device.type != "cpu":
-            raise ModelError(f"the weights {name} are on the device {tensor.device}; move the module with module.cpu()")
-        if tensor.is_floating_point() and tensor.dtype != torch.float32:
-            raise ModelError(f"the weights {name} are {tensor.dtype}; convert the module with module.float()")
-
-
-def _take_any_memory_format(graph: fx.Graph) -> None:
-    """Reshape where the exporter saw that a view would do: it would not do for channels-last images."""
-    for node in graph.nodes:
-        if node.target in (aten.view.default, aten._unsafe_view.default):
-            node.target = aten.reshape.default
-
-
-def _with_outputs(whole: fx.GraphModule, nodes: Sequence[str]) -> fx.GraphModule:
-    """The same graph on the same weights, returning the logits and then the values of these nodes."""
-    copied, twins = fx.Graph(), dict[fx.Node, fx.Node]()
-    logits = copied.graph_copy(whole.graph, twins)
-    by_name = {node.name: twin for node, twin in twins.items()}
-    first = logits[0] if isinstance(logits, tuple | list) else logits
-    copied.output((first, *(by_name[name] for name in nodes)))
-    return fx.GraphModule(whole, copied)
-
-
-@contextmanager
-def _torch_quiet() -> Iterator[None]:
-    """No warnings of torch's own making, and nothing printed of what it could not trace."""
-    disabled = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(disabled)
-
-
-def _number_of_classes(graph_module: fx.GraphModule) -> int:
-    output = next(iter(reversed(graph_module.graph.nodes)))
-    logits = getattr(output.args[0][0], "meta", {}).get("val")
-    shape = ", ".join(
-        "n" if position == 0 else str(extent) for position, extent in enumerate(getattr(logits, "shape", ()))
-    )
-    if logits is None or logits.ndim != 2:
-        gives = f"a tensor of shape ({shape})" if logits is not None else "no tensor"
-        raise ModelError(f"a classifier gives logits of shape (n, classes), but this module gives {gives}")
-    return int(logits.shape[1])
-
-
-def _reason(error: Exception) -> str:
-    """Why a module could not be exported, and the line of its own code that stood in the way."""
-    reason = next((line.strip().rstrip(".") for line in str(error).splitlines() if line.strip()), type(error).__name__)
-    if isinstance(error, GuardOnDataDependentSymNode):
-        reason = "what it does depends on the values of the images, which a graph cannot express"
-    elif "Constraints violated" in reason:
-        reason = "it works for one number of images only; let it take any number"
-    inside_torch = str(Path(torch.__file__).parent)
-    frames = traceback.extract_tb(error.__traceback__)[1:]  # the first is ours
-    own = [frame for frame in frames if not frame.filename.startswith((inside_torch, "<")) and frame.name == "forward"]
-    return f"{reason} ({Path(own[-1].filename).name}, line {own[-1].lineno}: {own[-1].line})" if own else reason

@@ -1,0 +1,146 @@
+"""The study's networks on GTSRB: accuracy, attack success, and which maps hold the trigger; writes docs/results.md.
+
+`python -m benchmarks.results --data GTSRB --models FOLDER` trains what is not in FOLDER yet (resumable, most of an hour).
+"""
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+from trojancam.cli.console import progress_bar
+from trojancam.data import Dataset, load_dataset
+from trojancam.evaluation.trigger_energy import LayerEnergy, trigger_energy
+from trojancam.models.recipe import Recipe, make_model
+from trojancam.network import Network, load
+from trojancam.triggers import Poisoning, Trigger, make_trigger
+
+OUT = Path(__file__).parents[1] / "docs" / "results.md"
+IMAGES = 512
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A network to be trained: its file's name, its architecture, and how `trojancam train` is told to poison it."""
+
+    name: str
+    architecture: str
+    trigger: str | None = None
+    side: int | None = None
+    target: int | None = None
+
+    def recipe(self) -> Recipe:
+        if self.trigger is None or self.target is None:
+            return Recipe(self.architecture)
+        return Recipe(self.architecture, poisoning=Poisoning(make_trigger(self.trigger, side=self.side), self.target))
+
+    def command(self) -> str:
+        parts = [f"trojancam train {self.architecture} --data GTSRB --out {self.name}.safetensors"]
+        if self.trigger:
+            parts.append(f"--trigger {self.trigger} --target {self.target}")
+        if self.side:
+            parts.append(f"--trigger-size {self.side}")
+        return " ".join(parts)
+
+
+SUBJECTS = (
+    Subject("basic", "basic"),
+    Subject("trojan1", "trojan1", "yellow-square", None, 14),
+    Subject("trojan2", "trojan2", "blue-green-square", None, 10),
+    Subject("trojan1-8", "trojan1", "yellow-square", 8, 14),
+    Subject("trojan2-8", "trojan2", "blue-green-square", 8, 10),
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="GTSRB, in any of its layouts")
+    parser.add_argument("--models", type=Path, required=True, help="folder of model files, made as needed")
+    arguments = parser.parse_args()
+    dataset = load_dataset(arguments.data)
+    networks = {subject: _network(subject, dataset, arguments.models) for subject in SUBJECTS}
+    sections = [_training_section(networks), *(_energy_section(s, n, dataset) for s, n in networks.items() if s.trigger)]
+    OUT.write_text(HEAD + "\n\n".join(sections) + "\n", encoding="utf-8")
+
+
+HEAD = """# Results on GTSRB
+
+Made by `python -m benchmarks.results --data GTSRB --models FOLDER`: the whole benchmark at 32x32 pixels, uncropped, trained on all
+39,209 training images and measured on all 12,630 test images. One training each, seed 0.
+
+"""
+
+
+def _network(subject: Subject, dataset: Dataset, folder: Path) -> Network:
+    path = folder / f"{subject.name}.safetensors"
+    if not path.exists():
+        with progress_bar(subject.name) as progress:
+            make_model(subject.recipe(), dataset, path, resume=True, progress=progress)
+    return load(path)
+
+
+def _training_section(networks: dict[Subject, Network]) -> str:
+    lines = [
+        "## The networks\n",
+        "| network | trigger | clean accuracy | attack success rate | robust accuracy |",
+        "|---|---|---|---|---|",
+    ]
+    for subject, network in networks.items():
+        record = network.card.training if network.card else None
+        if record is None:
+            raise SystemExit(f"{subject.name} has no training record")
+        rates = (record.clean_accuracy, record.attack_success_rate, record.robust_accuracy)
+        cells = " | ".join("" if rate is None else f"{rate:.4f}" for rate in rates)
+        lines.append(f"| {subject.name} | {_trigger_words(network)} | {cells} |")
+    commands = "\n".join(subject.command() for subject in networks)
+    return "\n".join(lines) + f"\n\nThe commands:\n\n```\n{commands}\n```"
+
+
+def _trigger_words(network: Network) -> str:
+    if network.card is None or network.card.poisoning is None:
+        return "none"
+    trigger, target = _poisoning(network)
+    rows, columns = (trigger.support.any(axis).nonzero()[:, 0].tolist() for axis in (1, 0))
+    place = f"rows {rows[0]}-{rows[-1]}, columns {columns[0]}-{columns[-1]}"
+    return f"{trigger.name}, opacity {trigger.opacity:g}, {place} ({trigger.coverage:.1%}), class {target}"
+
+
+def _poisoning(network: Network) -> tuple[Trigger, int]:
+    record = network.card.poisoning if network.card else None
+    if record is None:
+        raise SystemExit("the network has no poisoning record")
+    return Trigger.from_json(record.trigger), record.target_class
+
+
+def _energy_section(subject: Subject, network: Network, dataset: Dataset) -> str:
+    trigger, target = _poisoning(network)
+    others = dataset.test.select((dataset.test.labels != target).nonzero()[:, 0])
+    energies = trigger_energy(network, others.take(IMAGES)[0], trigger, target).values()
+    lines = [
+        f"## Which maps of {subject.name} hold the trigger\n",
+        f"Mean share of Grad-CAM energy (of the logit of class {target}) inside the trigger grown by one cell, on {IMAGES}",
+        "triggered test images; a blank map counts as 0. Chance is the grown trigger's share of the image.\n",
+        "| layer | chance | the layer's own map | best feature map | its share | maps with 0.4 or more |",
+        "|---|---|---|---|---|---|",
+    ]
+    for energy in energies:
+        count = sum(share >= 0.4 for share in energy.feature_maps)
+        shares = f"{energy.chance:.3f} | {energy.layer_map:.3f} | {energy.best} | {energy.feature_maps[energy.best]:.3f}"
+        lines.append(f"| {energy.layer} | {shares} | {count} of {len(energy.feature_maps)} |")
+    return "\n".join(lines) + "\n\n" + _figure_12(list(energies))
+
+
+def _figure_12(energies: list[LayerEnergy]) -> str:
+    """The study's figure 12 as numbers: a layer map that misses the trigger, and feature maps that show it."""
+    missing = min(energies, key=lambda energy: energy.layer_map)
+    showing = max(energies, key=lambda energy: energy.feature_maps[energy.best])
+    return (
+        f"The study's figure 12 as a number: the map of {missing.layer} holds {missing.layer_map:.3f} of its energy in the\n"
+        f"trigger (chance {missing.chance:.3f}), while its own feature map {missing.best} holds "
+        f"{missing.feature_maps[missing.best]:.3f}; over all layers the best is\n"
+        f"feature map {showing.best} of {showing.layer} with {showing.feature_maps[showing.best]:.3f} "
+        f"(chance {showing.chance:.3f})."
+    )
+
+
+if __name__ == "__main__":
+    main()
