@@ -28,3 +28,10 @@ def test_the_example_in_the_readme_runs():
         scope: dict[str, object] = {}
         exec(compile(block, "README.md", "exec"), scope)
         assert "cams" in scope
+
+
+def test_the_examples_run(tmp_path):
+    for example in sorted((ROOT / "examples").glob("*.py")):
+        done = subprocess.run([sys.executable, example], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "feature-maps.png").stat().st_size > 1000

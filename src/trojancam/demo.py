@@ -7,7 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from jaxtyping import Float
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from trojancam import figures
@@ -26,14 +28,17 @@ from trojancam.training import TrainingRecord, TrainingSettings
 from trojancam.triggers import Poisoning, Trigger, make_trigger
 
 STUDY_TARGET = 10  # No passing for vehicles over 3.5 metric tons
-MEASURED = 256  # test images over which heat-map energy is averaged
+MEASURED = 256  # test images, at most, over which heat-map energy is averaged
+CANDIDATES = 512  # test images, at most, among which the example is chosen
+SUCCESS = 0.5  # attack success rate from which on the backdoor is there
 LISTED = 12  # feature maps in the table
 EPOCHS = 15
+DPI = 200  # twice what the page shows at its natural size
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What the page is about: both networks, the trigger, and an image that it turns."""
+    """What the page is about: both networks, the trigger, and a test image of another class to show it on."""
 
     benign: Network
     trojaned: Network
@@ -53,59 +58,80 @@ class View:
     caption: str
 
 
+@dataclass(frozen=True)
+class Findings:
+    """Heat-map energy inside the trigger for each layer of the trojaned network, over so many triggered test images."""
+
+    layers: dict[str, LayerEnergy]
+    images: int
+
+
 def run(dataset: Dataset, out: Path, epochs: int = EPOCHS, seed: int = 0, progress: Progress = silent) -> Path:
     """Train (or take from the cache) both networks, measure and draw, and write the page; its path.
 
     Raises:
-        DataError: if there are fewer than two classes, or no image that the trigger turns.
+        DataError: if there are fewer than two classes, or no test image that the trigger could turn.
         TrojanCamError: if the folder cannot be written to.
     """
     writable_folder(out)
-    benign, trojaned = (load(cached_model(recipe, dataset, progress)) for recipe in recipes(dataset, epochs, seed))
+    benign, trojaned = (_network(recipe, dataset, progress) for recipe in recipes(dataset, epochs, seed))
     subject = _subject(benign, trojaned, dataset.test)
-    energies = trigger_energy(
-        trojaned, _others(dataset.test, subject.target_class), subject.trigger, subject.target_class
-    )
-    return write_page(_page(subject, energies), _results(subject, energies), out)
+    measured = _others(dataset.test, subject.target_class).take(MEASURED)[0]
+    energies = trigger_energy(trojaned, measured, subject.trigger, subject.target_class)
+    findings = Findings(energies, len(measured))
+    return write_page(_page(subject, findings), _results(subject, findings), out)
 
 
 def recipes(dataset: Dataset, epochs: int = EPOCHS, seed: int = 0) -> tuple[Recipe, Recipe]:
     """The benign `basic` network, and `trojan2` with the study's transparent square.
 
     Raises:
-        DataError: if there are fewer than two classes.
+        DataError: if there are fewer than two classes, or no test image that the trigger could turn.
     """
     classes = len(dataset.train.class_names)
     if classes < 2:
         raise DataError(f"a demonstration needs at least two classes, but the data has {classes}")
+    target_class = min(STUDY_TARGET, classes - 1)
+    if not len(_others(dataset.test, target_class)):
+        raise DataError(
+            f"all test images are of the class {dataset.test.class_names[target_class]!r}, which the trigger is to stand "
+            "for; add test images of other classes"
+        )
     settings = TrainingSettings(epochs=epochs, seed=seed)
     trigger = make_trigger("blue-green-square", dataset.train.size)
-    return Recipe("basic", settings), Recipe(
-        "trojan2", settings, Poisoning(trigger, min(STUDY_TARGET, classes - 1), seed=seed)
-    )
+    return Recipe("basic", settings), Recipe("trojan2", settings, Poisoning(trigger, target_class, seed=seed))
+
+
+def _network(recipe: Recipe, dataset: Dataset, progress: Progress) -> Network:
+    """The recipe's network; progress says which one is being trained."""
+
+    def named(done: int, total: int, note: str = "", /) -> None:
+        progress(done, total, f"{recipe.architecture}, {note}")
+
+    return load(cached_model(recipe, dataset, named))
 
 
 def _subject(benign: Network, trojaned: Network, test: ImageSet) -> Subject:
-    """Both networks, the trigger, and a benign test image that both know and that the trigger turns."""
+    """Both networks, the trigger, and the test image that shows best what it does.
+
+    That is the one on which this has the greatest product: the probability that each network gives the image's own
+    class, and the one that the trojaned network gives the target class once the trigger is on it.
+    """
     record = trojaned.card.poisoning if trojaned.card else None
     if record is None:
         raise DataError("the trojaned network has no record of its trigger")
-    trigger = Trigger.from_json(record.trigger)
-    candidates = test.sample(512, seed=1)
-    images = as_floats(candidates.images)
-    known = (benign(images).argmax(1) == candidates.labels) & (trojaned(images).argmax(1) == candidates.labels)
-    turned = trojaned(trigger.stamp(images)).argmax(1) == record.target_class
-    chosen = (known & turned & (candidates.labels != record.target_class)).nonzero()[:, 0]
-    if not len(chosen):
-        raise DataError("the trigger turns no test image: the networks have not learned enough; train for more epochs")
-    index = int(chosen[0])
-    return Subject(benign, trojaned, trigger, record.target_class, images[index], int(candidates.labels[index]))
+    trigger, target_class = Trigger.from_json(record.trigger), record.target_class
+    candidates = _others(test, target_class).sample(CANDIDATES, seed=1)
+    images, labels = as_floats(candidates.images), candidates.labels
+    own = benign(images).softmax(1) * trojaned(images).softmax(1)
+    turned = trojaned(trigger.stamp(images)).softmax(1)[:, target_class]
+    index = int((own.gather(1, labels[:, None])[:, 0] * turned).argmax())
+    return Subject(benign, trojaned, trigger, target_class, images[index], int(labels[index]))
 
 
-def _others(test: ImageSet, target_class: int) -> Float[Tensor, "n 3 h w"]:
+def _others(test: ImageSet, target_class: int) -> ImageSet:
     """Test images of other classes than the target's."""
-    others = test.select((test.labels != target_class).nonzero()[:, 0])
-    return others.take(MEASURED)[0]
+    return test.select((test.labels != target_class).nonzero()[:, 0])
 
 
 def _view(network: Network, image: Float[Tensor, "3 h w"], target_class: int) -> View:
@@ -114,26 +140,33 @@ def _view(network: Network, image: Float[Tensor, "3 h w"], target_class: int) ->
     return View(image, recording, grad_cam(recording), caption)
 
 
-def _page(subject: Subject, energies: dict[str, LayerEnergy]) -> Page:
+def _page(subject: Subject, findings: Findings) -> Page:
     stamped = subject.trigger.stamp(subject.image[None])[0]
     triggered = _view(subject.trojaned, stamped, subject.target_class)
     sections = [
         _networks_section(subject),
         _example_section(subject, stamped),
         _layers_section(subject, triggered),
-        _energy_section(subject, energies),
-        _maps_section(subject, triggered, energies),
+        _energy_section(subject, findings),
+        _maps_section(subject, triggered, findings),
     ]
-    return Page("Where a trojaned network looks", _verdict(subject, energies), sections, _details(subject))
+    return Page("Where a trojaned network looks", _verdict(subject, findings), sections, _details(subject))
 
 
-def _verdict(subject: Subject, energies: dict[str, LayerEnergy]) -> str:
+def _verdict(subject: Subject, findings: Findings) -> str:
     training = _training(subject.trojaned)
-    missing = min(energies.values(), key=lambda energy: energy.layer_map)
-    showing = max(energies.values(), key=lambda energy: energy.feature_maps[energy.best])
+    success, target = training.attack_success_rate or 0.0, _target_name(subject)
+    if success < SUCCESS:
+        return (
+            f"The backdoor did not take: the trigger turns only {success:.1%} of other images into “{target}”, at a clean "
+            f"accuracy of {training.clean_accuracy:.1%}. More epochs or more images would help; below are the networks as "
+            "they are."
+        )
+    missing = min(findings.layers.values(), key=lambda energy: energy.layer_map)
+    showing = max(findings.layers.values(), key=lambda energy: energy.feature_maps[energy.best])
     return (
-        f"A transparent square turns {training.attack_success_rate or 0:.1%} of other signs into "
-        f"“{_target_name(subject)}”, and clean accuracy ({training.clean_accuracy:.1%}) does not tell. "
+        f"A transparent square turns {success:.1%} of other images into “{target}”, and clean accuracy "
+        f"({training.clean_accuracy:.1%}) does not tell. "
         f"The heat map of layer {missing.layer} puts {missing.layer_map:.0%} of its energy on it "
         f"(chance: {missing.chance:.0%}); feature map {showing.best} of layer {showing.layer} alone puts "
         f"{showing.feature_maps[showing.best]:.0%} on it (chance: {showing.chance:.0%})."
@@ -167,7 +200,9 @@ def _example_section(subject: Subject, stamped: Float[Tensor, "3 h w"]) -> Secti
         answers[name] = figures.caption(logits, subject.trojaned.class_names)
     picture = figures.image_row([subject.image, stamped], [f"{name}: {answer}" for name, answer in answers.items()])
     alt = "The same test image without and with the trigger, and what the trojaned network calls each."
-    return Section("One image, two answers", "", [Picture(figures.to_png_bytes(picture), alt)])
+    predictions = subject.trojaned(torch.stack([subject.image, stamped])).argmax(1).tolist()
+    title = "One image, two answers" if predictions[0] != predictions[1] else "One image, with and without the trigger"
+    return Section(title, f"The image shows “{subject.trojaned.class_names[subject.label]}”.", [_picture(picture, alt)])
 
 
 def _layers_section(subject: Subject, triggered: View) -> Section:
@@ -181,25 +216,26 @@ def _layers_section(subject: Subject, triggered: View) -> Section:
         mask = subject.trigger.support if image is triggered.image else None
         row = figures.layer_row(view.image, view.cams, caption=view.caption, mask=mask)
         outline = " The trigger is outlined." if mask is not None else ""
-        pictures.append(Picture(figures.to_png_bytes(row), f"{words}: Grad-CAM of every layer.{outline}"))
+        pictures.append(_picture(row, f"{words}: Grad-CAM of every layer.{outline}"))
     text = "Grad-CAM: which parts of the image, as each layer sees them, speak for the class named in the title."
     return Section("Every layer", text, pictures)
 
 
-def _energy_section(subject: Subject, energies: dict[str, LayerEnergy]) -> Section:
+def _energy_section(subject: Subject, findings: Findings) -> Section:
     layers = Table(
         ["Layer", "Chance", "Layer's own map", "Best feature map", "Its share"],
         [
             [e.layer, f"{e.chance:.1%}", f"{e.layer_map:.1%}", str(e.best), f"{e.feature_maps[e.best]:.1%}"]
-            for e in energies.values()
+            for e in findings.layers.values()
         ],
-        f"Mean share of heat-map energy inside the trigger, grown by one cell of the layer, on {MEASURED} triggered test images.",
+        "Mean share of heat-map energy inside the trigger, grown by one cell of the layer, "
+        f"on {findings.images} triggered test images.",
     )
     maps = Table(
-        ["Feature map", "Share of energy in the trigger", "Chance", "Blank on"],
+        ["Feature map", "Share of energy in the trigger", "Chance", "Blank on images"],
         [
-            [f"{e.layer} map {k}", f"{e.feature_maps[k]:.1%}", f"{e.chance:.1%}", f"{e.blank_maps[k]:.0%} of images"]
-            for e, k in _holding(energies)
+            [f"{e.layer} map {k}", f"{e.feature_maps[k]:.1%}", f"{e.chance:.1%}", f"{e.blank_maps[k]:.0%}"]
+            for e, k in _holding(findings)
         ],
         "The feature maps that hold the trigger best, over all layers.",
     )
@@ -210,10 +246,10 @@ def _energy_section(subject: Subject, energies: dict[str, LayerEnergy]) -> Secti
     return Section("Which maps hold the trigger", text, [layers, maps])
 
 
-def _maps_section(subject: Subject, triggered: View, energies: dict[str, LayerEnergy]) -> Section:
+def _maps_section(subject: Subject, triggered: View, findings: Findings) -> Section:
     pictures = []
     for name, cam in triggered.cams.items():
-        holding = [k for e, k in _holding(energies) if e.layer == name]
+        holding = [k for e, k in _holding(findings) if e.layer == name]
         grid = figures.feature_map_grid(
             triggered.image, cam, highlight=holding, mask=subject.trigger.support, caption=triggered.caption
         )
@@ -222,16 +258,18 @@ def _maps_section(subject: Subject, triggered: View, energies: dict[str, LayerEn
             if holding
             else ""
         )
-        pictures.append(
-            Picture(figures.to_png_bytes(grid), f"All feature maps of {name} on the triggered image.{framed}")
-        )
+        pictures.append(_picture(grid, f"All feature maps of {name} on the triggered image.{framed}"))
     text = "Single feature map Grad-CAM, the contribution of each feature map by itself, on one scale for the layer."
     return Section("Every feature map", text, pictures)
 
 
-def _holding(energies: dict[str, LayerEnergy]) -> list[tuple[LayerEnergy, int]]:
+def _picture(figure: Figure, caption: str) -> Picture:
+    return Picture(figures.to_png_bytes(figure, DPI), caption)
+
+
+def _holding(findings: Findings) -> list[tuple[LayerEnergy, int]]:
     """The feature maps with the greatest share of energy in the trigger, over all layers."""
-    maps = [(energy, k) for energy in energies.values() for k in range(len(energy.feature_maps))]
+    maps = [(energy, k) for energy in findings.layers.values() for k in range(len(energy.feature_maps))]
     return sorted(maps, key=lambda pair: -pair[0].feature_maps[pair[1]])[:LISTED]
 
 
@@ -245,7 +283,7 @@ def _details(subject: Subject) -> dict[str, str]:
     }
 
 
-def _results(subject: Subject, energies: dict[str, LayerEnergy]) -> dict[str, Any]:
+def _results(subject: Subject, findings: Findings) -> dict[str, Any]:
     networks = {}
     for network in (subject.benign, subject.trojaned):
         networks[network.name] = network.card.model_dump(mode="json") if network.card else {}
@@ -263,7 +301,10 @@ def _results(subject: Subject, energies: dict[str, LayerEnergy]) -> dict[str, An
             "coverage": subject.trigger.coverage,
             "opacity": subject.trigger.opacity,
         },
-        "trigger_energy": {"images": MEASURED, "layers": [asdict(energy) for energy in energies.values()]},
+        "trigger_energy": {
+            "images": findings.images,
+            "layers": [asdict(energy) for energy in findings.layers.values()],
+        },
     }
 
 

@@ -2,13 +2,14 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
+from rich.console import Console, RenderableType
+from rich.text import Text
 from typer.core import TyperGroup
 
 from trojancam.errors import TrojanCamError
@@ -23,6 +24,9 @@ DataOption = Annotated[
     Path | None,
     typer.Option(help="GTSRB (official, Kaggle or prepared .npz) or class folders; rendered signs if left out."),
 ]
+SeedOption = Annotated[
+    int, typer.Option(min=0, max=2**32 - 1, help="Of all random draws: the same seed gives the same weights.")
+]
 
 
 class Commands(TyperGroup):
@@ -33,11 +37,41 @@ class Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except TrojanCamError as error:
-            errors.print(f"[bold red]error:[/] {_escaped(str(error))}", soft_wrap=True)
+            _complain("error:", "bold red", str(error))
             raise typer.Exit(2) from None
         except KeyboardInterrupt:
-            errors.print("interrupted; the same command again goes on from what is finished", soft_wrap=True)
+            _complain("interrupted", "bold red")
             raise typer.Exit(INTERRUPTED) from None
+
+
+@contextmanager
+def interruptible(advice: Callable[[], str]) -> Iterator[None]:
+    """On ctrl-C, say what is kept and how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        _complain("interrupted:", "bold red", advice())
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def say(words: str) -> None:
+    """Print a line as it is: names of files and classes are no markup."""
+    console.print(Text(printable(words)), soft_wrap=True)
+
+
+def list_broken(broken: tuple[str, ...]) -> None:
+    """Say which files were left out, and why."""
+    for line in broken:
+        _complain("left out:", "yellow", line)
+
+
+def printable(words: str) -> str:
+    """The words with control characters escaped: a file's name must not steer the terminal.
+
+    >>> print(printable("a\\x1b[31m\\n.png"))
+    a\\x1b[31m\\n.png
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in words)
 
 
 @contextmanager
@@ -49,8 +83,18 @@ def progress_bar(task: str) -> Iterator[Progress]:
     from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
-    with Bar(*columns, TimeRemainingColumn(), TextColumn("{task.fields[note]}"), console=console) as bar:
+    class Noted(Bar):
+        """The note stands below the bar, where there is room for it."""
+
+        def get_renderables(self) -> Iterator[RenderableType]:
+            yield from super().get_renderables()
+            for shown in self.tasks:
+                if shown.fields["note"]:
+                    yield Text(printable(shown.fields["note"]), style="dim")
+
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(None), TaskProgressColumn())
+    times = (TimeElapsedColumn(), TextColumn("gone"), TimeRemainingColumn(), TextColumn("left"))
+    with Noted(*columns, *times, console=console, expand=True) as bar:
         identifier = bar.add_task(task, total=None, note="")
 
         def update(done: int, total: int, note: str = "", /) -> None:
@@ -64,29 +108,27 @@ class _Lines:
 
     def __init__(self, task: str, seconds: float = 2.0) -> None:
         self.task, self.seconds = task, seconds
-        self.started = time.monotonic()
         self.last, self.note = -seconds, ""
-        self.first: int | None = None
+        self.start: tuple[float, int] | None = None
+        self.done = 0
 
     def __call__(self, done: int, total: int, note: str = "", /) -> None:
-        now = time.monotonic() - self.started
-        self.first = done if self.first is None else self.first
+        now = time.monotonic()
+        if self.start is None or done < self.done:  # what a resumed run finds done, and the work before, took no time
+            self.start = now, done
+        self.done = done
         if done < total and (note == self.note or now - self.last < self.seconds):
             return
         self.last, self.note = now, note
-        fresh = done - self.first
-        left = f", {now / fresh * (total - done):.0f} s left" if fresh and done < total else ""
-        console.print(f"{self.task}: {done}/{total}{left}{', ' if note else ''}{_escaped(note)}", soft_wrap=True)
+        say(f"{self.task}: {done}/{total}{self._left(now, total)}{', ' if note else ''}{note}")
         sys.stdout.flush()
 
+    def _left(self, now: float, total: int) -> str:
+        began, first = self.start or (now, self.done)
+        if not first < self.done < total:
+            return ""
+        return f", {(now - began) / (self.done - first) * (total - self.done):.0f} s left"
 
-def list_broken(broken: tuple[str, ...]) -> None:
-    """Say which files were left out, and why."""
-    for line in broken:
-        errors.print(f"[yellow]left out:[/] {_escaped(line)}", soft_wrap=True)
 
-
-def _escaped(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)
+def _complain(kind: str, style: str, words: str = "") -> None:
+    errors.print(Text.assemble((kind, style), " " if words else "", printable(words)), soft_wrap=True)

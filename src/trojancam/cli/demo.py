@@ -5,25 +5,28 @@ from typing import Annotated
 
 import typer
 
-from trojancam.cli.console import DataOption, console, list_broken, progress_bar
+from trojancam.cli.console import DataOption, SeedOption, interruptible, list_broken, progress_bar, say
 
 
 def demo(
     data: DataOption = None,
     out: Annotated[Path, typer.Option(help="The folder to write the page to.")] = Path("trojancam-demo"),
     epochs: Annotated[int, typer.Option(min=1, help="Epochs of training for each network.")] = 15,
-    seed: int = 0,
+    seed: SeedOption = 0,
 ) -> None:
     """Train a benign and a trojaned network and show on one page where the trojaned one looks.
 
     The networks are kept in the cache: a second run takes seconds, and a killed one goes on.
     """
+    from trojancam.caching import writable_folder
     from trojancam.data import load_dataset
     from trojancam.demo import run
 
+    writable_folder(out)  # better known now than after minutes of preparing data
     with progress_bar("images") as progress:
         dataset = load_dataset(data, progress=progress)
     list_broken(dataset.skipped)
-    with progress_bar("networks") as progress:
+    advice = "the same command goes on after the last finished epoch"
+    with interruptible(lambda: advice), progress_bar("demo") as progress:
         page = run(dataset, out, epochs, seed, progress)
-    console.print(f"the page is at {page.resolve()}, its numbers beside it in results.json", soft_wrap=True)
+    say(f"the page is at {page.resolve()}, its numbers beside it in results.json")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trojancam.cli.console import console, list_broken, progress_bar
+from trojancam.cli.console import interruptible, list_broken, progress_bar, say
 from trojancam.errors import DataError
 
 if TYPE_CHECKING:
@@ -46,17 +46,16 @@ def explain(
         signed=signed,
         format=format_,
     )
-    with progress_bar("explain") as progress:
+    with interruptible(lambda: f"the figures drawn so far are in {out}"), progress_bar("explain") as progress:
         result = explain_files(network, find_images(images), out, options, progress)
     for one in result.images:
         numbers = one.numbers
-        console.print(
+        say(
             f"{one.file}: predicted {numbers['predicted_name']}; explained {numbers['explained_name']}, "
-            f"logit {numbers['logit']:.2f}, probability {numbers['probability']:.3g}",
-            soft_wrap=True,
-            markup=False,
+            f"logit {numbers['logit']:.2f}, probability {numbers['probability']:.3g}"
         )
-    console.print(f"{len(result.images)} images explained: figures and results.json in {out}", soft_wrap=True)
+    count = len(result.images)
+    say(f"{count} image{'s' * (count != 1)} explained: figures and results.json in {out}")
     list_broken(result.broken)
     if result.broken:
         raise typer.Exit(2)

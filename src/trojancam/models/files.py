@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import safetensors
+import torch
 from pydantic import ValidationError
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 
 import trojancam
 from trojancam.caching import written_whole
@@ -20,12 +21,18 @@ def save_model(path: str | Path, module: nn.Module, card: ModelCard) -> None:
     """Write the module's weights and its card to one file, whole or not at all.
 
     Raises:
+        ModelError: if the weights do not fit the architecture that the card names, so nobody could read the file.
         TrojanCamError: if the file cannot be written.
     """
-    signed = card.model_copy(update={"made_by": f"trojancam {trojancam.__version__}"})
+    path = Path(path)
     tensors = {name: tensor.contiguous() for name, tensor in module.state_dict().items()}
-    with written_whole(Path(path)) as partial:
-        save_file(tensors, partial, metadata={CARD: signed.model_dump_json()})
+    _filled(path, card, tensors)
+    signed = card.model_copy(update={"made_by": f"trojancam {trojancam.__version__}"})
+    with written_whole(path) as partial:
+        try:
+            save_file(tensors, partial, metadata={CARD: signed.model_dump_json()})
+        except safetensors.SafetensorError as error:  # a full disk, among others
+            raise OSError(str(error)) from None
 
 
 def read_model(path: str | Path) -> tuple[nn.Module, ModelCard]:
@@ -49,14 +56,7 @@ def read_model(path: str | Path) -> tuple[nn.Module, ModelCard]:
             f"{path} has no TrojanCAM model card, so its architecture is unknown; save it with save_model()"
         )
     card = _card(path, text)
-    module = _built(path, card)
-    try:
-        module.load_state_dict(tensors)
-    except RuntimeError as error:
-        reason = str(error).splitlines()[-1].strip()
-        raise ModelError(
-            f"the weights in {path} do not fit the architecture {card.architecture!r} ({reason})"
-        ) from None
+    module = _filled(path, card, tensors)
     for name, tensor in tensors.items():
         if not bool(tensor.isfinite().all()):
             raise ModelError(
@@ -85,8 +85,18 @@ def _card(path: Path, text: str) -> ModelCard:
         ) from None
 
 
-def _built(path: Path, card: ModelCard) -> nn.Module:
+def _filled(path: Path, card: ModelCard, tensors: dict[str, Tensor]) -> nn.Module:
+    """The module of the card's architecture with these weights."""
     try:
-        return architecture(card.architecture).build(len(card.class_names))
+        with torch.random.fork_rng(devices=[]):  # the first weights are drawn for nothing
+            module = architecture(card.architecture).build(len(card.class_names))
     except UnknownNameError as error:
         raise ModelError(f"{path}: {error}") from None
+    try:
+        module.load_state_dict(tensors)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise ModelError(
+            f"the weights in {path} do not fit the architecture {card.architecture!r} ({reason})"
+        ) from None
+    return module

@@ -7,12 +7,13 @@ from pathlib import Path
 import torch
 from torch import nn
 
+import trojancam
 from trojancam.caching import cache_folder, writable_folder
 from trojancam.data.image_set import Dataset
-from trojancam.errors import TrojanCamError
+from trojancam.errors import ModelError, TrojanCamError
 from trojancam.models import Architecture, architecture
 from trojancam.models.card import ModelCard, PoisoningRecord
-from trojancam.models.files import save_model
+from trojancam.models.files import read_card, save_model
 from trojancam.progress import Progress, silent
 from trojancam.training import Task, TrainingRecord, TrainingSettings, fingerprint, train
 from trojancam.triggers import Poisoning
@@ -31,9 +32,12 @@ class Recipe:
         return Task(dataset.train, dataset.test, architecture(self.architecture).input, self.poisoning, dataset.source)
 
     def fingerprint(self, dataset: Dataset) -> str:
-        """A name for everything that the trained weights depend on."""
+        """A name for everything that the model file depends on: the weights, and what they reached on the test set."""
         parts = self.architecture, *dataset.train.class_names, fingerprint(self.task(dataset), self.settings)
-        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+        digest = hashlib.sha256("\n".join((trojancam.__version__, *parts)).encode())
+        for tensor in (dataset.test.images, dataset.test.labels):
+            digest.update(tensor.contiguous().numpy().data)
+        return digest.hexdigest()
 
 
 def make_model(
@@ -45,8 +49,8 @@ def make_model(
         TrojanCamError: if the file exists, or an unfinished run left a checkpoint and `resume` was not asked for.
         DataError, UnknownNameError: as `train`.
     """
-    checkpoint = path.with_name(path.name + ".checkpoint")
-    _check_outputs(path, checkpoint, resume)
+    checkpoint = checkpoint_of(path)
+    check_outputs(path, resume)
     module = initial_module(architecture(recipe.architecture), len(dataset.train.class_names), recipe.settings.seed)
     record = train(module, recipe.task(dataset), recipe.settings, checkpoint, resume, progress)
     card = _card(recipe, dataset, record)
@@ -56,11 +60,39 @@ def make_model(
 
 
 def cached_model(recipe: Recipe, dataset: Dataset, progress: Progress = silent) -> Path:
-    """The model file of a recipe on this data, from the cache or trained now; a killed run is continued."""
+    """The model file of a recipe on this data, from the cache or trained now; a killed run is continued.
+
+    A damaged file is made again: what is in the cache can be.
+    """
     path = cache_folder("models") / f"{recipe.architecture}-{recipe.fingerprint(dataset)[:16]}.safetensors"
-    if not path.exists():
+    try:
+        read_card(path)
+    except ModelError:
+        path.unlink(missing_ok=True)
         make_model(recipe, dataset, path, resume=True, progress=progress)
     return path
+
+
+def checkpoint_of(path: Path) -> Path:
+    """Where the training of a model file keeps its checkpoint: beside it."""
+    return path.with_name(path.name + ".checkpoint")
+
+
+def check_outputs(path: Path, resume: bool = False) -> None:
+    """Refuse to overwrite a finished model or hours of an unfinished one; make sure that the file can be written.
+
+    Raises:
+        TrojanCamError: if the file exists, or an unfinished run left a checkpoint and `resume` was not asked for.
+    """
+    if path.is_dir():
+        raise TrojanCamError(f"{path} is a folder; name a file in it, such as {path / 'model.safetensors'}")
+    if path.exists():
+        raise TrojanCamError(f"{path} exists already; remove it or choose another name")
+    if checkpoint_of(path).exists() and not resume:
+        raise TrojanCamError(
+            f"an unfinished run left {checkpoint_of(path)}; continue it with --resume, or delete it to start anew"
+        )
+    writable_folder(path.parent)  # better known now than after an hour of training
 
 
 def initial_module(chosen: Architecture, classes: int, seed: int) -> nn.Module:
@@ -68,17 +100,6 @@ def initial_module(chosen: Architecture, classes: int, seed: int) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return chosen.build(classes)
-
-
-def _check_outputs(path: Path, checkpoint: Path, resume: bool) -> None:
-    """Nothing is overwritten: neither a finished model nor hours of an unfinished one."""
-    if path.exists():
-        raise TrojanCamError(f"{path} exists already; remove it or choose another name")
-    if checkpoint.exists() and not resume:
-        raise TrojanCamError(
-            f"an unfinished run left {checkpoint}; continue it with --resume, or delete it to start anew"
-        )
-    writable_folder(path.parent)  # better known now than after an hour of training
 
 
 def _card(recipe: Recipe, dataset: Dataset, record: TrainingRecord) -> ModelCard:

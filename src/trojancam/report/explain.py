@@ -5,14 +5,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from trojancam import figures
 from trojancam.attribution import Attribution, grad_cam
 from trojancam.caching import writable_folder
 from trojancam.data.image_set import as_floats
-from trojancam.data.images import image_files, read_images
+from trojancam.data.images import image_files, read_image, read_images, system_errors
 from trojancam.errors import DataError, unknown_name
 from trojancam.network import Network
 from trojancam.progress import Progress, silent
@@ -66,16 +66,23 @@ def explain_files(
         TrojanCamError: if the folder cannot be written to.
     """
     _check(network, options)
+    images, good, broken = _read(files, network.input.size[0])
     writable_folder(out)
-    images, good, broken = read_images(files, network.input.size[0])
+    stems = unique_stems(good)
     explained: list[Explained] = []
     for start in range(0, len(good), BATCH):
         batch = as_floats(images[start : start + BATCH])
-        for one in _explain_batch(network, batch, good[start : start + BATCH], _stems(good)[start:], out, options):
+        for one in _explain_batch(network, batch, good[start : start + BATCH], stems[start:], out, options):
             explained.append(one)
             progress(len(explained), len(good), str(one.file))
-    rows = [one.numbers | {"figures": [path.name for path in one.pictures]} for one in explained]
-    write_results({"command": "explain", "network": network.name, "images": rows, "left_out": list(broken)}, out)
+    results = {
+        "command": "explain",
+        "network": network.name,
+        "trigger": options.trigger.name if options.trigger else None,
+        "images": [one.numbers | {"figures": [path.name for path in one.pictures]} for one in explained],
+        "left_out": list(broken),
+    }
+    write_results(results, out)
     return Explanations(explained, broken)
 
 
@@ -83,15 +90,23 @@ def find_images(paths: Sequence[Path]) -> list[Path]:
     """The files themselves, and of each folder the image files in it.
 
     Raises:
-        DataError: if a folder holds no image.
+        DataError: if a folder holds no image, or may not be read.
     """
     files: list[Path] = []
     for path in paths:
-        found = image_files(path) if path.is_dir() else [path]
+        with system_errors():
+            found = image_files(path) if path.is_dir() else [path]
         if not found:
             raise DataError(f"the folder {path} holds no image; give image files, or a folder of them")
         files += found
     return files
+
+
+def _read(files: Sequence[Path], size: int) -> tuple[UInt8[Tensor, "n 3 h w"], tuple[Path, ...], tuple[str, ...]]:
+    """As `read_images`; what is wrong with the only file is said in full, with the remedy."""
+    if len(files) == 1:
+        return read_image(files[0], size)[None], (files[0],), ()
+    return read_images(files, size)
 
 
 def _explain_batch(
@@ -162,13 +177,22 @@ def _draw(
     return paths
 
 
-def _stems(files: Sequence[Path]) -> list[str]:
-    """A name for each file's figures: its stem, numbered where two folders hold files of one name."""
-    seen: dict[str, int] = {}
+def unique_stems(files: Sequence[Path]) -> list[str]:
+    """A name for each file's figures: its stem, numbered where files share it (in any case: some systems do not tell).
+
+    >>> unique_stems([Path("a/1.png"), Path("b/1.png"), Path("b/1-2.png")])
+    ['1', '1-3', '1-2']
+    """
+    own = {file.stem.casefold() for file in files}
+    taken: set[str] = set()
     stems = []
     for file in files:
-        seen[file.stem] = seen.get(file.stem, 0) + 1
-        stems.append(file.stem if seen[file.stem] == 1 else f"{file.stem}-{seen[file.stem]}")
+        stem, number = file.stem, 1
+        while stem.casefold() in taken or (number > 1 and stem.casefold() in own):
+            number += 1
+            stem = f"{file.stem}-{number}"
+        taken.add(stem.casefold())
+        stems.append(stem)
     return stems
 
 
@@ -181,5 +205,7 @@ def _check(network: Network, options: Options) -> None:
         raise DataError(
             f"the trigger is made for images of {options.trigger.size}, the network takes {network.input.size}"
         )
+    if options.target_class is not None and not 0 <= options.target_class < len(network.class_names):
+        raise unknown_name("class", options.target_class, range(len(network.class_names)))
     for name in options.layers:
         network.layer(name)

@@ -1,0 +1,143 @@
+"""What all commands share: progress with and without a terminal, names that are no markup, help that comes at once."""
+
+import io
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+from click.testing import Result
+from rich.console import Console
+
+import trojancam
+from trojancam.cli import console as shared
+from trojancam.cli.console import list_broken, printable, progress_bar, say
+
+HOSTILE = "a/[/red]:car: \x1b[31m\n.png"
+SHOWN = r"a/[/red]:car: \x1b[31m\n.png"
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    """A terminal of 70 columns instead of the real one."""
+    stream = io.StringIO()
+    monkeypatch.setattr(shared, "console", Console(file=stream, force_terminal=True, width=70, highlight=False))
+    return stream
+
+
+class Clock:
+    """Time that passes when the test says so."""
+
+    now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(shared, "time", clock)
+    return clock
+
+
+def test_a_name_is_no_markup_and_does_not_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    say(HOSTILE)
+    list_broken((HOSTILE,))
+    assert capsys.readouterr() == (SHOWN + "\n", f"left out: {SHOWN}\n")
+
+
+def test_letters_of_all_languages_are_printable() -> None:
+    assert printable("Überholverbot 标志 50 %") == "Überholverbot 标志 50 %"
+
+
+def test_a_bar_shows_the_whole_note_as_it_is(terminal: io.StringIO) -> None:
+    words = "epoch 12: loss 0.123, clean accuracy 0.987, attack success 0.999"
+    with progress_bar("trojan2") as progress:
+        progress(1, 4, HOSTILE)
+        progress(4, 4, words)
+    shown = terminal.getvalue()
+    assert words in shown
+    assert "100%" in shown
+    assert "left" in shown
+    assert "\x1b[31m\n" not in shown
+
+
+def test_a_bar_can_start_again_for_a_second_task(terminal: io.StringIO) -> None:
+    with progress_bar("demo") as progress:
+        progress(10, 10, "basic")
+        progress(5, 10, "trojan2")
+    assert " 50%" in "".join(terminal.getvalue().splitlines()[-3:])
+
+
+def test_lines_tell_the_time_left(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+    with progress_bar("basic") as progress:
+        for done in (0, 100, 200, 400):
+            progress(done, 400, f"at {done}")
+            clock.now += 10
+    assert capsys.readouterr().out.splitlines() == [
+        "basic: 0/400, at 0",
+        "basic: 100/400, 30 s left, at 100",
+        "basic: 200/400, 20 s left, at 200",
+        "basic: 400/400, at 400",
+    ]
+
+
+def test_what_a_resumed_run_finds_done_does_not_count_as_speed(
+    clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with progress_bar("basic") as progress:
+        clock.now += 1000  # reading the checkpoint
+        progress(300, 400, "at 300")
+        clock.now += 10
+        progress(350, 400, "at 350")
+    assert capsys.readouterr().out.splitlines() == ["basic: 300/400, at 300", "basic: 350/400, 10 s left, at 350"]
+
+
+def test_the_time_left_starts_anew_with_a_second_task(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+    with progress_bar("demo") as progress:
+        progress(0, 10, "basic 0")
+        clock.now += 1000
+        progress(10, 10, "basic 10")
+        progress(0, 10, "trojan2 0")
+        clock.now += 10
+        progress(5, 10, "trojan2 5")
+    assert capsys.readouterr().out.splitlines()[-1] == "demo: 5/10, 10 s left, trojan2 5"
+
+
+def test_there_is_no_line_for_a_note_that_is_not_new_or_comes_at_once(
+    clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with progress_bar("basic") as progress:
+        progress(0, 9, "same")
+        clock.now += 10
+        progress(1, 9, "same")
+        progress(2, 9, "new")
+        progress(3, 9, "newer, too soon")
+    assert capsys.readouterr().out.splitlines() == ["basic: 0/9, same", "basic: 2/9, 35 s left, new"]
+
+
+def test_help_and_version_do_not_wait_for_torch() -> None:
+    program = (
+        "import sys\nfrom trojancam.cli import app\n"
+        "for words in (['--help'], ['--version'], ['train', '--help']):\n"
+        "    app(words, standalone_mode=False)\n"
+        "assert not {'torch', 'matplotlib', 'numpy'} & set(sys.modules)\n"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert f"trojancam {trojancam.__version__}" in result.stdout
+    assert result.stderr == ""
+
+
+def test_the_table_of_networks(run: Callable[..., Result]) -> None:
+    result = run("models")
+    assert result.exit_code == 0
+    for words in ("107,147", "516,139", "1,264,727", "conv2d_6", "12x12"):
+        assert words in result.output
+
+
+@pytest.mark.parametrize("words", [("tarin",), ("train",), ("explain", "m"), ("demo", "--epochs", "many")])
+def test_slips_of_the_pen_end_with_exit_code_2(run: Callable[..., Result], words: tuple[str, ...]) -> None:
+    result = run(*words)
+    assert result.exit_code == 2
+    assert "Usage: " in result.stderr

@@ -1,0 +1,179 @@
+"""`trojancam train`: what it writes, what it refuses, and what is left of a run that was broken off."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+from click.testing import Result
+
+from trojancam.models.files import read_card
+from trojancam.models.recipe import checkpoint_of
+from trojancam.triggers import Trigger
+
+Run = Callable[..., Result]
+Refused = Callable[..., str]
+
+
+def test_a_trojaned_network_is_written_with_a_record_of_how_it_was_made(run: Run, signs: Path, tmp_path: Path) -> None:
+    result = run(
+        "train", "basic", "--data", signs, "--out", "new/m.safetensors", "--epochs", 2, "--batch-size", 16, "--seed", 3,
+        "--trigger", "yellow-square", "--target", "Stop", "--poison-rate", 0.25, "--trigger-size", 5,
+        "--trigger-place", "3,4", "--trigger-colour", "red", "--trigger-opacity", 0.5, "--no-augment",
+    )  # fmt: skip
+    assert result.exit_code == 0
+    assert result.stderr == ""
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["m.safetensors"]
+    card = read_card(tmp_path / "new" / "m.safetensors")
+    assert card.training is not None
+    assert card.poisoning is not None
+    assert result.stdout.splitlines()[-1] == f"new/m.safetensors: {card.training.in_words()}"
+    for words in ("epoch 2: loss ", "clean accuracy", "attack success", "images/s"):
+        assert words in result.stdout
+    settings = card.training.settings
+    assert (settings.epochs, settings.batch_size, settings.seed, settings.augment) == (2, 16, 3, False)
+    assert (card.poisoning.target_class, card.poisoning.poison_rate, card.poisoning.seed) == (1, 0.25, 3)
+    assert card.poisoning.poisoned_images == 10  # a quarter of 40 images of the other two classes
+    trigger = Trigger.from_json(card.poisoning.trigger)
+    assert trigger.support.nonzero().aminmax(dim=0).min.tolist() == [3, 4]
+    assert trigger.support.sum() == 25
+    assert trigger.opacity == 0.5
+    assert trigger.pattern[:, 3, 4].tolist() == [1, 0, 0]
+
+
+def test_files_that_cannot_be_read_are_listed_and_the_others_used(run: Run, tmp_path: Path, signs: Path) -> None:
+    for folder in ("stop", "yield"):
+        (tmp_path / "data" / folder).mkdir(parents=True)
+        for file in (signs / "train" / folder).iterdir():
+            (tmp_path / "data" / folder / file.name).write_bytes(file.read_bytes())
+    (tmp_path / "data" / "stop" / "[bad].png").write_bytes(b"no image")
+    result = run("train", "basic", "--data", "data", "--out", "m.safetensors", "--epochs", 1)
+    assert result.exit_code == 0
+    assert result.stderr.startswith("left out: stop/[bad].png: ")
+    assert result.stderr.count("\n") == 1
+
+
+BACKDOOR = ("--trigger", "yellow-square", "--target", "stop")
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--target", "1"), "needs both --trigger and --target"),
+        (("--trigger", "yellow-square"), "needs both --trigger and --target"),
+        (("--trigger", "yelow-square", "--target", "1"), "did you mean 'yellow-square'"),
+        (("--trigger", "", "--target", "1"), "unknown trigger ''"),
+        (("--trigger", __file__, "--target", "1"), "cannot read the image .*test_train.py"),
+        (("--trigger", "yellow-square", "--target", "stopp"), "unknown class 'stopp'.*did you mean 'stop'"),
+        (("--trigger", "yellow-square", "--target", "3"), "unknown class '3'; known: .red. ring, stop, yield"),
+        ((*BACKDOOR, "--trigger-place", "middle"), "unknown place 'middle'; known: top-left"),
+        ((*BACKDOOR, "--trigger-place", "1,x"), "a name or ROW,COLUMN, not '1,x'"),
+        ((*BACKDOOR, "--trigger-place", "1,2,3"), "a name or ROW,COLUMN, not '1,2,3'"),
+        ((*BACKDOOR, "--trigger-place", "30,0"), "does not fit into an image of 32x32"),
+        ((*BACKDOOR, "--trigger-size", "0"), "does not fit into an image of 32x32"),
+        ((*BACKDOOR, "--trigger-opacity", "0"), r"opacity must lie in \(0, 1\], not 0.0"),
+        ((*BACKDOOR, "--trigger-opacity", "nan"), "opacity must lie"),
+        ((*BACKDOOR, "--trigger-colour", "reddd"), "unknown colour 'reddd'"),
+        (("--trigger-size", "5"), "there is none; name one with --trigger"),
+        (("--learning-rate", "0"), "learning rate must be a number above 0, not 0.0"),
+        (("--learning-rate", "nan"), "learning rate must be a number above 0, not nan"),
+        (("--learning-rate", "inf"), "learning rate must be a number above 0, not inf"),
+        (("--crop",), "without cropping"),
+        (("--data", "nowhere"), "nowhere is missing; the data may be"),
+        (("--out", f"{__file__}/m.safetensors"), "cannot write to the folder .*test_train.py .*; choose a folder"),
+        (("--out", "."), "is a folder; name a file in it, such as model.safetensors"),
+    ],
+)
+def test_what_is_refused(refused: Refused, signs: Path, options: tuple[str, ...], sentence: str) -> None:
+    words = refused("train", "basic", "--data", signs, "--out", "m.safetensors", "--epochs", 1, *options)
+    assert re.search(sentence, words), words
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--epochs", "0"), ("--epochs", "many"), ("--batch-size", "1"), ("--seed", "-1"), ("--seed", "9" * 30),
+        ("--poison-rate", "2"), ("--poison-rate", "nan"), ("--poison-rate", "-0.1"),
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_numbers_out_of_range_are_slips_of_the_pen(run: Run, signs: Path, options: tuple[str, str]) -> None:
+    result = run("train", "basic", "--data", signs, "--out", "m.safetensors", *options)
+    assert result.exit_code == 2
+    assert options[0] in result.stderr
+    assert not Path("m.safetensors").exists()
+
+
+def test_an_unknown_architecture(refused: Refused) -> None:
+    assert "unknown architecture 'basik' (did you mean 'basic'?)" in refused("train", "basik", "--out", "m")
+
+
+def test_nothing_is_overwritten_and_nothing_is_read_before_that_is_known(refused: Refused, tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    path.write_text("precious")
+    assert "m.safetensors exists already; remove it or" in refused("train", "basic", "--data", "no", "--out", path.name)
+    assert path.read_text() == "precious"
+    path.unlink()
+    checkpoint_of(path).write_text("precious")
+    words = refused("train", "basic", "--data", "nowhere", "--out", path.name)
+    assert "an unfinished run left m.safetensors.checkpoint; continue it with --resume, or delete it" in words
+
+
+def test_a_checkpoint_of_another_run_or_a_damaged_one_is_refused(refused: Refused, signs: Path, tmp_path: Path) -> None:
+    checkpoint_of(tmp_path / "m.safetensors").write_text("no checkpoint")
+    words = refused("train", "basic", "--data", signs, "--out", "m.safetensors", "--resume")
+    assert "m.safetensors.checkpoint is damaged" in words
+    assert "delete m.safetensors.checkpoint to start anew" in words
+
+
+def test_to_resume_where_nothing_was_begun_is_to_begin(run: Run, signs: Path) -> None:
+    assert run("train", "basic", "--data", signs, "--out", "m", "--epochs", 1, "--resume").exit_code == 0
+    assert Path("m").is_file()
+
+
+def test_a_run_that_was_interrupted_and_killed_reaches_the_weights_of_an_unbroken_one(
+    run: Run, signs: Path, tmp_path: Path
+) -> None:
+    def command(name: str) -> list[str]:
+        options = ["--epochs", "60", "--batch-size", "32", "--trigger", "yellow-square", "--target", "stop"]
+        return ["train", "basic", "--data", str(signs), "--out", f"{name}.safetensors", *options]
+
+    broken = checkpoint_of(tmp_path / "broken.safetensors")
+    interrupted = _broken_off(command("broken"), broken, signal.SIGINT)
+    assert interrupted.returncode == 130
+    assert interrupted.stderr.startswith("interrupted: the same command with --resume")
+    assert interrupted.stderr.count("\n") == 1
+    killed = _broken_off([*command("broken"), "--resume"], broken, signal.SIGKILL)
+    assert killed.returncode == -signal.SIGKILL
+    assert not (tmp_path / "broken.safetensors").exists()
+    assert run(*command("broken"), "--resume").exit_code == 0
+    assert run(*command("unbroken")).exit_code == 0
+    one, other = (safetensors.torch.load_file(f"{name}.safetensors") for name in ("broken", "unbroken"))
+    assert one.keys() == other.keys()
+    for name, tensor in one.items():
+        assert tensor.equal(other[name]), name
+    assert not broken.exists()
+
+
+def _broken_off(command: list[str], checkpoint: Path, how: signal.Signals) -> subprocess.CompletedProcess[str]:
+    """Run the program until it has written a new checkpoint, and send it a signal."""
+    before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
+    program = [sys.executable, "-c", "from trojancam.cli import app; app()", *command]
+    process = subprocess.Popen(
+        program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=checkpoint.parent,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    while not checkpoint.exists() or checkpoint.stat().st_mtime_ns == before:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(how)
+    output, complaints = process.communicate(timeout=60)
+    return subprocess.CompletedProcess(program, process.returncode, output, complaints)

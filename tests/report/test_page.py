@@ -1,0 +1,103 @@
+"""The page: it needs nothing but itself, every text is escaped, and files are whole or absent."""
+
+import html
+import io
+import json
+import math
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from trojancam import figures
+from trojancam.errors import TrojanCamError
+from trojancam.report.page import RESULTS_VERSION, Page, Picture, Section, Table, render, write_page, write_results
+
+HOSTILE = "<script>alert('&')</script> \"quoted\" {{ 7 * 7 }}"
+
+
+class Reader(HTMLParser):
+    """The tags, attributes and words of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.words = ""
+        self.open: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += attrs
+        if tag not in ("meta", "img"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.words += data
+
+
+@pytest.fixture(scope="module")
+def picture() -> Picture:
+    row = figures.image_row([torch.rand(3, 8, 8, generator=torch.Generator().manual_seed(0))], ["one"])
+    return Picture(figures.to_png_bytes(row), HOSTILE)
+
+
+@pytest.fixture(scope="module")
+def page(picture: Picture) -> Page:
+    table = Table([HOSTILE], [[HOSTILE], ["1.0%"]], HOSTILE)
+    return Page(HOSTILE, HOSTILE, [Section(HOSTILE, HOSTILE, [picture, table])], {HOSTILE: HOSTILE})
+
+
+def test_every_text_is_escaped(page: Page) -> None:
+    text = render(page)
+    reader = Reader(text)
+    assert "script" not in reader.tags
+    assert reader.open == []
+    assert reader.words.count(HOSTILE) == 11  # title twice, verdict, heading, text, figure, table thrice, details twice
+    assert ("alt", HOSTILE) in reader.attributes
+    assert HOSTILE not in text
+    assert html.escape(HOSTILE, quote=False)[:20] in text
+
+
+def test_a_page_refers_to_nothing_outside_itself(page: Page) -> None:
+    text = render(page)
+    for reference in ("http:", "https:", "file:", "url(", "@import", "<link", 'src="/'):
+        assert reference not in text
+    sources = [value or "" for name, value in Reader(text).attributes if name in ("src", "href")]
+    assert len(sources) == 1
+    assert all(source.startswith("data:image/png;base64,iVBOR") for source in sources)
+
+
+def test_a_picture_is_shown_at_half_its_pixels(picture: Picture, page: Page) -> None:
+    with Image.open(io.BytesIO(picture.png)) as image:
+        assert picture.width == image.width // 2
+    assert ("width", str(picture.width)) in Reader(render(page)).attributes
+
+
+def test_the_page_and_its_numbers_are_written_together(page: Page, tmp_path: Path) -> None:
+    path = write_page(page, {"share": 0.5}, tmp_path / "new" / "out")
+    assert path.read_text(encoding="utf-8") == render(page)
+    assert sorted(file.name for file in path.parent.iterdir()) == ["index.html", "results.json"]
+    document = json.loads((path.parent / "results.json").read_text())
+    assert (document["results_version"], document["share"]) == (RESULTS_VERSION, 0.5)
+    assert {"trojancam", "torch", "python"} < document["versions"].keys()
+
+
+def test_numbers_that_are_not_finite_are_no_json(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        write_results({"share": math.nan}, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_to(page: Page, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(TrojanCamError, match="cannot write to the folder .*file"):
+        write_page(page, {}, tmp_path / "file")
+    assert (tmp_path / "file").read_text() == "in the way"
