@@ -9,7 +9,7 @@ import io
 import logging
 import traceback
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 
@@ -88,6 +88,26 @@ def number_of_classes(whole: fx.GraphModule) -> int:
         gives = f"a tensor of shape ({shape})" if logits is not None else "no tensor"
         raise ModelError(f"a classifier gives logits of shape (n, classes), but this module gives {gives}")
     return int(logits.shape[1])
+
+
+def parameters(whole: fx.GraphModule) -> dict[str, tuple[str, ...]]:
+    """The names of the parameters by the module that holds them, modules in the order in which they first run."""
+    position = {node: place for place, node in enumerate(whole.graph.nodes)}
+    known = {name for name, _ in whole.named_parameters(remove_duplicate=False)}  # tied weights have two names
+    held = [node for node in whole.graph.nodes if node.op == "get_attr" and node.target in known and node.users]
+    groups: dict[str, list[str]] = {}
+    for node in sorted(held, key=lambda node: min(position[user] for user in node.users)):
+        groups.setdefault(node.target.rpartition(".")[0] or node.target, []).append(node.target)
+    return {module: tuple(dict.fromkeys(names)) for module, names in groups.items()}
+
+
+def with_parameters(whole: fx.GraphModule, values: Mapping[str, torch.Tensor]) -> fx.GraphModule:
+    """The same graph with these parameters instead; it shares all others with the first one."""
+    changed = returning(whole, [logits_node(whole).name])
+    for name, value in values.items():
+        owner, _, attribute = name.rpartition(".")
+        setattr(changed.get_submodule(owner), attribute, nn.Parameter(value, requires_grad=False))
+    return changed
 
 
 def crossing(whole: fx.GraphModule, cut: str) -> list[str]:

@@ -4,6 +4,7 @@ Recording a layer is the same graph with one more output; editing one is the sam
 """
 
 import math
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -168,6 +169,31 @@ class Network:
             self._cuts[key] = _cut(self._whole, self.input, key)
         return self._cuts[key]
 
+    @cached_property
+    def parameter_groups(self) -> dict[str, tuple[str, ...]]:
+        """The names of the trained parameters by the module that holds them, modules in the order in which they run."""
+        return graph.parameters(self._whole)
+
+    def with_random_layers(self, modules: Iterable[str], seed: int = 0) -> "Network":
+        """A new network in which the parameters of these modules are shuffled; this one stays as it is.
+
+        `modules` are names in `parameter_groups`: convolutions, dense layers, normalisations. Every parameter keeps its
+        values, and with them its scale, but loses their places (so one whose values are all equal stays). How it is
+        shuffled depends on its name and the seed alone, not on which others are. Running statistics stay; untouched
+        weights are shared; the new network has no model card.
+
+        Raises:
+            UnknownNameError: if a module does not exist or has no parameters.
+        """
+        shuffled: dict[str, Tensor] = {}
+        for module in modules:
+            if module not in self.parameter_groups:
+                raise unknown_name("module with parameters", module, self.parameter_groups)
+            for name in self.parameter_groups[module]:
+                shuffled[name] = _shuffled(self._whole.get_parameter(name), f"{seed}:{name}")
+        changed = graph.with_parameters(self._whole, shuffled)
+        return Network(changed, self.input, self.class_names, f"{self.name}, in part random")
+
 
 @dataclass(frozen=True)
 class Cut:
@@ -203,6 +229,14 @@ class Cut:
             getattr(node.meta.get("val"), "shape", ()) for node in self.suffix.graph.nodes if node.op != "get_attr"
         )
         return 4 * sum(math.prod(int(extent) for extent in shape[1:]) for shape in shapes if len(shape) > 1)
+
+
+def _shuffled(values: Tensor, key: str) -> Tensor:
+    """The values in other places, each handed to the next of one random cycle: none stays where it was."""
+    cycle = torch.randperm(values.numel(), generator=torch.Generator().manual_seed(zlib.crc32(key.encode())))
+    shuffled = torch.empty_like(values, memory_format=torch.contiguous_format).flatten()
+    shuffled[cycle] = values.detach().flatten()[cycle.roll(1)]
+    return shuffled.view(values.shape)
 
 
 def _cut(whole: fx.GraphModule, specification: InputSpecification, key: tuple[str, ...]) -> Cut:
