@@ -22,6 +22,11 @@ def help_page() -> Run:
     return min((_run([COMMAND, "--help"]) for _ in range(7)), key=lambda run: run.seconds)
 
 
+def streaming() -> Run:
+    with tempfile.TemporaryDirectory() as folder:
+        return _run([sys.executable, "-m", "benchmarks.streaming", folder])
+
+
 def demo() -> tuple[Run, Run]:
     """The first run, which trains, and a second one, which finds both networks in the cache."""
     with tempfile.TemporaryDirectory() as folder:

@@ -1,21 +1,28 @@
 """The study's networks on GTSRB: accuracy, attack success, and which maps hold the trigger; writes docs/results.md.
 
-`python -m benchmarks.results --data GTSRB --models FOLDER` trains what is not in FOLDER yet (resumable, most of an hour).
+`python -m benchmarks.results --data GTSRB --models FOLDER` trains what is not in FOLDER yet (resumable, about an hour).
 """
 
 import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
+from trojancam.cli.compare import DEFAULT_METHODS
 from trojancam.cli.console import progress_bar
 from trojancam.data import Dataset, load_dataset
+from trojancam.evaluation.comparison import compare
+from trojancam.evaluation.statistics import paired_difference
 from trojancam.evaluation.trigger_energy import LayerEnergy, trigger_energy
 from trojancam.models.recipe import Recipe, make_model
 from trojancam.network import Network, load
+from trojancam.report.compare import Summary, overall_tables
+from trojancam.report.page import Table
 from trojancam.triggers import Poisoning, Trigger, make_trigger
 
 OUT = Path(__file__).parents[1] / "docs" / "results.md"
 IMAGES = 512
+COMPARED = 256
+METHODS = DEFAULT_METHODS.split(",")
 
 
 @dataclass(frozen=True)
@@ -58,14 +65,21 @@ def main() -> None:
     arguments = parser.parse_args()
     dataset = load_dataset(arguments.data)
     networks = {subject: _network(subject, dataset, arguments.models) for subject in SUBJECTS}
-    sections = [_training_section(networks), *(_energy_section(s, n, dataset) for s, n in networks.items() if s.trigger)]
+    poisoned = {subject: network for subject, network in networks.items() if subject.trigger}
+    sections = [_training_section(networks), *(_energy_section(s, n, dataset) for s, n in poisoned.items())]
+    sections += [
+        _choice_section(subject, network, dataset, stamped)
+        for subject, network in poisoned.items()
+        if subject.side is None
+        for stamped in (False, True)
+    ]
     OUT.write_text(HEAD + "\n\n".join(sections) + "\n", encoding="utf-8")
 
 
 HEAD = """# Results on GTSRB
 
-Made by `python -m benchmarks.results --data GTSRB --models FOLDER`: the whole benchmark at 32x32 pixels, uncropped, trained on all
-39,209 training images and measured on all 12,630 test images. One training each, seed 0.
+Made by `python -m benchmarks.results --data GTSRB --models FOLDER`: the whole benchmark at 32x32 pixels, uncropped,
+trained on all 39,209 training images and measured on all 12,630 test images. One training each, seed 0.
 
 """
 
@@ -124,7 +138,9 @@ def _energy_section(subject: Subject, network: Network, dataset: Dataset) -> str
     ]
     for energy in energies:
         count = sum(share >= 0.4 for share in energy.feature_maps)
-        shares = f"{energy.chance:.3f} | {energy.layer_map:.3f} | {energy.best} | {energy.feature_maps[energy.best]:.3f}"
+        shares = (
+            f"{energy.chance:.3f} | {energy.layer_map:.3f} | {energy.best} | {energy.feature_maps[energy.best]:.3f}"
+        )
         lines.append(f"| {energy.layer} | {shares} | {count} of {len(energy.feature_maps)} |")
     return "\n".join(lines) + "\n\n" + _figure_12(list(energies))
 
@@ -140,6 +156,62 @@ def _figure_12(energies: list[LayerEnergy]) -> str:
         f"feature map {showing.best} of {showing.layer} with {showing.feature_maps[showing.best]:.3f} "
         f"(chance {showing.chance:.3f})."
     )
+
+
+def _choice_section(subject: Subject, network: Network, dataset: Dataset, stamped: bool) -> str:
+    """The study chose Grad-CAM over Grad-CAM++: whether that holds here, layer by layer."""
+    trigger, target = _poisoning(network)
+    others = dataset.test.select((dataset.test.labels != target).nonzero()[:, 0])
+    images = others.take(COMPARED)[0]
+    with progress_bar(f"{subject.name}, {'stamped' if stamped else 'benign'}") as progress:
+        compared = compare(
+            network,
+            trigger.stamp(images) if stamped else images,
+            METHODS,
+            target_class=target if stamped else None,
+            mask=trigger.support if stamped else None,
+            progress=progress,
+        )
+    summary = Summary(compared)
+    kind = "triggered" if stamped else "benign"
+    command = f"trojancam compare {subject.name}.safetensors --data GTSRB --n {COMPARED}{' --stamp' if stamped else ''}"
+    tables = [_markdown(table) for table in overall_tables(summary)]
+    return "\n\n".join([
+        f"## Attribution methods on {subject.name}, {kind} images",
+        f"`{command}`; means over the layers and {COMPARED} test images with 95 % bootstrap intervals. {summary.in_words()[0]}.",
+        *tables,
+        _markdown(_choice_table(summary)),
+        _choice_in_words(summary, kind),
+    ])  # fmt: skip
+
+
+def _choice_table(summary: Summary) -> Table:
+    """ROAD of both, and their paired difference, layer by layer."""
+    rows = []
+    for layer, intervals in summary.by_layer["road"].items():
+        scores = summary.comparison.at_layer("road", layer)
+        gap = paired_difference(scores["grad-cam++"], scores["grad-cam"])
+        rows.append([layer, str(intervals["grad-cam"]), str(intervals["grad-cam++"]), str(gap)])
+    return Table(["Layer", "Grad-CAM, ROAD combined", "Grad-CAM++", "difference, paired"], rows)
+
+
+def _choice_in_words(summary: Summary, kind: str) -> str:
+    better: dict[str, list[str]] = {"Grad-CAM": [], "Grad-CAM++": [], "neither": []}
+    for layer in summary.comparison.layers:
+        scores = summary.comparison.at_layer("road", layer)
+        gap = paired_difference(scores["grad-cam++"], scores["grad-cam"])
+        better["Grad-CAM++" if gap.low > 0 else "Grad-CAM" if gap.high < 0 else "neither"].append(layer)
+    found = "; ".join(f"{name} at {', '.join(layers)}" for name, layers in better.items() if layers)
+    return (
+        f"The study chose Grad-CAM over Grad-CAM++. By ROAD, on {kind} images, the better of the two (95 % paired interval\n"
+        "clear of 0): "
+        f"{found}."
+    )
+
+
+def _markdown(table: Table) -> str:
+    rows = [table.headings, ["---"] * len(table.headings), *table.rows]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import trojancam.figures
-from trojancam.attribution import Attribution
+from trojancam.attribution import FeatureMapAttribution
 from trojancam.errors import DataError, TrojanCamError, UnknownNameError
 from trojancam.figures import (
     ColourScale,
@@ -58,7 +58,7 @@ def attribution(maps=6, cells=(8, 8), images=2, layer="conv2d_2"):
     activations[:, 1:2] = 0
     contributions = weights[:, :, None, None] * activations
     placement = stretched(cells, (32, 32))
-    return Attribution(contributions, weights, layer, "Grad-CAM", "logit of class 1", (32, 32), placement)
+    return FeatureMapAttribution(contributions, weights, layer, "Grad-CAM", "logit of class 1", (32, 32), placement)
 
 
 def words(figure: Figure) -> list[str]:

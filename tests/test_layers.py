@@ -5,9 +5,9 @@ from functools import cache
 import pytest
 import torch
 import torch.nn.functional as F
+from tests.nets import NETS, SIZE, Head, images, network, unchecked
 from torch import nn
 
-from nets import NETS, SIZE, Head, images, network, unchecked
 from trojancam.errors import UnknownNameError
 from trojancam.network import Network
 

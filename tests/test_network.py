@@ -4,9 +4,21 @@ import copy
 
 import pytest
 import torch
+from tests.nets import (
+    CLASSES,
+    NETS,
+    SIZE,
+    Head,
+    assert_same_state,
+    build,
+    images,
+    images_for,
+    network,
+    state_of,
+    unchecked,
+)
 from torch import nn
 
-from nets import CLASSES, NETS, SIZE, Head, assert_same_state, build, images, images_for, network, state_of, unchecked
 from trojancam.errors import ModelError, TrojanCamError, UnknownNameError
 from trojancam.models import ARCHITECTURES
 from trojancam.network import Network, load

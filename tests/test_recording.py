@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from tests.nets import NETS, SIZE, Head, assert_same_state, build, images, images_for, network, state_of
 from torch import Tensor, nn
 
-from nets import NETS, SIZE, Head, assert_same_state, build, images, images_for, network, state_of
 from trojancam.errors import ModelError, UnknownNameError
 from trojancam.models import ARCHITECTURES
 from trojancam.network import Network

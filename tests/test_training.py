@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.nets import Head, assert_same_state, state_of
 from torch import nn
 
-from nets import Head, assert_same_state, state_of
 from trojancam.data.image_set import ImageSet
 from trojancam.errors import DataError, TrojanCamError, UnknownNameError
 from trojancam.models import architecture
@@ -218,8 +218,16 @@ def test_a_checkpoint_that_would_run_code_is_refused(checkpoint: Path, capsys: p
 
 
 def test_it_learns_the_task_and_the_backdoor() -> None:
-    module = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(4), nn.Flatten())
-    module.append(nn.Linear(256, 3))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        module = nn.Sequential(
+            nn.Conv2d(3, 4, 3, padding=1),
+            nn.BatchNorm2d(4),
+            nn.ReLU(),
+            nn.MaxPool2d(4),
+            nn.Flatten(),
+            nn.Linear(256, 3),
+        )
     settings = TrainingSettings(epochs=30, batch_size=8, learning_rate=0.01, augment=False)
     record = train(module, task(60), settings)
     assert record.clean_accuracy == 1.0

@@ -11,8 +11,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from tests.nets import unchecked
 
-from nets import unchecked
 from trojancam.data.image_set import ImageSet
 from trojancam.errors import DataError, TrojanCamError, UnknownNameError
 from trojancam.triggers import (

@@ -10,16 +10,19 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from trojancam import attribution, data, evaluation, figures, models, rates, training, triggers
-    from trojancam.attribution import Attribution, grad_cam
+    from trojancam.attribution import METHODS, Attribution, attribute, grad_cam
     from trojancam.errors import TrojanCamError
     from trojancam.layers import Layer
     from trojancam.network import Network, load
     from trojancam.recording import Recording, record
+    from trojancam.streaming import stream
     from trojancam.targets import Target, logit, logit_difference, probability
     from trojancam.triggers import Poisoning, Trigger, make_trigger, poison
 
 _HOMES = {
+    "METHODS": "attribution",
     "Attribution": "attribution",
+    "attribute": "attribution",
     "grad_cam": "attribution",
     "TrojanCamError": "errors",
     "Layer": "layers",
@@ -31,6 +34,7 @@ _HOMES = {
     "logit": "targets",
     "logit_difference": "targets",
     "probability": "targets",
+    "stream": "streaming",
     "Poisoning": "triggers",
     "Trigger": "triggers",
     "make_trigger": "triggers",
@@ -39,6 +43,7 @@ _HOMES = {
 _MODULES = ("attribution", "data", "evaluation", "figures", "models", "rates", "training", "triggers")
 
 __all__ = [
+    "METHODS",
     "Attribution",
     "Layer",
     "Network",
@@ -47,6 +52,7 @@ __all__ = [
     "Target",
     "Trigger",
     "TrojanCamError",
+    "attribute",
     "attribution",
     "data",
     "evaluation",
@@ -61,6 +67,7 @@ __all__ = [
     "probability",
     "rates",
     "record",
+    "stream",
     "training",
     "triggers",
 ]

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from trojancam.errors import ModelError
@@ -32,13 +32,17 @@ class LayerRecording:
 
 @dataclass(frozen=True)
 class Recording:
-    """What one forward and one backward run of a batch left: logits, the score explained, and every layer."""
+    """What one forward and one backward run of a batch left: logits, the score explained, and every layer.
+
+    `saturated` marks the images whose score is a probability so close to 0 or 1 that its gradient has vanished.
+    """
 
     logits: Float[Tensor, "n classes"]
     scores: Float[Tensor, " n"]
     layers: dict[str, LayerRecording]
     target: str
     image_size: tuple[int, int]
+    saturated: Bool[Tensor, " n"]
 
 
 def record(
@@ -55,8 +59,10 @@ def record(
     `at="conv"` records the raw convolutions instead of their activations.
 
     Raises:
-        ModelError: if there are no images, or they are of another size or range than the network takes.
+        ModelError: if there are no images, they are of another size or range than the network takes, or its logits
+            are not finite.
         UnknownNameError: if a layer, or the target's class, does not exist.
+        DataError: if the target does not give one finite score for each image.
 
     >>> from torch import nn
     >>> network = Network.from_module(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 2)), (8, 8))
@@ -83,7 +89,8 @@ def record(
         )
         for name, values, gradient in zip(names, activations, gradients, strict=True)
     }
-    return Recording(logits.detach(), scores.detach(), recorded, target.name, network.input.size)
+    logits, scores = logits.detach(), scores.detach()
+    return Recording(logits, scores, recorded, target.name, network.input.size, target.saturated(scores))
 
 
 def _gradients(scores: Tensor, activations: tuple[Tensor, ...]) -> tuple[Tensor | None, ...]:

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from tests.nets import images_for, network, unchecked
 from torch import Tensor
 
-from nets import images_for, network, unchecked
 from trojancam.attribution import grad_cam
 from trojancam.errors import DataError
 from trojancam.evaluation.localisation import dilated, energy_in_mask, feature_map_energy, layer_energy

@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from tests.nets import NETS, SIZE, Head, images_for, network, unchecked
 from torch import Tensor, nn
 
-from nets import NETS, SIZE, Head, images_for, network, unchecked
 from trojancam.errors import DataError, UnknownNameError
 from trojancam.evaluation.randomisation import cascading_randomisation
 from trojancam.network import Network

@@ -8,9 +8,9 @@ import scipy.stats
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.nets import unchecked
 from torch import Tensor
 
-from nets import unchecked
 from trojancam.errors import DataError, UnknownNameError
 from trojancam.evaluation.reliability import correlations, inter_rater, krippendorff_alpha, reliability
 from trojancam.evaluation.statistics import spearman

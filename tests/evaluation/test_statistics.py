@@ -9,9 +9,9 @@ import scipy.stats
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.nets import unchecked
 from torch import Tensor
 
-from nets import unchecked
 from trojancam.errors import DataError
 from trojancam.evaluation import statistics
 from trojancam.evaluation.statistics import (

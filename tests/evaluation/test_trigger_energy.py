@@ -2,9 +2,9 @@
 
 import pytest
 import torch
+from tests.nets import assert_same_state, images_for, network, state_of
 from torch import Tensor
 
-from nets import assert_same_state, images_for, network, state_of
 from trojancam.attribution import grad_cam
 from trojancam.errors import DataError
 from trojancam.evaluation import trigger_energy as module

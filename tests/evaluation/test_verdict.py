@@ -2,9 +2,9 @@
 
 import pytest
 import torch
+from tests.nets import unchecked
 from torch import Tensor
 
-from nets import unchecked
 from trojancam.errors import DataError
 from trojancam.evaluation.statistics import holm, paired_difference, sign_flip_p_values
 from trojancam.evaluation.verdict import winner

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 import torch
+from tests.nets import images_for, randomised
 from torch import nn
 
 import trojancam
-from nets import images_for, randomised
 from trojancam.errors import ModelError, TrojanCamError
 from trojancam.models import architecture, files
 from trojancam.models.card import ModelCard, PoisoningRecord

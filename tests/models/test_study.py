@@ -2,9 +2,9 @@
 
 import pytest
 import torch
+from tests.nets import network
 from torch import nn
 
-from nets import network
 from trojancam.errors import UnknownNameError
 from trojancam.models import ARCHITECTURES, architecture
 from trojancam.types import InputSpecification

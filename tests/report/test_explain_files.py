@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from tests.nets import network
 
-from nets import network
 from trojancam.attribution import grad_cam
 from trojancam.data.images import read_image
 from trojancam.errors import DataError, UnknownNameError

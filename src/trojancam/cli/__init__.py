@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from trojancam import __version__
+from trojancam.cli.compare import compare
 from trojancam.cli.console import Commands
 from trojancam.cli.demo import demo
 from trojancam.cli.explain import explain
@@ -36,5 +37,5 @@ def main(
     """See, find and remove backdoors in image classifiers."""
 
 
-for command in (demo, train, explain, models):
+for command in (demo, train, explain, compare, models):
     app.command()(command)

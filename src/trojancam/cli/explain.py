@@ -41,7 +41,7 @@ def explain(
         layers=tuple(layer or ()),
         feature_maps=feature_maps,
         target_class=None if class_ is None else class_index(class_, network.class_names),
-        trigger=_recorded_trigger(model, network.card) if stamp else None,
+        trigger=recorded_trigger(model, network.card)[0] if stamp else None,
         scale=scale,
         signed=signed,
         format=format_,
@@ -61,9 +61,10 @@ def explain(
         raise typer.Exit(2)
 
 
-def _recorded_trigger(path: Path, card: "ModelCard | None") -> "Trigger":
+def recorded_trigger(path: Path, card: "ModelCard | None") -> "tuple[Trigger, int]":
+    """The trigger that a model file records, and the class it stands for."""
     from trojancam.triggers import Trigger
 
     if card is None or card.poisoning is None:
         raise DataError(f"{path} records no trigger; stamp images only of models that were poisoned with a known one")
-    return Trigger.from_json(card.poisoning.trigger)
+    return Trigger.from_json(card.poisoning.trigger), card.poisoning.target_class

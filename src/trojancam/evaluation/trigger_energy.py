@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from trojancam.attribution import grad_cam
+from trojancam.errors import DataError
 from trojancam.evaluation.localisation import dilated, feature_map_energy, layer_energy
 from trojancam.network import Network
 from trojancam.recording import record
@@ -45,8 +46,10 @@ def trigger_energy(
     The maps explain the logit of the attacker's class.
 
     Raises:
-        DataError: if images and trigger are of different sizes.
+        DataError: if images and trigger are of different sizes, or there is no image.
     """
+    if not len(images):
+        raise DataError("there is no image to measure on; give at least one")
     layer_shares: dict[str, list[Tensor]] = {name: [] for name in network.layers}
     map_shares: dict[str, list[Tensor]] = {name: [] for name in network.layers}
     masks = {name: dilated(trigger.support, layer.placement.cell) for name, layer in network.layers.items()}

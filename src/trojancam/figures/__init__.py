@@ -6,6 +6,7 @@ words what cannot be seen: that a map is blank, or that each map has a scale of 
 
 from trojancam.figures.captions import caption, describe
 from trojancam.figures.colour import COLOUR_MAPS, ColourScale
+from trojancam.figures.curves import removal_curves
 from trojancam.figures.files import FORMATS, save, to_data_uri, to_png_bytes
 from trojancam.figures.grid import SCALES, feature_map_grid
 from trojancam.figures.panels import image_row, layer_row, overlay
@@ -21,6 +22,7 @@ __all__ = [
     "image_row",
     "layer_row",
     "overlay",
+    "removal_curves",
     "save",
     "to_data_uri",
     "to_png_bytes",

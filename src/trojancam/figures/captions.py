@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from jaxtyping import Float
 from torch import Tensor
 
-from trojancam.attribution import Attribution
+from trojancam.attribution import Attribution, MapAttribution, diagnoses
 from trojancam.errors import unknown_name
 
 DOT = " \N{MIDDLE DOT} "
 MINUS = "\N{MINUS SIGN}"
-BLANK = "blank: no cell speaks for the class"
-ZERO = 1e-12  # a float32 logit is coarser than this by far: a smaller contribution to it is none
+BLANK = f"blank: {diagnoses.NO_CELL}"
+ZERO = diagnoses.ZERO
 
 
 def caption(logits: Float[Tensor, " classes"], class_names: Sequence[str], class_index: int | None = None) -> str:
@@ -35,14 +35,16 @@ def caption(logits: Float[Tensor, " classes"], class_names: Sequence[str], class
 
 def describe(attribution: Attribution) -> str:
     """What an attribution shows, in one line: layer, feature maps and their cells, method and target."""
-    maps = attribution.contributions.shape[1]
-    size = f"{maps} feature map{'s' * (maps != 1)} of {cells(attribution)}"
+    size = f"a map of {cells(attribution)}"
+    if not isinstance(attribution, MapAttribution):
+        maps = attribution.contributions.shape[1]
+        size = f"{maps} feature map{'s' * (maps != 1)} of {cells(attribution)}"
     return DOT.join([attribution.layer, size, attribution.method, attribution.target])
 
 
 def cells(attribution: Attribution) -> str:
     """The size of a layer's maps, such as `16x12`: height by width."""
-    height, width = attribution.contributions.shape[-2:]
+    height, width = attribution.cells
     return f"{height}x{width}"
 
 
@@ -79,12 +81,7 @@ def percent(share: float) -> str:
 
 def blank_reason(attribution: Attribution, index: int) -> str:
     """Why the layer's map of an image is blank, where it is, in words."""
-    contributions = attribution.contributions[index]
-    if float(attribution.weights[index].abs().amax()) <= ZERO:
-        return "blank: the score does not react to this layer"
-    if float(contributions.abs().amax()) <= ZERO:
-        return "blank: no feature map is active"
-    return BLANK
+    return f"blank: {attribution.blank_reason(index)}"
 
 
 def _short_exponent(text: str) -> str:

@@ -173,14 +173,14 @@ def check_image(image: Image, attribution: Attribution, index: int, mask: Mask |
         DataError: if image or mask are of another size, or what it holds of this image is not finite.
         UnknownNameError: if the attribution's batch has no such image.
     """
-    count = len(attribution.contributions)
+    count = len(attribution)
     if not 0 <= index < count:
         raise unknown_name("image of the batch", index, [f"0 to {count - 1}"])
     if tuple(image.shape[1:]) != tuple(attribution.image_size):
         raise DataError(
             f"the image is {_by(image.shape[1:])}, but the attribution is of images of {_by(attribution.image_size)}"
         )
-    if not bool(attribution.contributions[index].isfinite().all()):
+    if not bool(attribution.terms()[index].isfinite().all()):
         raise DataError(f"layer {attribution.layer!r} has contributions that are not finite, so it cannot be drawn")
     _check_sizes(image, image[0], mask)
 

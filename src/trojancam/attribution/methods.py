@@ -1,0 +1,174 @@
+"""Methods: the registry of all ways to share a score out over the cells of a layer."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from jaxtyping import Float
+from torch import Tensor
+
+from trojancam.attribution import baselines, gradients, perturbations
+from trojancam.attribution.eigen import eigen_cam
+from trojancam.attribution.maps import Attribution, FeatureMapAttribution, MapAttribution
+from trojancam.network import Network
+from trojancam.placement import Placement
+from trojancam.recording import LayerRecording, Recording
+from trojancam.targets import Target
+
+INPUT = "input"  # the key of a map of the pixels themselves, which belongs to no layer
+NO_SCORE = "no score"
+
+FeatureMaps = Float[Tensor, "n k h w"]
+Split = tuple[FeatureMaps, Float[Tensor, "n k"]]
+
+
+def _ignore(count: int) -> None:
+    """Count nothing."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """The network behind a recording and the images recorded, for methods that look again; `target` is settled."""
+
+    network: Network
+    images: Float[Tensor, "n 3 h w"]
+    target: Target
+    memory_budget: int
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a method works on: a recording, and what it came from where the method has to look again."""
+
+    recording: Recording
+    seed: int = 0
+    run: Run | None = None
+    advance: Callable[[int], None] = field(default=_ignore)
+
+    def layer(self, name: str) -> LayerRecording:
+        """A recorded layer."""
+        return self.recording.layers[name]
+
+    def again(self) -> Run:
+        """The network and the images."""
+        assert self.run is not None, "only a method that is `from_recording` goes without"
+        return self.run
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to share a score out: its title and source, and what it gives and needs.
+
+    `splits`: it gives a signed contribution of each feature map. `from_recording`: a recording is all it needs; the
+    others run the network again. `per_layer`: it gives a map of each layer, else one of the pixels, under `INPUT`.
+    """
+
+    title: str
+    source: str
+    explain: Callable[["Method", Job, str], Attribution]
+    splits: bool = True
+    from_recording: bool = True
+    per_layer: bool = True
+
+    def __call__(self, job: Job, layer: str) -> Attribution:
+        """The attribution of one layer."""
+        return self.explain(self, job, layer)
+
+
+def _by_gradient(split: Callable[[FeatureMaps, FeatureMaps], Split]) -> Callable[[Method, Job, str], Attribution]:
+    """A method that splits a layer by its activations and gradients."""
+
+    def explain(method: Method, job: Job, name: str) -> Attribution:
+        layer = job.layer(name)
+        contributions, weights = split(layer.activations, layer.gradients)
+        recording = job.recording
+        return FeatureMapAttribution(
+            contributions, weights, name, method.title, recording.target, recording.image_size, layer.placement,
+            layer.on_path, recording.saturated,
+        )  # fmt: skip
+
+    return explain
+
+
+def _by_looking_again(weigh: Callable[[Job, str], Float[Tensor, "n k"]]) -> Callable[[Method, Job, str], Attribution]:
+    """A method that weighs whole feature maps by the scores of edited images; no gradient is involved."""
+
+    def explain(method: Method, job: Job, name: str) -> Attribution:
+        layer, weights = job.layer(name), weigh(job, name)
+        contributions = weights[:, :, None, None] * layer.activations
+        recording = job.recording
+        return FeatureMapAttribution(
+            contributions, weights, name, method.title, recording.target, recording.image_size, layer.placement
+        )
+
+    return explain
+
+
+def _score_cam(job: Job, name: str) -> Float[Tensor, "n k"]:
+    run = job.again()
+    return perturbations.score_cam(run.network, run.images, job.layer(name), run.target, run.memory_budget, job.advance)
+
+
+def _ablation_cam(job: Job, name: str) -> Float[Tensor, "n k"]:
+    run = job.again()
+    return perturbations.ablation_cam(
+        run.network, run.images, name, job.recording.logits, run.target, run.memory_budget, job.advance
+    )
+
+
+def _eigen_cam(method: Method, job: Job, name: str) -> Attribution:
+    layer = job.layer(name)
+    return MapAttribution(
+        eigen_cam(layer.activations), name, method.title, NO_SCORE, job.recording.image_size, layer.placement
+    )
+
+
+def _gradient_x_activation(method: Method, job: Job, name: str) -> Attribution:
+    layer, recording = job.layer(name), job.recording
+    values = gradients.gradient_x_activation(layer.activations, layer.gradients)
+    return MapAttribution(
+        values, name, method.title, recording.target, recording.image_size, layer.placement,
+        layer.on_path, recording.saturated,
+    )  # fmt: skip
+
+
+def _saliency(method: Method, job: Job, name: str) -> Attribution:
+    run, recording = job.again(), job.recording
+    values, on_path = baselines.saliency(run.network, run.images, run.target)
+    return MapAttribution(
+        values, name, method.title, recording.target, recording.image_size, Placement(), on_path, recording.saturated
+    )
+
+
+def _random(method: Method, job: Job, name: str) -> Attribution:
+    layer, size = job.layer(name), job.recording.image_size
+    values = baselines.random_map(len(layer.activations), _cells(layer), name, job.seed)
+    return MapAttribution(values, name, method.title, NO_SCORE, size, layer.placement)
+
+
+def _centre(method: Method, job: Job, name: str) -> Attribution:
+    layer, size = job.layer(name), job.recording.image_size
+    values = baselines.centre_map(len(layer.activations), _cells(layer), layer.placement, size)
+    return MapAttribution(values, name, method.title, NO_SCORE, size, layer.placement)
+
+
+def _cells(layer: LayerRecording) -> tuple[int, int]:
+    height, width = layer.activations.shape[-2:]
+    return height, width
+
+
+METHODS: dict[str, Method] = {
+    "grad-cam": Method("Grad-CAM", "arXiv 1610.02391", _by_gradient(gradients.grad_cam)),
+    "grad-cam++": Method("Grad-CAM++", "arXiv 1710.11063", _by_gradient(gradients.grad_cam_plus_plus)),
+    "hirescam": Method("HiResCAM", "arXiv 2011.08891", _by_gradient(gradients.hires_cam)),
+    "layercam": Method("LayerCAM", "IEEE TIP 2021, doi 10.1109/TIP.2021.3089943", _by_gradient(gradients.layer_cam)),
+    "xgrad-cam": Method("XGrad-CAM", "arXiv 2008.02312", _by_gradient(gradients.xgrad_cam)),
+    "score-cam": Method("Score-CAM", "arXiv 1910.01279", _by_looking_again(_score_cam), from_recording=False),
+    "ablation-cam": Method("Ablation-CAM", "WACV 2020", _by_looking_again(_ablation_cam), from_recording=False),
+    "eigen-cam": Method("Eigen-CAM", "arXiv 2008.00299", _eigen_cam, splits=False),
+    "gradient-x-activation": Method("gradient x activation", "arXiv 1605.01713", _gradient_x_activation, splits=False),
+    "saliency": Method(
+        "gradient saliency", "arXiv 1312.6034", _saliency, splits=False, from_recording=False, per_layer=False
+    ),
+    "random": Method("random map", "baseline", _random, splits=False),
+    "centre": Method("centre map", "baseline", _centre, splits=False),
+}  # fmt: skip

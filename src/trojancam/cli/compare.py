@@ -1,0 +1,94 @@
+"""`trojancam compare`: attribution methods against one another, by faithfulness and localisation."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from trojancam.cli.console import DataOption, SeedOption, console, interruptible, list_broken, progress_bar, say
+from trojancam.cli.explain import recorded_trigger
+from trojancam.errors import DataError
+
+DEFAULT_METHODS = "grad-cam,grad-cam++,hirescam,layercam,xgrad-cam,eigen-cam,saliency,random,centre"
+
+
+def compare(
+    model: Annotated[Path, typer.Argument(help="A model file made by 'trojancam train'.")],
+    data: DataOption = None,
+    methods: Annotated[
+        str, typer.Option(help="Names with commas between, or 'all' (Score-CAM and Ablation-CAM take longer).")
+    ] = DEFAULT_METHODS,
+    layers: Annotated[str | None, typer.Option(help="Names with commas between; all if left out.")] = None,
+    n: Annotated[int, typer.Option("--n", min=2, help="How many test images.")] = 256,
+    stamp: Annotated[
+        bool,
+        typer.Option(help="On images stamped with the trigger recorded in the model file, explaining its class."),
+    ] = False,
+    out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("trojancam-compare"),
+    seed: SeedOption = 0,
+) -> None:
+    """Compare attribution methods by ROAD, insertion and deletion and, with --stamp, by how well they find the trigger.
+
+    Says which method wins, with paired bootstrap intervals over the images, and says so when none does.
+    """
+    from rich.table import Table
+
+    from trojancam.attribution import METHODS
+    from trojancam.caching import writable_folder
+    from trojancam.data import load_dataset
+    from trojancam.evaluation import comparison
+    from trojancam.network import load
+    from trojancam.report.compare import Summary, overall_tables, write_comparison
+
+    network = load(model)
+    chosen = tuple(METHODS) if methods == "all" else _names(methods, "method")
+    named = None if layers is None else _names(layers, "layer")
+    planted = recorded_trigger(model, network.card) if stamp else None
+    writable_folder(out)
+    with progress_bar("images") as progress:
+        dataset = load_dataset(data, size=network.input.size[0], progress=progress)
+    list_broken(dataset.skipped)
+    test = dataset.test
+    if planted:
+        test = test.select((test.labels != planted[1]).nonzero()[:, 0])
+    images, _ = test.take(n, seed)
+    advice = f"finished batches are kept in {out}; the same command again goes on from there"
+    with interruptible(lambda: advice), progress_bar("compare") as progress:
+        compared = comparison.compare(
+            network,
+            planted[0].stamp(images) if planted else images,
+            chosen,
+            named,
+            planted[1] if planted else None,
+            planted[0].support if planted else None,
+            seed=seed,
+            folder=out,
+            progress=progress,
+        )
+    summary = Summary(compared, seed)
+    images_are = "stamped with the recorded trigger" if planted else "as they are"
+    settings = {
+        "network": network.name,
+        "data": dataset.source,
+        "images": f"{compared.images} test images, {images_are}",
+        "methods": list(chosen),
+        "layers": list(compared.layers),
+        "seed": seed,
+    }
+    page = write_comparison(summary, out, f"Attribution methods on {network.name}", settings)
+    for part in overall_tables(summary):
+        heading = f"{part.caption}: {network.name}, {compared.images} images, means over the layers"
+        table = Table(*part.headings, title=heading)
+        for row in part.rows:
+            table.add_row(*row)
+        console.print(table)
+    for sentence in summary.in_words():
+        say(sentence)
+    say(f"the page is at {page.resolve()}, its numbers beside it in results.json")
+
+
+def _names(text: str, kind: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    if not names:
+        raise DataError(f"there is no {kind} in {text!r}; give names with commas between")
+    return names

@@ -1,0 +1,266 @@
+"""Comparison: attribution methods against one another, by how faithful their maps are and how well they find a mask.
+
+Every method's map of every layer is scored on the same images, so that differences are paired. Work goes batch by batch;
+with a folder, batches that are done are kept there, and a run that was killed goes on after the last of them.
+"""
+
+import hashlib
+import shutil
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import safetensors
+import safetensors.torch
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from trojancam.attribution import INPUT, METHODS, attribute
+from trojancam.caching import writable_folder, written_whole
+from trojancam.errors import DataError, unknown_name
+from trojancam.evaluation.baselines import mask_maps
+from trojancam.evaluation.localisation import chance_levels, dilated, localisation
+from trojancam.evaluation.perturbation_curves import deletion, insertion
+from trojancam.evaluation.road import PERCENTILES, road
+from trojancam.network import Network
+from trojancam.progress import Progress, silent
+from trojancam.targets import logit, probability
+
+BATCH = 32
+STEPS = 32  # of insertion and deletion
+MASK = "trigger mask"  # the map that knows: not a method, but what the best of them could be
+
+Images = Float[Tensor, "n 3 h w"]
+Mask = Bool[Tensor, "rows columns"]
+Scores = dict[tuple[str, str], Float[Tensor, " n"]]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What a figure of a map is called, and which way is better."""
+
+    title: str
+    higher_is_better: bool = True
+
+
+METRICS = {
+    "road": Metric("ROAD combined"),
+    "insertion": Metric("insertion AUC"),
+    "deletion": Metric("deletion AUC", higher_is_better=False),
+    "energy": Metric("energy in mask"),
+    "pointing": Metric("pointing game"),
+    "auc": Metric("ROC-AUC"),
+    "iou": Metric("IoU"),
+}
+FAITHFULNESS = ("road", "insertion", "deletion")
+LOCALISATION = ("energy", "pointing", "auc", "iou")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Every image's score by metric, and by method and layer; NaN where it is undefined, as for a blank map's place.
+
+    A method that looks at pixels has the single layer `input`. `curves` are the mean probabilities by method and layer
+    with the most (first row) and the least relevant pixels removed, at ROAD's `percentiles`; `chance` is what a map that
+    knows nothing gets, by metric of localisation and layer.
+    """
+
+    scores: dict[str, Scores]
+    curves: dict[tuple[str, str], Float[Tensor, "2 p"]]
+    chance: dict[tuple[str, str], float]
+    percentiles: tuple[float, ...]
+    images: int
+
+    def by_method(self, metric: str) -> dict[str, Float[Tensor, " n"]]:
+        """Each method's mean over its layers, image by image; NaN where it is undefined at every layer."""
+        methods = dict.fromkeys(method for method, _ in self.scores[metric])
+        return {
+            name: torch.stack([score for (method, _), score in self.scores[metric].items() if method == name]).nanmean(
+                0
+            )
+            for name in methods
+        }
+
+    def at_layer(self, metric: str, layer: str) -> dict[str, Float[Tensor, " n"]]:
+        """Each method's scores at a layer, beside those of the methods that look at pixels."""
+        return {method: score for (method, at), score in self.scores[metric].items() if at in (layer, INPUT)}
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The layers compared."""
+        return tuple(dict.fromkeys(layer for _, layer in self.curves if layer != INPUT))
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What is compared on what."""
+
+    network: Network
+    images: Images
+    methods: tuple[str, ...]
+    layers: tuple[str, ...]
+    target_class: int | None
+    mask: Mask | None
+    seed: int
+
+    def fingerprint(self) -> str:
+        """A name for all that the scores depend on."""
+        classes = self.network(self.images[:64])
+        parts = [self.images, classes, self.mask if self.mask is not None else torch.empty(0)]
+        digest = hashlib.sha256(repr((self.methods, self.layers, self.target_class, self.seed)).encode())
+        for tensor in parts:
+            digest.update(tensor.contiguous().numpy().data)
+        return digest.hexdigest()[:16]
+
+
+def compare(
+    network: Network,
+    images: Images,
+    methods: Iterable[str] = ("grad-cam", "grad-cam++", "random", "centre"),
+    layers: Iterable[str] | None = None,
+    target_class: int | None = None,
+    mask: Mask | None = None,
+    *,
+    seed: int = 0,
+    folder: Path | None = None,
+    progress: Progress = silent,
+) -> Comparison:
+    """Score these methods' maps of these layers (all unless named) on images in [0, 1].
+
+    The maps explain the logit of `target_class`, or of the class predicted for each image; faithfulness follows that
+    class's probability. With a `mask`, such as a known trigger's, localisation is scored in the mask grown by one cell of
+    the layer, and the mask itself is a further map. Batches that are done are kept in `folder` until the last one is.
+
+    Raises:
+        UnknownNameError: if a method, a layer or the class does not exist.
+        DataError: if there are fewer than two images, or the mask is of another size.
+    """
+    job = _job(network, images, methods, layers, target_class, mask, seed)
+    kept = writable_folder(folder / f".compare-{job.fingerprint()}") if folder else None
+    parts = []
+    for number, part in enumerate(_batches(job, kept), start=1):
+        parts.append(part)
+        progress(min(number * BATCH, len(images)), len(images), f"{len(job.methods)} methods, {len(job.layers)} layers")
+    if kept:
+        shutil.rmtree(kept, ignore_errors=True)
+    return _joined(parts, job)
+
+
+def _job(
+    network: Network,
+    images: Images,
+    methods: Iterable[str],
+    layers: Iterable[str] | None,
+    target_class: int | None,
+    mask: Mask | None,
+    seed: int,
+) -> _Job:
+    chosen = tuple(dict.fromkeys(methods))
+    for name in chosen:
+        if name not in METHODS:
+            raise unknown_name("attribution method", name, METHODS)
+    if not chosen:
+        raise DataError("there is no method to compare; name at least one")
+    if len(images) < 2:
+        raise DataError(f"a comparison needs at least two images, but got {len(images)}")
+    network.check(images)
+    if target_class is not None and not 0 <= target_class < len(network.class_names):
+        raise unknown_name("class", target_class, [f"0 to {len(network.class_names) - 1}"])
+    if mask is not None and tuple(mask.shape) != network.input.size:
+        raise DataError(f"the mask is of {tuple(mask.shape)} pixels, but the images of {network.input.size}")
+    names = tuple(network.layer(name).name for name in (network.layers if layers is None else dict.fromkeys(layers)))
+    return _Job(network, images, chosen, names, target_class, mask, seed)
+
+
+def _batches(job: _Job, kept: Path | None) -> Iterator[dict[str, Tensor]]:
+    """The scores of each batch, from the folder or computed now; names of the form metric/method/layer."""
+    for start in range(0, len(job.images), BATCH):
+        path = kept / f"{start}.safetensors" if kept else None
+        part = _read(path) if path else None
+        if part is None:
+            part = {
+                "/".join(name): value.clone(memory_format=torch.contiguous_format)
+                for name, value in _scored(job, start).items()
+            }
+            if path:
+                with written_whole(path) as partial:
+                    safetensors.torch.save_file(part, partial)
+        yield part
+
+
+def _read(path: Path) -> dict[str, Tensor] | None:
+    try:
+        return safetensors.torch.load_file(path)
+    except (OSError, safetensors.SafetensorError):
+        return None
+
+
+def _scored(job: _Job, start: int) -> dict[tuple[str, str, str], Tensor]:
+    """All scores of the batch that starts at an image."""
+    images = job.images[start : start + BATCH]
+    classes = job.network(images).argmax(1)
+    if job.target_class is not None:
+        classes = torch.full_like(classes, job.target_class)
+    found = attribute(job.network, images, job.methods, logit(classes), job.layers, seed=job.seed + start)
+    scores: dict[tuple[str, str, str], Tensor] = {}
+    for method, attributions in found.items():
+        for layer, attribution in attributions.items():
+            maps = attribution.heatmap().nan_to_num(0)
+            for metric, value in _faithfulness(job, images, maps, classes, start).items():
+                scores[metric, method, layer] = value
+            if job.mask is not None:
+                found_there = _localisation(maps, _mask_at(job, layer))
+                scores |= {(metric, method, layer): value for metric, value in found_there.items()}
+    if job.mask is not None:
+        maps = mask_maps(len(images), job.mask)
+        for metric, value in _faithfulness(job, images, maps, classes, start).items():
+            scores[metric, MASK, INPUT] = value
+    return scores
+
+
+def _faithfulness(
+    job: _Job, images: Images, maps: Float[Tensor, "n h w"], classes: Int64[Tensor, " n"], start: int
+) -> dict[str, Tensor]:
+    target = probability(classes)
+    removed = road(job.network, images, maps, target, seed=job.seed, first_image=start)
+    curves = {
+        name: curve(job.network, images, maps, target, steps=STEPS, seed=job.seed, first_image=start).auc
+        for name, curve in (("insertion", insertion), ("deletion", deletion))
+    }
+    return {"road": removed.combined, "morf": removed.morf, "lerf": removed.lerf, **curves}
+
+
+def _mask_at(job: _Job, layer: str) -> Mask | None:
+    """The mask as precise as a layer's cells; None where there is no mask, or it is the whole image."""
+    if job.mask is None:
+        return None
+    mask = job.mask if layer == INPUT else dilated(job.mask, job.network.layer(layer).placement.cell)
+    return None if bool(mask.all()) else mask
+
+
+def _localisation(maps: Float[Tensor, "n h w"], mask: Mask | None) -> dict[str, Tensor]:
+    """Where the mask grown by a cell is the whole image, there is no place to be found: every figure is undefined."""
+    if mask is None:
+        return dict.fromkeys(LOCALISATION, torch.full((len(maps),), torch.nan))
+    found = localisation(maps, mask)
+    return {name: getattr(found, name).float() for name in LOCALISATION}
+
+
+def _chance(job: _Job) -> dict[tuple[str, str], float]:
+    masks = {layer: _mask_at(job, layer) for layer in (*job.layers, INPUT)}
+    levels = {layer: chance_levels(mask) for layer, mask in masks.items() if mask is not None}
+    return {(metric, layer): getattr(level, metric) for layer, level in levels.items() for metric in LOCALISATION}
+
+
+def _joined(parts: list[dict[str, Tensor]], job: _Job) -> Comparison:
+    joined = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+    scores: dict[str, Scores] = {}
+    curves: dict[tuple[str, str], Tensor] = {}
+    for name, values in joined.items():
+        metric, method, layer = name.split("/", 2)
+        if metric in METRICS:
+            scores.setdefault(metric, {})[method, layer] = values
+        elif metric == "morf":
+            curves[method, layer] = torch.stack([values.mean(0), joined[f"lerf/{method}/{layer}"].mean(0)])
+    return Comparison(scores, curves, _chance(job), tuple(float(p) for p in PERCENTILES), len(job.images))

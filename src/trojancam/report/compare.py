@@ -1,0 +1,206 @@
+"""Reporting a comparison of attribution methods: who wins under which metric, with intervals, curves and reliability."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from trojancam import figures
+from trojancam.attribution import INPUT, METHODS
+from trojancam.evaluation.comparison import FAITHFULNESS, LOCALISATION, MASK, METRICS, Comparison
+from trojancam.evaluation.reliability import Reliability, reliability
+from trojancam.evaluation.statistics import Interval, bootstrap_means
+from trojancam.evaluation.verdict import Verdict, winner
+from trojancam.report.page import Page, Picture, Section, Table, write_page
+
+CONTROLS = (MASK, "random", "centre")  # maps that do not look at the network: beside the methods, never among them
+
+
+class Summary:
+    """A comparison with its intervals and verdicts, worked out once for the page, the JSON and the command line."""
+
+    def __init__(self, comparison: Comparison, seed: int = 0) -> None:
+        self.comparison = comparison
+        self.seed = seed
+        self.overall = {metric: _intervals(comparison.by_method(metric), seed) for metric in comparison.scores}
+        self.by_layer = {
+            metric: {layer: _intervals(comparison.at_layer(metric, layer), seed) for layer in comparison.layers}
+            for metric in comparison.scores
+        }
+        self.verdicts = {metric: _verdict(comparison.by_method(metric), metric, seed) for metric in comparison.scores}
+        self.layer_verdicts = {
+            metric: {layer: _verdict(comparison.at_layer(metric, layer), metric, seed) for layer in comparison.layers}
+            for metric in comparison.scores
+        }
+
+    def reliability(self) -> Reliability:
+        """How far the metrics agree with themselves and with one another."""
+        scores = {metric: _methods(self.comparison.by_method(metric)) for metric in self.comparison.scores}
+        return reliability(scores, [metric for metric in scores if not METRICS[metric].higher_is_better])
+
+    def in_words(self) -> list[str]:
+        """A sentence for each metric: which method wins, or that none does."""
+        return [
+            f"{METRICS[metric].title}: {verdict if verdict else 'there are not two methods to compare'}"
+            for metric, verdict in self.verdicts.items()
+        ]
+
+
+def write_comparison(summary: Summary, out: Path, title: str, settings: dict[str, Any]) -> Path:
+    """Write the page and `results.json`; the path of the page.
+
+    Raises:
+        TrojanCamError: if the folder cannot be written to.
+    """
+    sections = [_overall_section(summary), _layers_section(summary), _curves_section(summary)]
+    if len(_methods(summary.comparison.by_method("road"))) > 1:
+        sections.append(_reliability_section(summary.reliability()))
+    details = {name: str(value) for name, value in settings.items()}
+    return write_page(Page(title, _headline(summary), sections, details), _results(summary, settings), out)
+
+
+def overall_tables(summary: Summary) -> list[Table]:
+    """Method x metric, means over the layers with their intervals: faithfulness and, with a mask, localisation."""
+    groups = {"Faithfulness": FAITHFULNESS, "Localisation": LOCALISATION}
+    return [_overall_table(summary, title, names) for title, names in groups.items() if names[0] in summary.overall]
+
+
+def _overall_table(summary: Summary, title: str, metrics: Sequence[str]) -> Table:
+    headings = [f"{METRICS[m].title}{'' if METRICS[m].higher_is_better else ' (low is good)'}" for m in metrics]
+    rows = [[_name(method), *(_cell(summary.overall[m].get(method)) for m in metrics)] for method in _order(summary)]
+    return Table(["Method", *headings], [row for row in rows if any(row[1:])], title)
+
+
+def _headline(summary: Summary) -> str:
+    verdict = summary.verdicts["road"]
+    if verdict is None:
+        return "There are not two methods to compare: name at least two beside the controls."
+    means = {method: interval.mean for method, interval in summary.overall["road"].items()}
+    best = max(mean for method, mean in means.items() if method not in CONTROLS and not math.isnan(mean))
+    beaten = [f"the {_name(control)}" for control in ("centre", "random") if means.get(control, -math.inf) > best]
+    warning = f" Mind that {' and '.join(beaten)} scores higher still without looking at the network." if beaten else ""
+    return f"By ROAD, over all layers, {verdict}.{warning}"
+
+
+def _overall_section(summary: Summary) -> Section:
+    text = (
+        f"Means over the layers and {summary.comparison.images} images, with 95 % bootstrap intervals over the images. "
+        "The random, centre and mask maps are controls: they do not look at the network and take no part in the verdicts. A "
+        "method wins if it is significantly better than every other (paired sign-flip test at 0.95, Holm)."
+    )
+    verdicts = Table(["Metric", "Wins"], [[METRICS[m].title, _winner_of(v)] for m, v in summary.verdicts.items()])
+    return Section("Methods against metrics", text, [*overall_tables(summary), verdicts])
+
+
+def _layers_section(summary: Summary) -> Section:
+    layers = list(summary.comparison.layers)
+    parts: list[Picture | Table] = []
+    for metric, found in summary.by_layer.items():
+        rows = [[_name(method), *(_cell(found[layer].get(method)) for layer in layers)] for method in _order(summary)]
+        wins = ["Wins", *(getattr(summary.layer_verdicts[metric][layer], "winner", None) or "none" for layer in layers)]
+        chance = ["chance", *(_number(summary.comparison.chance.get((metric, layer), math.nan)) for layer in layers)]
+        shown = [row for row in (*rows, chance, wins) if any(row[1:])]
+        parts.append(Table(["Method", *layers], shown, METRICS[metric].title))
+    return Section("Layer by layer", "Methods that look at pixels have the same figure at every layer.", parts)
+
+
+def _curves_section(summary: Summary) -> Section:
+    curves = summary.comparison.curves
+    panels = {
+        layer: {_name(method): curve for (method, at), curve in curves.items() if at in (layer, INPUT)}
+        for layer in summary.comparison.layers
+    }
+    figure = figures.removal_curves(panels, summary.comparison.percentiles, "ROAD: what is left as pixels are removed")
+    caption = (
+        "Mean probability of the explained class with the most (full) and the least relevant pixels (dashed) removed."
+    )
+    return Section("Curves", "", [Picture(figures.to_png_bytes(figure, dpi=200), caption)])
+
+
+def _reliability_section(found: Reliability) -> Section:
+    rows = [
+        [METRICS[metric].title, str(found.between_images[metric]), _number(found.between_methods[metric].mean)]
+        for metric in found.between_images
+    ]
+    text = (
+        "How far each metric can be trusted (Tomsett et al., arXiv 1912.01451): whether images agree on the order of the methods "
+        "(Krippendorff's alpha), and how scores of two methods go together over the images (mean Spearman correlation)."
+    )
+    return Section("The metrics themselves", text, [Table(["Metric", "Agreement of images", "Between methods"], rows)])
+
+
+def _results(summary: Summary, settings: dict[str, Any]) -> dict[str, Any]:
+    comparison = summary.comparison
+    return {
+        "command": "compare",
+        "settings": settings,
+        "images": comparison.images,
+        "over_layers": {m: {k: _interval_json(v) for k, v in found.items()} for m, found in summary.overall.items()},
+        "by_layer": {
+            metric: {layer: {k: _interval_json(v) for k, v in found.items()} for layer, found in layers.items()}
+            for metric, layers in summary.by_layer.items()
+        },
+        "verdicts": {metric: _verdict_json(verdict) for metric, verdict in summary.verdicts.items()},
+        "verdicts_by_layer": {
+            metric: {layer: _verdict_json(verdict) for layer, verdict in layers.items()}
+            for metric, layers in summary.layer_verdicts.items()
+        },
+        "chance": {f"{metric}/{layer}": level for (metric, layer), level in comparison.chance.items()},
+        "percentiles": list(comparison.percentiles),
+        "curves": {f"{k}/{layer}": curve.tolist() for (k, layer), curve in comparison.curves.items()},
+    }
+
+
+def _intervals(scores: dict[str, Tensor], seed: int) -> dict[str, Interval]:
+    intervals = bootstrap_means(torch.stack(list(scores.values())), seed=seed)
+    return dict(zip(scores, intervals, strict=True))
+
+
+def _methods(scores: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: score for name, score in scores.items() if name not in CONTROLS}
+
+
+def _verdict(scores: dict[str, Tensor], metric: str, seed: int) -> Verdict | None:
+    rivals = {name: score for name, score in _methods(scores).items() if bool(score.isfinite().any())}
+    if len(rivals) < 2:
+        return None
+    named = {_name(name): score for name, score in rivals.items()}
+    return winner(named, higher_is_better=METRICS[metric].higher_is_better, seed=seed)
+
+
+def _order(summary: Summary) -> list[str]:
+    """Methods by ROAD, the controls after them."""
+    found = summary.overall[FAITHFULNESS[0]]
+    return sorted(found, key=lambda method: (method in CONTROLS, -found[method].mean))
+
+
+def _name(method: str) -> str:
+    return METHODS[method].title if method in METHODS else method
+
+
+def _winner_of(verdict: Verdict | None) -> str:
+    if verdict is None:
+        return ""
+    return verdict.winner or f"none: {', '.join(verdict.tied)} cannot be told apart"
+
+
+def _cell(interval: Interval | None) -> str:
+    return "" if interval is None or math.isnan(interval.mean) else str(interval)
+
+
+def _number(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:.3f}"
+
+
+def _interval_json(interval: Interval) -> dict[str, Any]:
+    values = {"mean": interval.mean, "low": interval.low, "high": interval.high}
+    return {name: None if math.isnan(v) else v for name, v in values.items()} | {"images": interval.images}
+
+
+def _verdict_json(verdict: Verdict | None) -> dict[str, Any] | None:
+    if verdict is None:
+        return None
+    return {"winner": verdict.winner, "best": verdict.best, "tied": list(verdict.tied), "sentence": str(verdict)}

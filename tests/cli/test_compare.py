@@ -1,0 +1,51 @@
+"""`trojancam compare`: tables, verdicts and page hold the same numbers, and slips of the pen end in a sentence."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+Run = Callable[..., Result]
+
+
+def test_methods_are_compared_on_stamped_images(run: Run, model: Path, signs: Path) -> None:
+    methods = ("grad-cam", "grad-cam++", "random")
+    result = run("compare", model, "--data", signs, "--methods", ",".join(methods), "--layers", "conv2d_5,conv2d_9",
+                 "--n", 6, "--stamp", "--out", "out")  # fmt: skip
+    assert result.exit_code == 0
+    results = json.loads(Path("out/results.json").read_text(encoding="utf-8"))
+    page = Path("out/index.html").read_text(encoding="utf-8")
+    assert results["images"] == 6
+    assert set(results["over_layers"]["road"]) == {*methods, "trigger mask"}
+    for method in methods:
+        interval = results["over_layers"]["road"][method]
+        assert interval["low"] <= interval["mean"] <= interval["high"]
+        assert f"{interval['mean']:.3f} [{interval['low']:.3f}, {interval['high']:.3f}]" in page
+    assert results["verdicts"]["road"]["sentence"] in result.stdout
+    assert set(results["verdicts_by_layer"]["road"]) == {"conv2d_5", "conv2d_9"}
+    assert results["chance"]["auc/conv2d_5"] == 0.5
+    assert len(results["percentiles"]) == len(results["curves"]["grad-cam/conv2d_5"][0])
+    assert [path.name for path in sorted(Path("out").iterdir())] == ["index.html", "results.json"]
+
+
+def test_one_method_wins_over_nobody(run: Run, model: Path, signs: Path) -> None:
+    result = run("compare", model, "--data", signs, "--methods", "grad-cam,random", "--layers", "conv2d_9", "--n", 3)
+    assert result.exit_code == 0
+    assert "there are not two methods to compare" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--methods", "grad-cam,gradcam"), "unknown attribution method 'gradcam' (did you mean 'grad-cam'?)"),
+        (("--layers", "conv2d_1"), "unknown layer 'conv2d_1'"),
+        (("--methods", ","), "there is no method in ','"),
+    ],
+)
+def test_what_is_refused(run: Run, model: Path, signs: Path, options: tuple[str, str], sentence: str) -> None:
+    result = run("compare", model, "--data", signs, "--n", 3, *options)
+    assert result.exit_code == 2
+    assert sentence in result.stderr
+    assert result.stderr.count("\n") == 1
