@@ -76,7 +76,7 @@ def _captum(module: nn.Module, network: Network, images: Tensor) -> Callable[[],
     """Its LayerGradCam explains one layer at a time."""
     from captum.attr import LayerGradCam
 
-    explainers = [LayerGradCam(module, module.get_submodule(name)) for name in _activations(module, network)]
+    explainers = [LayerGradCam(module, module.get_submodule(name)) for name in _convolutions(module, network)]
     classes = network(images).argmax(1)
     return lambda: [explainer.attribute(images, classes, attr_dim_summation=False) for explainer in explainers]
 
@@ -84,14 +84,19 @@ def _captum(module: nn.Module, network: Network, images: Tensor) -> Callable[[],
 def _grad_cam(module: nn.Module, network: Network, images: Tensor) -> Callable[[], object]:
     package = grad_cam_package()
     targets = [package.utils.model_targets.ClassifierOutputTarget(int(c)) for c in network(images).argmax(1)]
-    explainers = [
-        package.GradCAM(module, [module.get_submodule(name)]) for name in _activations(module, network)
-    ]  # one explainer a layer: given several layers, it averages them
-    return lambda: [explainer(images, targets) for explainer in explainers]
+    layers = [module.get_submodule(name) for name in _convolutions(module, network)]
+
+    def explain(layer: nn.Module) -> object:
+        with package.GradCAM(
+            module, [layer]
+        ) as explainer:  # leaving takes its hooks away: they would slow the next one
+            return explainer(images, targets)
+
+    return lambda: [explain(layer) for layer in layers]  # one explainer a layer: given several, it averages them
 
 
-def _activations(module: nn.Module, network: Network) -> list[str]:
-    """The modules whose results are the layers: each convolution's, as peers hook modules and not activations."""
+def _convolutions(module: nn.Module, network: Network) -> list[str]:
+    """The modules that peers hook for the layers: the convolutions, for a hook cannot see past a functional activation."""
     convolutions = [name for name, part in module.named_modules() if isinstance(part, nn.Conv2d)]
     assert len(convolutions) == len(network.layers)
     return convolutions

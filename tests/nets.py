@@ -6,10 +6,12 @@ from functools import cache
 from typing import Any
 
 import jaxtyping
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from trojancam.evaluation.perturbation import generator
 from trojancam.models import architecture
 from trojancam.network import Network
 
@@ -202,6 +204,12 @@ def unchecked() -> Iterator[None]:
 
 def images(count: int, seed: int = 1, size: tuple[int, int] = SIZE) -> Tensor:
     return torch.rand(count, 3, *size, generator=torch.Generator().manual_seed(seed))
+
+
+def random_maps(count: int, size: tuple[int, int], seed: int = 0) -> Tensor:
+    """Heat maps of even noise in [0, 1): they know nothing of any image."""
+    maps = [generator(seed, image, "random map").random(size, np.float32) for image in range(count)]
+    return torch.from_numpy(np.stack(maps))
 
 
 def state_of(module: nn.Module) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Streaming: one file for any number of images, equal to what one batch gives, and resumed after a kill."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ def test_the_file_holds_what_one_batch_gives(tmp_path: Path, keep: str, suffix: 
     settings, arrays = read_stream(path)
     assert settings | {"trojancam": ""} == {
         "images": 7, "method": "layercam", "target": "logit of class 1", "layers": ["first", "second"], "keep": keep,
-        "network": net.name, "trojancam": "",
+        "network": net.name, "fingerprint": settings["fingerprint"], "trojancam": "",
     }  # fmt: skip
     found = attribute(net, as_floats(images.images), ["layercam"], logit(1))["layercam"]
     for layer, attribution in found.items():
@@ -50,6 +51,10 @@ def test_a_killed_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
     assert not (tmp_path / "out.npz").exists()
     with pytest.raises(TrojanCamError, match="an unfinished run with other settings"):
         stream(net, images, tmp_path / "out.npz", "layercam", batch_size=3)
+    other = replace(images, images=images.images.flip(3))
+    for changed in ((net.with_random_layers(["linear"]), images), (net, other)):
+        with pytest.raises(TrojanCamError, match="an unfinished run with other"):
+            stream(*changed, tmp_path / "out.npz", batch_size=3)
     seen: list[int] = []
     stream(net, images, tmp_path / "out.npz", batch_size=3, progress=lambda done, total, note="": seen.append(done))
     assert seen == [8]
@@ -66,6 +71,8 @@ def test_what_cannot_be_streamed_is_refused(tmp_path: Path) -> None:
         stream(net, image_set(2), tmp_path / "out.npz", keep="maps")
     with pytest.raises(UnknownNameError, match="unknown attribution method of layers 'gradcam'"):
         stream(net, image_set(2), tmp_path / "out.npz", "gradcam")
+    with pytest.raises(DataError, match="a batch needs at least one image, not 0"):
+        stream(net, image_set(2), tmp_path / "out.npz", batch_size=0)
     with pytest.raises(DataError, match="there are no images"):
         stream(net, image_set(0), tmp_path / "out.npz")
     (tmp_path / "out.npz").write_text("kept", encoding="utf-8")

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import platformdirs
+import safetensors
 
 from trojancam.errors import TrojanCamError
 
@@ -55,10 +56,9 @@ def written_whole(path: Path) -> Iterator[Path]:
             os.fsync(stream.fileno())
         partial.chmod(0o666 & ~_umask())
         partial.replace(path)
-    except OSError as error:
-        raise TrojanCamError(
-            f"cannot write {path} ({error.strerror or error}); free some space or choose another place"
-        ) from None
+    except (OSError, safetensors.SafetensorError) as error:  # the latter wraps a full disk, among others
+        reason = getattr(error, "strerror", None) or error
+        raise TrojanCamError(f"cannot write {path} ({reason}); free some space or choose another place") from None
     finally:
         partial.unlink(missing_ok=True)
 

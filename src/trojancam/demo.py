@@ -32,7 +32,7 @@ MEASURED = 256  # test images, at most, over which heat-map energy is averaged
 CANDIDATES = 512  # test images, at most, among which the example is chosen
 SUCCESS = 0.5  # attack success rate from which on the backdoor is there
 LISTED = 12  # feature maps in the table
-EPOCHS = 15
+EPOCHS = 12
 DPI = 200  # twice what the page shows at its natural size
 
 

@@ -191,15 +191,22 @@ def _is_batch_size(node: fx.Node, images: set[fx.Node]) -> bool:
 
 @contextmanager
 def _torch_quiet() -> Iterator[None]:
-    """No warnings of torch's own making, and nothing printed of what it could not trace."""
-    disabled = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
+    """No warnings or log of torch's own making, and nothing printed of what it could not trace; other logs go on.
+
+    It prints the graph up to where it failed to `sys.stderr`, with no way to turn that off: hence the redirection.
+    """
+    known = logging.root.manager.loggerDict.values()
+    loud = [log for log in known if isinstance(log, logging.Logger) and f"{log.name}.".startswith("torch.")]
+    loud = [log for log in loud if not log.disabled]
+    for log in loud:
+        log.disabled = True
     try:
         with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:
-        logging.disable(disabled)
+        for log in loud:
+            log.disabled = False
 
 
 def _reason(error: Exception) -> str:

@@ -3,6 +3,7 @@
 Recording a layer is the same graph with one more output; editing one is the same graph, cut in two.
 """
 
+import hashlib
 import math
 import zlib
 from collections.abc import Iterable, Sequence
@@ -168,6 +169,15 @@ class Network:
         if key not in self._cuts:
             self._cuts[key] = _cut(self._whole, self.input, key)
         return self._cuts[key]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A name for what the network computes: its graph, its weights and what it is fed."""
+        digest = hashlib.sha256(f"{self._whole.code}{self.input!r}".encode())
+        for name, tensor in (*self._whole.named_parameters(), *self._whole.named_buffers()):
+            digest.update(name.encode())
+            digest.update(tensor.detach().contiguous().view(-1).numpy().tobytes())
+        return digest.hexdigest()
 
     @cached_property
     def parameter_groups(self) -> dict[str, tuple[str, ...]]:

@@ -4,6 +4,7 @@ Each batch is written into arrays on disk as it is done; when the last one is, t
 file with the settings inside.
 """
 
+import hashlib
 import json
 import shutil
 import zipfile
@@ -48,6 +49,7 @@ class _Job:
     layers: tuple[str, ...]
     keep: str
     network: str
+    fingerprint: str
 
     def settings(self) -> dict[str, Any]:
         return {
@@ -57,6 +59,7 @@ class _Job:
             "layers": list(self.layers),
             "keep": self.keep,
             "network": self.network,
+            "fingerprint": self.fingerprint,
             "trojancam": trojancam.__version__,
         }
 
@@ -79,14 +82,15 @@ def stream(
 
     Raises:
         UnknownNameError: if the method, a layer, what to keep, or the kind of file does not exist.
-        DataError: if there are no images.
-        TrojanCamError: if the file exists, or cannot be written.
+        DataError: if there are no images, or batches of none.
+        TrojanCamError: if the file exists or cannot be written, or an unfinished run on other images, or with another
+            network or other settings, left its folder there.
     """
     path = Path(path)
-    _check(path, images, method, keep)
+    _check(path, images, method, keep, batch_size)
     target = target or logit()
-    names = tuple(network.layer(name).name for name in (network.layers if layers is None else layers))
-    job = _Job(len(images), method, target.name, names, keep, network.name)
+    names = tuple(network.layer(name).name for name in (network.layers if layers is None else dict.fromkeys(layers)))
+    job = _Job(len(images), method, target.name, names, keep, network.name, _fingerprint(network, images))
     parts = _Parts(path.with_name(path.name + ".partial"), job)
     for start in range(parts.done(), len(images), batch_size):
         batch = as_floats(images.images[start : start + batch_size])
@@ -124,7 +128,7 @@ class _Parts:
         note = self._note()
         if note is not None and note["settings"] != job.settings():
             raise TrojanCamError(
-                f"an unfinished run with other settings left {folder}; repeat those settings, or delete it to start anew"
+                f"an unfinished run with other settings, images or network left {folder}; repeat that one, or delete it"
             )
 
     def done(self) -> int:
@@ -183,7 +187,14 @@ def _write_safetensors(path: Path, parts: _Parts) -> None:
 _WRITERS: dict[str, Callable[[Path, _Parts], None]] = {".npz": _write_npz, ".safetensors": _write_safetensors}
 
 
-def _check(path: Path, images: ImageSet, method: str, keep: str) -> None:
+def _fingerprint(network: Network, images: ImageSet) -> str:
+    """A name for what is attributed: the network, not only what it is called, and the images, not only how many."""
+    digest = hashlib.sha256(network.fingerprint.encode())
+    digest.update(images.images.contiguous().numpy().data)
+    return digest.hexdigest()[:16]
+
+
+def _check(path: Path, images: ImageSet, method: str, keep: str, batch_size: int) -> None:
     if method not in METHODS or not METHODS[method].per_layer:
         raise unknown_name(
             "attribution method of layers", method, [name for name in METHODS if METHODS[name].per_layer]
@@ -194,6 +205,8 @@ def _check(path: Path, images: ImageSet, method: str, keep: str) -> None:
         raise unknown_name("thing to keep", keep, REDUCTIONS)
     if keep != "layer-map" and not METHODS[method].splits:
         raise DataError(f"{method} does not split a layer into feature maps; keep its layer-map")
+    if batch_size < 1:
+        raise DataError(f"a batch needs at least one image, not {batch_size}")
     if not len(images):
         raise DataError("there are no images to attribute; give at least one")
     if path.exists():

@@ -282,7 +282,10 @@ def _save(
 ) -> None:
     state = {"run": run, "module": module.state_dict(), "optimizer": optimizer.state_dict(), "history": history}
     with written_whole(path) as partial:
-        torch.save(state, partial)
+        try:
+            torch.save(state, partial)
+        except RuntimeError as error:  # a full disk, among others
+            raise OSError(str(error).splitlines()[0]) from None
 
 
 def _load(path: Path, run: str, module: nn.Module, optimizer: torch.optim.Optimizer) -> list[dict[str, float]]:

@@ -224,6 +224,8 @@ def make_trigger(
     preset = PRESETS.get(name)
     if preset is None and not Path(name).is_file():
         raise unknown_name("trigger", name, [*PRESETS, "or the path of an image file"])
+    if preset is None and colour is not None:
+        raise DataError(f"the trigger image {name} has colours of its own; leave out the colour")
     place = place or (preset.place if preset else "top-left")
     row, column = corner(place, side, image_size) if isinstance(place, str) else place
     if preset is None:

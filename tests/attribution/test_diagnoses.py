@@ -55,6 +55,11 @@ def test_no_active_feature_map() -> None:
     assert made([0.0, 0.0], [1.0, 2.0]).diagnoses(0) == ("the map is blank: no feature map is active",)
 
 
+def test_gradients_that_cancel_out_are_a_reaction_all_the_same() -> None:
+    """HiResCAM weighs cell by cell: the mean of the weights says nothing of whether there are any."""
+    assert made([-1.0, 0.5], [0.0, 0.0]).diagnoses(0) == ("the map is blank: no cell speaks for the class",)
+
+
 def test_a_saturated_probability() -> None:
     module = Tiny()
     with torch.no_grad():

@@ -25,6 +25,9 @@ def test_methods_are_compared_on_stamped_images(run: Run, model: Path, signs: Pa
         assert f"{interval['mean']:.3f} [{interval['low']:.3f}, {interval['high']:.3f}]" in page
     assert results["verdicts"]["road"]["sentence"] in result.stdout
     assert set(results["verdicts_by_layer"]["road"]) == {"conv2d_5", "conv2d_9"}
+    verdict = results["verdicts"]["road"]
+    assert {verdict["best"], *verdict["behind_the_best"]} == {"Grad-CAM", "Grad-CAM++"}
+    assert set(results["reliability"]["between_metrics"]) == {"grad-cam", "grad-cam++"}
     assert results["chance"]["auc/conv2d_5"] == 0.5
     assert len(results["percentiles"]) == len(results["curves"]["grad-cam/conv2d_5"][0])
     assert [path.name for path in sorted(Path("out").iterdir())] == ["index.html", "results.json"]
@@ -34,6 +37,22 @@ def test_one_method_wins_over_nobody(run: Run, model: Path, signs: Path) -> None
     result = run("compare", model, "--data", signs, "--methods", "grad-cam,random", "--layers", "conv2d_9", "--n", 3)
     assert result.exit_code == 0
     assert "there are not two methods to compare" in result.stdout
+
+
+def test_a_map_of_the_pixels_is_not_held_against_maps_of_layers_where_the_mask_differs(
+    run: Run, model: Path, signs: Path
+) -> None:
+    result = run("compare", model, "--data", signs, "--methods", "grad-cam,saliency", "--layers", "conv2d_9",
+                 "--n", 3, "--stamp", "--out", "out")  # fmt: skip
+    assert result.exit_code == 0
+    verdicts = json.loads(Path("out/results.json").read_text(encoding="utf-8"))["verdicts"]
+    assert verdicts["road"] is not None
+    assert verdicts["energy"] is None
+
+
+def test_maps_of_the_pixels_alone_have_no_layers(run: Run, model: Path, signs: Path) -> None:
+    result = run("compare", model, "--data", signs, "--methods", "saliency", "--n", 3)
+    assert result.exit_code == 0
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 import torch
 from scipy.ndimage import gaussian_filter1d
-from tests.nets import images, network, unchecked
+from tests.nets import images, network, random_maps, unchecked
 from torch import Tensor, nn
 
 from trojancam.errors import DataError, ModelError, UnknownNameError
-from trojancam.evaluation.baselines import centre_maps, mask_maps, random_maps
 from trojancam.evaluation.perturbation_curves import (
     PerturbationCurve,
     blurred,
@@ -139,30 +138,3 @@ def test_what_cannot_be_perturbed_is_refused() -> None:
         deletion(net, images(2, size=(8, 8)), torch.zeros(2, 8, 8))
     with unchecked(), pytest.raises(DataError, match=r"of shape \(1, 12, 12\)"):
         deletion(net, given, maps[:1])
-
-
-# The maps that methods are compared with
-
-
-def test_random_maps_are_seeded_by_image() -> None:
-    maps = random_maps(50, (8, 6))
-    assert maps.shape == (50, 8, 6)
-    assert 0 <= float(maps.min()) < float(maps.max()) < 1
-    assert float(maps.mean()) == pytest.approx(0.5, abs=0.02)
-    assert not torch.equal(maps[0], maps[1])
-    assert not torch.equal(maps, random_maps(50, (8, 6), seed=1))
-    assert torch.equal(maps[20:], random_maps(30, (8, 6), first_image=20))
-
-
-def test_a_centre_map_is_a_gaussian_around_the_centre() -> None:
-    middle = centre_maps(2, (9, 5), spread=0.5)
-    assert middle.shape == (2, 9, 5)
-    assert float(middle[1, 4, 2]) == 1
-    assert float(middle[0, 0, 2]) == pytest.approx(np.exp(-0.5 * (4 / 4.5) ** 2))
-    assert float(middle[0, 0, 0]) == pytest.approx(np.exp(-0.5 * (4 / 4.5) ** 2 - 0.5 * (2 / 2.5) ** 2))
-    torch.testing.assert_close(middle, middle.flip((1, 2)))
-
-
-def test_a_mask_is_a_map() -> None:
-    mask = torch.tensor([[True, False]])
-    assert mask_maps(3, mask).tolist() == [[[1.0, 0.0]]] * 3

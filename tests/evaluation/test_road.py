@@ -7,12 +7,12 @@ import pytest
 import torch
 from scipy.sparse import csc_matrix
 from scipy.sparse.linalg import spsolve
-from tests.nets import images, network, unchecked
+from tests.nets import images, network, random_maps, unchecked
+from tests.peers import grad_cam_package
 from torch import Tensor, nn
 
 from trojancam.errors import DataError, ModelError, UnknownNameError
 from trojancam.evaluation import imputation, perturbation, road
-from trojancam.evaluation.baselines import random_maps
 from trojancam.evaluation.imputation import imputed
 from trojancam.evaluation.perturbation import ranked
 from trojancam.network import Network
@@ -133,10 +133,9 @@ def test_images_and_channels_do_not_mix(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_imputation_is_what_grad_cam_imputes() -> None:
-    try:
-        from pytorch_grad_cam.metrics import road as peer
-    except (ImportError, RuntimeError) as problem:  # the latter: a torchvision that does not go with this torch
-        pytest.skip(f"grad-cam (extra: peers) cannot be imported: {problem}")
+    grad_cam_package()
+    from pytorch_grad_cam.metrics import road as peer
+
     given, removed = images(6).double(), random_sets((12, 12))
     for image, gone, filled in zip(given, removed, imputed(given, removed), strict=True):
         present = (~gone).float().numpy()

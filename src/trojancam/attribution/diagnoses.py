@@ -40,9 +40,8 @@ def diagnose(terms: Terms, weights: Weights | None, on_path: bool, saturated: bo
 
 def blank_reason(terms: Terms, weights: Weights | None) -> str:
     """Why the map of one image is blank, if it is."""
-    nothing = float(terms.abs().amax()) <= ZERO
+    if float(terms.abs().amax()) > ZERO:
+        return NO_CELL
     if weights is None:
-        return ONE_VALUE if nothing else NO_CELL
-    if float(weights.abs().amax()) <= ZERO:
-        return NO_REACTION
-    return NOT_ACTIVE if nothing else NO_CELL
+        return ONE_VALUE
+    return NO_REACTION if float(weights.abs().amax()) <= ZERO else NOT_ACTIVE

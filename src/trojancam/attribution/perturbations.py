@@ -107,8 +107,9 @@ def _scores(target: Target, logits: Float[Tensor, "n k classes"]) -> Weights:
 
 
 def _stretched_to_one(masks: Float[Tensor, "m 1 h w"]) -> Float[Tensor, "m 1 h w"]:
+    """From 0 to 1; 0 where a mask is the same everywhere, as when only cells beyond the image's edge differ."""
     low, high = masks.amin((2, 3), keepdim=True), masks.amax((2, 3), keepdim=True)
-    return (masks - low) / (high - low)
+    return (masks - low) / (high - low).clamp(min=torch.finfo(masks.dtype).tiny)
 
 
 def _rows(memory_budget: int, bytes_per_row: int) -> int:

@@ -1,13 +1,16 @@
 """`trojancam compare`: attribution methods against one another, by faithfulness and localisation."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from trojancam.cli.console import DataOption, SeedOption, console, interruptible, list_broken, progress_bar, say
 from trojancam.cli.explain import recorded_trigger
 from trojancam.errors import DataError
+
+if TYPE_CHECKING:
+    from trojancam.report.page import Table
 
 DEFAULT_METHODS = "grad-cam,grad-cam++,hirescam,layercam,xgrad-cam,eigen-cam,saliency,random,centre"
 
@@ -29,10 +32,9 @@ def compare(
 ) -> None:
     """Compare attribution methods by ROAD, insertion and deletion and, with --stamp, by how well they find the trigger.
 
-    Says which method wins, with paired bootstrap intervals over the images, and says so when none does.
+    Says which method wins, with bootstrap intervals over the images of every mean and of every paired difference to the
+    best (on the page), and says so when none does.
     """
-    from rich.table import Table
-
     from trojancam.attribution import METHODS
     from trojancam.caching import writable_folder
     from trojancam.data import load_dataset
@@ -77,14 +79,19 @@ def compare(
     }
     page = write_comparison(summary, out, f"Attribution methods on {network.name}", settings)
     for part in overall_tables(summary):
-        heading = f"{part.caption}: {network.name}, {compared.images} images, means over the layers"
-        table = Table(*part.headings, title=heading)
-        for row in part.rows:
-            table.add_row(*row)
-        console.print(table)
+        _print(part, f"{part.caption}: {network.name}, {compared.images} images, means over the layers")
     for sentence in summary.in_words():
         say(sentence)
     say(f"the page is at {page.resolve()}, its numbers beside it in results.json")
+
+
+def _print(table: "Table", title: str) -> None:
+    from rich.table import Table as Printed
+
+    printed = Printed(*table.headings, title=title)
+    for row in table.rows:
+        printed.add_row(*row)
+    console.print(printed)
 
 
 def _names(text: str, kind: str) -> tuple[str, ...]:

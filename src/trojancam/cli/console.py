@@ -1,5 +1,6 @@
 """What all commands share: errors as one sentence with exit code 2, progress with time left, common options."""
 
+import errno
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -38,6 +39,11 @@ class Commands(TyperGroup):
             return super().invoke(ctx)
         except TrojanCamError as error:
             _complain("error:", "bold red", str(error))
+            raise typer.Exit(2) from None
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # whoever read the output has left
+                raise
+            _complain("error:", "bold red", _in_words(error))
             raise typer.Exit(2) from None
         except KeyboardInterrupt:
             _complain("interrupted", "bold red")
@@ -128,6 +134,12 @@ class _Lines:
         if not first < self.done < total:
             return ""
         return f", {(now - began) / (self.done - first) * (total - self.done):.0f} s left"
+
+
+def _in_words(error: OSError) -> str:
+    """A system's error that no part of the library foresaw, such as a name that is too long."""
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{error.strerror or error}; check the path, its permissions, and the space that is left"
 
 
 def _complain(kind: str, style: str, words: str = "") -> None:

@@ -11,7 +11,7 @@ from trojancam.cli.console import DataOption, SeedOption, interruptible, list_br
 def demo(
     data: DataOption = None,
     out: Annotated[Path, typer.Option(help="The folder to write the page to.")] = Path("trojancam-demo"),
-    epochs: Annotated[int, typer.Option(min=1, help="Epochs of training for each network.")] = 15,
+    epochs: Annotated[int, typer.Option(min=1, help="Epochs of training for each network.")] = 12,
     seed: SeedOption = 0,
 ) -> None:
     """Train a benign and a trojaned network and show on one page where the trojaned one looks.

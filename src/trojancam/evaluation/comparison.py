@@ -16,10 +16,10 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+import trojancam
 from trojancam.attribution import INPUT, METHODS, attribute
 from trojancam.caching import writable_folder, written_whole
 from trojancam.errors import DataError, unknown_name
-from trojancam.evaluation.baselines import mask_maps
 from trojancam.evaluation.localisation import chance_levels, dilated, localisation
 from trojancam.evaluation.perturbation_curves import deletion, insertion
 from trojancam.evaluation.road import PERCENTILES, road
@@ -106,10 +106,9 @@ class _Job:
 
     def fingerprint(self) -> str:
         """A name for all that the scores depend on."""
-        classes = self.network(self.images[:64])
-        parts = [self.images, classes, self.mask if self.mask is not None else torch.empty(0)]
-        digest = hashlib.sha256(repr((self.methods, self.layers, self.target_class, self.seed)).encode())
-        for tensor in parts:
+        choices = self.methods, self.layers, self.target_class, self.seed
+        digest = hashlib.sha256(repr((trojancam.__version__, self.network.fingerprint, choices)).encode())
+        for tensor in (self.images, self.mask if self.mask is not None else torch.empty(0)):
             digest.update(tensor.contiguous().numpy().data)
         return digest.hexdigest()[:16]
 
@@ -213,7 +212,7 @@ def _scored(job: _Job, start: int) -> dict[tuple[str, str, str], Tensor]:
                 found_there = _localisation(maps, _mask_at(job, layer))
                 scores |= {(metric, method, layer): value for metric, value in found_there.items()}
     if job.mask is not None:
-        maps = mask_maps(len(images), job.mask)
+        maps = job.mask.float().expand(len(images), -1, -1)
         for metric, value in _faithfulness(job, images, maps, classes, start).items():
             scores[metric, MASK, INPUT] = value
     return scores

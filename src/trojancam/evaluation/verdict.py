@@ -66,8 +66,10 @@ def winner(
     """Which method has the best mean score over the images, and whether it is significantly better than every other.
 
     Each rival is tested against the best by the paired sign-flip test (two-sided, as the data chose the best), and the
-    p-values are adjusted by Holm's method: with probability `level` no rival is wrongly called worse. There is a winner
-    only if every rival is. The intervals are bootstrap intervals of each difference by itself.
+    p-values are adjusted by Holm's method for the number of rivals. There is a winner only if every rival is worse. The
+    adjustment does not cover that the best was chosen among many: of nine methods that do not differ, some rival is
+    called worse about twice as often as `1 - level` says, but hardly ever is there a winner. The intervals are bootstrap
+    intervals of each difference by itself.
 
     Raises:
         DataError: if there are fewer than two methods, numbers of images differ, or fewer than two images have every score.

@@ -29,10 +29,7 @@ def save_model(path: str | Path, module: nn.Module, card: ModelCard) -> None:
     _filled(path, card, tensors)
     signed = card.model_copy(update={"made_by": f"trojancam {trojancam.__version__}"})
     with written_whole(path) as partial:
-        try:
-            save_file(tensors, partial, metadata={CARD: signed.model_dump_json()})
-        except safetensors.SafetensorError as error:  # a full disk, among others
-            raise OSError(str(error)) from None
+        save_file(tensors, partial, metadata={CARD: signed.model_dump_json()})
 
 
 def read_model(path: str | Path) -> tuple[nn.Module, ModelCard]:

@@ -30,21 +30,41 @@ class Summary:
             metric: {layer: _intervals(comparison.at_layer(metric, layer), seed) for layer in comparison.layers}
             for metric in comparison.scores
         }
-        self.verdicts = {metric: _verdict(comparison.by_method(metric), metric, seed) for metric in comparison.scores}
+        self.verdicts = {metric: self._verdict(metric, comparison.by_method(metric)) for metric in comparison.scores}
         self.layer_verdicts = {
-            metric: {layer: _verdict(comparison.at_layer(metric, layer), metric, seed) for layer in comparison.layers}
+            metric: {layer: self._verdict(metric, comparison.at_layer(metric, layer)) for layer in comparison.layers}
             for metric in comparison.scores
         }
+        self.reliability = self._reliability()
 
-    def reliability(self) -> Reliability:
-        """How far the metrics agree with themselves and with one another."""
+    def _verdict(self, metric: str, scores: dict[str, Tensor]) -> Verdict | None:
+        """Who wins, controls left out; None where there are not two methods, or not two images, to compare.
+
+        Under localisation, methods that look at pixels are left out as well: they are held against the mask itself, the
+        others against the mask grown by a cell of the layer, which is easier to hit.
+        """
+        at_pixels = {method for method, layer in self.comparison.scores[metric] if layer == INPUT}
+        left_out = at_pixels if metric in LOCALISATION else set()
+        rivals = {
+            _name(name): score
+            for name, score in _methods(scores).items()
+            if name not in left_out and bool(score.isfinite().any())
+        }
+        if len(rivals) < 2 or int(torch.stack(list(rivals.values())).isfinite().all(0).sum()) < 2:
+            return None
+        return winner(rivals, higher_is_better=METRICS[metric].higher_is_better, seed=self.seed)
+
+    def _reliability(self) -> Reliability | None:
+        """How far the metrics agree with themselves and with one another; None without two methods."""
         scores = {metric: _methods(self.comparison.by_method(metric)) for metric in self.comparison.scores}
+        if any(len(by_method) < 2 for by_method in scores.values()):
+            return None
         return reliability(scores, [metric for metric in scores if not METRICS[metric].higher_is_better])
 
     def in_words(self) -> list[str]:
         """A sentence for each metric: which method wins, or that none does."""
         return [
-            f"{METRICS[metric].title}: {verdict if verdict else 'there are not two methods to compare'}"
+            f"{METRICS[metric].title}: {verdict if verdict else 'there are not two methods to compare on two images or more'}"
             for metric, verdict in self.verdicts.items()
         ]
 
@@ -55,9 +75,10 @@ def write_comparison(summary: Summary, out: Path, title: str, settings: dict[str
     Raises:
         TrojanCamError: if the folder cannot be written to.
     """
-    sections = [_overall_section(summary), _layers_section(summary), _curves_section(summary)]
-    if len(_methods(summary.comparison.by_method("road"))) > 1:
-        sections.append(_reliability_section(summary.reliability()))
+    layers = [_layers_section(summary)] if summary.comparison.layers else []
+    sections = [_overall_section(summary), *layers, _curves_section(summary)]
+    if summary.reliability:
+        sections.append(_reliability_section(summary.reliability))
     details = {name: str(value) for name, value in settings.items()}
     return write_page(Page(title, _headline(summary), sections, details), _results(summary, settings), out)
 
@@ -89,10 +110,25 @@ def _overall_section(summary: Summary) -> Section:
     text = (
         f"Means over the layers and {summary.comparison.images} images, with 95 % bootstrap intervals over the images. "
         "The random, centre and mask maps are controls: they do not look at the network and take no part in the verdicts. A "
-        "method wins if it is significantly better than every other (paired sign-flip test at 0.95, Holm)."
+        "method wins if it is significantly better than every other (paired sign-flip test at 0.95, Holm). Maps of layers "
+        "are sought in the mask grown by one cell, maps of the pixels in the mask itself: under localisation these take no "
+        "part in the verdicts either."
     )
     verdicts = Table(["Metric", "Wins"], [[METRICS[m].title, _winner_of(v)] for m, v in summary.verdicts.items()])
-    return Section("Methods against metrics", text, [*overall_tables(summary), verdicts])
+    return Section("Methods against metrics", text, [*overall_tables(summary), verdicts, _paired_table(summary)])
+
+
+def _paired_table(summary: Summary) -> Table:
+    """How far each method is behind the best one under each metric, image by image."""
+    verdicts = {metric: verdict for metric, verdict in summary.verdicts.items() if verdict}
+    cells: dict[str, dict[str, str]] = {}
+    for metric, verdict in verdicts.items():
+        cells.setdefault(verdict.best, {})[metric] = "best"
+        for rival in verdict.rivals:
+            cells.setdefault(rival.method, {})[metric] = f"{rival.behind}, p = {rival.p_value:.2g}"
+    rows = [[name, *(found.get(metric, "") for metric in verdicts)] for name, found in cells.items()]
+    caption = "How far behind the best: mean paired difference, its 95 % bootstrap interval, and Holm's p-value"
+    return Table(["Method", *(METRICS[metric].title for metric in verdicts)], rows, caption)
 
 
 def _layers_section(summary: Summary) -> Section:
@@ -111,7 +147,7 @@ def _curves_section(summary: Summary) -> Section:
     curves = summary.comparison.curves
     panels = {
         layer: {_name(method): curve for (method, at), curve in curves.items() if at in (layer, INPUT)}
-        for layer in summary.comparison.layers
+        for layer in summary.comparison.layers or (INPUT,)
     }
     figure = figures.removal_curves(panels, summary.comparison.percentiles, "ROAD: what is left as pixels are removed")
     caption = (
@@ -127,9 +163,18 @@ def _reliability_section(found: Reliability) -> Section:
     ]
     text = (
         "How far each metric can be trusted (Tomsett et al., arXiv 1912.01451): whether images agree on the order of the methods "
-        "(Krippendorff's alpha), and how scores of two methods go together over the images (mean Spearman correlation)."
+        "(Krippendorff's alpha), and how the scores of two methods, and those under two metrics, go together over the images "
+        "(mean Spearman correlation)."
     )
-    return Section("The metrics themselves", text, [Table(["Metric", "Agreement of images", "Between methods"], rows)])
+    by_method = [[_name(method), _number(between.mean)] for method, between in found.between_metrics.items()]
+    return Section(
+        "The metrics themselves",
+        text,
+        [
+            Table(["Metric", "Agreement of images", "Between methods"], rows),
+            Table(["Method", "Between metrics"], by_method),
+        ],
+    )
 
 
 def _results(summary: Summary, settings: dict[str, Any]) -> dict[str, Any]:
@@ -148,6 +193,7 @@ def _results(summary: Summary, settings: dict[str, Any]) -> dict[str, Any]:
             metric: {layer: _verdict_json(verdict) for layer, verdict in layers.items()}
             for metric, layers in summary.layer_verdicts.items()
         },
+        "reliability": _reliability_json(summary.reliability),
         "chance": {f"{metric}/{layer}": level for (metric, layer), level in comparison.chance.items()},
         "percentiles": list(comparison.percentiles),
         "curves": {f"{k}/{layer}": curve.tolist() for (k, layer), curve in comparison.curves.items()},
@@ -161,14 +207,6 @@ def _intervals(scores: dict[str, Tensor], seed: int) -> dict[str, Interval]:
 
 def _methods(scores: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: score for name, score in scores.items() if name not in CONTROLS}
-
-
-def _verdict(scores: dict[str, Tensor], metric: str, seed: int) -> Verdict | None:
-    rivals = {name: score for name, score in _methods(scores).items() if bool(score.isfinite().any())}
-    if len(rivals) < 2:
-        return None
-    named = {_name(name): score for name, score in rivals.items()}
-    return winner(named, higher_is_better=METRICS[metric].higher_is_better, seed=seed)
 
 
 def _order(summary: Summary) -> list[str]:
@@ -197,10 +235,31 @@ def _number(value: float) -> str:
 
 def _interval_json(interval: Interval) -> dict[str, Any]:
     values = {"mean": interval.mean, "low": interval.low, "high": interval.high}
-    return {name: None if math.isnan(v) else v for name, v in values.items()} | {"images": interval.images}
+    return {name: _number_json(value) for name, value in values.items()} | {"images": interval.images}
+
+
+def _number_json(value: float) -> float | None:
+    return None if math.isnan(value) else value
 
 
 def _verdict_json(verdict: Verdict | None) -> dict[str, Any] | None:
     if verdict is None:
         return None
-    return {"winner": verdict.winner, "best": verdict.best, "tied": list(verdict.tied), "sentence": str(verdict)}
+    behind = {rival.method: _interval_json(rival.behind) | {"p_value": rival.p_value} for rival in verdict.rivals}
+    return {
+        "winner": verdict.winner,
+        "best": verdict.best,
+        "tied": list(verdict.tied),
+        "behind_the_best": behind,
+        "sentence": str(verdict),
+    }
+
+
+def _reliability_json(found: Reliability | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return {
+        "between_images": {metric: _number_json(rater.alpha) for metric, rater in found.between_images.items()},
+        "between_methods": {metric: _number_json(each.mean) for metric, each in found.between_methods.items()},
+        "between_metrics": {method: _number_json(each.mean) for method, each in found.between_metrics.items()},
+    }

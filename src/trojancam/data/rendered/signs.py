@@ -25,7 +25,7 @@ _FEWEST_TRACKS = 4  # so that a small set, too, can be split by track
 
 
 def rendered_signs(
-    train: int = 20_000, test: int = 4_000, size: int = 32, seed: int = 0, progress: Progress = silent
+    train: int = 16_000, test: int = 4_000, size: int = 32, seed: int = 0, progress: Progress = silent
 ) -> Dataset:
     """A training and a test set of signs of our own, every class equally often, in random order.
 
