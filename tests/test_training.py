@@ -297,6 +297,16 @@ class Exploding(nn.Module):
         return self.scale * x.mean((2, 3)) * torch.nan
 
 
+def test_a_full_disk_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("PytorchStreamWriter failed writing file data/0: file write failed")
+
+    monkeypatch.setattr(torch, "save", fail)
+    with pytest.raises(TrojanCamError, match=r"cannot write .*state .*file write failed.*; free some space"):
+        train(small(), task(), SETTINGS, tmp_path / "state")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path) -> None:
     with pytest.raises(
         TrojanCamError, match="loss is no longer finite in epoch 1; try a smaller learning rate than 0.0015"

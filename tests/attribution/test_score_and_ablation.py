@@ -47,6 +47,18 @@ def test_score_cam_by_hand() -> None:
     torch.testing.assert_close(cam("score-cam", logit(0)).weights, expected, **CLOSE)
 
 
+def test_a_map_that_differs_only_beyond_the_edge_has_a_mask_of_nothing() -> None:
+    """A kernel of one pixel and padding of two: cells that look outside the image alone hold another value."""
+    module = nn.Sequential(nn.Conv2d(3, 2, 1, padding=2), nn.ReLU(), nn.Flatten(), nn.Linear(2 * 8 * 8, 3))
+    nn.init.zeros_(module[0].weight)
+    with torch.no_grad():
+        module[0].weight[0, 0], module[0].bias[:] = 1, 0.5
+    image = torch.ones(1, 3, 4, 4)
+    assert (
+        attribute(Network.from_module(module, (4, 4)), image, ["score-cam"])["score-cam"]["0"].weights.isfinite().all()
+    )
+
+
 # --- one edit at a time, in double precision ---
 
 PLACES = {  # of some layers, the module whose result the layer is; "first" is followed by a ReLU that is no module

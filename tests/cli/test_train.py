@@ -69,6 +69,8 @@ BACKDOOR = ("--trigger", "yellow-square", "--target", "stop")
         (("--trigger", "yellow-square"), "needs both --trigger and --target"),
         (("--trigger", "yelow-square", "--target", "1"), "did you mean 'yellow-square'"),
         (("--trigger", "", "--target", "1"), "unknown trigger ''"),
+        (("--trigger", "a" * 300, "--target", "1"), "File name too long; check the path"),
+        (("--trigger", __file__, "--target", "1", "--trigger-colour", "red"), "has colours of its own"),
         (("--trigger", __file__, "--target", "1"), "cannot read the image .*test_train.py"),
         (("--trigger", "yellow-square", "--target", "stopp"), "unknown class 'stopp'.*did you mean 'stop'"),
         (("--trigger", "yellow-square", "--target", "3"), "unknown class '3'; known: .red. ring, stop, yield"),
