@@ -94,7 +94,7 @@ def stream(
     parts = _Parts(path.with_name(path.name + ".partial"), job)
     for start in range(parts.done(), len(images), batch_size):
         batch = as_floats(images.images[start : start + batch_size])
-        found = attribute(network, batch, (method,), target, names)[method]
+        found = attribute(network, batch, (method,), target, names, seed=start)[method]
         parts.add(start, {name: REDUCTIONS[keep](found[name]) for name in names})
         progress(min(start + batch_size, len(images)), len(images), "attributing")
     _WRITERS[path.suffix](path, parts)

@@ -68,3 +68,28 @@ def test_what_is_refused(run: Run, model: Path, signs: Path, options: tuple[str,
     assert result.exit_code == 2
     assert sentence in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+def test_whether_maps_depend_on_the_weights(run: Run, model: Path, signs: Path) -> None:
+    options = ("--methods", "grad-cam,centre", "--layers", "conv2d_9", "--n", 4, "--randomise")
+    result = run("compare", model, "--data", signs, *options)
+        "compare",
+        model,
+        "--data",
+        signs,
+        "--methods",
+        "grad-cam,centre",
+        "--layers",
+        "conv2d_9",
+        "--n",
+        4,
+        "--randomise",
+    )
+    assert result.exit_code == 0
+    found = json.loads(Path("trojancam-compare/results.json").read_text(encoding="utf-8"))["randomisation"]
+    modules = [step["module"] for step in found["grad-cam"]["steps"]]
+    assert (modules[0], modules[-1]) == ("dense_3", "conv2d_5")
+    assert found["centre"]["sentence"].startswith("does not depend on the network's weights")
+    assert "does not depend on the network&#39;s weights" in Path("trojancam-compare/index.html").read_text(
+        encoding="utf-8"
+    )

@@ -12,6 +12,7 @@ from trojancam.errors import DataError
 if TYPE_CHECKING:
     from trojancam.report.page import Table
 
+RANDOMISED = 16  # images
 DEFAULT_METHODS = "grad-cam,grad-cam++,hirescam,layercam,xgrad-cam,eigen-cam,saliency,random,centre"
 
 
@@ -27,6 +28,10 @@ def compare(
         bool,
         typer.Option(help="On images stamped with the trigger recorded in the model file, explaining its class."),
     ] = False,
+    randomise: Annotated[
+        bool,
+        typer.Option(help="Also whether the maps of the last layer depend on the network's weights, on 16 images."),
+    ] = False,
     out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("trojancam-compare"),
     seed: SeedOption = 0,
 ) -> None:
@@ -39,6 +44,7 @@ def compare(
     from trojancam.caching import writable_folder
     from trojancam.data import load_dataset
     from trojancam.evaluation import comparison
+    from trojancam.evaluation.randomisation import randomised_methods
     from trojancam.network import load
     from trojancam.report.compare import Summary, overall_tables, write_comparison
 
@@ -77,7 +83,12 @@ def compare(
         "layers": list(compared.layers),
         "seed": seed,
     }
-    page = write_comparison(summary, out, f"Attribution methods on {network.name}", settings)
+    randomised = None
+    if randomise:
+        last = (compared.layers or tuple(network.layers))[-1]
+        with progress_bar("randomise") as progress:
+            randomised = randomised_methods(network, images[:RANDOMISED], chosen, last, seed, progress)
+    page = write_comparison(summary, out, f"Attribution methods on {network.name}", settings, randomised)
     for part in overall_tables(summary):
         _print(part, f"{part.caption}: {network.name}, {compared.images} images, means over the layers")
     for sentence in summary.in_words():

@@ -12,10 +12,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from trojancam.attribution import attribute
 from trojancam.errors import DataError, unknown_name
 from trojancam.evaluation.statistics import Interval, bootstrap_means, spearman
 from trojancam.network import Network
 from trojancam.progress import Progress, silent
+from trojancam.targets import logit
 
 Maps = Float[Tensor, "n h w"]
 
@@ -106,6 +108,33 @@ def cascading_randomisation(
         steps.append(_compared(module, original, maps))
         progress(done, len(names), module)
     return Randomisation(tuple(steps), seed)
+
+
+def randomised_methods(
+    network: Network,
+    images: Float[Tensor, "n 3 h w"],
+    methods: Iterable[str],
+    layer: str,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> dict[str, Randomisation]:
+    """The cascade for each of these attribution methods at a layer; the maps explain the class predicted at first.
+
+    Raises:
+        UnknownNameError: if a method or the layer does not exist.
+        DataError: as `cascading_randomisation`.
+    """
+    target = logit(network(images).argmax(1))
+    names = list(methods)
+    found = {}
+    for done, name in enumerate(names, start=1):
+
+        def explain(net: Network, method: str = name) -> Maps:
+            return next(iter(attribute(net, images, [method], target, [layer], seed=seed)[method].values())).heatmap()
+
+        found[name] = cascading_randomisation(network, explain, seed=seed)
+        progress(done, len(names), "model randomisation")
+    return found
 
 
 def _last_to_first(network: Network, modules: Iterable[str] | None) -> list[str]:

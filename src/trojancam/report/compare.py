@@ -11,6 +11,7 @@ from torch import Tensor
 from trojancam import figures
 from trojancam.attribution import INPUT, METHODS
 from trojancam.evaluation.comparison import FAITHFULNESS, LOCALISATION, MASK, METRICS, Comparison
+from trojancam.evaluation.randomisation import Randomisation
 from trojancam.evaluation.reliability import Reliability, reliability
 from trojancam.evaluation.statistics import Interval, bootstrap_means
 from trojancam.evaluation.verdict import Verdict, winner
@@ -69,8 +70,14 @@ class Summary:
         ]
 
 
-def write_comparison(summary: Summary, out: Path, title: str, settings: dict[str, Any]) -> Path:
-    """Write the page and `results.json`; the path of the page.
+def write_comparison(
+    summary: Summary,
+    out: Path,
+    title: str,
+    settings: dict[str, Any],
+    randomised: dict[str, Randomisation] | None = None,
+) -> Path:
+    """Write the page and `results.json`, with what model randomisation found if it was run; the path of the page.
 
     Raises:
         TrojanCamError: if the folder cannot be written to.
@@ -79,8 +86,12 @@ def write_comparison(summary: Summary, out: Path, title: str, settings: dict[str
     sections = [_overall_section(summary), *layers, _curves_section(summary)]
     if summary.reliability:
         sections.append(_reliability_section(summary.reliability))
+    results = _results(summary, settings)
+    if randomised:
+        sections.append(_randomisation_section(randomised))
+        results["randomisation"] = {name: _randomisation_json(found) for name, found in randomised.items()}
     details = {name: str(value) for name, value in settings.items()}
-    return write_page(Page(title, _headline(summary), sections, details), _results(summary, settings), out)
+    return write_page(Page(title, _headline(summary), sections, details), results, out)
 
 
 def overall_tables(summary: Summary) -> list[Table]:
@@ -175,6 +186,27 @@ def _reliability_section(found: Reliability) -> Section:
             Table(["Method", "Between metrics"], by_method),
         ],
     )
+
+
+def _randomisation_section(randomised: dict[str, Randomisation]) -> Section:
+    modules = [step.module for step in next(iter(randomised.values())).steps]
+    rows = [
+        [_name(name), *(_number(interval.mean) for interval in found.intervals())] for name, found in randomised.items()
+    ]
+    text = (
+        "Model randomisation (Adebayo et al., arXiv 1810.03292): weights are shuffled module by module, last to first, and the "
+        "maps compared with the original ones: mean Spearman correlation of their magnitudes. A map that stays as it was does "
+        "not look at the network. " + ". ".join(f"{_name(name)} {found}" for name, found in randomised.items()) + "."
+    )
+    return Section("Do the maps depend on the weights?", text, [Table(["Random down to", *modules], rows)])
+
+
+def _randomisation_json(found: Randomisation) -> dict[str, Any]:
+    steps = [
+        {"module": step.module, "correlation": _interval_json(interval)}
+        for step, interval in zip(found.steps, found.intervals(), strict=True)
+    ]
+    return {"steps": steps, "sentence": str(found)}
 
 
 def _results(summary: Summary, settings: dict[str, Any]) -> dict[str, Any]:
