@@ -73,18 +73,6 @@ def test_what_is_refused(run: Run, model: Path, signs: Path, options: tuple[str,
 def test_whether_maps_depend_on_the_weights(run: Run, model: Path, signs: Path) -> None:
     options = ("--methods", "grad-cam,centre", "--layers", "conv2d_9", "--n", 4, "--randomise")
     result = run("compare", model, "--data", signs, *options)
-        "compare",
-        model,
-        "--data",
-        signs,
-        "--methods",
-        "grad-cam,centre",
-        "--layers",
-        "conv2d_9",
-        "--n",
-        4,
-        "--randomise",
-    )
     assert result.exit_code == 0
     found = json.loads(Path("trojancam-compare/results.json").read_text(encoding="utf-8"))["randomisation"]
     modules = [step["module"] for step in found["grad-cam"]["steps"]]
