@@ -102,3 +102,9 @@ def test_a_cell_shows_where_it_lies() -> None:
 def test_weights_of_a_pixel_sum_to_one() -> None:
     ones = laid_over(torch.ones(1, 2, 6, 5), Placement(Axis(4.0, 5.5), Axis(3.0, -2.0)), (32, 17))
     torch.testing.assert_close(ones, torch.ones(1, 2, 32, 17))
+
+
+def test_cells_that_are_not_smoothed_keep_their_values_where_they_lie() -> None:
+    maps = torch.tensor([[[[1.0, 2.0, 3.0]]]])
+    laid = laid_over(maps, Placement(Axis(1.0, 0.0), Axis(2.0, 3.0)), (1, 10), smooth=False)[0, 0, 0]
+    assert laid.tolist() == [1, 1, 1, 1, 2, 2, 3, 3, 3, 3]  # centres at pixels 3, 5 and 7; halfway goes to the later

@@ -54,14 +54,18 @@ def stretched(cells: tuple[int, int], image_size: tuple[int, int]) -> Placement:
     return Placement(rows, columns)
 
 
-def laid_over(maps: Maps, placement: Placement, image_size: tuple[int, int]) -> Float[Tensor, "n k height width"]:
+def laid_over(
+    maps: Maps, placement: Placement, image_size: tuple[int, int], smooth: bool = True
+) -> Float[Tensor, "n k height width"]:
     """Maps at the size of the image: bilinear between the centres of the cells, the nearest cell beyond the outer ones.
+
+    Not `smooth`, every pixel shows its nearest cell, so that the cells can be told apart.
 
     >>> laid_over(torch.tensor([[[[0.0, 1.0]]]]), stretched((1, 2), (1, 4)), (1, 4))[0, 0]
     tensor([[0.0000, 0.2500, 0.7500, 1.0000]])
     """
-    rows = _weights(placement.rows, maps.shape[2], image_size[0]).to(maps)
-    columns = _weights(placement.columns, maps.shape[3], image_size[1]).to(maps)
+    rows = _weights(placement.rows, maps.shape[2], image_size[0], smooth).to(maps)
+    columns = _weights(placement.columns, maps.shape[3], image_size[1], smooth).to(maps)
     return rows @ maps @ columns.T
 
 
@@ -97,9 +101,11 @@ def _extents(node: fx.Node) -> tuple[int, int] | None:
     return (int(shape[2]), int(shape[3])) if len(shape) == 4 else None
 
 
-def _weights(axis: Axis, cells: int, pixels: int) -> Float[Tensor, "pixels cells"]:
+def _weights(axis: Axis, cells: int, pixels: int, smooth: bool) -> Float[Tensor, "pixels cells"]:
     """How much of each cell goes into each pixel of a row or column; a pixel's weights sum to 1."""
     place = ((torch.arange(pixels, dtype=torch.float64) - axis.offset) / axis.stride).clamp(0, cells - 1)
+    if not smooth:
+        place = (place + 0.5).floor().clamp(max=cells - 1)
     distance = (place[:, None] - torch.arange(cells, dtype=torch.float64)).abs()
     return (1 - distance).clamp(min=0).float()
 

@@ -82,9 +82,9 @@ class Attribution(ABC):
         """The layer's map at the size of the image, each cell where it looks."""
         return self.at_image_size(self.layer_map()[:, None])[:, 0]
 
-    def at_image_size(self, maps: FeatureMaps) -> Float[Tensor, "n k height width"]:
+    def at_image_size(self, maps: FeatureMaps, smooth: bool = True) -> Float[Tensor, "n k height width"]:
         """Maps of this layer's cells at the size of the image, bilinear between the centres of the cells."""
-        return laid_over(maps, self.placement, self.image_size)
+        return laid_over(maps, self.placement, self.image_size, smooth)
 
     def diagnoses(self, index: int) -> tuple[str, ...]:
         """What makes the map of one image say less than it seems to, in sentences; empty where nothing does.

@@ -34,6 +34,7 @@ from trojancam.figures.layout import (
     tidy,
 )
 from trojancam.figures.panels import BAR, BAR_LABELS, Image, Mask, check_image, panel_size
+from trojancam.placement import stretched
 
 SCALES = ("shared", "each")
 ORDERS = (None, "energy")
@@ -84,7 +85,7 @@ def feature_map_grid(
     figure, top = _page(image, sheet, mask, [caption, describe(attribution), legend])
     axes = axes_at(figure, MARGIN, top, sheet.width, sheet.height)
     scales = [whole if scale == "shared" else ColourScale.of(each, signed, colours) for each in values]
-    shown = attribution.at_image_size(values[None])[0] if overlay else values
+    shown = _placed(attribution, values, overlay)
     tiles = _coloured(shown, scales, dimmed(image) if overlay else None)
     _draw(axes, sheet, [HATCHING if blank[k] else tiles[k] for k in numbers])
     notes = _notes(attribution.weights[index], peaks if scale == "each" else None)
@@ -96,6 +97,12 @@ def feature_map_grid(
         bar = axes_at(figure, MARGIN + sheet.width + 0.1, top + STRIP, BAR, sheet.height - STRIP)
         colour_bar(bar, whole, laid_over=overlay, level=False, labels=None if scale == "shared" else _ends(signed))
     return figure
+
+
+def _placed(attribution: Attribution, values: Float[Tensor, "k h w"], overlay: bool) -> Float[Tensor, "k _ _"]:
+    """The maps as tiles show them: laid over the image, or cell by cell; cells that do not fill the image where they lie."""
+    fills = attribution.placement == stretched(attribution.cells, attribution.image_size)
+    return values if fills and not overlay else attribution.at_image_size(values[None], smooth=overlay)[0]
 
 
 @dataclass(frozen=True)
