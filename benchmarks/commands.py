@@ -1,11 +1,9 @@
 """Whole commands: seconds and peak memory of a process of their own."""
 
 import os
-import resource
 import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,14 +34,23 @@ def demo() -> tuple[Run, Run]:
 
 
 def _run(arguments: list[str], environment: dict[str, str] | None = None) -> Run:
-    """Run a command; its own peak memory, from what the kernel says of the child once it has ended."""
-    started = time.perf_counter()
-    process = subprocess.Popen(arguments, env=environment, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise SystemExit(f"{' '.join(arguments)} failed")
-    return Run(time.perf_counter() - started, _megabytes(usage))
+    """Run a command and ask the kernel, once it has ended, for its peak memory.
+
+    A process starts out with its parent's peak, so that the parent has to be a small one.
+    """
+    launched = [sys.executable, "-c", LAUNCHER, *arguments]
+    done = subprocess.run(launched, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(arguments)} failed: {done.stderr}")
+    seconds, peak = done.stdout.split()[-2:]
+    return Run(float(seconds), int(peak) / (1024 if sys.platform.startswith("linux") else 1024**2))
 
 
-def _megabytes(usage: resource.struct_rusage) -> float:
-    return usage.ru_maxrss / (1024 if sys.platform.startswith("linux") else 1024**2)
+LAUNCHER = """
+import os, subprocess, sys, time
+started = time.perf_counter()
+process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
+_, status, usage = os.wait4(process.pid, 0)
+print(time.perf_counter() - started, usage.ru_maxrss)
+sys.exit(status != 0)
+"""
