@@ -96,7 +96,7 @@ def train(
     optimizer = torch.optim.AdamW(
         module.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
     )
-    run = fingerprint(task, settings)
+    run = fingerprint(task, settings) if checkpoint else ""
     history = _load(checkpoint, run, module, optimizer) if checkpoint and resume and checkpoint.exists() else []
     poisoned = torch.zeros(len(task.train), dtype=torch.bool)
     if task.poisoning:
