@@ -13,14 +13,17 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from PIL import Image
+from tests.nets import images_for, network
 
 import trojancam.figures
 from trojancam.attribution import FeatureMapAttribution
 from trojancam.errors import DataError, TrojanCamError, UnknownNameError
 from trojancam.figures import (
     ColourScale,
+    before_after,
     caption,
     describe,
+    dose_curves,
     feature_map_grid,
     image_row,
     layer_row,
@@ -33,6 +36,8 @@ from trojancam.figures.captions import DOT, MINUS, number, probability
 from trojancam.figures.grid import GAP, HATCHING, HIGHLIGHT, Sheet
 from trojancam.figures.layout import columns_for, outline, text_width, wrapped
 from trojancam.placement import stretched
+from trojancam.stimulation import DoseResponse, Stimulation, stimulate
+from trojancam.targets import logit
 
 
 @pytest.fixture
@@ -529,3 +534,65 @@ def test_nothing_that_was_passed_in_is_changed(image, mask):
     layer_row(image, {"conv": cam}, mask=mask)
     after = cam.contributions, cam.weights, image, mask
     assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+# Stimulation
+
+
+@pytest.fixture
+def stimulated():
+    net = network("trojan2")[1]
+    return stimulate(net, images_for(net, 2), Stimulation("conv2d_6", 31, value=9.0, window=(0, 9, 3, 3)), logit(3))
+
+
+def test_heat_maps_before_and_after_share_a_scale_and_differ_by_the_third(image, stimulated):
+    figure = before_after(image, stimulated, 1, caption="Stop", layers=["conv2d_6", "conv2d_9"])
+    said = words(figure)
+    assert "Stop" in said
+    for layer in ("conv2d_6", "conv2d_9"):
+        assert {f"{layer}, before", f"{layer}, after"} < set(said)
+        before, after = (
+            float(cams[layer].heatmap()[1].max()) for cams in (stimulated.cams_before, stimulated.cams_after)
+        )
+        assert {f"max {number(before)}", f"max {number(after)}"} < set(said)
+    bars = [axes for axes in figure.axes if axes.get_xticklabels() and not axes.images]
+    ends = [[label.get_text() for label in axes.get_xticklabels()] for axes in bars]
+    top = max(float(cams["conv2d_6"].heatmap()[1].max()) for cams in (stimulated.cams_before, stimulated.cams_after))
+    assert ends[0] == ends[1] == ["0", number(top / 2), number(top)]
+    peak = number(float(stimulated.difference("conv2d_6")[1].abs().max()))
+    assert ends[2] == [f"{MINUS}{peak}", "0", peak]
+
+
+def test_the_stimulated_cells_are_outlined_on_the_image_and_on_every_map(image, stimulated):
+    figure = before_after(image, stimulated)
+    outlined = [axes for axes in figure.axes if any(isinstance(child, LineCollection) for child in axes.collections)]
+    assert len(outlined) >= 1 + 3 * len(stimulated.after.layers)
+    expected = outline(stimulated.place)
+    lines = next(child for child in outlined[0].collections if isinstance(child, LineCollection))
+    assert np.allclose(np.array(lines.get_segments()), expected)
+
+
+def test_what_of_a_stimulation_cannot_be_drawn(image, stimulated):
+    with pytest.raises(UnknownNameError, match="unknown recorded layer 'conv2d_5'.*known: conv2d_6"):
+        before_after(image, stimulated, layers=["conv2d_5"])
+    with pytest.raises(UnknownNameError, match="unknown image of the batch"):
+        before_after(image, stimulated, 2)
+    with pytest.raises(DataError, match="the image is 16x16"):
+        before_after(image[:, ::2, ::2], stimulated)
+
+
+def test_dose_curves_show_every_image_the_mean_and_both_shares():
+    doses = DoseResponse(
+        strengths=(0.0, 1.0, 2.0),
+        target_class=1,
+        logits=torch.tensor([[0.0, 2.0], [1.0, 3.0], [4.0, 6.0]]),
+        predicted=torch.tensor([[0, 1], [1, 1], [1, 1]]),
+        energy=torch.tensor([[torch.nan, 0.5], [0.25, 0.75], [1.0, 1.0]]),
+        before=torch.tensor([[1.0, 0.0], [0.0, 1.0]]),
+    )
+    left, right = dose_curves(doses, "Stop", "conv2d_6", torch.tensor([0, 0])).axes
+    drawn = [line.get_ydata().tolist() for line in left.lines]
+    assert drawn == [[0, 1, 4], [2, 3, 6], [1, 2, 5]]
+    shares = {line.get_label().split()[0]: line.get_ydata().tolist() for line in right.lines}
+    assert shares == {"images": [0.5, 1.0, 1.0], "heat-map": [0.5, 0.5, 1.0]}
+    assert dose_curves(doses, "Stop", "conv2d_6").get_suptitle() == DOT.join(["conv2d_6", "Stop"])

@@ -107,7 +107,7 @@ def test_raw_convolutions_equal_forward_hooks(name: str) -> None:
         torch.testing.assert_close(recording.layers[layer].activations, expected, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("name", ["basic", "trojan1", "trojan2"])
 def test_the_study_networks_equal_hooks_and_retained_gradients(name: str) -> None:
     module, net = network(name)
     inputs = images_for(net, 2)

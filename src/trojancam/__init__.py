@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from trojancam import attribution, data, evaluation, figures, models, rates, training, triggers
+    from trojancam import attribution, data, evaluation, figures, models, rates, stimulation, training, triggers
     from trojancam.attribution import METHODS, Attribution, attribute, grad_cam
     from trojancam.errors import TrojanCamError
     from trojancam.layers import Layer
     from trojancam.network import Network, load
     from trojancam.recording import Recording, record
+    from trojancam.scan import Finding, ScanReport, scan
+    from trojancam.stimulation import Stimulated, Stimulation, donated, dose_response, stimulate, stimulated_logits
     from trojancam.streaming import stream
     from trojancam.targets import Target, logit, logit_difference, probability
     from trojancam.triggers import Poisoning, Trigger, make_trigger, poison
@@ -30,31 +32,56 @@ _HOMES = {
     "load": "network",
     "Recording": "recording",
     "record": "recording",
+    "Finding": "scan",
+    "ScanReport": "scan",
     "Target": "targets",
     "logit": "targets",
     "logit_difference": "targets",
     "probability": "targets",
+    "Stimulated": "stimulation",
+    "Stimulation": "stimulation",
+    "donated": "stimulation",
+    "dose_response": "stimulation",
+    "stimulate": "stimulation",
+    "stimulated_logits": "stimulation",
     "stream": "streaming",
     "Poisoning": "triggers",
     "Trigger": "triggers",
     "make_trigger": "triggers",
     "poison": "triggers",
 }
-_MODULES = ("attribution", "data", "evaluation", "figures", "models", "rates", "training", "triggers")
+_MODULES = (
+    "attribution",
+    "data",
+    "evaluation",
+    "figures",
+    "models",
+    "rates",
+    "scan",
+    "stimulation",
+    "training",
+    "triggers",
+)
 
 __all__ = [
     "METHODS",
     "Attribution",
+    "Finding",
     "Layer",
     "Network",
     "Poisoning",
     "Recording",
+    "ScanReport",
+    "Stimulated",
+    "Stimulation",
     "Target",
     "Trigger",
     "TrojanCamError",
     "attribute",
     "attribution",
     "data",
+    "donated",
+    "dose_response",
     "evaluation",
     "figures",
     "grad_cam",
@@ -67,6 +94,10 @@ __all__ = [
     "probability",
     "rates",
     "record",
+    "scan",
+    "stimulate",
+    "stimulated_logits",
+    "stimulation",
     "stream",
     "training",
     "triggers",

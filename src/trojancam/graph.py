@@ -69,6 +69,22 @@ def returning(whole: fx.GraphModule, nodes: Sequence[str]) -> fx.GraphModule:
     return fx.GraphModule(whole, copied)
 
 
+def shifted(whole: fx.GraphModule, cut: str, nodes: Sequence[str]) -> fx.GraphModule:
+    """As `returning`, with a second input that is added to the cut's value: all that comes after sees the sum."""
+    copied, twins = fx.Graph(), dict[fx.Node, fx.Node]()
+    copied.graph_copy(whole.graph, twins)
+    by_name = {node.name: twin for node, twin in twins.items()}
+    images, value = copied.find_nodes(op="placeholder")[-1], by_name[cut]
+    with copied.inserting_after(images):
+        shift = copied.placeholder("shift")
+    with copied.inserting_after(value):
+        by_name[cut] = copied.call_function(aten.add.Tensor, (value, shift))
+    value.replace_all_uses_with(by_name[cut], delete_user_cb=lambda user: user is not by_name[cut])
+    copied.output(tuple(by_name[name] for name in nodes))
+    copied.eliminate_dead_code()
+    return fx.GraphModule(whole, copied)
+
+
 def logits_node(whole: fx.GraphModule) -> fx.Node:
     """The node whose value the graph returns first."""
     return _first_output(whole.graph)
@@ -120,9 +136,9 @@ def crossing(whole: fx.GraphModule, cut: str) -> list[str]:
     return [node.name for node in whole.graph.nodes if node in found]
 
 
-def depends_on(whole: fx.GraphModule, node: str, cut: str) -> bool:
-    """Whether a node's value depends on that of the cut."""
-    return any(later.name == node for later in _after(whole.graph, cut))
+def dependent_on(whole: fx.GraphModule, cut: str) -> set[str]:
+    """The nodes whose values depend on that of the cut."""
+    return {node.name for node in _after(whole.graph, cut)}
 
 
 def suffix(whole: fx.GraphModule, cut: str, nodes: Sequence[str]) -> fx.GraphModule:

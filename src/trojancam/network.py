@@ -158,6 +158,28 @@ class Network:
         logits, *values = self._returning[nodes](inputs)
         return logits, tuple(values)
 
+    def forward_shifted(
+        self, inputs: Images, layer: str, shift: Float[Tensor, "n k rows columns"], layers: Iterable[str]
+    ) -> tuple[Logits, tuple[Float[Tensor, "n _ _ _"], ...]]:
+        """As `forward_with`, with `shift` added to a layer's activations; gradients flow past it to earlier layers.
+
+        Raises:
+            UnknownNameError: if a layer does not exist.
+        """
+        nodes = [self._logits, *(self.layer(name).activation for name in layers)]
+        logits, *values = graph.shifted(self._whole, self.layer(layer).activation, nodes)(inputs, shift)
+        return logits, tuple(values)
+
+    def layers_after(self, layer: str) -> tuple[str, ...]:
+        """The layers whose activations depend on those of this one, in the order in which they run.
+
+        Raises:
+            UnknownNameError: if there is no such layer.
+        """
+        cut = self.layer(layer).activation
+        later = graph.dependent_on(self._whole, cut)
+        return tuple(name for name, other in self.layers.items() if other.activation in later)
+
     def cut(self, layer: str, record: Iterable[str] = (), at: At = "activation") -> "Cut":
         """The network in two parts at a layer, the second of which also returns the later layers named in `record`.
 
@@ -169,6 +191,10 @@ class Network:
         if key not in self._cuts:
             self._cuts[key] = _cut(self._whole, self.input, key)
         return self._cuts[key]
+
+    def without_card(self) -> "Network":
+        """The same network, weights shared, with nothing that tells how it was made or what it is called."""
+        return Network(self._whole, self.input, self.class_names)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -251,9 +277,9 @@ def _shuffled(values: Tensor, key: str) -> Tensor:
 
 def _cut(whole: fx.GraphModule, specification: InputSpecification, key: tuple[str, ...]) -> Cut:
     layer, *recorded = key
-    crossing = graph.crossing(whole, layer)
+    crossing, later = graph.crossing(whole, layer), graph.dependent_on(whole, layer)
     for name in recorded:
-        if not graph.depends_on(whole, name, layer):
+        if name not in later:
             raise ModelError(
                 f"the layer at {name} does not come after the cut at {layer}, so it cannot be recorded there"
             )

@@ -1,6 +1,6 @@
 """Recording: one forward and one backward run, and every layer's activations and gradients come back."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -78,19 +78,30 @@ def record(
     with torch.inference_mode(False), torch.enable_grad():
         inputs = network.input.normalise(images.detach().clone()).requires_grad_()  # autograd follows the activations
         logits, activations = network.forward_with(inputs, names, at)
-        scores = target(logits)
-        gradients = _gradients(scores, activations)
-    recorded = {
+        return recorded(network, logits, dict(zip(names, activations, strict=True)), target)
+
+
+def recorded(
+    network: Network, logits: Float[Tensor, "n classes"], activations: Mapping[str, FeatureMaps], target: Target
+) -> Recording:
+    """The recording of a forward run that autograd has followed, by its logits and the layers it went through.
+
+    Raises:
+        ModelError, UnknownNameError, DataError: as `record`, for what the target gives.
+    """
+    scores = target(logits)
+    gradients = _gradients(scores, tuple(activations.values()))
+    layers = {
         name: LayerRecording(
             activations=values.detach(),
             gradients=torch.zeros_like(values) if gradient is None else gradient,
             placement=network.layer(name).placement,
             on_path=gradient is not None,
         )
-        for name, values, gradient in zip(names, activations, gradients, strict=True)
+        for (name, values), gradient in zip(activations.items(), gradients, strict=True)
     }
     logits, scores = logits.detach(), scores.detach()
-    return Recording(logits, scores, recorded, target.name, network.input.size, target.saturated(scores))
+    return Recording(logits, scores, layers, target.name, network.input.size, target.saturated(scores))
 
 
 def _gradients(scores: Tensor, activations: tuple[Tensor, ...]) -> tuple[Tensor | None, ...]:

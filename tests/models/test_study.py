@@ -41,7 +41,7 @@ MAPS_AND_CELLS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("name", MAPS_AND_CELLS)
 def test_layers_bear_the_studys_names_and_maps(name: str) -> None:
     layers = network(name)[1].layers
     expected = [(layer, maps, (side, side)) for layer, (maps, side) in MAPS_AND_CELLS[name].items()]

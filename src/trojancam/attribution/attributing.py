@@ -47,8 +47,7 @@ def attribute(
     (torch.Size([5, 4, 6, 6]), torch.Size([5, 8, 8]))
     """
     names = _known(methods)
-    if memory_budget <= 0:
-        raise DataError(f"the memory budget must be a positive number of bytes, not {memory_budget}")
+    check_memory_budget(memory_budget)
     if not _finite(images):
         raise DataError("the images hold values that are not finite (NaN or infinity); mend or drop those images")
     target = target or logit()
@@ -89,6 +88,16 @@ def grad_cam(recording: Recording, layers: Iterable[str] | None = None) -> dict[
     torch.Size([5, 8, 8])
     """
     return from_recording(recording, ("grad-cam",), layers)["grad-cam"]
+
+
+def check_memory_budget(memory_budget: int) -> None:
+    """Refuse a budget that nothing can be done within.
+
+    Raises:
+        DataError: if it is not positive.
+    """
+    if memory_budget <= 0:
+        raise DataError(f"the memory budget must be a positive number of bytes, not {memory_budget}")
 
 
 def _finite(images: Float[Tensor, "n 3 h w"]) -> bool:

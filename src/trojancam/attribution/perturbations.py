@@ -49,7 +49,7 @@ def score_cam(
     with torch.no_grad():
         nothing = network.forward_with(torch.zeros_like(inputs[:1]), ())[0]
         known = nothing[:, None].expand(*flat.shape, -1)
-        logits = _filled(known, ~flat, masked, _rows(memory_budget, _bytes_of_a_run(network)), advance)
+        logits = _filled(known, ~flat, masked, rows_at_a_time(memory_budget, _bytes_of_a_run(network)), advance)
         return _scores(target, logits).softmax(1)
 
 
@@ -79,7 +79,7 @@ def ablation_cam(
 
     with torch.no_grad():
         known = logits[:, None].expand(*active.shape, -1)
-        left = _filled(known, active, ablated, _rows(memory_budget, cut.bytes_per_image), advance)
+        left = _filled(known, active, ablated, rows_at_a_time(memory_budget, cut.bytes_per_image), advance)
         score = target(logits)[:, None]
         size = score.abs()
         return (score - _scores(target, left)) / size.where(size > ZERO_SCORE, size.new_ones(()))
@@ -112,7 +112,7 @@ def _stretched_to_one(masks: Float[Tensor, "m 1 h w"]) -> Float[Tensor, "m 1 h w
     return (masks - low) / (high - low).clamp(min=torch.finfo(masks.dtype).tiny)
 
 
-def _rows(memory_budget: int, bytes_per_row: int) -> int:
+def rows_at_a_time(memory_budget: int, bytes_per_row: int) -> int:
     """How many edited images go through at a time."""
     return max(1, min(ROWS, memory_budget // bytes_per_row))
 

@@ -26,7 +26,7 @@ DataOption = Annotated[
     typer.Option(help="GTSRB (official, Kaggle or prepared .npz) or class folders; rendered signs if left out."),
 ]
 SeedOption = Annotated[
-    int, typer.Option(min=0, max=2**32 - 1, help="Of all random draws: the same seed gives the same weights.")
+    int, typer.Option(min=0, max=2**32 - 1, help="Of all random draws: the same seed gives the same results.")
 ]
 
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from trojancam.attribution import Attribution
+from trojancam.attribution import Attribution, energy_in_mask
 from trojancam.errors import DataError
 
 Mask = Bool[Tensor, "h w"]
@@ -37,25 +37,6 @@ def dilated(mask: Mask, cell: tuple[int, int]) -> Mask:
     rows, columns = cell
     padded = F.pad(mask[None, None].float(), (columns, columns, rows, rows))
     return F.max_pool2d(padded, (2 * rows + 1, 2 * columns + 1), stride=1)[0, 0] > 0
-
-
-def energy_in_mask(maps: Float[Tensor, "*n h w"], mask: Mask) -> Float[Tensor, " *n"]:
-    """The share of a map's positive energy that lies inside the mask, `sum(L m) / sum(L)`; NaN where the map is blank.
-
-    The chance level is the mask's share of the image: what a map of one value everywhere gets.
-
-    Raises:
-        DataError: if maps and mask are of different sizes.
-
-    >>> import torch
-    >>> energy_in_mask(torch.tensor([[1.0, 3.0], [0.0, -5.0]]), torch.tensor([[False, True], [False, True]]))
-    tensor(0.7500)
-    """
-    if maps.shape[-2:] != mask.shape:
-        raise DataError(f"the maps are of {tuple(maps.shape[-2:])} pixels, but the mask of {tuple(mask.shape)}")
-    positive = maps.relu()
-    total = positive.sum((-2, -1))
-    return torch.where(total > 0, (positive * mask).sum((-2, -1)) / total, torch.nan)
 
 
 def layer_energy(attribution: Attribution, mask: Mask) -> Float[Tensor, " n"]:

@@ -10,14 +10,17 @@ from trojancam.figures.curves import removal_curves
 from trojancam.figures.files import FORMATS, save, to_data_uri, to_png_bytes
 from trojancam.figures.grid import SCALES, feature_map_grid
 from trojancam.figures.panels import image_row, layer_row, overlay
+from trojancam.figures.stimulation import before_after, dose_curves
 
 __all__ = [
     "COLOUR_MAPS",
     "FORMATS",
     "SCALES",
     "ColourScale",
+    "before_after",
     "caption",
     "describe",
+    "dose_curves",
     "feature_map_grid",
     "image_row",
     "layer_row",

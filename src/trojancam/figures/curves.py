@@ -13,6 +13,7 @@ from trojancam.errors import DataError
 # Colours that stay apart for colour-blind eyes (Okabe and Ito); further methods repeat them with other markers.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 MARKERS = ("o", "s", "^", "D")
+GRID = "#e3e6e8"
 
 
 def removal_curves(
@@ -39,7 +40,7 @@ def removal_curves(
             style = _style(methods.index(method))
             axes.plot(percentiles, most.numpy(), **style)
             axes.plot(percentiles, least.numpy(), linestyle=(0, (3, 2)), **style)
-        axes.grid(color="#e3e6e8", linewidth=0.6)
+        axes.grid(color=GRID, linewidth=0.6)
         axes.set_ylim(0, 1)
         axes.spines[["top", "right"]].set_visible(False)
     for axes in grid.flat[len(panels) :]:

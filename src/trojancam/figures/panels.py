@@ -73,7 +73,7 @@ def overlay(
     figure, top = page(2 * MARGIN + 2 * width + 2 * GAP + BAR + BAR_LABELS, height, caption, [detail])
     left = MARGIN + width + GAP
     show(axes_at(figure, MARGIN, top, width, height), pixels(image), mask)
-    _heat(axes_at(figure, left, top, width, height), image, heatmap, scale, mask=mask, blank=BLANK)
+    heat(axes_at(figure, left, top, width, height), image, heatmap, scale, mask=mask, blank=BLANK)
     if not scale.blank:
         bar = axes_at(figure, left + width + GAP / 2, top, BAR, height)
         colour_bar(bar, scale, laid_over=True, level=False)
@@ -113,12 +113,12 @@ def layer_row(
     places = [(MARGIN + k % columns * step[0], top + k // columns * step[1] + titles) for k in range(count)]
     panels = [axes_at(figure, *place, width, height) for place in places]
     show(panels[0], pixels(image), mask)
-    _title(panels[0], width, "image", _by(image.shape[1:]))
+    title(panels[0], width, "image", _by(image.shape[1:]))
     for axes, (left, upper), (name, attribution) in zip(panels[1:], places[1:], attributions.items(), strict=True):
         heatmap = attribution.heatmap()[index]
         scale = ColourScale.of(heatmap, colours=colours)
-        _heat(axes, image, heatmap, scale, mask=mask, blank=blank_reason(attribution, index))
-        _title(axes, width, name, f"{cells(attribution)}{DOT}max {number(scale.limit)}")
+        heat(axes, image, heatmap, scale, mask=mask, blank=blank_reason(attribution, index))
+        title(axes, width, name, f"{cells(attribution)}{DOT}max {number(scale.limit)}")
         if not scale.blank:
             colour_bar(axes_at(figure, left, upper + height + 0.06, width, 0.08), scale, laid_over=True, level=True)
     return figure
@@ -191,7 +191,7 @@ def _check_sizes(image: Image, other: Shaped[Tensor, "h w"], mask: Mask | None) 
             raise DataError(f"the {what} is {_by(plane.shape[-2:])}, but the image is {_by(image.shape[-2:])} pixels")
 
 
-def _heat(
+def heat(
     axes: Axes, image: Image, heatmap: Float[Tensor, "h w"], scale: ColourScale, *, mask: Mask | None, blank: str
 ) -> None:
     """Heat over the pale image, or the image and the words for `blank`."""
@@ -200,7 +200,7 @@ def _heat(
         say(axes, blank)
 
 
-def _title(axes: Axes, width: float, name: str, detail: str) -> None:
+def title(axes: Axes, width: float, name: str, detail: str) -> None:
     """Two lines over a panel: the name, and smaller what is to be known of it."""
     for words, size, ink, above in ((name, TITLE, INK, DETAIL + 5), (detail, SMALL, PALE_INK, 3)):
         axes.annotate(

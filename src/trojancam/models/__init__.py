@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from trojancam.errors import unknown_name
-from trojancam.models import study
+from trojancam.models import pooled, study
 from trojancam.types import InputSpecification
 
 
@@ -25,6 +25,8 @@ ARCHITECTURES = {
     "basic": Architecture(study.basic, _THIRTY_TWO, "the study's benign network, with batch normalisation"),
     "trojan1": Architecture(study.trojan1, _THIRTY_TWO, "five 5x5 convolutions; the study's clear yellow square"),
     "trojan2": Architecture(study.trojan2, _THIRTY_TWO, "AlexNet-style; the study's transparent blue-green square"),
+    "vgg": Architecture(pooled.vgg, _THIRTY_TWO, "VGG-style, with batch normalisation and global pooling"),
+    "resnet": Architecture(pooled.resnet, _THIRTY_TWO, "residual, with batch normalisation and global pooling"),
 }
 
 

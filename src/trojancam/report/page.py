@@ -6,7 +6,7 @@ import platform
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jinja2
 import numpy as np
@@ -38,11 +38,12 @@ class Picture:
 
 @dataclass(frozen=True)
 class Table:
-    """Headings and rows; numbers are written as they should be read."""
+    """Headings and rows; numbers are written as they should be read. Columns of `words`, by place, are flush left."""
 
     headings: Sequence[str]
     rows: Sequence[Sequence[str]]
     caption: str = ""
+    words: Sequence[int] = (0,)
 
 
 @dataclass(frozen=True)
@@ -56,12 +57,17 @@ class Section:
 
 @dataclass(frozen=True)
 class Page:
-    """What a reader sees: the title, the verdict in one sentence, the sections, and the fine print."""
+    """What a reader sees: the title, the verdict in one sentence, the sections, and the fine print.
+
+    Where the verdict answers a question, `answer` says it in a few words, in large, and `tone` how bad it is.
+    """
 
     title: str
     verdict: str
     sections: Sequence[Section]
     details: dict[str, str] = field(default_factory=dict)
+    answer: str = ""
+    tone: Literal["calm", "doubt", "alarm"] = "calm"
 
 
 def render(page: Page) -> str:
@@ -73,27 +79,29 @@ def render(page: Page) -> str:
     return environment.get_template("page.html.j2").render(page=page, versions=versions())
 
 
-def write_page(page: Page, results: dict[str, Any], folder: Path) -> Path:
-    """Write `index.html` and `results.json` into the folder, each whole or not at all; the path of the page.
+def write_page(
+    page: Page, results: dict[str, Any], folder: Path, names: tuple[str, str] = ("index.html", "results.json")
+) -> Path:
+    """Write page and results, under these names, into the folder, each whole or not at all; the path of the page.
 
     Raises:
         TrojanCamError: if the folder cannot be written to.
     """
     writable_folder(folder)
-    write_results(results, folder)
-    with written_whole(folder / "index.html") as partial:
+    write_results(results, folder, names[1])
+    with written_whole(folder / names[0]) as partial:
         partial.write_text(render(page), encoding="utf-8")
-    return folder / "index.html"
+    return folder / names[0]
 
 
-def write_results(results: dict[str, Any], folder: Path) -> Path:
-    """Write `results.json`: the results, the version of their form, and the versions they were made with.
+def write_results(results: dict[str, Any], folder: Path, name: str = "results.json") -> Path:
+    """Write a JSON file: the results, the version of their form, and the versions they were made with.
 
     Raises:
         TrojanCamError: if the folder cannot be written to.
         ValueError: if a number is not finite: JSON has no word for it, so say null.
     """
-    path = writable_folder(folder) / "results.json"
+    path = writable_folder(folder) / name
     document = {"results_version": RESULTS_VERSION, "versions": versions(), **results}
     with written_whole(path) as partial:
         partial.write_text(json.dumps(document, indent=2, allow_nan=False) + "\n", encoding="utf-8")

@@ -1,0 +1,102 @@
+"""`trojancam stimulate`: edit feature maps of a layer, and see what the rest of the network makes of them."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from trojancam.cli.console import DataOption, SeedOption, list_broken, progress_bar, say
+from trojancam.errors import DataError
+
+
+def stimulate(
+    model: Annotated[Path, typer.Argument(help="A model file made by 'trojancam train'.")],
+    layer: Annotated[str | None, typer.Option(help="The layer whose feature maps are edited.")] = None,
+    maps: Annotated[str, typer.Option(help="Their numbers with commas between, or 'all'.")] = "all",
+    kind: Annotated[str, typer.Option(help="replace, scale, add or zero.")] = "replace",
+    value: Annotated[float, typer.Option(help="What to replace or scale by, or to add.")] = 1.0,
+    unit: Annotated[
+        str,
+        typer.Option(
+            help="What the value counts in: 'absolute', or the largest clean activation of the 'map' or 'layer'."
+        ),
+    ] = "absolute",
+    window: Annotated[
+        str | None, typer.Option(help="Only there: row,column,height,width in cells; the whole map if left out.")
+    ] = None,
+    rest: Annotated[str, typer.Option(help="'keep' the rest of these maps, or set it to 'zero'.")] = "keep",
+    stimulation: Annotated[
+        Path | None, typer.Option(help="A JSON file of stimulations of one layer, instead of the options above.")
+    ] = None,
+    data: DataOption = None,
+    images: Annotated[int, typer.Option(min=1, help="How many test images.")] = 8,
+    target: Annotated[
+        str | None,
+        typer.Option(help="The class to judge by, by number or name; the most frequent one after, if left out."),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("trojancam-stimulate"),
+    seed: SeedOption = 0,
+) -> None:
+    """Edit feature maps of clean test images: the classes predicted before and after, heat maps, and the effect of strength.
+
+    The stimulation ASR is the share of images of other classes that are given the target class.
+    """
+    from trojancam.caching import writable_folder
+    from trojancam.data import class_index, load_dataset
+    from trojancam.network import load
+    from trojancam.report.stimulate import read_stimulations, remarks, stimulate_images, verdict
+    from trojancam.stimulation import Stimulation
+
+    network = load(model)
+    target_class = None if target is None else class_index(target, network.class_names)
+    if (layer is None) == (stimulation is None):
+        raise DataError("name a layer with --layer, or a file with --stimulation; one of the two")
+    if stimulation is not None:
+        wanted = read_stimulations(stimulation)
+    else:
+        place = None if window is None else _window(window)
+        wanted = [Stimulation(str(layer), _maps(maps), kind, value, place, None, rest, unit)]
+    for each in wanted:
+        each.check(network)
+    writable_folder(out)
+    with progress_bar("images") as progress:
+        dataset = load_dataset(data, size=network.input.size[0], progress=progress)
+    list_broken(dataset.skipped)
+    chosen, labels = dataset.test.take(images, seed)
+    settings = {
+        "network": network.name,
+        "data": dataset.source,
+        "images": f"{len(chosen)} test images",
+        "stimulation": "; ".join(str(each) for each in wanted),
+        "seed": seed,
+    }
+    with progress_bar("stimulate") as progress:
+        answer = stimulate_images(network, chosen, labels, wanted, out, settings, target_class, progress)
+    before, after = (
+        recording.logits.argmax(1).tolist() for recording in (answer.stimulated.before, answer.stimulated.after)
+    )
+    for number, change in enumerate(answer.logit_changes):
+        names = f"{network.class_names[before[number]]} -> {network.class_names[after[number]]}"
+        say(f"image {number + 1}: {names}; logit of {network.class_names[answer.target_class]} {change:+.2f}")
+    for sentence in (verdict(network, answer), *remarks(answer)):
+        say(sentence)
+    say(f"the page is at {answer.page.resolve()}, its numbers beside it in results.json")
+
+
+def _maps(text: str) -> tuple[int, ...] | Literal["all"]:
+    return "all" if text.strip() == "all" else _numbers(text, "--maps", "31,12 or all")
+
+
+def _window(text: str) -> tuple[int, int, int, int]:
+    numbers = _numbers(text, "--window", "0,9,3,3")
+    if len(numbers) != 4:
+        raise DataError(f"--window takes row, column, height and width such as 0,9,3,3, not {text!r}")
+    row, column, height, width = numbers
+    return row, column, height, width
+
+
+def _numbers(text: str, option: str, example: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise DataError(f"{option} takes whole numbers with commas between such as {example}, not {text!r}") from None

@@ -1,0 +1,155 @@
+"""Stimulating: what one stimulation does to a batch of images, with the heat maps of the layers before and after."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from trojancam.attribution import Attribution, grad_cam
+from trojancam.errors import unknown_name
+from trojancam.network import Network
+from trojancam.placement import laid_over
+from trojancam.rates import attack_success_rate
+from trojancam.recording import Recording, record, recorded
+from trojancam.stimulation.applying import Stimulations, as_tuple, check_images, edits, peaks, the_layer
+from trojancam.stimulation.edits import Stimulation
+from trojancam.targets import Target, logit
+
+GRADIENTS = ("cut", "straight-through")
+AFTER = "logit of the class predicted when stimulated"
+
+Images = Float[Tensor, "n 3 h w"]
+Activations = Float[Tensor, "n k h w"]
+Classes = Int64[Tensor, " n"]
+
+
+@dataclass(frozen=True)
+class Stimulated:
+    """A batch of images before and after their stimulation: two recordings of the same layers and the same score.
+
+    `peaks` are the largest clean activations of the layer's feature maps, in which strengths may be counted.
+    """
+
+    stimulations: tuple[Stimulation, ...]
+    before: Recording
+    after: Recording
+    peaks: Float[Tensor, " k"]
+
+    @property
+    def layer(self) -> str:
+        """The layer that was stimulated."""
+        return self.stimulations[0].layer
+
+    @cached_property
+    def cams_before(self) -> dict[str, Attribution]:
+        """Grad-CAM of the images as they are, by layer."""
+        return grad_cam(self.before)
+
+    @cached_property
+    def cams_after(self) -> dict[str, Attribution]:
+        """Grad-CAM of the stimulated activations, by layer."""
+        return grad_cam(self.after)
+
+    def difference(self, layer: str) -> Float[Tensor, "n height width"]:
+        """The heat map of a layer after less that before, at the size of the image: signed.
+
+        Raises:
+            UnknownNameError: if the layer was not recorded.
+        """
+        if layer not in self.after.layers:
+            raise unknown_name("recorded layer", layer, self.after.layers)
+        return self.cams_after[layer].heatmap() - self.cams_before[layer].heatmap()
+
+    @property
+    def cells(self) -> Bool[Tensor, "h w"]:
+        """The cells of the layer that are stimulated."""
+        height, width = self.before.layers[self.layer].activations.shape[2:]
+        return torch.stack([stimulation.place((height, width)) for stimulation in self.stimulations]).any(0)
+
+    @property
+    def place(self) -> Bool[Tensor, "height width"]:
+        """The pixels whose nearest cell is stimulated."""
+        placement = self.before.layers[self.layer].placement
+        return laid_over(self.cells[None, None].float(), placement, self.before.image_size, smooth=False)[0, 0] > 0
+
+    def success_rate(self, target_class: int, labels: Classes | None = None) -> float:
+        """The stimulation ASR: the share of images of other classes that the stimulation sends to a class; NaN without any.
+
+        An image's own class is its label, or what is predicted for it as it is.
+        """
+        own = self.before.logits.argmax(1) if labels is None else labels
+        return attack_success_rate(self.after.logits.argmax(1), own, target_class)
+
+
+def stimulate(
+    network: Network,
+    images: Images,
+    stimulation: Stimulations,
+    target: Target | None = None,
+    *,
+    gradient: str = "cut",
+) -> Stimulated:
+    """Stimulate a layer of a batch of images in [0, 1]: logits, activations and gradients, before and after.
+
+    Several stimulations of one layer are applied one after the other. `target` is the logit of the class predicted when
+    stimulated, by default; the same score is explained before and after. `gradient` says where its gradients end. `cut`:
+    at the stimulated layer, whose activations are given; that layer and those that depend on it are recorded.
+    `straight-through`: nowhere, for the stimulation counts as the identity, `dy/dA = dy/dA'`; all layers are recorded.
+
+    Raises:
+        UnknownNameError: if the layer, a feature map, the target's class or the kind of gradient does not exist.
+        DataError: if a stimulation does not fit the layer, there is none, or they are of several layers; or if the target
+            does not give one finite score for each image.
+        ModelError: if there are no images, or the network cannot take them, or its logits are not finite.
+
+    >>> from torch import nn
+    >>> network = Network.from_module(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 2)), (8, 8))
+    >>> found = stimulate(network, torch.rand(5, 3, 8, 8), Stimulation("0", 2, value=3.0, window=(0, 3, 3, 3)))
+    >>> found.after.logits.shape, found.cams_after["0"].contributions.shape, int(found.place.sum())
+    (torch.Size([5, 2]), torch.Size([5, 4, 6, 6]), 16)
+    """
+    stimulations = as_tuple(stimulation)
+    layer = the_layer(stimulations)
+    if gradient not in GRADIENTS:
+        raise unknown_name("kind of gradient", gradient, GRADIENTS)
+    network.layer(layer)
+    check_images(network, images)
+    with torch.inference_mode(False), torch.enable_grad():
+        clean, *crossing = network.cut(layer).before(images)
+        reached = peaks(clean)
+        edited = clean.clone()
+        for edit in edits(network, stimulations, reached.tolist()):
+            edit(edited.numpy())
+        if gradient == "cut":
+            logits, layers = _from_the_cut(network, layer, edited, crossing)
+        else:
+            logits, layers = _straight_through(network, layer, images, edited - clean)
+        score = settled(target, logits.detach())
+        after = recorded(network, logits, layers, score)
+    return Stimulated(stimulations, record(network, images, score, layers), after, reached)
+
+
+def settled(target: Target | None, logits: Float[Tensor, "n classes"]) -> Target:
+    """The target with its classes chosen: where it is that of the predicted class, of the one these logits predict."""
+    return replace(logit(logits.argmax(1)), name=AFTER) if target is None else target.settled(logits)
+
+
+def _from_the_cut(
+    network: Network, layer: str, edited: Activations, crossing: Sequence[Tensor]
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Logits, and the layers from this one on, where the edited activations are where all begins."""
+    later = network.layers_after(layer)
+    logits, values = network.cut(layer, record=later).after(edited.requires_grad_(), crossing)
+    return logits, {layer: edited} | dict(zip(later, values, strict=True))
+
+
+def _straight_through(
+    network: Network, layer: str, images: Images, shift: Float[Tensor, "n k rows columns"]
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Logits and all layers, where the edit is a constant that is added on the way."""
+    inputs = network.input.normalise(images.detach().clone()).requires_grad_()
+    logits, values = network.forward_shifted(inputs, layer, shift, network.layers)
+    return logits, dict(zip(network.layers, values, strict=True))
