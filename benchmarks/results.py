@@ -7,6 +7,7 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks import figure_17
 from trojancam.cli.compare import DEFAULT_METHODS
 from trojancam.cli.console import progress_bar
 from trojancam.data import Dataset, load_dataset
@@ -62,8 +63,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="GTSRB, in any of its layouts")
     parser.add_argument("--models", type=Path, required=True, help="folder of model files, made as needed")
+    parser.add_argument("--only", choices=["figure-17"], help="only this part; the others stay as they are")
     arguments = parser.parse_args()
     dataset = load_dataset(arguments.data)
+    if arguments.only:
+        text = OUT.read_text(encoding="utf-8")
+        for section in _figure_17_sections(dataset, arguments.models):
+            text = _replaced(text, section)
+        OUT.write_text(text, encoding="utf-8")
+        return
     networks = {subject: _network(subject, dataset, arguments.models) for subject in SUBJECTS}
     poisoned = {subject: network for subject, network in networks.items() if subject.trigger}
     sections = [_training_section(networks), *(_energy_section(s, n, dataset) for s, n in poisoned.items())]
@@ -73,7 +81,27 @@ def main() -> None:
         if subject.side is None
         for stamped in (False, True)
     ]
+    sections += _figure_17_sections(dataset, arguments.models)
     OUT.write_text(HEAD + "\n\n".join(sections) + "\n", encoding="utf-8")
+
+
+def _figure_17_sections(dataset: Dataset, folder: Path) -> list[str]:
+    found = []
+    for subject in SUBJECTS:
+        if subject.trigger and subject.side is None:
+            network = _network(subject, dataset, folder)
+            found.append(figure_17.section(subject.name, network, dataset, *_poisoning(network), OUT.parent / "images"))
+    return found
+
+
+def _replaced(text: str, section: str) -> str:
+    """The document with the section of this heading exchanged, or added at the end."""
+    heading = section.splitlines()[0] + "\n"
+    before, found, after = text.partition(heading)
+    if not found:
+        return text.rstrip("\n") + "\n\n" + section + "\n"
+    _, mark, rest = after.partition("\n## ")
+    return before + section + "\n" + mark + rest
 
 
 HEAD = """# Results on GTSRB

@@ -35,17 +35,3 @@ def test_the_examples_run(tmp_path):
         done = subprocess.run([sys.executable, example], cwd=tmp_path, capture_output=True, text=True, check=False)
         assert (done.returncode, done.stderr) == (0, "")
     assert (tmp_path / "feature-maps.png").stat().st_size > 1000
-
-
-def test_scan_can_be_called_and_holds_its_modules_in_every_order_of_imports():
-    first, second = "import trojancam as tc; tc.scan", "from trojancam.scan.suspect import suspect"
-    used = (
-        "import trojancam as tc, inspect; from trojancam import scan; from trojancam.scan import scan as function;"
-        "assert scan is tc.scan and callable(scan) and tc.scan.suspect.suspect is suspect;"
-        "assert inspect.signature(scan) == inspect.signature(function)"
-    )
-    for order in ([first, second], [second, first], ["from trojancam import scan", second]):
-        done = subprocess.run(
-            [sys.executable, "-c", "; ".join([*order, used])], capture_output=True, text=True, check=False
-        )
-        assert (done.returncode, done.stderr) == (0, "")

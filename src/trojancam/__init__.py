@@ -9,13 +9,24 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from trojancam import attribution, data, evaluation, figures, models, rates, stimulation, training, triggers
+    from trojancam import (
+        attribution,
+        data,
+        detection,
+        evaluation,
+        figures,
+        models,
+        rates,
+        stimulation,
+        training,
+        triggers,
+    )
     from trojancam.attribution import METHODS, Attribution, attribute, grad_cam
+    from trojancam.detection import Finding, ScanReport, scan
     from trojancam.errors import TrojanCamError
     from trojancam.layers import Layer
     from trojancam.network import Network, load
     from trojancam.recording import Recording, record
-    from trojancam.scan import Finding, ScanReport, scan
     from trojancam.stimulation import Stimulated, Stimulation, donated, dose_response, stimulate, stimulated_logits
     from trojancam.streaming import stream
     from trojancam.targets import Target, logit, logit_difference, probability
@@ -32,8 +43,9 @@ _HOMES = {
     "load": "network",
     "Recording": "recording",
     "record": "recording",
-    "Finding": "scan",
-    "ScanReport": "scan",
+    "Finding": "detection",
+    "ScanReport": "detection",
+    "scan": "detection",
     "Target": "targets",
     "logit": "targets",
     "logit_difference": "targets",
@@ -53,11 +65,11 @@ _HOMES = {
 _MODULES = (
     "attribution",
     "data",
+    "detection",
     "evaluation",
     "figures",
     "models",
     "rates",
-    "scan",
     "stimulation",
     "training",
     "triggers",
@@ -80,6 +92,7 @@ __all__ = [
     "attribute",
     "attribution",
     "data",
+    "detection",
     "donated",
     "dose_response",
     "evaluation",

@@ -10,6 +10,8 @@ from trojancam.cli.console import Commands
 from trojancam.cli.demo import demo
 from trojancam.cli.explain import explain
 from trojancam.cli.models import models
+from trojancam.cli.scan import scan
+from trojancam.cli.stimulate import stimulate
 from trojancam.cli.train import train
 
 app = typer.Typer(
@@ -37,5 +39,5 @@ def main(
     """See, find and remove backdoors in image classifiers."""
 
 
-for command in (demo, train, explain, compare, models):
+for command in (demo, train, explain, compare, stimulate, scan, models):
     app.command()(command)

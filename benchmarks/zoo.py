@@ -1,0 +1,99 @@
+"""A zoo of clean and trojaned networks, trained on GTSRB once and kept in the cache, to judge detectors by.
+
+    python -m benchmarks.zoo train --data PATH [--worker 1/2]
+
+Half of the zoo is there to choose settings and thresholds by, the other half to report on. Which network belongs to
+which half, and what every trigger is, follows from names and seeds alone.
+"""
+
+import argparse
+import random
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from trojancam.data import load_dataset
+from trojancam.data.image_set import Dataset
+from trojancam.models.recipe import Recipe, cached_model
+from trojancam.training import TrainingSettings
+from trojancam.triggers import Poisoning, Trigger, square
+
+Half = Literal["tuning", "report"]
+
+EPOCHS = {"trojan2": 6, "basic": 6, "vgg": 4, "resnet": 4, "trojan1": 5}
+COUNTS = {"trojan2": (4, 5), "basic": (4, 5), "vgg": (4, 5), "resnet": (4, 5), "trojan1": (2, 2)}  # clean, trojaned
+COLOURS = ("yellow", "white", "red", "magenta", "#00b4b4", "checkerboard")
+SIZE = (32, 32)
+CLASSES = 43
+
+
+@dataclass(frozen=True)
+class Member:
+    """A network of the zoo: how it is made, and which half it belongs to."""
+
+    name: str
+    half: Half
+    recipe: Recipe
+
+
+def members() -> list[Member]:
+    """All of them, the tuning half first."""
+    every: list[Member] = []
+    trojaned_so_far = 0
+    for architecture, (clean, trojaned) in COUNTS.items():
+        for number in range(clean):
+            every.append(_member(architecture, f"clean-{number}", number % 2 == 0, 10 + number, None))
+        for number in range(trojaned):
+            name = f"trojaned-{number}"
+            poisoning = _poisoning(random.Random(f"{architecture}-{name}"))
+            every.append(_member(architecture, name, trojaned_so_far % 2 == 0, 50 + number, poisoning))
+            trojaned_so_far += 1
+    return sorted(every, key=lambda member: member.half != "tuning")
+
+
+def _member(architecture: str, name: str, tuning: bool, seed: int, poisoning: Poisoning | None) -> Member:
+    settings = TrainingSettings(epochs=EPOCHS[architecture], seed=seed)
+    half: Half = "tuning" if tuning else "report"
+    return Member(f"{architecture}-{name}", half, Recipe(architecture, settings, poisoning))
+
+
+def _poisoning(draw: random.Random) -> Poisoning:
+    """A patch of 3 to 6 pixels anywhere; a transparent one has at least 4 and is poisoned at the highest rate."""
+    opacity = draw.choice([1.0, 1.0, 0.6, 0.4])
+    side = draw.randint(3, 6) if opacity == 1 else draw.randint(4, 6)
+    row, column = draw.randint(0, SIZE[0] - side), draw.randint(0, SIZE[1] - side)
+    colour = draw.choice(COLOURS)
+    rate = draw.choice([0.03, 0.05, 0.1]) if opacity == 1 else 0.1
+    return Poisoning(_trigger(colour, side, row, column, opacity), draw.randrange(CLASSES), rate, draw.randrange(1000))
+
+
+def _trigger(colour: str, side: int, row: int, column: int, opacity: float) -> Trigger:
+    if colour != "checkerboard":
+        return square(side, row, column, colour, opacity, SIZE, name=f"{colour} square")
+    patch = square(side, row, column, "white", opacity, SIZE)
+    rows, columns = torch.meshgrid(torch.arange(SIZE[0]), torch.arange(SIZE[1]), indexing="ij")
+    return Trigger(patch.mask, ((rows + columns) % 2).float().expand(3, *SIZE).contiguous(), opacity, colour)
+
+
+def train(dataset: Dataset, worker: int, workers: int) -> None:
+    """Train this worker's share of the members that are not in the cache yet."""
+    for number, member in enumerate(members()):
+        if number % workers == worker - 1:
+            print(member.name, member.half, cached_model(member.recipe, dataset), flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("part", choices=["train"])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--worker", default="1/1")
+    arguments = parser.parse_args()
+    worker, workers = (int(part) for part in arguments.worker.split("/"))
+    torch.set_num_threads(1)
+    train(load_dataset(arguments.data), worker, workers)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,179 @@
+"""Judging detectors by the zoo: only here is a detector's answer compared with what was planted."""
+
+import hashlib
+import json
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import trojancam.detection
+from benchmarks.zoo import Member
+from trojancam.caching import cache_folder, written_whole
+from trojancam.data.image_set import Dataset
+from trojancam.detection import Finding, scan
+from trojancam.detection.findings import ScanReport
+from trojancam.models.recipe import cached_model
+from trojancam.network import load
+from trojancam.triggers import Poisoning
+
+IMAGES, SEED = 100, 5
+NEAR = 3  # pixels between a found place and the trigger's box
+LEVEL, DRAWS = 0.95, 10_000
+WORKS = 0.9  # attack success rate below which a network did not learn its trigger
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a detector said of one network, beside what is true of it."""
+
+    member: str
+    half: str
+    detector: str
+    trojaned: bool
+    attack_success_rate: float | None
+    verdict: str
+    score: float
+    right_class: bool | None
+    distance: float | None
+    moves: bool | None
+    opacity: float | None
+    seconds: float
+
+
+def judge(member: Member, detector: str, dataset: Dataset) -> Judgement:
+    """What a detector says of a network of the zoo, from the cache or scanned now."""
+    path = cached_model(member.recipe, dataset)
+    code = _code()
+    kept = cache_folder("judgements", code) / f"{member.name}-{detector}.json"
+    if kept.is_file():
+        return Judgement(**json.loads(kept.read_text()))
+    network = load(path)
+    images, labels = dataset.test.take(IMAGES, seed=SEED)
+    started = time.perf_counter()
+    report = scan(network, images, labels, [detector], journal=cache_folder("scans", code, f"{path.stem}-{detector}"))
+    seconds = time.perf_counter() - started
+    success = network.card.training.attack_success_rate if network.card and network.card.training else None
+    judgement = _judgement(member, detector, report, success, seconds)
+    with written_whole(kept) as partial:
+        partial.write_text(json.dumps(asdict(judgement)))
+    return judgement
+
+
+def _code() -> str:
+    """A name for the detectors as they are now: what an older version said is not reported as this one's."""
+    digest = hashlib.sha256()
+    for file in sorted(Path(next(iter(trojancam.detection.__path__))).glob("*.py")):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def _judgement(member: Member, detector: str, report: ScanReport, success: float | None, seconds: float) -> Judgement:
+    poisoning = member.recipe.poisoning
+    first = report.findings[0] if report.findings else None
+    right = poisoning is not None and first is not None and first.target_class == poisoning.target_class
+    return Judgement(
+        member=member.name,
+        half=member.half,
+        detector=detector,
+        trojaned=poisoning is not None,
+        attack_success_rate=success,
+        verdict=report.verdict,
+        score=report.score,
+        right_class=right if poisoning else None,
+        distance=_distance(first, poisoning) if poisoning and first else None,
+        moves=first.moves if first else None,
+        opacity=poisoning.trigger.opacity if poisoning else None,
+        seconds=seconds,
+    )
+
+
+def _distance(finding: Finding, poisoning: Poisoning) -> float | None:
+    """Pixels from the found place to the trigger's box, 0 inside, along the axis on which it is further away."""
+    if finding.position is None:
+        return None
+    rows, columns = poisoning.trigger.support.nonzero().unbind(1)
+    row, column = finding.position
+    return max(
+        float(rows.min()) - row,
+        row - float(rows.max()),
+        float(columns.min()) - column,
+        column - float(columns.max()),
+        0.0,
+    )
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A number with its interval; `of` says over how many networks."""
+
+    value: float
+    low: float
+    high: float
+    of: int
+
+    def __str__(self) -> str:
+        return f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}]" if self.of else "-"
+
+
+def share(hits: Sequence[bool]) -> Rate:
+    """A share with Wilson's score interval, which holds for few cases, too."""
+    n, z = len(hits), 1.959964
+    if not n:
+        return Rate(math.nan, math.nan, math.nan, 0)
+    p = sum(hits) / n
+    centre, half = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    return Rate(p, (centre - half) / (1 + z * z / n), (centre + half) / (1 + z * z / n), n)
+
+
+def auroc(clean: Sequence[float], trojaned: Sequence[float], seed: int = 0) -> Rate:
+    """How often a trojaned network scores higher than a clean one (ties count half), with a bootstrap interval.
+
+    Networks are drawn anew within each kind. A perfect separation has an interval of no width: with few networks that
+    says little, so its lower end is that of a rule of three, `1 - 3 / (the smaller number of networks)`.
+    """
+    low, high = np.asarray(clean), np.asarray(trojaned)
+    wins = (high[:, None] > low).astype(float) + 0.5 * (high[:, None] == low)
+    generator = np.random.default_rng(seed)
+    rows, columns = (generator.integers(0, count, (DRAWS, count)) for count in wins.shape)
+    drawn = np.array([wins[np.ix_(row, column)].mean() for row, column in zip(rows, columns, strict=True)])
+    tail = (1 - LEVEL) / 2
+    value, least = float(wins.mean()), float(np.quantile(drawn, tail))
+    if value == 1:
+        least = 1 - 3 / min(wins.shape)
+    return Rate(value, least, float(np.quantile(drawn, 1 - tail)), wins.size)
+
+
+def rows(judgements: Sequence[Judgement]) -> list[list[str]]:
+    """One row of the table for each detector: what the issue of a scan's worth comes down to."""
+    table = []
+    for detector in dict.fromkeys(judgement.detector for judgement in judgements):
+        ours = [judgement for judgement in judgements if judgement.detector == detector]
+        clean = [judgement for judgement in ours if not judgement.trojaned]
+        trojaned = [judgement for judgement in ours if judgement.trojaned]
+        placed = [j for j in trojaned if j.distance is not None and not (j.moves and j.right_class)]
+        table.append(
+            [
+                detector,
+                str(auroc([j.score for j in clean], [j.score for j in trojaned])),
+                str(share([bool(j.right_class) for j in trojaned])),
+                str(share([j.verdict == "backdoor" and bool(j.right_class) for j in trojaned])),
+                str(share([j.distance is not None and j.distance <= NEAR for j in placed])),
+                str(share([j.verdict == "backdoor" for j in clean])),
+                f"{float(torch.tensor([j.seconds for j in ours]).median()):.0f}",
+            ]
+        )
+    return table
+
+
+HEAD = ["detector", "AUROC", "right class first", "called backdoor, right class", "place", "clean called backdoor", "s"]
+
+
+def listing(judgements: Sequence[Judgement], path: Path) -> None:
+    """Every judgement, for people who want to know which network was missed."""
+    with written_whole(path) as partial:
+        partial.write_text(json.dumps([asdict(judgement) for judgement in judgements], indent=1))

@@ -1,0 +1,113 @@
+"""Finding: one place where a network may answer to something it should not; ScanReport: all that a scan says."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
+
+from trojancam.stimulation import Stimulation
+from trojancam.triggers import Trigger
+
+Verdict = Literal["backdoor", "inconclusive", "nothing found"]
+
+
+def verdict_of(score: float, inconclusive: float, backdoor: float) -> Verdict:
+    """What a score says, given the least that is inconclusive and the least that is a backdoor.
+
+    >>> verdict_of(0.9, inconclusive=0.8, backdoor=0.88)
+    'backdoor'
+    """
+    if score >= backdoor:
+        return "backdoor"
+    return "inconclusive" if score >= inconclusive else "nothing found"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One suspicion: which class something names, where it listens, which feature maps carry it, and how strongly.
+
+    `score` is the evidence in the detector's own units, higher is more; `elevation` is by how much stimulation raises the
+    lead of the target's logit over the greatest of the others, mean over images. `position` is the row and column, in
+    pixels of the input, of the centre of the place found, None where the detector does not tell. Rates lie in [0, 1] and
+    leave out images of the target class: `stimulation_asr` with the feature maps stimulated, `reasr` with the recovered
+    `trigger` on images it was not made on, `ablation_asr` with it while the feature maps are held at their clean mean.
+    `stimulation` can be replayed with `trojancam.stimulate`; `moves` says whether the trigger works elsewhere in the image,
+    too. None is "not measured".
+    """
+
+    detector: str
+    target_class: int
+    score: float
+    layer: str | None = None
+    feature_maps: tuple[int, ...] = ()
+    position: tuple[float, float] | None = None
+    elevation: float | None = None
+    stimulation_asr: float | None = None
+    reasr: float | None = None
+    ablation_asr: float | None = None
+    trigger: Trigger | None = None
+    stimulation: Stimulation | None = None
+    moves: bool | None = None
+    evidence: dict[str, float] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """A form that JSON can hold."""
+        plain = asdict(replace(self, trigger=None, stimulation=None))
+        parts = {"trigger": self.trigger, "stimulation": self.stimulation}
+        return plain | {name: part.to_json() if part else None for name, part in parts.items()}
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> "Finding":
+        """The finding that `to_json` wrote."""
+        trigger = Trigger.from_json(record["trigger"]) if record["trigger"] else None
+        stimulation = Stimulation.from_json(record["stimulation"]) if record["stimulation"] else None
+        position = tuple(record["position"]) if record["position"] is not None else None
+        settled = {"trigger": trigger, "stimulation": stimulation, "position": position}
+        return cls(**{**record, **settled, "feature_maps": tuple(record["feature_maps"])})
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """What one detector says: its verdict, its score, and the least score that it calls a backdoor."""
+
+    verdict: Verdict
+    score: float
+    threshold: float
+
+
+@dataclass(frozen=True)
+class ScanReport:
+    """What a scan says: findings, strongest first; one score over all of them, higher is more evidence; the verdict.
+
+    `threshold` is the least score that is called a backdoor. `settings` are all that the result depends on beside network
+    and images; `timing` is in seconds, by step. Of several detectors the first decides; `opinions` holds what each says.
+    """
+
+    verdict: Verdict
+    score: float
+    threshold: float
+    findings: tuple[Finding, ...]
+    settings: dict[str, Any]
+    timing: dict[str, float]
+    class_names: tuple[str, ...] = ()
+    opinions: dict[str, Opinion] = field(default_factory=dict)
+
+    @property
+    def confidence(self) -> str:
+        """How far the score is from the threshold, in words: `high` from four times or a quarter of it on."""
+        ratio = max(self.score, 1e-9) / self.threshold
+        far = max(ratio, 1 / ratio)
+        return "high" if far >= 4 else "moderate" if far >= 2 else "low"
+
+    def to_json(self) -> dict[str, Any]:
+        """A form that JSON can hold."""
+        return {
+            "verdict": self.verdict,
+            "score": self.score,
+            "threshold": self.threshold,
+            "confidence": self.confidence,
+            "opinions": {name: asdict(opinion) for name, opinion in self.opinions.items()},
+            "findings": [finding.to_json() for finding in self.findings],
+            "settings": self.settings,
+            "timing": self.timing,
+            "class_names": list(self.class_names),
+        }

@@ -1,0 +1,117 @@
+"""Success rates of a trigger, and of stimulated feature maps, over clean images of other classes than the target's."""
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from trojancam.attribution.perturbations import rows_at_a_time
+from trojancam.detection.replay import MEMORY_BUDGET
+from trojancam.detection.suspect import Suspect
+from trojancam.network import Network
+from trojancam.rates import attack_success_rate
+from trojancam.stimulation import Stimulation, stimulated_logits
+from trojancam.triggers import Trigger
+
+Images = Float[Tensor, "n 3 h w"]
+Labels = Int64[Tensor, " n"]
+
+
+def rows(network: Network) -> int:
+    """How many images go through the whole network at a time, forth and back, in the memory that a scan may take."""
+    first = next(iter(network.layers))
+    return rows_at_a_time(MEMORY_BUDGET, 2 * network.cut(first, at="conv").bytes_per_image)
+
+
+def halves(suspect: Suspect) -> tuple[Suspect, Suspect]:
+    """Every other image to find something with, and the rest to see whether it holds; in turn, lest they be sorted."""
+    first, second = (Suspect(suspect.network, suspect.images[i::2], suspect.labels[i::2]) for i in (0, 1))
+    return first, second
+
+
+def reasr(network: Network, trigger: Trigger, images: Images, labels: Labels, target_class: int) -> float:
+    """The attack success rate of a recovered trigger: the share of images of other classes that it sends to the target.
+
+    REASR of ABS (Liu et al., CCS 2019) where the trigger was made on other images than these. `images` lie in [0, 1];
+    the rate lies in [0, 1] and is NaN without an image of another class.
+
+    Raises:
+        DataError: if the images are of another size than the trigger.
+
+    >>> from torch import nn
+    >>> from trojancam.triggers import square
+    >>> network = Network.from_module(nn.Sequential(nn.Conv2d(3, 2, 1), nn.ReLU(), nn.Flatten(), nn.Linear(128, 2)), (8, 8))
+    >>> trigger = square(8, 0, 0, image_size=(8, 8))  # covers all of the image: every image is sent to one class
+    >>> target = int(network(trigger.stamp(torch.zeros(1, 3, 8, 8))).argmax())
+    >>> reasr(network, trigger, torch.rand(5, 3, 8, 8), torch.full((5,), 1 - target), target)
+    1.0
+    """
+    return _rate(network, lambda chosen: network(trigger.stamp(chosen)), images, labels, target_class)
+
+
+def stimulation_asr(
+    network: Network, images: Images, labels: Labels, target_class: int, stimulation: Stimulation
+) -> float:
+    """The share of images of other classes that go to the target when their feature maps are stimulated.
+
+    `images` lie in [0, 1]; the rate lies in [0, 1] and is NaN without an image of another class.
+
+    Raises:
+        UnknownNameError: if the network has no such layer or feature map.
+        DataError: if the stimulation does not fit its layer.
+        ModelError: if the images are of another size or range than the network takes.
+    """
+    return _rate(
+        network, lambda chosen: stimulated_logits(network, chosen, [stimulation])[0], images, labels, target_class
+    )
+
+
+def ablation_asr(
+    network: Network,
+    trigger: Trigger,
+    images: Images,
+    labels: Labels,
+    target_class: int,
+    layer: str,
+    feature_maps: Sequence[int],
+) -> float:
+    """The attack success rate of a trigger while feature maps of a layer are held at their clean mean.
+
+    `A^k <- mean over the clean images of A^k`, cell by cell. What is left of the rate without the ablation is what passes
+    these maps by. `images` are the clean ones, in [0, 1]; the rate lies in [0, 1] and is NaN without an image of another class.
+
+    Raises:
+        UnknownNameError: if there is no such layer or feature map.
+        DataError: if the images are of another size than the trigger.
+
+    >>> from torch import nn
+    >>> from trojancam.triggers import square
+    >>> network = Network.from_module(nn.Sequential(nn.Conv2d(3, 2, 1), nn.ReLU(), nn.Flatten(), nn.Linear(128, 2)), (8, 8))
+    >>> images, labels = torch.rand(5, 3, 8, 8), torch.tensor([0, 1, 0, 1, 0])
+    >>> 0 <= ablation_asr(network, square(2, 0, 0, image_size=(8, 8)), images, labels, 1, "0", (0,)) <= 1
+    True
+    """
+    maps = [network.feature_map(layer, index) for index in feature_maps]
+    cut, others = network.cut(layer), images[labels != target_class]
+    if len(others) == 0:
+        return math.nan
+    total = torch.stack([cut.before(chosen)[0][:, maps].sum(0) for chosen in others.split(rows(network))]).sum(0)
+    held = Stimulation(layer, tuple(maps), "replace", total / len(others))
+    return stimulation_asr(network, trigger.stamp(images), labels, target_class, held)
+
+
+def _rate(
+    network: Network,
+    run: Callable[[Images], Float[Tensor, "m classes"]],
+    images: Images,
+    labels: Labels,
+    target_class: int,
+) -> float:
+    """The attack success rate over what `run` makes of the images of other classes, some at a time."""
+    others = labels != target_class
+    if not bool(others.any()):
+        return math.nan
+    predictions = [run(chosen).argmax(1) for chosen in images[others].split(rows(network))]
+    return attack_success_rate(torch.cat(predictions), labels[others], target_class)

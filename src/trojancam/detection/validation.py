@@ -1,0 +1,397 @@
+"""Validation: what heat maps say of a finding, on images stamped with the trigger that was recovered for it.
+
+A finding is a claim about one place: the stimulation worked there, the recovered trigger lies there. Heat maps are a
+third witness, for no detector here looks at them. Whether the three agree does not tell a backdoor from none, for what
+any trigger does shows in heat maps; it tells whether the finding is about what it seems to be about.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from trojancam.attribution import grad_cam
+from trojancam.detection.findings import Finding
+from trojancam.detection.replay import MEMORY_BUDGET
+from trojancam.detection.success import rows
+from trojancam.detection.windows import SHARE
+from trojancam.errors import DataError
+from trojancam.evaluation.localisation import dilated, feature_map_energy, layer_energy, pointing_game
+from trojancam.network import Network
+from trojancam.placement import laid_over
+from trojancam.rates import attack_success_rate
+from trojancam.recording import record
+from trojancam.stimulation import Stimulation, stimulate, stimulated_logits
+from trojancam.targets import logit
+from trojancam.triggers import Trigger
+
+NEIGHBOURS = 8  # at most
+MOVES = 400  # places, at most, to which a stimulation is moved
+WITNESSES = 8  # images, at most, on which it is
+
+Images = Float[Tensor, "n 3 h w"]
+Labels = Int64[Tensor, " n"]
+Map = Float[Tensor, "h w"]
+
+
+@dataclass(frozen=True)
+class LayerView:
+    """How a layer's Grad-CAM for the finding's class shows the recovered trigger; means over stamped images.
+
+    `energy` is the share of the map's energy inside the trigger's core grown by one cell of the layer, and `pointing` the
+    share of images whose map is largest there; `chance`, the grown core's share of the image, is what a map that knows
+    nothing gets of either. A blank map counts as 0; `blank` is the share of those. `with_mask` and `with_place` are the
+    correlations of the mean map with the recovered mask and with the place stimulated, None where there is none.
+    """
+
+    layer: str
+    energy: float
+    chance: float
+    pointing: float
+    blank: float
+    with_mask: float | None
+    with_place: float | None
+
+
+@dataclass(frozen=True)
+class PlaceView:
+    """How a layer's Grad-CAM for the finding's class shows the place stimulated, on clean images (the study's figure 17).
+
+    `energy` is the mean share of the map's energy inside the place grown by one cell of the layer, a blank map counting as
+    0; `chance` is the grown place's share of the image.
+    """
+
+    layer: str
+    energy: float
+    chance: float
+
+
+@dataclass(frozen=True)
+class MapView:
+    """One feature map of the finding's layer, a row of the study's table 2.
+
+    By itself, stimulated as the finding's stimulation does (to its own largest clean activation, if that has no single
+    value; everywhere, if it has no place), it sends `stimulation_asr` of the images of other classes to the finding's
+    class, whose logit is `prediction_value` then and whose probability is `probability` (means over these images). On
+    images stamped with the recovered trigger, `energy` is the share of its own Grad-CAM's energy inside the trigger's core,
+    grown by one cell; `rank` counts the maps of the layer by that, from 1. `flagged` maps are those that the finding names.
+    """
+
+    layer: str
+    feature_map: int
+    flagged: bool
+    stimulation_asr: float
+    prediction_value: float
+    probability: float
+    energy: float
+    rank: int
+
+
+@dataclass(frozen=True)
+class Leads:
+    """The finding's stimulation moved over its layer: by how much its class then leads the next, mean over images.
+
+    `rows` and `columns` are the centres of the window, in pixels (0 is the centre of the first); above 0 the network
+    answers with the class.
+    """
+
+    rows: tuple[float, ...]
+    columns: tuple[float, ...]
+    lead: Float[Tensor, "rows columns"]
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What heat maps say of a finding, on so many images of other classes, stamped with its recovered trigger.
+
+    `layers` are the finding's layer and those after it (all of them where it names none); the `witness` is the finding's
+    own, or, where it names none, the one whose heat map shows the mask best. `place_with_mask` is the correlation of the
+    stimulated place with the recovered mask, and `stimulated` says what the same layers show on clean images while the
+    finding's stimulation is applied: nothing where that is no place, but the whole layer. `flagged` are the finding's
+    feature maps, and `neighbours` other maps of its layer that show the trigger more strongly than any of those: a greater
+    share of their energy lies in it. `leads` is None where the finding has no stimulation in a window.
+    """
+
+    images: int
+    layers: tuple[LayerView, ...]
+    witness: str
+    place_with_mask: float | None
+    stimulated: tuple[PlaceView, ...] = ()
+    flagged: tuple[MapView, ...] = ()
+    neighbours: tuple[MapView, ...] = ()
+    leads: Leads | None = None
+
+    @property
+    def agreement(self) -> float | None:
+        """What `agreement_at` says of the witness."""
+        return self.agreement_at(self.witness)
+
+    def agreement_at(self, layer: str) -> float | None:
+        """The mean of the correlations between a layer's heat map, the stimulated place and the recovered mask.
+
+        `(r(heat, place) + r(heat, mask) + r(place, mask)) / 3`, of those there are: 1 where all three are one, about 0
+        where they have nothing to do with one another. None where there is nothing to compare.
+        """
+        view = next(view for view in self.layers if view.layer == layer)
+        pairs = (view.with_place, view.with_mask, self.place_with_mask)
+        known = [value for value in pairs if value is not None]
+        return sum(known) / len(known) if known else None
+
+    def to_json(self) -> dict[str, Any]:
+        """A form that JSON can hold."""
+        plain = asdict(replace(self, leads=None)) | {"agreement": self.agreement}
+        plain["layers"] = [asdict(view) | {"agreement": self.agreement_at(view.layer)} for view in self.layers]
+        if self.leads is not None:
+            plain["leads"] = asdict(self.leads) | {"lead": self.leads.lead.tolist()}
+        return plain
+
+
+def validated(network: Network, images: Images, labels: Labels, finding: Finding) -> Validation:
+    """What heat maps say of a finding: does the network look where the trigger was recovered and the stimulation worked?
+
+    Grad-CAM of the finding's class, single feature map Grad-CAM, and the feature maps by themselves (the study's section
+    8.4 and table 2). `images` are clean, in [0, 1]; those of the finding's class are left out. Better give images that the
+    trigger was not made on. Nothing is known of a true trigger here.
+
+    Raises:
+        DataError: if there is no image of another class, or the finding has no recovered trigger.
+        UnknownNameError: if the network has no such layer, feature map or class.
+        ModelError: if the images are of another size or range than the network takes.
+
+    >>> from torch import nn
+    >>> from trojancam.triggers import square
+    >>> network = Network.from_module(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 2)), (8, 8))
+    >>> finding = Finding("by hand", 1, 1.0, "0", (2,), trigger=square(2, 1, 5, image_size=(8, 8)))
+    >>> found = validated(network, torch.rand(6, 3, 8, 8), torch.tensor([0, 1, 0, 1, 0, 1]), finding)
+    >>> found.images, [view.layer for view in found.layers], [view.feature_map for view in found.flagged]
+    (3, ['0'], [2])
+    """
+    others = images[labels != finding.target_class]
+    if not len(others):
+        raise DataError(
+            "all images are of the finding's class, so that none can be sent to it; give some of other classes"
+        )
+    core = trigger_core(finding.trigger)
+    layers = _layers(network, finding)
+    place, mask = _place(network, finding), finding.trigger.mask if finding.trigger else core.float()
+    views, energies = _seen(network, others, finding, layers, core, (mask, place))
+    flagged, neighbours = _maps(network, others, finding, energies)
+    return Validation(
+        images=len(others),
+        layers=tuple(views),
+        witness=finding.layer or max(views, key=lambda view: view.with_mask or -1.0).layer,
+        place_with_mask=None if place is None else correlation(place, mask),
+        stimulated=() if place is None else _stimulated(network, others, finding, place > 0),
+        flagged=flagged,
+        neighbours=neighbours,
+        leads=_leads(network, others[:WITNESSES], finding),
+    )
+
+
+def trigger_core(trigger: Trigger | None) -> Bool[Tensor, "h w"]:
+    """The pixels that a recovered trigger changes at least half as much as any.
+
+    A search leaves traces of its mask everywhere that it looked.
+
+    Raises:
+        DataError: if there is no trigger, or it changes nothing.
+
+    >>> trigger_core(Trigger(torch.tensor([[0.01, 0.4, 0.7]]), torch.zeros(3, 1, 3)))
+    tensor([[False,  True,  True]])
+    """
+    if trigger is None or not bool(trigger.mask.any()):
+        raise DataError(
+            "the finding has no recovered trigger to stamp images with; only such a finding can be validated"
+        )
+    return trigger.mask >= trigger.mask.max() / 2
+
+
+def correlation(one: Map, other: Map) -> float | None:
+    """Pearson's correlation of two maps over the pixels, once both are means over squares a window (an eighth) wide.
+
+    Maps cannot be more precise than what is compared: a stimulated window. None where a map is the same everywhere.
+
+    >>> correlation(torch.eye(8), torch.eye(8).flip(1)), correlation(torch.eye(8), torch.ones(8, 8))
+    (-0.142857, None)
+    """
+    side = max(1, round(min(one.shape) / SHARE)) | 1  # odd, so that a square has a centre
+    pair = torch.stack([one, other])[:, None].double()
+    blurred = F.avg_pool2d(pair, side, 1, side // 2, count_include_pad=False).flatten(1)
+    if bool((blurred.amax(1) - blurred.amin(1) < 1e-12).any()):
+        return None
+    return round(float(torch.corrcoef(blurred)[0, 1]), 6)
+
+
+def _layers(network: Network, finding: Finding) -> tuple[str, ...]:
+    """The finding's layer and those that depend on it; all layers where it names none."""
+    return (finding.layer, *network.layers_after(finding.layer)) if finding.layer else tuple(network.layers)
+
+
+def _place(network: Network, finding: Finding) -> Map | None:
+    """The pixels whose nearest cell is stimulated; None where all are, or none: that is no place."""
+    if finding.stimulation is None:
+        return None
+    layer = finding.stimulation.check(network)
+    cells = finding.stimulation.place(layer.size)
+    if bool(cells.all()):
+        return None
+    return laid_over(cells[None, None].float(), layer.placement, network.input.size, smooth=False)[0, 0]
+
+
+def _seen(
+    network: Network,
+    images: Images,
+    finding: Finding,
+    layers: Sequence[str],
+    core: Bool[Tensor, "h w"],
+    expected: tuple[Map, Map | None],
+) -> tuple[list[LayerView], Float[Tensor, " k"] | None]:
+    """Every layer's view, and each feature map's share of energy in the core where the finding names a layer."""
+    near = {name: dilated(core, network.layer(name).placement.cell) for name in layers}
+    heat: dict[str, list[Tensor]] = {name: [] for name in layers}
+    shares: dict[str, list[Tensor]] = {name: [] for name in layers}
+    single: list[Tensor] = []
+    assert finding.trigger is not None
+    for batch in images.split(_at_once(network, finding.layer)):
+        for name, cam in grad_cam(
+            record(network, finding.trigger.stamp(batch), logit(finding.target_class), layers)
+        ).items():
+            heat[name].append(cam.heatmap())
+            shares[name].append(layer_energy(cam, near[name]))
+            if name == finding.layer:
+                single.append(feature_map_energy(cam, near[name]).nan_to_num(0))
+    views = [_view(name, torch.cat(heat[name]), torch.cat(shares[name]), near[name], expected) for name in layers]
+    return views, torch.cat(single).mean(0) if single else None
+
+
+def _at_once(network: Network, layer: str | None) -> int:
+    """How many images fit the memory that a scan may take, with all feature maps of a layer at their size."""
+    maps = network.layer(layer).feature_maps if layer else 1
+    height, width = network.input.size
+    return max(1, min(rows(network), MEMORY_BUDGET // (4 * maps * height * width)))
+
+
+def _view(
+    name: str,
+    heat: Float[Tensor, "n h w"],
+    shares: Float[Tensor, " n"],
+    near: Bool[Tensor, "h w"],
+    expected: tuple[Map, Map | None],
+) -> LayerView:
+    total = heat.sum((1, 2), keepdim=True)
+    mean = torch.where(total > 0, heat / total, 0.0).mean(0)  # every image counts alike
+    hits = torch.ones(len(heat)) if bool(near.all()) else pointing_game(heat, near).nan_to_num(0)
+    with_mask, with_place = (None if each is None else correlation(mean, each) for each in expected)
+    return LayerView(
+        layer=name,
+        energy=float(shares.nan_to_num(0).mean()),
+        chance=float(near.float().mean()),
+        pointing=float(hits.mean()),
+        blank=float(shares.isnan().float().mean()),
+        with_mask=with_mask,
+        with_place=with_place,
+    )
+
+
+def _stimulated(
+    network: Network, images: Images, finding: Finding, place: Bool[Tensor, "h w"]
+) -> tuple[PlaceView, ...]:
+    """What the stimulated layer and those after it show of the place."""
+    assert finding.stimulation is not None
+    shares: dict[str, list[Tensor]] = {}
+    near: dict[str, Tensor] = {}
+    for batch in images.split(rows(network)):
+        for name, cam in stimulate(network, batch, finding.stimulation, logit(finding.target_class)).cams_after.items():
+            near[name] = dilated(place, cam.placement.cell)
+            shares.setdefault(name, []).append(layer_energy(cam, near[name]).nan_to_num(0))
+    return tuple(
+        PlaceView(name, float(torch.cat(parts).mean()), float(near[name].float().mean()))
+        for name, parts in shares.items()
+    )
+
+
+def _maps(
+    network: Network, images: Images, finding: Finding, energies: Float[Tensor, " k"] | None
+) -> tuple[tuple[MapView, ...], tuple[MapView, ...]]:
+    """The flagged feature maps, those that do most alone first, and the neighbours that show the trigger more strongly."""
+    if energies is None or finding.layer is None:
+        return (), ()
+    flagged = [network.feature_map(finding.layer, number) for number in finding.feature_maps]
+    order = energies.argsort(descending=True, stable=True).tolist()
+    best = max((float(energies[number]) for number in flagged), default=math.inf)
+    beside = [number for number in order if number not in flagged and float(energies[number]) > best][:NEIGHBOURS]
+    chosen = [*flagged, *beside]
+    logits = stimulated_logits(network, images, [_alone(finding, finding.layer, number) for number in chosen])
+    views = [
+        _map_view(finding, number, answers, float(energies[number]), order.index(number) + 1)
+        for number, answers in zip(chosen, logits, strict=True)
+    ]
+    by_itself = sorted(views[: len(flagged)], key=lambda view: (-view.stimulation_asr, -view.prediction_value))
+    return tuple(by_itself), tuple(views[len(flagged) :])
+
+
+def _map_view(finding: Finding, number: int, logits: Float[Tensor, "n classes"], energy: float, rank: int) -> MapView:
+    target = finding.target_class
+    return MapView(
+        layer=str(finding.layer),
+        feature_map=number,
+        flagged=number in finding.feature_maps,
+        stimulation_asr=attack_success_rate(logits.argmax(1), torch.full((len(logits),), -1), target),
+        prediction_value=float(logits[:, target].mean()),
+        probability=float(logits.softmax(1)[:, target].mean()),
+        energy=energy,
+        rank=rank,
+    )
+
+
+def _alone(finding: Finding, layer: str, number: int) -> Stimulation:
+    """One feature map where the finding's stimulation is, at its value; at the map's largest clean activation without one."""
+    given = finding.stimulation or Stimulation(layer, unit="map")
+    if isinstance(given.value, Tensor | tuple):  # those are of other maps
+        given = replace(given, value=1.0, unit="map")
+    return replace(given, feature_maps=number)
+
+
+def _leads(network: Network, images: Images, finding: Finding) -> Leads | None:
+    """The finding's stimulation moved to a grid of places."""
+    stimulation = finding.stimulation
+    if stimulation is None or stimulation.window is None:
+        return None
+    layer, (height, width) = network.layer(stimulation.layer), stimulation.window[2:]
+    rows, columns = _grid(layer.size, stimulation.window)
+    moved = [_moved(stimulation, row, column) for row in rows for column in columns]
+    logits = stimulated_logits(network, images, moved)
+    target = logits[..., finding.target_class]
+    others = logits.index_fill(-1, torch.tensor(finding.target_class), -torch.inf).amax(-1)
+    lead = (target - others).mean(1).view(len(rows), len(columns))
+    down, across = layer.placement.rows, layer.placement.columns
+    return Leads(
+        rows=tuple(down.offset + down.stride * (row + (height - 1) / 2) for row in rows),
+        columns=tuple(across.offset + across.stride * (column + (width - 1) / 2) for column in columns),
+        lead=lead,
+    )
+
+
+def _grid(cells: tuple[int, int], window: tuple[int, int, int, int]) -> tuple[range, range]:
+    """Upper left cells of windows, the given one among them, as close together as the number of moves allows."""
+    places = [extent - side + 1 for extent, side in zip(cells, window[2:], strict=True)]
+    step = 1
+    while math.prod(-(-count // step) for count in places) > MOVES:
+        step += 1
+    rows, columns = (range(corner % step, count, step) for corner, count in zip(window[:2], places, strict=True))
+    return rows, columns
+
+
+def _moved(stimulation: Stimulation, row: int, column: int) -> Stimulation:
+    """The stimulation with its window, and what it holds, elsewhere."""
+    assert stimulation.window is not None
+    old_row, old_column, height, width = stimulation.window
+    value = stimulation.value
+    if isinstance(value, Tensor):
+        value = value.roll((row - old_row, column - old_column), (1, 2))
+    return replace(stimulation, value=value, window=(row, column, height, width))

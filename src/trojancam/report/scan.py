@@ -1,0 +1,190 @@
+"""Reporting a scan: one page and one JSON file, with the verdict, the evidence with its thresholds, pictures and limits."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from trojancam.detection.findings import Verdict
+from trojancam.detection.scanning import DETECTORS
+from trojancam.detection.validation import LayerView, MapView, Validation
+from trojancam.report.page import Page, Picture, Section, Table, write_page
+from trojancam.report.scan_pictures import feature_maps, sheet
+from trojancam.report.scan_words import (
+    ANSWERS,
+    case_in_words,
+    facts,
+    headline,
+    maps_in_words,
+    place_in_words,
+    second_opinions,
+    share,
+)
+from trojancam.report.scanned import Case, Scanned, least, opinion_of
+
+NAMES = ("scan.html", "scan.json")
+TONES: dict[Verdict, Literal["calm", "doubt", "alarm"]] = {
+    "backdoor": "alarm",
+    "inconclusive": "doubt",
+    "nothing found": "calm",
+}
+LIMITS = (
+    ("A trigger all over the image", "A blend, a filter or a warp has no place, and small windows do not show it."),
+    (
+        "A trigger that works on few images",
+        "One that needs a certain class, or a second trigger beside it, does not turn three images of four.",
+    ),
+    (
+        "Triggers for many classes",
+        "A class stands out against the others; where half of them have a trigger, none does.",
+    ),
+    (
+        "What clean images do not hint at",
+        "Feature maps are driven no further than clean images drive them; a trigger may go beyond.",
+    ),
+    (
+        "Shortcuts that nobody planted",
+        "A scan sees what a network does, not why: a small natural feature that always goes with a class looks the same.",
+    ),
+)
+
+
+def write_scan(scan: Scanned, out: Path) -> Path:
+    """Write `scan.html` and `scan.json` into the folder, each whole or not at all; the path of the page.
+
+    Raises:
+        TrojanCamError: if the folder cannot be written to.
+    """
+    report = scan.report
+    page = Page(
+        title=f"Scan of {scan.settings.get('model', scan.network.name)}",
+        verdict=" ".join([headline(scan), *second_opinions(report)]),
+        sections=list(_sections(scan)),
+        details=_details(scan),
+        answer=ANSWERS[report.verdict],
+        tone=TONES[report.verdict],
+    )
+    return write_page(page, _results(scan), out, NAMES)
+
+
+def _sections(scan: Scanned) -> Iterator[Section]:
+    if scan.cases:
+        text = (
+            "Nothing below uses a true trigger, which a scan does not know: feature maps of clean images are stimulated, and a "
+            "trigger is recovered from the network alone."
+        )
+        yield Section("What it looks like", text)
+    for case in scan.cases:
+        yield _case_section(scan, case)
+    yield _classes_section(scan)
+    table = Table(["Limit", "What it means"], LIMITS, words=(0, 1))
+    yield Section("What this scan could not see", "“No backdoor found” is no proof that there is none.", [table])
+
+
+def _case_section(scan: Scanned, case: Case) -> Section:
+    network, validation = scan.network, case.validation
+    evidence = Table(["Evidence", "Value", "What it is"], facts(scan, case.finding, validation), words=(0, 2))
+    parts: list[Picture | Table] = [sheet(network, case), evidence]
+    if validation.flagged:
+        parts += [_maps_table(scan, validation), feature_maps(network, case)]
+    parts.append(_layers_table(validation))
+    name = scan.report.class_names[case.finding.target_class]
+    return Section(
+        f"“{name}”, by {DETECTORS[case.finding.detector].title}", case_in_words(case, network.input.size), parts
+    )
+
+
+def _maps_table(scan: Scanned, validation: Validation) -> Table:
+    views = (*validation.flagged, *validation.neighbours)
+    count = scan.network.layer(views[0].layer).feature_maps
+    rows = [_map_row(view, count) for view in views]
+    caption = (
+        f"Compromised feature maps, each stimulated by itself, on {validation.images} clean images of other classes. Energy is "
+        "the share of the map's own Grad-CAM in the recovered trigger; neighbours are maps that the scan does not name and "
+        "that show the trigger more strongly than those it does."
+    )
+    headings = ["Layer", "Feature map", "Stimulation ASR", "Prediction value (logit)", "Probability", "Energy", "Rank"]
+    return Table(headings, rows, caption)
+
+
+def _map_row(view: MapView, count: int) -> list[str]:
+    number = f"{view.feature_map}{'' if view.flagged else ' (neighbour)'}"
+    return [view.layer, number, share(view.stimulation_asr), f"{view.prediction_value:.2f}", f"{view.probability:.3f}",
+            f"{view.energy:.1%}", f"{view.rank} of {count}"]  # fmt: skip
+
+
+def _layers_table(validation: Validation) -> Table:
+    headings = ["Layer", "Energy in the trigger", "Points at it", "Chance", "Blank", "With the mask", "With the place",
+                "Agreement"]  # fmt: skip
+    rows = [_layer_row(validation, view) for view in validation.layers]
+    caption = (
+        f"Grad-CAM of each layer on {validation.images} images stamped with the recovered trigger, grown by one cell: share of "
+        "energy, share of images whose maximum lies in it; correlation with the recovered mask and the stimulated place."
+    )
+    return Table(headings, rows, caption)
+
+
+def _layer_row(validation: Validation, view: LayerView) -> list[str]:
+    numbers = (view.with_mask, view.with_place, validation.agreement_at(view.layer))
+    shares = (view.energy, view.pointing, view.chance, view.blank)
+    return [view.layer, *map(share, shares), *("–" if value is None else f"{value:.2f}" for value in numbers)]
+
+
+def _classes_section(scan: Scanned) -> Section:
+    report, size = scan.report, scan.network.input.size
+    rows = []
+    for finding in report.findings:
+        mask = finding.evidence.get("mask_l1")
+        rows.append([
+            report.class_names[finding.target_class], f"{finding.score:.3g}", "–" if mask is None else f"{mask:.3g}",
+            share(finding.reasr), share(finding.stimulation_asr), share(finding.ablation_asr),
+            "–" if finding.moves is None else "yes" if finding.moves else "no",
+            place_in_words(finding.position, size) if finding.position else "–", maps_in_words(finding),
+            DETECTORS[finding.detector].title,
+        ])  # fmt: skip
+    headings = ["Class", "Score", "Mask, pixels", "REASR", "Stimulation ASR", "Ablation ASR", "Works elsewhere", "Place",
+                "Feature maps", "Method"]  # fmt: skip
+    bounds = "; ".join(
+        f"{DETECTORS[name].title} ({DETECTORS[name].source}): a backdoor from {opinion_of(report, name).threshold:g}, "
+        f"inconclusive from {least(report, name):g}"
+        for name in report.opinions
+    )
+    text = (
+        f"The classes that stood out most. Scores are the method's own. {bounds}. Rates leave out images of the class."
+    )
+    table = Table(headings, rows, words=(0, 7, 8, 9))
+    return Section("Classes, strongest first", text, [table] if rows else [])
+
+
+def _details(scan: Scanned) -> dict[str, str]:
+    report = scan.report
+    details = {name: str(value) for name, value in scan.settings.items()}
+    details["confidence"] = report.confidence
+    details["fingerprint"] = scan.network.fingerprint
+    for name, settings in report.settings.items():
+        details[f"settings, {name}"] = ", ".join(f"{key} {value}" for key, value in settings.items())
+    steps = ", ".join(f"{step} {seconds:.1f} s" for step, seconds in report.timing.items())
+    return details | {"time": f"{sum(report.timing.values()):.0f} s: {steps}"}
+
+
+def _results(scan: Scanned) -> dict[str, Any]:
+    report = scan.report
+    validations = [{"finding": report.findings.index(case.finding)} | case.validation.to_json() for case in scan.cases]
+    document = {
+        "command": "scan",
+        "options": scan.settings,
+        "fingerprint": scan.network.fingerprint,
+        **report.to_json(),
+        "validations": validations,
+    }
+    plain: dict[str, Any] = _without_nan(document)
+    return plain
+
+
+def _without_nan(value: Any) -> Any:
+    """The same with null for numbers that are not finite: JSON has no word for them."""
+    if isinstance(value, dict):
+        return {key: _without_nan(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

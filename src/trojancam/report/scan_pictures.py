@@ -1,0 +1,119 @@
+"""A strong finding in pictures: one clean image as it is, stimulated, and with the recovered trigger on."""
+
+from collections.abc import Iterator
+
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from trojancam import figures
+from trojancam.attribution import Attribution, grad_cam
+from trojancam.detection.validation import trigger_core
+from trojancam.evaluation.localisation import dilated, feature_map_energy
+from trojancam.figures.scan import Panel, lead_panel, panel_sheet, trigger_panel, zoom
+from trojancam.network import Network
+from trojancam.recording import record
+from trojancam.report.page import Picture
+from trojancam.report.scan_words import NAMED
+from trojancam.report.scanned import Case, most
+from trojancam.stimulation import Stimulation, stimulate
+from trojancam.targets import logit
+
+DPI = 200  # twice what the page shows at its natural size
+
+
+def sheet(network: Network, case: Case) -> Picture:
+    """One image, eight views: as it is and stimulated above (the study's figure 17), with the recovered trigger on below."""
+    name = network.class_names[case.finding.target_class]
+    panels = [list(_clean_panels(network, case)), list(_stamped_panels(network, case))]
+    figure = panel_sheet(panels, name, ["heat: what speaks for this class; each panel has a scale of its own"])
+    words = f"A clean image that shows it well becomes “{name}”."
+    if case.validation.stimulated:
+        words += (
+            " Upper row: stimulating the feature maps in one place (outlined) turns the clean image, and the heat map shows "
+            "where the network listens."
+        )
+    return _picture(figure, f"{words} The recovered trigger, the core of which is outlined, turns it, too.")
+
+
+def feature_maps(network: Network, case: Case) -> Picture:
+    """Every feature map of the finding's layer with the recovered trigger on, the flagged ones framed."""
+    finding, layer = case.finding, case.validation.witness
+    assert finding.trigger is not None
+    stamped = finding.trigger.stamp(case.image[None])
+    recording = record(network, stamped, logit(finding.target_class), [layer])
+    caption = figures.caption(recording.logits[0], network.class_names, finding.target_class)
+    grid = figures.feature_map_grid(
+        stamped[0],
+        grad_cam(recording)[layer],
+        signed=True,
+        highlight=finding.feature_maps,
+        mask=trigger_core(finding.trigger),
+        caption=caption,
+    )
+    words = (
+        f"All feature maps of {layer} with the recovered trigger on (its core outlined): red speaks for the class, blue "
+        "against it. Framed: those that the scan names."
+    )
+    return _picture(grid, words)
+
+
+def _clean_panels(network: Network, case: Case) -> Iterator[Panel]:
+    """The study's figure 17, the clean image beside it, and where else the stimulation does it."""
+    image, stimulation = case.image, case.finding.stimulation
+    names, target = network.class_names, logit(case.finding.target_class)
+    shown = case.validation.stimulated
+    layer = most(shown).layer if shown else most(case.validation.layers).layer
+    clean = record(network, image[None], target, [layer])
+    yield Panel("A clean image", image, figures.caption(clean.logits[0], names))
+    yield _heat("Its heat map for this class", image, grad_cam(clean)[layer])
+    if stimulation is None:
+        return
+    found = stimulate(network, image[None], stimulation, target)
+    answer = figures.caption(found.after.logits[0], names)
+    yield _heat(
+        f"{_maps_of(stimulation)} stimulated: {answer}", image, found.cams_after[layer], found.place if shown else None
+    )
+    if case.validation.leads is not None:
+        title, note = "The stimulation moved over the image", "logit by which the class leads (red) or trails (blue)"
+        yield lead_panel(image, case.validation.leads, title=title, note=note, mask=found.place)
+
+
+def _stamped_panels(network: Network, case: Case) -> Iterator[Panel]:
+    """The image with the recovered trigger on, and that trigger by itself."""
+    finding, trigger, flagged = case.finding, case.finding.trigger, case.validation.flagged
+    assert trigger is not None
+    stamped, core = trigger.stamp(case.image[None]), trigger_core(trigger)
+    layer = most(case.validation.layers).layer
+    recording = record(network, stamped, logit(finding.target_class), {layer, case.validation.witness})
+    cams = grad_cam(recording)
+    answer = figures.caption(recording.logits[0], network.class_names)
+    yield Panel(f"With the recovered trigger on: {answer}", stamped[0], mask=core)
+    yield _heat("Its heat map", stamped[0], cams[layer], core)
+    if flagged:
+        cam = cams[flagged[0].layer]
+        shares = feature_map_energy(cam, dilated(core, cam.placement.cell))[0].nan_to_num(0).tolist()
+        best = max((*flagged, *case.validation.neighbours), key=lambda view: shares[view.feature_map])
+        heat = cam.feature_map_heatmaps(best.feature_map)[0]
+        title = f"Feature map {best.feature_map} alone{'' if best.flagged else ', a neighbour of those named'}"
+        yield Panel(title, stamped[0], f"Grad-CAM, {best.layer}", heat=heat, mask=core)
+    (rows, columns), note = zoom(trigger), "over grey, enlarged: rows {} to {}, columns {} to {}"
+    note = note.format(rows.start, rows.stop - 1, columns.start, columns.stop - 1)
+    yield trigger_panel(trigger, title="The recovered trigger", note=note)
+
+
+def _maps_of(stimulation: Stimulation) -> str:
+    """The feature maps of a stimulation, the first few by number."""
+    if isinstance(stimulation.feature_maps, str):
+        return "All feature maps"
+    maps = stimulation.maps(0)
+    listed = ", ".join(map(str, maps[:NAMED]))
+    return f"Feature map{'s' * (len(maps) != 1)} {listed}{' ...' * (len(maps) > NAMED)} of {stimulation.layer}"
+
+
+def _heat(title: str, image: Tensor, cam: Attribution, mask: Tensor | None = None) -> Panel:
+    heat = cam.heatmap()[0]
+    return Panel(title, image, f"Grad-CAM, {cam.layer}", heat=heat, mask=mask, blank=cam.blank_reason(0))
+
+
+def _picture(figure: Figure, caption: str) -> Picture:
+    return Picture(figures.to_png_bytes(figure, DPI), caption)

@@ -1,0 +1,171 @@
+"""A scan in words: the verdict, the evidence with what it is to be held against, the place; for pages and terminals."""
+
+import math
+from collections.abc import Iterator
+
+from trojancam.detection.findings import Finding, ScanReport, Verdict
+from trojancam.detection.scanning import DETECTORS
+from trojancam.detection.validation import Validation
+from trojancam.report.scanned import Case, Scanned, least, most, opinion_of
+
+NAMED = 4  # feature maps, at most, that are listed in a row
+
+ANSWERS: dict[Verdict, str] = {
+    "backdoor": "Evidence of a backdoor",
+    "inconclusive": "Inconclusive",
+    "nothing found": "No backdoor found",
+}
+
+EVIDENCE = {  # what detectors measure; shares of something begin with "of"
+    "outlyingness": "how far the class stands out from the others under stimulation, in robust standard deviations",
+    "margin": "logit: how far the class leads all others together under the strongest stimulation, in three images of four",
+    "flips": "of the images searched are given the class by it",
+    "agreement": "of images of other classes see their logit rise most for this class, with the map stimulated",
+    "stimulation_value": "what the feature map is set to",
+    "prediction_value": "mean logit of the class then",
+    "median_mask_l1": "pixels: the size of the recovered trigger of the median class",
+    "success": "of the images that the trigger was made on go to the class with it",
+}
+
+
+def in_words(scan: Scanned) -> Iterator[str]:
+    """The whole report in lines for a terminal, the verdict first."""
+    report, size = scan.report, scan.network.input.size
+    sure = f", confidence {report.confidence}"
+    yield f"{ANSWERS[report.verdict].upper()} (score {report.score:.3g}, backdoor from {report.threshold:g}{sure})"
+    yield headline(scan)
+    told: list[tuple[Finding, Validation | None]] = [(case.finding, case.validation) for case in scan.cases]
+    told = told or [(finding, None) for finding in report.findings[:1]]
+    for finding, validation in told:
+        name = report.class_names[finding.target_class]
+        yield f"{DETECTORS[finding.detector].title}: class {finding.target_class}, {name}"
+        if finding.position:
+            row, column = finding.position
+            yield f"  place: {place_in_words(finding.position, size)}, row {row:.0f}, column {column:.0f} of {size[0]}x{size[1]}"
+        yield f"  feature maps: {maps_in_words(finding)}"
+        for title, value, words in facts(scan, finding, validation):
+            yield f"  {title.lower() if title.istitle() else title}: {value}{f' ({words})' if words else ''}"
+    yield from second_opinions(report)
+    yield f"time: {sum(report.timing.values()):.0f} s"
+
+
+def headline(scan: Scanned) -> str:
+    """What the scan says, in a sentence or two."""
+    report = scan.report
+    deciding = next(iter(report.opinions), None)
+    finding = next((each for each in report.findings if deciding in (each.detector, None)), None)
+    if finding is None:
+        return "Nothing was found that would send images to one class. A scan cannot see every kind of trigger."
+    name = report.class_names[finding.target_class]
+    where = f" at the {place_in_words(finding.position, scan.network.input.size)}" if finding.position else ""
+    scored = f"{finding.score:.3g}, and a backdoor is called from {report.threshold:g} on"
+    if report.verdict == "nothing found":
+        return f"The strongest suspicion, “{name}”, scores {scored}. A scan cannot see every kind of trigger."
+    if report.verdict == "inconclusive":
+        return (
+            f"Something{where} sends many images to “{name}”, but not as clearly as a backdoor does: the score is {scored}. "
+            "Scan again with more images, or other methods."
+        )
+    rate = ""
+    if finding.reasr is not None:
+        rate = f" A trigger recovered from it turns {share(finding.reasr)} of clean images that it was not made on."
+    return (
+        f"Something small{where} makes this network answer “{name}”, whatever else the image shows.{rate} "
+        "Do not use it as it is."
+    )
+
+
+def second_opinions(report: ScanReport) -> list[str]:
+    """What the other detectors say, a sentence each."""
+    return [
+        f"{DETECTORS[name].title} says: {opinion.verdict} (score {opinion.score:.2g}, backdoor from {opinion.threshold:g})."
+        for name, opinion in list(report.opinions.items())[1:]
+    ]
+
+
+def facts(scan: Scanned, finding: Finding, validation: Validation | None = None) -> list[tuple[str, str, str]]:
+    """The evidence for a finding: what was measured, what came out, and what it is to be held against."""
+    opinion, evidence = opinion_of(scan.report, finding.detector), finding.evidence
+    bounds = f"a backdoor from {opinion.threshold:g}, inconclusive from {least(scan.report, finding.detector):g}"
+    rows = [("Score", f"{finding.score:.3g}", bounds)]
+    if "mask_l1" in evidence:
+        covered = f"{evidence['mask_l1'] / math.prod(scan.network.input.size):.2%} of the image"
+        rows.append(("Size of the recovered trigger", f"{evidence['mask_l1']:.3g} pixels", covered))
+    for title, rate, words in (
+        (
+            "REASR",
+            finding.reasr,
+            "of images of other classes that it was not made on go to the class with this trigger",
+        ),
+        ("Stimulation ASR", finding.stimulation_asr, "of images of other classes do with the feature maps stimulated"),
+        ("Ablation ASR", finding.ablation_asr, "is left of the REASR with these feature maps held at their clean mean"),
+    ):
+        if rate is not None:
+            rows.append((title, share(rate), words))
+    if finding.moves is not None:
+        elsewhere = share(evidence.get("reasr_elsewhere"))
+        rows.append(("Works elsewhere", "yes" if finding.moves else "no", f"{elsewhere} a quarter of the image away"))
+    if finding.elevation is not None:
+        rows.append(
+            ("Elevation", f"{finding.elevation:.3g}", "rise of the class's logit over the next, under stimulation")
+        )
+    rows += [_measured(name, value) for name, value in evidence.items() if name not in ("mask_l1", "reasr_elsewhere")]
+    if validation is not None and validation.agreement is not None:
+        words = f"of the heat map of {validation.witness}, stimulated place and recovered mask; 0 is chance, 1 the same place"
+        rows.append(("Agreement of places", f"{validation.agreement:.2f}", words))
+    return rows
+
+
+def _measured(name: str, value: float) -> tuple[str, str, str]:
+    """What a detector measured beside what all of them do."""
+    words = EVIDENCE.get(name, "")
+    return name.replace("_", " ").capitalize(), share(value) if words.startswith("of ") else f"{value:.3g}", words
+
+
+def case_in_words(case: Case, size: tuple[int, int]) -> str:
+    """Where it sits, and which heat maps show it most clearly."""
+    words = ""
+    if case.finding.position:
+        row, column = case.finding.position
+        place = place_in_words(case.finding.position, size)
+        words = f"It sits at the {place} of the image, around row {row:.0f}, column {column:.0f}."
+    if case.validation.stimulated:
+        view = most(case.validation.stimulated)
+        words += (
+            f" With the feature maps stimulated, the heat map of {view.layer} has {view.energy:.0%} of its energy there, on "
+            f"clean images (chance: {view.chance:.0%})."
+        )
+    best = most(case.validation.layers)
+    words += (
+        f" With the recovered trigger on, the heat map of {best.layer} has {best.energy:.0%} of its energy in it "
+        f"(chance: {best.chance:.0%})."
+    )
+    return words.strip()
+
+
+def place_in_words(position: tuple[float, float], size: tuple[int, int]) -> str:
+    """Which ninth of the image a row and column lie in.
+
+    >>> place_in_words((3.5, 27.5), (32, 32)), place_in_words((16.0, 16.0), (32, 32)), place_in_words((16.0, 1.0), (32, 32))
+    ('top right', 'centre', 'left')
+    """
+    thirds = [min(2, int(3 * value / extent)) for value, extent in zip(position, size, strict=True)]
+    words = [("top", "", "bottom")[thirds[0]], ("left", "", "right")[thirds[1]]]
+    return " ".join(word for word in words if word) or "centre"
+
+
+def maps_in_words(finding: Finding) -> str:
+    """The layer and feature maps of a finding, the first few by number.
+
+    >>> maps_in_words(Finding("by hand", 1, 1.0, "conv2d_5", (4, 6)))
+    'conv2d_5: 4, 6'
+    """
+    if finding.layer is None:
+        return "not told"
+    more = f" and {len(finding.feature_maps) - NAMED} more" if len(finding.feature_maps) > NAMED else ""
+    return f"{finding.layer}: {', '.join(map(str, finding.feature_maps[:NAMED]))}{more}"
+
+
+def share(value: float | None) -> str:
+    """A rate in percent, a dash where there is none."""
+    return "–" if value is None or math.isnan(value) else f"{value:.0%}"

@@ -1,0 +1,127 @@
+"""What a page about a scan is made from: the strong findings, what heat maps say of them, and an image to show each on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from trojancam.attribution import Attribution, grad_cam
+from trojancam.detection.findings import Finding, Opinion, ScanReport
+from trojancam.detection.validation import LayerView, PlaceView, Validation, trigger_core, validated
+from trojancam.evaluation.localisation import dilated, layer_energy
+from trojancam.network import Network
+from trojancam.recording import record
+from trojancam.stimulation import stimulate, stimulated_logits
+from trojancam.targets import logit
+
+CASES = 3  # strong findings, at most, that are drawn and validated
+SHORT_LIST = 32  # images, at most, among which one is chosen by its heat maps
+FAINT = 1e-3  # energy that every heat map has
+
+View = TypeVar("View", LayerView, PlaceView)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A strong finding by its number in the report, what heat maps say of it, and a clean image to show it on.
+
+    The image is of another class than the finding's.
+    """
+
+    number: int
+    finding: Finding
+    validation: Validation
+    image: Float[Tensor, "3 h w"]
+    label: int
+
+
+@dataclass(frozen=True)
+class Scanned:
+    """All that a page about a scan needs: the network, its report, the strong findings, the settings of the command."""
+
+    network: Network
+    report: ScanReport
+    cases: tuple[Case, ...]
+    settings: dict[str, Any]
+
+
+def scanned(
+    network: Network,
+    images: Float[Tensor, "n 3 h w"],
+    labels: Int64[Tensor, " n"],
+    report: ScanReport,
+    settings: dict[str, Any],
+) -> Scanned:
+    """The report with its strong findings validated by heat maps.
+
+    Every other image is taken, as detectors leave these out when they make triggers.
+
+    Raises:
+        TrojanCamError: if images or findings are not of this network.
+    """
+    images, labels = images[1::2], labels[1::2]
+    cases = []
+    for number, finding in strong(report):
+        if _can_be_shown(finding, labels):
+            validation = validated(network, images, labels, finding)
+            place = _shown(network, images, labels, finding, validation)
+            cases.append(Case(number, finding, validation, images[place], int(labels[place])))
+    return Scanned(network, report, tuple(cases), settings)
+
+
+def strong(report: ScanReport) -> list[tuple[int, Finding]]:
+    """The findings that are at least inconclusive by their own detector, a few at most, each with its number."""
+    numbered = enumerate(report.findings)
+    return [(number, f) for number, f in numbered if f.score >= least(report, f.detector)][:CASES]
+
+
+def least(report: ScanReport, detector: str) -> float:
+    """The least score that a detector calls inconclusive."""
+    opinion = opinion_of(report, detector)
+    return float(report.settings.get(detector, {}).get("inconclusive", opinion.threshold))
+
+
+def opinion_of(report: ScanReport, detector: str) -> Opinion:
+    """What a detector says; of a report without opinions, the report itself."""
+    return report.opinions.get(detector) or Opinion(report.verdict, report.score, report.threshold)
+
+
+def most(views: Sequence[View]) -> View:
+    """The layer that shows it most clearly: the one that is furthest above chance."""
+    return max(views, key=lambda view: view.energy - view.chance)
+
+
+def _can_be_shown(finding: Finding, labels: Int64[Tensor, " n"]) -> bool:
+    """Whether there is a trigger that changes anything (none is needed where all images go to a class anyway), and an image."""
+    trigger = finding.trigger
+    return trigger is not None and bool(trigger.mask.any()) and bool((labels != finding.target_class).any())
+
+
+def _shown(network: Network, images: Tensor, labels: Tensor, finding: Finding, validation: Validation) -> int:
+    """The image that shows it best: known for what it is, turned by trigger and by stimulation, with the heat where it acts."""
+    assert finding.trigger is not None
+    target, stamped = finding.target_class, finding.trigger.stamp(images)
+    best = network(images).softmax(1).gather(1, labels[:, None])[:, 0] * (labels != target)
+    best = best * network(stamped).softmax(1)[:, target]
+    if finding.stimulation is not None:
+        best = best * stimulated_logits(network, images, [finding.stimulation])[0].softmax(1)[:, target]
+    few = best.topk(min(SHORT_LIST, len(best))).indices
+    cam = grad_cam(record(network, stamped[few], logit(target), [most(validation.layers).layer]))
+    heat = _energy(cam, most(validation.layers).layer, trigger_core(finding.trigger))
+    if finding.stimulation is not None and validation.stimulated:
+        found = stimulate(network, images[few], finding.stimulation, logit(target))
+        layer = most(validation.stimulated).layer
+        heat = (
+            heat
+            * _energy(found.cams_after, layer, found.place)
+            * (1 - _energy(found.cams_before, layer, found.place)).relu()
+        )
+    return int(few[(best[few] * heat).argmax()])
+
+
+def _energy(cams: dict[str, Attribution], layer: str, mask: Tensor) -> Tensor:
+    """Each image's share of a layer's heat in a mask; never 0, so that blank maps do not hide all else."""
+    near = dilated(mask, cams[layer].placement.cell)
+    return layer_energy(cams[layer], near).nan_to_num(0) + FAINT

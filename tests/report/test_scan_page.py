@@ -1,0 +1,147 @@
+"""The page of a scan: the verdict and its evidence in words, pictures of strong findings, and numbers that are JSON."""
+
+import json
+import math
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tests.detection.planted import TARGET, planted
+from tests.report.test_page import Reader
+
+import trojancam.report.scan_pictures
+from trojancam.detection import Finding, ScanReport, scan
+from trojancam.report.scan import NAMES, write_scan
+from trojancam.report.scan_words import ANSWERS, facts, headline, in_words, place_in_words
+from trojancam.report.scanned import Scanned, least, scanned, strong
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trojancam.report.scan_pictures, "DPI", 40)
+
+
+@cache
+def report(trojaned: bool = True, methods: tuple[str, ...] = ("stimulation",)) -> ScanReport:
+    seen = planted(trojaned)
+    return scan(seen.network, seen.images, seen.labels, methods)
+
+
+def judged(of: ScanReport, trojaned: bool = True) -> Scanned:
+    seen = planted(trojaned)
+    return scanned(seen.network, seen.images, seen.labels, of, {"model": "<b>planted</b>"})
+
+
+def page(scan: Scanned, folder: Path) -> tuple[Reader, dict[str, Any]]:
+    path = write_scan(scan, folder)
+    assert sorted(each.name for each in folder.iterdir()) == sorted(NAMES)
+    return Reader(path.read_text(encoding="utf-8")), json.loads((folder / NAMES[1]).read_text())
+
+
+def test_a_backdoor_is_shown_and_told(tmp_path: Path) -> None:
+    found = judged(report())
+    reader, document = page(found, tmp_path)
+    assert ("class", "answer alarm") in reader.attributes
+    assert ANSWERS["backdoor"] in reader.words
+    assert headline(found) in reader.words
+    assert "<b>planted</b>" in reader.words
+    assert reader.tags.count("img") == 2 * len(found.cases)
+    for title, value, words in facts(found, found.cases[0].finding, found.cases[0].validation):
+        assert all(part in reader.words for part in (title, value, words))
+    assert "What this scan could not see" in reader.words
+    assert document["verdict"] == "backdoor"
+    assert document["fingerprint"] == found.network.fingerprint
+    assert document["findings"] == json.loads(json.dumps(report().to_json()))["findings"]
+    assert [each["finding"] for each in document["validations"]] == [case.number for case in found.cases]
+    assert document["validations"][0]["agreement"] == found.cases[0].validation.agreement
+
+
+def test_the_terminal_gets_class_place_maps_and_evidence() -> None:
+    lines = list(in_words(judged(report())))
+    finding = report().findings[0]
+    assert lines[0].startswith("EVIDENCE OF A BACKDOOR (score ")
+    assert f"Stimulation maps: class {TARGET}, class {TARGET}" in lines
+    assert any(line.startswith("  place: top right, row 1, column 10 of 12x12") for line in lines)
+    assert f"  REASR: {finding.reasr:.0%} " in "\n".join(lines)
+    assert lines[-1].startswith("time: ")
+
+
+def test_an_example_is_of_another_class_and_turned() -> None:
+    (case, *_) = judged(report()).cases
+    assert case.label != TARGET
+    assert case.finding.trigger is not None
+    net = planted(True).network
+    assert int(net(case.image[None]).argmax()) == case.label
+    assert int(net(case.finding.trigger.stamp(case.image[None])).argmax()) == TARGET
+
+
+def test_where_nothing_was_found_nothing_is_drawn(tmp_path: Path) -> None:
+    score = 0.5 * least(report(), "stimulation")
+    weak = tuple(replace(finding, score=score / (number + 1)) for number, finding in enumerate(report().findings))
+    found = judged(replace(report(), verdict="nothing found", score=score, findings=weak))
+    reader, document = page(found, tmp_path)
+    assert ("class", "answer calm") in reader.attributes
+    assert "img" not in reader.tags
+    assert "strongest suspicion" in reader.words
+    assert document["validations"] == []
+
+
+def test_an_inconclusive_finding_is_drawn_and_doubted(tmp_path: Path) -> None:
+    first = replace(report().findings[0], score=least(report(), "stimulation"))
+    found = judged(replace(report(), verdict="inconclusive", score=first.score, findings=(first,)))
+    reader, _ = page(found, tmp_path)
+    assert ("class", "answer doubt") in reader.attributes
+    assert "img" in reader.tags
+    assert "Scan again with more images" in reader.words
+
+
+def test_findings_of_other_methods_are_judged_by_their_own_thresholds(tmp_path: Path) -> None:
+    both = report(methods=("abs", "neural-cleanse"))
+    assert {finding.detector for _, finding in strong(both)} <= {"abs", "neural-cleanse"}
+    found = judged(both)
+    reader, _ = page(found, tmp_path)
+    assert "Neural Cleanse says: " in reader.words
+    assert "img" in reader.tags
+
+
+def test_a_report_without_findings(tmp_path: Path) -> None:
+    found = judged(ScanReport("nothing found", 0.0, 8.0, (), {}, {}, planted(True).network.class_names))
+    reader, document = page(found, tmp_path)
+    assert "Nothing was found" in reader.words
+    assert document["findings"] == []
+
+
+def test_rates_that_nobody_could_measure_become_null(tmp_path: Path) -> None:
+    unknown = Finding("stimulation", 1, 0.1, reasr=math.nan, evidence={"mask_l1": math.inf})
+    found = judged(ScanReport("nothing found", 0.1, 8.0, (unknown,), {}, {}, planted(True).network.class_names))
+    _, document = page(found, tmp_path)
+    assert document["findings"][0]["reasr"] is None
+    assert document["findings"][0]["evidence"]["mask_l1"] is None
+
+
+def test_a_trigger_that_changes_nothing_cannot_be_drawn(tmp_path: Path) -> None:
+    """A network that gives all images one class needs none."""
+    first = report().findings[0]
+    assert first.trigger is not None
+    empty = replace(first, trigger=replace(first.trigger, mask=torch.zeros(12, 12)))
+    found = judged(replace(report(), findings=(empty,)))
+    assert found.cases == ()
+    reader, _ = page(found, tmp_path)
+    assert headline(found) in reader.words
+
+
+def test_no_example_of_another_class() -> None:
+    seen = planted(True)
+    found = scanned(seen.network, seen.images, torch.full((36,), TARGET), report(), {})
+    assert TARGET not in [case.finding.target_class for case in found.cases]
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "words"),
+    [(0.0, 0.0, "top left"), (0.0, 15.0, "top"), (31.0, 31.0, "bottom right"), (31.9, 5.0, "bottom left")],
+)
+def test_places_in_words(row: float, column: float, words: str) -> None:
+    assert place_in_words((row, column), (32, 32)) == words
