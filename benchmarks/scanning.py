@@ -97,7 +97,7 @@ def _of_layer(network: Network, name: str, images: torch.Tensor) -> tuple[float,
     def bare() -> None:
         with torch.no_grad():
             for chunk in replayed.chunks(variants):
-                replayed.logits(replayed.activations.expand(chunk.stop - chunk.start, -1, -1, -1, -1))
+                replayed.logits(replayed.copies(chunk.stop - chunk.start))
 
     return seconds(stimulate), seconds(bare)
 

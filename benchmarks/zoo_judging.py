@@ -1,5 +1,11 @@
-"""Judging detectors by the zoo: only here is a detector's answer compared with what was planted."""
+"""Judging detectors by the zoo: only here is a detector's answer compared with what was planted.
 
+    python -m benchmarks.zoo_judging --data PATH --half report [--detectors stimulation,abs] [--worker 1/2]
+
+judges what was not judged yet; without a worker it then writes docs/zoo.md.
+"""
+
+import argparse
 import hashlib
 import json
 import math
@@ -12,19 +18,20 @@ import numpy as np
 import torch
 
 import trojancam.detection
-from benchmarks.zoo import Member
+from benchmarks.zoo import CLASSES, Member, members
 from trojancam.caching import cache_folder, written_whole
+from trojancam.data import load_dataset
 from trojancam.data.image_set import Dataset
-from trojancam.detection import Finding, scan
+from trojancam.detection import DETECTORS, Finding, scan
 from trojancam.detection.findings import ScanReport
 from trojancam.models.recipe import cached_model
 from trojancam.network import load
 from trojancam.triggers import Poisoning
 
+OUT = Path(__file__).parents[1] / "docs" / "zoo.md"
 IMAGES, SEED = 100, 5
 NEAR = 3  # pixels between a found place and the trigger's box
 LEVEL, DRAWS = 0.95, 10_000
-WORKS = 0.9  # attack success rate below which a network did not learn its trigger
 
 
 @dataclass(frozen=True)
@@ -41,7 +48,7 @@ class Judgement:
     right_class: bool | None
     distance: float | None
     moves: bool | None
-    opacity: float | None
+    trigger: str
     seconds: float
 
 
@@ -87,9 +94,17 @@ def _judgement(member: Member, detector: str, report: ScanReport, success: float
         right_class=right if poisoning else None,
         distance=_distance(first, poisoning) if poisoning and first else None,
         moves=first.moves if first else None,
-        opacity=poisoning.trigger.opacity if poisoning else None,
+        trigger=_in_words(poisoning),
         seconds=seconds,
     )
+
+
+def _in_words(poisoning: Poisoning | None) -> str:
+    if poisoning is None:
+        return ""
+    rows, columns = poisoning.trigger.support.nonzero().unbind(1)
+    side, place = int(rows.max() - rows.min()) + 1, f"row {int(rows.min())}, column {int(columns.min())}"
+    return f"{poisoning.trigger.name}, {side} px, opacity {poisoning.trigger.opacity:g}, {place}"
 
 
 def _distance(finding: Finding, poisoning: Poisoning) -> float | None:
@@ -173,7 +188,63 @@ def rows(judgements: Sequence[Judgement]) -> list[list[str]]:
 HEAD = ["detector", "AUROC", "right class first", "called backdoor, right class", "place", "clean called backdoor", "s"]
 
 
-def listing(judgements: Sequence[Judgement], path: Path) -> None:
-    """Every judgement, for people who want to know which network was missed."""
-    with written_whole(path) as partial:
-        partial.write_text(json.dumps([asdict(judgement) for judgement in judgements], indent=1))
+def write(judgements: Sequence[Judgement], half: str) -> None:
+    """docs/zoo.md: the table, and every network's line."""
+    trojaned = [judgement.attack_success_rate or 0.0 for judgement in judgements if judgement.trojaned]
+    chance = ["chance", "0.50", f"{1 / CLASSES:.2f}", "", "", "", ""]
+    text = [
+        "# The zoo\n",
+        f"Made by `python -m benchmarks.zoo_judging --data GTSRB --half {half}`: networks of five architectures trained on",
+        "GTSRB, clean and trojaned with patches of varied size, place, colour, opacity, target and poison rate",
+        "(`benchmarks/zoo.py`). Settings and thresholds were chosen on the other half. Each detector is given the network and",
+        f"{IMAGES} clean test images, and one thread; intervals are 95 %. A place is right within {NEAR} pixels of the trigger's",
+        "box; triggers that are found to work anywhere (`moves`) have none. Attack success rates of the trojaned networks run",
+        f"from {min(trojaned):.3f} to {max(trojaned):.3f}.\n",
+        _line(HEAD),
+        _line(["---"] * len(HEAD)),
+        *(_line(row) for row in [*rows(judgements), chance]),
+        "\n## Every network\n",
+        _line(EACH),
+        _line(["---"] * len(EACH)),
+        *(_line(_each(judgement)) for judgement in judgements),
+    ]
+    OUT.write_text("\n".join(text) + "\n", encoding="utf-8")
+
+
+EACH = ["detector", "network", "trigger", "verdict", "score", "class", "pixels from the box", "moves", "s"]
+
+
+def _each(judgement: Judgement) -> list[str]:
+    distance = "" if judgement.distance is None else f"{judgement.distance:.1f}"
+    right = {True: "right", False: "wrong", None: ""}[judgement.right_class]
+    moves = {True: "yes", False: "no", None: ""}[judgement.moves]
+    numbers = f"{judgement.score:.2f}", right, distance, moves, f"{judgement.seconds:.0f}"
+    return [judgement.detector, judgement.member, judgement.trigger, judgement.verdict, *numbers]
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--half", choices=["tuning", "report"], required=True)
+    parser.add_argument("--detectors", default=",".join(DETECTORS))
+    parser.add_argument("--worker", help="such as 1/2: only this worker's share")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    dataset = load_dataset(arguments.data)
+    chosen = [member for member in members() if member.half == arguments.half]
+    worker, workers = (int(part) for part in (arguments.worker or "1/1").split("/"))
+    judgements = []
+    for detector in arguments.detectors.split(","):
+        for member in chosen[worker - 1 :: workers]:
+            judgements.append(judge(member, detector, dataset))
+            print(judgements[-1], flush=True)
+    if not arguments.worker:
+        write(judgements, arguments.half)
+
+
+if __name__ == "__main__":
+    main()

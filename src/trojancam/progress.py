@@ -1,5 +1,6 @@
 """How long work reports where it stands: it calls a function, and whoever called it decides what to show."""
 
+from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 
@@ -13,3 +14,20 @@ class Progress(Protocol):
 
 def silent(done: int, total: int, note: str = "", /) -> None:
     """Show nothing: the default of every library function."""
+
+
+def stages(progress: Progress, shares: Sequence[int]) -> list[Progress]:
+    """A progress function for each stage of some work, whose shares of the whole are told in one unit.
+
+    Each stage counts in units of its own; the whole never goes back.
+
+    >>> first, second = stages(lambda done, total, note="": print(done, total, note), [30, 70])
+    >>> first(1, 2, "half of the first"); second(7, 7, "all")
+    15 100 half of the first
+    100 100 all
+    """
+
+    def stage(before: int, share: int) -> Progress:
+        return lambda done, total, note="": progress(before + done * share // max(1, total), sum(shares), note)
+
+    return [stage(sum(shares[:place]), share) for place, share in enumerate(shares)]

@@ -100,7 +100,7 @@ def _with_leads(stimuli: Stimuli, leads: Float[Tensor, "q n"]) -> Stimuli:
 
 def _edited(replayed: Replay, windows: Windows, stimuli: Stimuli, chunk: slice) -> Float[Tensor, "m n k h w"]:
     """The clean activations, each variant's window filled with its pattern."""
-    edited = replayed.activations.expand(chunk.stop - chunk.start, -1, -1, -1, -1).clone()
+    edited = replayed.copies(chunk.stop - chunk.start)
     height, width = windows.size
     for place, (row, column) in enumerate(stimuli.corners[chunk].tolist()):
         edited[place, :, :, row : row + height, column : column + width] = stimuli.patterns[chunk][place]

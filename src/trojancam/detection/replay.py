@@ -40,9 +40,15 @@ class Replay:
         """The same with the first images only."""
         return Replay(self.cut, self.activations[:count], tuple(value[:count] for value in self.crossing))
 
+    def copies(self, count: int) -> Float[Tensor, "m n k h w"]:
+        """The clean activations so many times over, to be edited; channels last in memory (up to twice as fast)."""
+        rows = (count * self.images, *self.activations.shape[1:])
+        copies: Tensor = torch.empty(rows, memory_format=torch.channels_last).unflatten(0, (count, self.images))
+        return copies.copy_(self.activations)
+
     def logits(self, edited: Float[Tensor, "m n k h w"]) -> Float[Tensor, "m n classes"]:
         """The logits of m variants of the n images; gradients flow."""
-        crossing = [value.repeat(len(edited), *[1] * (value.ndim - 1)) for value in self.crossing]
+        crossing = [torch.cat([value] * len(edited)) for value in self.crossing]
         logits: Tensor = self.cut.after(edited.flatten(0, 1), crossing)[0]
         return logits.view(len(edited), self.images, -1)
 
@@ -59,7 +65,7 @@ def replay(network: Network, layer: str, images: Float[Tensor, "n 3 height width
     """The layer's activations of clean images, ready to be edited."""
     cut = network.cut(layer)
     activations, *crossing = cut.before(images)
-    return Replay(cut, activations.contiguous(), tuple(crossing))
+    return Replay(cut, activations, tuple(crossing))
 
 
 def margins(logits: Float[Tensor, "*m classes"]) -> Float[Tensor, "*m classes"]:

@@ -15,7 +15,7 @@ from trojancam.detection.journal import Journal
 from trojancam.detection.suspect import suspect
 from trojancam.errors import DataError, unknown_name
 from trojancam.network import Network
-from trojancam.progress import Progress, silent
+from trojancam.progress import Progress, silent, stages
 
 DETECTORS = {
     "stimulation": Detector("Stimulation maps", "new in TrojanCAM", stimulated_windows.detect),
@@ -23,6 +23,7 @@ DETECTORS = {
     "neural-cleanse": Detector("Neural Cleanse", "Wang et al., S&P 2019", neural_cleanse.detect),
 }
 DEFAULT_METHODS = ("stimulation",)
+SHARE = 1000  # of the progress of a scan is each method's
 
 
 def scan(
@@ -60,7 +61,10 @@ def scan(
             raise unknown_name("scan method", name, DETECTORS)
     seen = suspect(network, images, labels)
     kept = Journal(journal, f"{trojancam.__version__} {seen.fingerprint()} {seed}")
-    reports = {name: DETECTORS[name].detect(Job(seen, seed, kept, progress)) for name in names}
+    told = stages(progress, [SHARE] * len(names))
+    reports = {
+        name: DETECTORS[name].detect(Job(seen, seed, kept, part)) for name, part in zip(names, told, strict=True)
+    }
     return _together(reports)
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from trojancam.detection.detectors import Job
 from trojancam.detection.findings import Finding, ScanReport, verdict_of
-from trojancam.detection.inversion import Candidate, Inversion, InversionSettings, invert_once, part_of
+from trojancam.detection.inversion import Candidate, Inversion, InversionSettings, invert_once
 from trojancam.detection.journal import Values
 from trojancam.detection.optimised import Stimuli, cost, optimised
 from trojancam.detection.outliers import outlyingness
@@ -25,7 +25,8 @@ from trojancam.detection.stimulation_maps import StimulationMaps, stimulation_ma
 from trojancam.detection.success import ablation_asr, halves, reasr
 from trojancam.detection.suspect import Suspect
 from trojancam.detection.windows import Windows, shallow, windows
-from trojancam.progress import Progress
+from trojancam.network import Network
+from trojancam.progress import Progress, stages
 from trojancam.rates import attack_success_rate
 from trojancam.stimulation import Stimulation, stimulated_logits
 from trojancam.triggers import Trigger
@@ -33,6 +34,7 @@ from trojancam.triggers import Trigger
 NAME = "stimulation"
 SMALL = 1 / 32  # of the image: a recovered mask of this size neither adds to the evidence nor takes from it
 REACH = 3 / 16  # of the image's side: how far from a window's centre its trigger is looked for
+BACKWARD = 3  # times what a forward run costs is one forth and back
 CARRIED = 0.9  # of what all maps of a stimulation do is enough for those that are named
 
 
@@ -41,14 +43,14 @@ class StimulationSettings:
     """How the stimulation detector looks and judges.
 
     `search_images` are stimulated, `candidates` classes are inverted. A report is a `backdoor` from that score on, and
-    `inconclusive` from that one.
+    `inconclusive` from that one: on the tuning half of the zoo clean networks score up to 4.7, trojaned ones from 9.6 on.
     """
 
     search_images: int = 12
     candidates: int = 6
     inversion: InversionSettings = field(default_factory=lambda: InversionSettings(rounds=40))
     backdoor: float = 8.0
-    inconclusive: float = 4.0
+    inconclusive: float = 6.0
 
 
 @dataclass(frozen=True)
@@ -79,18 +81,15 @@ def detect(job: Job, settings: StimulationSettings = StimulationSettings()) -> S
         DataError: if all images of the first half are of one class.
     """
     ours, held_out = halves(job.suspect)
-    layers = stimulated_layers(job, ours.first(settings.search_images))
+    grids = grids_of(ours.network)
+    *stimulating, inverting = stages(
+        job.progress, [*(_variants(grid, ours.classes) for grid in grids), _steps(settings)]
+    )
+    layers = stimulated_layers(job, ours.first(settings.search_images), grids, stimulating)
     candidates = _candidates(layers, settings.candidates)
     regions = [_around(layers[layer], target, ours.network.input.size) for target, layer in candidates]
-    inversions = invert_once(
-        job.journal,
-        f"{NAME}/triggers",
-        ours,
-        [Candidate(target, region) for (target, _), region in zip(candidates, regions, strict=True)],
-        settings.inversion,
-        job.seed,
-        part_of(job.progress, 0, settings.inversion.rounds),
-    )
+    sought = [Candidate(target, region) for (target, _), region in zip(candidates, regions, strict=True)]
+    inversions = invert_once(job.journal, f"{NAME}/triggers", ours, sought, settings.inversion, job.seed, inverting)
     findings = [
         _finding(job.suspect, held_out, layers[layer], inversion, settings.search_images)
         for (_, layer), inversion in zip(candidates, inversions, strict=True)
@@ -108,27 +107,38 @@ def detect(job: Job, settings: StimulationSettings = StimulationSettings()) -> S
     )
 
 
-def stimulated_layers(job: Job, searched: Suspect) -> dict[str, StimulatedLayer]:
-    """Every early layer, stimulated; one step of the journal for each."""
-    network = searched.network
-    size = network.input.size
-    early = [layer for layer in network.layers.values() if shallow(layer, size)]
+def stimulated_layers(
+    job: Job, searched: Suspect, grids: Sequence[Windows], progress: Sequence[Progress]
+) -> dict[str, StimulatedLayer]:
+    """Layers, stimulated in these windows; one step of the journal and one progress function for each."""
     found = {}
-    for layer in early or list(network.layers.values())[:1]:
-        grid = windows(layer, size)
+    for grid, told in zip(grids, progress, strict=True):
+        name = grid.layer.name
 
-        def work(grid: Windows = grid) -> Values:
-            replayed = replay(network, grid.layer.name, searched.images)
-            total = (len(grid) + 1) * grid.layer.feature_maps + cost(grid, searched.classes)
-            advance = _counting(job.progress, total, f"stimulating {grid.layer.name}")
+        def work(grid: Windows = grid, told: Progress = told) -> Values:
+            replayed = replay(searched.network, grid.layer.name, searched.images)
+            advance = _counting(told, _variants(grid, searched.classes), f"stimulating {grid.layer.name}")
             maps = stimulation_maps(replayed, grid, advance)
             return _as_values(maps) | _as_values(optimised(replayed, maps, advance))
 
-        values = job.journal.step(f"{NAME}/{layer.name}", work)
+        values = job.journal.step(f"{NAME}/{name}", work)
         maps = StimulationMaps(grid, values["rise"], values["margin_rise"], values["flips"])
-        strongest = Stimuli(*(values[f"strongest {name}"] for name in Stimuli.__dataclass_fields__))
-        found[layer.name] = StimulatedLayer(maps, strongest, outlyingness(strongest.margin))
+        strongest = Stimuli(*(values[f"strongest {field}"] for field in Stimuli.__dataclass_fields__))
+        found[name] = StimulatedLayer(maps, strongest, outlyingness(strongest.margin))
     return found
+
+
+def grids_of(network: Network) -> list[Windows]:
+    """Windows on every early layer; on the first one, where none is early."""
+    size = network.input.size
+    every = list(network.layers.values())
+    early = [layer for layer in every if shallow(layer, size)]
+    return [windows(layer, size) for layer in early or every[:1]]
+
+
+def _variants(grid: Windows, classes: int) -> int:
+    """How many stimulations a layer takes: of single maps, and optimised."""
+    return (len(grid) + 1) * grid.layer.feature_maps + cost(grid, classes)
 
 
 def _as_values(record: StimulationMaps | Stimuli) -> Values:
@@ -147,6 +157,13 @@ def _counting(progress: Progress, total: int, note: str) -> Any:
         progress(min(done, total), total, note)
 
     return advance
+
+
+def _steps(settings: StimulationSettings) -> int:
+    """How many variants the inversions are worth: images forth and back, by the images of a variant."""
+    inversion = settings.inversion
+    images = settings.candidates * inversion.rounds * inversion.steps * inversion.batch
+    return BACKWARD * images // settings.search_images
 
 
 def _candidates(layers: dict[str, StimulatedLayer], count: int) -> list[tuple[int, str]]:

@@ -62,7 +62,7 @@ def _of_map(
     """The three measures of one feature map, given what it is set to; the first of these is its absence."""
     parts = []
     for chunk in replayed.chunks(len(maps)):
-        edited = replayed.activations.expand(chunk.stop - chunk.start, -1, -1, -1, -1).clone()
+        edited = replayed.copies(chunk.stop - chunk.start)
         edited[:, :, number] = maps[chunk, None]
         parts.append(replayed.logits(edited))
         advance(chunk.stop - chunk.start)

@@ -20,6 +20,7 @@ EVIDENCE = {  # what detectors measure; shares of something begin with "of"
     "outlyingness": "how far the class stands out from the others under stimulation, in robust standard deviations",
     "margin": "logit: how far the class leads all others together under the strongest stimulation, in three images of four",
     "flips": "of the images searched are given the class by it",
+    "gain": "of images of other classes: the REASR, less those that are given the class without the trigger",
     "agreement": "of images of other classes see their logit rise most for this class, with the map stimulated",
     "stimulation_value": "what the feature map is set to",
     "prediction_value": "mean logit of the class then",
