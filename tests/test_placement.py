@@ -108,3 +108,20 @@ def test_cells_that_are_not_smoothed_keep_their_values_where_they_lie() -> None:
     maps = torch.tensor([[[[1.0, 2.0, 3.0]]]])
     laid = laid_over(maps, Placement(Axis(1.0, 0.0), Axis(2.0, 3.0)), (1, 10), smooth=False)[0, 0, 0]
     assert laid.tolist() == [1, 1, 1, 1, 2, 2, 3, 3, 3, 3]  # centres at pixels 3, 5 and 7; halfway goes to the later
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_a_cells_field_is_as_wide_as_its_gradient_reaches(name: str) -> None:
+    module = Summed(HEADS[name])
+    layer = Network.from_module(module, SIZE).layer("last")
+    images = torch.ones(1, 3, *SIZE, requires_grad=True)
+    cells = module.last(module.head(images))
+    weight = torch.autograd.grad(cells[0, 0, layer.size[0] // 2, layer.size[1] // 2], images)[0][0].sum(0)
+    spans = [reached.nonzero()[:, 0] for reached in (weight.sum(1), weight.sum(0))]
+    expected = [float(span.max() - span.min() + 1) for span in spans]
+    assert [layer.placement.rows.field, layer.placement.columns.field] == expected
+
+
+def test_the_fields_of_the_pooled_networks_grow_as_worked_out_by_hand() -> None:
+    fields = [each.placement.rows.field for each in Network.from_module(architecture("vgg").build(4)).layers.values()]
+    assert fields == [3.0, 5.0, 10.0, 14.0, 24.0, 32.0]

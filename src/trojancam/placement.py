@@ -7,7 +7,7 @@ size ("same" padding), placing and stretching are the same.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -23,14 +23,21 @@ Maps = Float[Tensor, "n k h w"]
 
 @dataclass(frozen=True)
 class Axis:
-    """The centre of cell i lies at pixel `offset + stride * i` (0 is the centre of the first pixel)."""
+    """The centre of cell i lies at pixel `offset + stride * i` (0 is the centre of the first pixel).
+
+    `field` is the width of a cell's receptive field in pixels.
+    """
 
     stride: float = 1.0
     offset: float = 0.0
+    field: float = field(default=1.0, compare=False)
 
     def window(self, kernel: int, stride: int, padding: int, dilation: int) -> "Axis":
         """After a convolution or pooling: cell i looks at cells `i * stride - padding + [0, dilation * (kernel - 1)]`."""
-        return Axis(self.stride * stride, self.offset + self.stride * (dilation * (kernel - 1) / 2 - padding))
+        reach = dilation * (kernel - 1)
+        return Axis(
+            self.stride * stride, self.offset + self.stride * (reach / 2 - padding), self.field + self.stride * reach
+        )
 
 
 @dataclass(frozen=True)
@@ -49,7 +56,8 @@ class Placement:
 def stretched(cells: tuple[int, int], image_size: tuple[int, int]) -> Placement:
     """The placement of cells that divide the image evenly, as resizing a map to the image's size assumes."""
     rows, columns = (
-        Axis(extent / count, (extent / count - 1) / 2) for extent, count in zip(image_size, cells, strict=True)
+        Axis(extent / count, (extent / count - 1) / 2, extent / count)
+        for extent, count in zip(image_size, cells, strict=True)
     )
     return Placement(rows, columns)
 

@@ -40,12 +40,12 @@ def test_margin_and_flips_are_those_of_the_whole_network() -> None:
             assert float(found.flips[number]) == float((leads > 0).float().mean())
 
 
-def test_values_are_zero_or_each_maps_largest() -> None:
+def test_values_are_zero_or_each_maps_level() -> None:
     _, net = network("normed")
     layer = next(iter(net.layers))
     replayed, _, found = searched(net, layer, images_for(net, 4))
-    largest = replayed.largest()[None, :, None, None].expand_as(found.patterns)
-    assert bool(((found.patterns == 0) | (found.patterns == largest)).all())
+    level = replayed.levels()[None, :, None, None].expand_as(found.patterns)
+    assert bool(((found.patterns == 0) | (found.patterns == level)).all())
 
 
 def test_gradients_improve_on_the_start() -> None:
@@ -55,7 +55,7 @@ def test_gradients_improve_on_the_start() -> None:
     everything_on = Stimuli(
         found.classes,
         found.corners,
-        replayed.largest()[None, :, None, None].expand_as(found.patterns),
+        replayed.levels()[None, :, None, None].expand_as(found.patterns),
         found.margin,
         found.flips,
     )

@@ -23,8 +23,8 @@ def test_each_window_is_compared_with_the_map_at_zero(name: str) -> None:
         absent[:, number] = 0
         there = absent.clone()
         row, column = grid.corner(window)
-        largest = replayed.activations[:, number].max()
-        there[:, number, row : row + grid.size[0], column : column + grid.size[1]] = largest
+        level = replayed.activations[:, number].max()
+        there[:, number, row : row + grid.size[0], column : column + grid.size[1]] = level
         low, high = (whole(net, layer.activation, each, images) for each in (absent, there))
         torch.testing.assert_close(
             found.rise[number, window], (high - low).quantile(QUANTILE, dim=0), rtol=1e-4, atol=1e-5
@@ -41,7 +41,7 @@ def test_the_strongest_window_is_where_the_backdoor_listens_and_names_its_class(
     layer = next(iter(suspect.network.layers.values()))
     replayed = replay(suspect.network, layer.name, suspect.images)
     assert replayed.activations[:, MAGENTA].max() == 0  # on grey images; it is stimulated like the others all the same
-    assert replayed.largest()[MAGENTA] == replayed.largest().median()
+    assert replayed.levels()[MAGENTA] == replayed.levels().median()
     grid = windows(layer, suspect.network.input.size)
     found = stimulation_maps(replayed, grid)
     number, window = divmod(int(found.elevation().argmax()), len(grid))

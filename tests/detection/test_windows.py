@@ -48,6 +48,13 @@ def test_the_centre_is_in_pixels_where_the_receptive_fields_are() -> None:
 
 
 def test_only_layers_that_tell_small_places_apart_are_shallow() -> None:
-    names = [name for name, each in network("trojan1")[1].layers.items() if shallow(each, (32, 32))]
-    assert names == ["conv2d_1", "conv2d_2"]
+    early = {
+        "trojan1": ["conv2d_1"],
+        "trojan2": ["conv2d_5", "conv2d_6"],
+        "basic": ["conv2d_1", "conv2d_2"],
+        "vgg": ["conv1_1", "conv1_2", "conv2_1"],
+        "resnet": ["conv", "block1.conv1", "block1.conv2", "block1.skip.conv"],
+    }
+    for name, expected in early.items():
+        assert [layer for layer, each in network(name)[1].layers.items() if shallow(each, (32, 32))] == expected
     assert not shallow(layer((1, 1), Placement()), (32, 32))

@@ -49,10 +49,10 @@ def optimised(replayed: Replay, maps: StimulationMaps, advance: Advance = lambda
     """The strongest stimulation of each class: where, with what, and how far it leads; one for each class, in order.
 
     New in TrojanCAM. A start is the maps that promote the class on their own; then rounds of setting every map in the
-    window to its largest clean activation where the gradient of the margin `y_t - logsumexp(other logits)`, averaged over the
-    images, is positive, and to 0 elsewhere. Values never leave what clean images reach.
+    window to its level (`Replay.levels`) where the gradient of the margin `y_t - logsumexp(other logits)`, averaged over the
+    images, is positive, and to 0 elsewhere.
     """
-    windows, largest = maps.windows, replayed.largest()
+    windows, largest = maps.windows, replayed.levels()
     stimuli = measured(replayed.first(FEW), windows, _starts(maps, largest), advance)
     stimuli = _unmeasured(stimuli.best_of_each_class(BEST))
     stimuli = _improved(replayed, windows, stimuli, largest, ROUNDS[0], advance)
@@ -66,7 +66,7 @@ def cost(windows: Windows, classes: int) -> int:
 
 
 def _starts(maps: StimulationMaps, largest: Float[Tensor, " k"]) -> Stimuli:
-    """For each class every window, each map that promotes the class there at its largest.
+    """For each class every window, each map that promotes the class there at its level.
 
     What single maps promise tells little of what they do together, so no window is left out for it.
     """

@@ -27,8 +27,8 @@ class Replay:
         """How many clean images there are."""
         return len(self.activations)
 
-    def largest(self) -> Float[Tensor, " k"]:
-        """Each map's largest clean activation; of a map that clean images hardly move, the median map's.
+    def levels(self) -> Float[Tensor, " k"]:
+        """What each map is set to: its largest clean activation; of one that clean images hardly move, the median map's.
 
         A map that answers to nothing but a trigger is silent on clean images: it must not go unstimulated for that.
         """

@@ -6,6 +6,7 @@ be made to is a candidate. For each candidate a trigger is looked for in the pix
 backdoor has one that is small and works on images it was not made on.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -35,6 +36,7 @@ NAME = "stimulation"
 SMALL = 1 / 32  # of the image: a recovered mask of this size neither adds to the evidence nor takes from it
 REACH = 3 / 16  # of the image's side: how far from a window's centre its trigger is looked for
 BACKWARD = 3  # times what a forward run costs is one forth and back
+FAR = 8.0  # robust standard deviations: to stand out by more is no more evidence
 CARRIED = 0.9  # of what all maps of a stimulation do is enough for those that are named
 
 
@@ -43,14 +45,14 @@ class StimulationSettings:
     """How the stimulation detector looks and judges.
 
     `search_images` are stimulated, `candidates` classes are inverted. A report is a `backdoor` from that score on, and
-    `inconclusive` from that one: on the tuning half of the zoo clean networks score up to 4.7, trojaned ones from 9.6 on.
+    `inconclusive` from that one: on the tuning half of the zoo clean networks score up to 2.2, trojaned ones from 4.6 on.
     """
 
     search_images: int = 12
     candidates: int = 6
     inversion: InversionSettings = field(default_factory=lambda: InversionSettings(rounds=40))
-    backdoor: float = 8.0
-    inconclusive: float = 6.0
+    backdoor: float = 3.2
+    inconclusive: float = 2.7
 
 
 @dataclass(frozen=True)
@@ -73,9 +75,10 @@ class StimulatedLayer:
 def detect(job: Job, settings: StimulationSettings = StimulationSettings()) -> ScanReport:
     """Stimulate the early layers, invert the best candidates, and judge by the strongest.
 
-    The score of a candidate is `outlyingness * (small / mask) * gain`: how far its class stands out under stimulation, how
-    small the recovered mask is (in units of a 32nd of the image), and how many images that it was not made on it sends to
-    the class, less those that go there without it.
+    The score of a candidate is `sqrt(min(outlyingness, 8)) * (small / mask) * gain`: how far its class stands out under
+    stimulation, how small the recovered mask is (in units of a 32nd of the image), and how many images that it was not
+    made on it sends to the class, less those that go there without it. Size counts more than standing out: in a clean
+    network, too, some class stands out now and then, but no small trigger brings that about.
 
     Raises:
         DataError: if all images of the first half are of one class.
@@ -206,7 +209,7 @@ def _finding(
     return Finding(
         detector=NAME,
         target_class=target,
-        score=max(0.0, float(layer.outlyingness[target])) * _compactness(inversion) * max(0.0, gain),
+        score=_salience(layer, target) * _compactness(inversion) * max(0.0, gain),
         layer=name,
         feature_maps=maps,
         position=inversion.position or _centre(layer, target),
@@ -226,6 +229,11 @@ def _finding(
             "reasr_elsewhere": elsewhere,
         },
     )
+
+
+def _salience(layer: StimulatedLayer, target: int) -> float:
+    """How far a class stands out, with the greatest values brought together."""
+    return math.sqrt(min(max(0.0, float(layer.outlyingness[target])), FAR))
 
 
 def _compactness(inversion: Inversion) -> float:

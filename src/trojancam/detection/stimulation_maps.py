@@ -19,7 +19,7 @@ Advance = Callable[[int], None]  # called with how many variants were run since
 class StimulationMaps:
     """What every window of every feature map of a layer does to every class; axes `k p classes`: map, window, class.
 
-    A map is set to 0 but for one window, which is set to its largest clean activation, and compared with the map at 0:
+    A map is set to 0 but for one window, which is set to its level (`Replay.levels`), and compared with the map at 0:
     `rise` is the low quantile over the images of the rise of each logit, `margin_rise` the mean rise of each class's
     margin over all the others, and `flips` the share of the images that are then given the class.
     """
@@ -48,7 +48,7 @@ def stimulation_maps(replayed: Replay, windows: Windows, advance: Advance = lamb
 
     New in TrojanCAM. It costs one run for each feature map, window and image, and one more for each map and image.
     """
-    largest, masks = replayed.largest(), windows.masks()
+    largest, masks = replayed.levels(), windows.masks()
     masks = torch.cat([torch.zeros_like(masks[:1]), masks])  # the map at 0, then each of its windows
     found = [_of_map(replayed, number, float(value) * masks, advance) for number, value in enumerate(largest)]
     rise, margin_rise, flips = (torch.stack(parts) for parts in zip(*found, strict=True))

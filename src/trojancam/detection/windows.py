@@ -9,6 +9,7 @@ from torch import Tensor
 
 from trojancam.layers import Layer
 
+FIELD = 3 / 8  # of the image's width, at most, is what a cell of an early layer sees
 SHARE = 8  # a window is an eighth of the image wide: patches that nobody notices are not much larger
 
 
@@ -59,13 +60,14 @@ def windows(layer: Layer, image_size: tuple[int, int]) -> Windows:
 
 
 def shallow(layer: Layer, image_size: tuple[int, int]) -> bool:
-    """Whether two of a layer's cells fit into a window: in deeper layers any class can be driven anywhere.
+    """Whether a layer tells small places apart: in deeper ones any class can be driven anywhere, in clean networks, too.
 
-    A layer whose maps are a single cell wide has no places to tell apart either.
+    Two of its cells fit into a window, and a cell sees no more than three windows' width of the image.
     """
     axes = (layer.placement.rows, layer.placement.columns)
     return min(layer.size) > 2 and all(
-        2 * axis.stride <= max(2, extent / SHARE) for axis, extent in zip(axes, image_size, strict=True)
+        2 * axis.stride <= max(2, extent / SHARE) and axis.field <= max(3, FIELD * extent)
+        for axis, extent in zip(axes, image_size, strict=True)
     )
 
 
