@@ -200,6 +200,7 @@ def write(judgements: Sequence[Judgement], half: str) -> None:
         f"{IMAGES} clean test images, and one thread; intervals are 95 %. A place is right within {NEAR} pixels of the trigger's",
         "box; triggers that are found to work anywhere (`moves`) have none. Attack success rates of the trojaned networks run",
         f"from {min(trojaned):.3f} to {max(trojaned):.3f}.\n",
+        *CAVEAT,
         _line(HEAD),
         _line(["---"] * len(HEAD)),
         *(_line(row) for row in [*rows(judgements), chance]),
@@ -211,6 +212,12 @@ def write(judgements: Sequence[Judgement], half: str) -> None:
     OUT.write_text("\n".join(text) + "\n", encoding="utf-8")
 
 
+CAVEAT = (
+    "To be read with care: these networks were looked at once before, with an earlier score (`outlyingness` times compactness,",
+    "deeper layers included), which called one clean network backdoored and passed over three trojaned ones. What was changed",
+    "then, the layers by their receptive field and the weight of a trigger's size, was measured on the tuning half alone, but",
+    "by people who knew this table. Fresh networks are due.\n",
+)
 EACH = ["detector", "network", "trigger", "verdict", "score", "class", "pixels from the box", "moves", "s"]
 
 
