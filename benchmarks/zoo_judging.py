@@ -142,7 +142,8 @@ def share(hits: Sequence[bool]) -> Rate:
         return Rate(math.nan, math.nan, math.nan, 0)
     p = sum(hits) / n
     centre, half = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    return Rate(p, (centre - half) / (1 + z * z / n), (centre + half) / (1 + z * z / n), n)
+    low, high = (max(0.0, (centre + side * half) / (1 + z * z / n)) for side in (-1, 1))
+    return Rate(p, low, high, n)
 
 
 def auroc(clean: Sequence[float], trojaned: Sequence[float], seed: int = 0) -> Rate:
@@ -204,6 +205,7 @@ def write(judgements: Sequence[Judgement], half: str) -> None:
         _line(HEAD),
         _line(["---"] * len(HEAD)),
         *(_line(row) for row in [*rows(judgements), chance]),
+        *MISSED,
         "\n## Every network\n",
         _line(EACH),
         _line(["---"] * len(EACH)),
@@ -212,6 +214,12 @@ def write(judgements: Sequence[Judgement], half: str) -> None:
     OUT.write_text("\n".join(text) + "\n", encoding="utf-8")
 
 
+MISSED = (
+    "\nMissed altogether: trojan2-trojaned-1, whose magenta drives feature maps further than any clean image does. Stimulated",
+    "at four times what clean images reach its class stands out by 39 robust standard deviations, at the right place. But on",
+    "the tuning half, doubled strength brings clean and trojaned networks closer together, so it is not used. Inconclusive:",
+    "two opaque patches of 6 pixels' side, whose recovered masks are nearly as large as those that clean networks yield.",
+)
 CAVEAT = (
     "To be read with care: these networks were looked at once before, with an earlier score (`outlyingness` times compactness,",
     "deeper layers included), which called one clean network backdoored and passed over three trojaned ones. What was changed",

@@ -110,7 +110,7 @@ def test_the_feature_maps_listed_are_those_that_hold_the_trigger_best(run: Run) 
     ]
     expected = sorted(shares, key=lambda entry: -entry[0])[: demo.LISTED]
     table = run.html.split("The feature maps that hold the trigger best")[-1].split("</table>")[0]
-    rows = re.findall(r"<tr><td>(.*?)</td><td>(.*?)</td><td>(.*?)</td>", table)
+    rows = re.findall(r"<tr><td.*?>(.*?)</td><td>(.*?)</td><td>(.*?)</td>", table)
     assert rows == [(name, f"{share:.1%}", f"{layer['chance']:.1%}") for share, name, layer in expected]
 
 

@@ -138,3 +138,11 @@ def test_a_network_that_gives_every_image_one_class_has_no_backdoor() -> None:
     found = detect(Job(seen))
     assert found.verdict == "nothing found"
     assert next(finding for finding in found.findings if finding.target_class == 2).score == 0
+
+
+def test_without_labels_a_class_that_all_images_are_given_is_left_out() -> None:
+    module = nn.Sequential(nn.Conv2d(3, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(200, 4))
+    with torch.no_grad():
+        module[-1].bias[2] = 9.0
+    found = detect(Job(suspect(Network.from_module(module, (12, 12)), images(16))))
+    assert sorted(finding.target_class for finding in found.findings) == [0, 1, 3]

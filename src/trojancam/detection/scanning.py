@@ -50,7 +50,7 @@ def scan(
     >>> import torch
     >>> from torch import nn
     >>> network = Network.from_module(nn.Sequential(nn.Conv2d(3, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(72, 3)), (8, 8))
-    >>> scan(network, torch.rand(8, 3, 8, 8)).findings[0].detector
+    >>> scan(network, torch.rand(8, 3, 8, 8), torch.arange(8) % 3).findings[0].detector
     'stimulation'
     """
     names = list(dict.fromkeys([methods] if isinstance(methods, str) else methods))

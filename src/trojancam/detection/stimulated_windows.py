@@ -79,9 +79,6 @@ def detect(job: Job, settings: StimulationSettings = StimulationSettings()) -> S
     stimulation, how small the recovered mask is (in units of a 32nd of the image), and how many images that it was not
     made on it sends to the class, less those that go there without it. Size counts more than standing out: in a clean
     network, too, some class stands out now and then, but no small trigger brings that about.
-
-    Raises:
-        DataError: if all images of the first half are of one class.
     """
     ours, held_out = halves(job.suspect)
     grids = grids_of(ours.network)
@@ -89,7 +86,7 @@ def detect(job: Job, settings: StimulationSettings = StimulationSettings()) -> S
         job.progress, [*(_variants(grid, ours.classes) for grid in grids), _steps(settings)]
     )
     layers = stimulated_layers(job, ours.first(settings.search_images), grids, stimulating)
-    candidates = _candidates(layers, settings.candidates)
+    candidates = _candidates(layers, settings.candidates, (ours, held_out))
     regions = [_around(layers[layer], target, ours.network.input.size) for target, layer in candidates]
     sought = [Candidate(target, region) for (target, _), region in zip(candidates, regions, strict=True)]
     inversions = invert_once(job.journal, f"{NAME}/triggers", ours, sought, settings.inversion, job.seed, inverting)
@@ -169,14 +166,16 @@ def _steps(settings: StimulationSettings) -> int:
     return BACKWARD * images // settings.search_images
 
 
-def _candidates(layers: dict[str, StimulatedLayer], count: int) -> list[tuple[int, str]]:
-    """The classes that stand out most, each with the layer in which it does."""
+def _candidates(layers: dict[str, StimulatedLayer], count: int, parts: Sequence[Suspect]) -> list[tuple[int, str]]:
+    """The classes that stand out most, each with the layer in which it does.
+
+    A class that all images of a part are of cannot be tried: there is none to be sent to it.
+    """
     names = list(layers)
-    every = torch.stack([layers[name].outlyingness for name in names])
-    best, where = every.max(0)
-    return [
-        (target, names[int(where[target])]) for target in best.argsort(descending=True, stable=True)[:count].tolist()
-    ]
+    best, where = torch.stack([layers[name].outlyingness for name in names]).max(0)
+    order = best.argsort(descending=True, stable=True).tolist()
+    possible = [target for target in order if all(bool(part.others(target).any()) for part in parts)]
+    return [(target, names[int(where[target])]) for target in possible[:count]]
 
 
 def _around(layer: StimulatedLayer, target: int, size: tuple[int, int]) -> Bool[Tensor, "h w"]:
