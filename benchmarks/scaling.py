@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import nn
 
@@ -21,20 +22,31 @@ def plot() -> Figure:
     figure = Figure(figsize=(9, 2.8), layout="constrained")
     for axes, (name, (counts, cost)) in zip(figure.subplots(1, 3), panels.items(), strict=True):
         axes.plot(counts, [1e3 * cost(count) for count in counts], marker="o", markersize=4, color="#0072b2")
-        axes.set_xlabel(name)
-        axes.set_ylim(bottom=0)
-        axes.set_xlim(left=0)
-        axes.grid(color="#e3e6e8", linewidth=0.6)
-        axes.spines[["top", "right"]].set_visible(False)
+        from_zero(axes, name)
     figure.axes[0].set_ylabel("ms, record and contributions")
     return figure
 
 
 def _cost(layers: int = 4, maps: int = 16, images: int = 32) -> float:
     """The best of some runs of a network of 3x3 convolutions on images of 32x32 pixels."""
+    network = plain(layers, maps)
+    batch = torch.rand(images, 3, 32, 32)
+    return min(seconds(lambda: grad_cam(record(network, batch))) for _ in range(7))
+
+
+def plain(layers: int, maps: int, side: int = 32) -> Network:
+    """A network of 3x3 convolutions that keep the size, and ten classes."""
     parts: list[nn.Module] = []
     for index in range(layers):
         parts += [nn.Conv2d(maps if index else 3, maps, 3, padding=1), nn.ReLU()]
-    network = Network.from_module(nn.Sequential(*parts, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(maps, 10)))
-    batch = torch.rand(images, 3, 32, 32)
-    return min(seconds(lambda: grad_cam(record(network, batch))) for _ in range(7))
+    head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(maps, 10)]
+    return Network.from_module(nn.Sequential(*parts, *head), (side, side))
+
+
+def from_zero(axes: Axes, name: str) -> None:
+    """Both axes from 0, so that growth can be judged by eye."""
+    axes.set_xlabel(name)
+    axes.set_ylim(bottom=0)
+    axes.set_xlim(left=0)
+    axes.grid(color="#e3e6e8", linewidth=0.6)
+    axes.spines[["top", "right"]].set_visible(False)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import torch
 from matplotlib.figure import Figure
-from torch import nn
 
 from benchmarks.commands import COMMAND, Run, run
+from benchmarks.scaling import from_zero, plain
 from benchmarks.timing import seconds
 from trojancam.data.rendered import rendered_signs
 from trojancam.detection import scan
@@ -63,11 +63,7 @@ def plot() -> Figure:
         ours, bare = zip(*(measure(count) for count in counts), strict=True)
         axes.plot(counts, ours, marker="o", markersize=4, color="#0072b2", label="stimulating")
         axes.plot(counts, bare, marker="s", markersize=4, color="#8c9297", label="bare suffix, as many runs")
-        axes.set_xlabel(name)
-        axes.set_ylim(bottom=0)
-        axes.set_xlim(left=0)
-        axes.grid(color="#e3e6e8", linewidth=0.6)
-        axes.spines[["top", "right"]].set_visible(False)
+        from_zero(axes, name)
     figure.axes[0].set_ylabel("seconds")
     figure.axes[0].legend(frameon=False, fontsize=8)
     return figure
@@ -75,11 +71,7 @@ def plot() -> Figure:
 
 def _cost(layers: int = 2, maps: int = 16, side: int = 32, images: int = IMAGES) -> tuple[float, float]:
     """Of a network of 3x3 convolutions with ten classes, all of whose layers are stimulated."""
-    parts: list[nn.Module] = []
-    for index in range(layers):
-        parts += [nn.Conv2d(maps if index else 3, maps, 3, padding=1), nn.ReLU()]
-    head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(maps, 10)]
-    network = Network.from_module(nn.Sequential(*parts, *head), (side, side))
+    network = plain(layers, maps, side)
     batch = torch.rand(images, 3, side, side)
     both = [_of_layer(network, name, batch) for name in network.layers]
     return sum(ours for ours, _ in both), sum(bare for _, bare in both)

@@ -1,6 +1,6 @@
 """How long work reports where it stands: it calls a function, and whoever called it decides what to show."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 
 
@@ -31,3 +31,21 @@ def stages(progress: Progress, shares: Sequence[int]) -> list[Progress]:
         return lambda done, total, note="": progress(before + done * share // max(1, total), sum(shares), note)
 
     return [stage(sum(shares[:place]), share) for place, share in enumerate(shares)]
+
+
+def counting(progress: Progress, total: int, note: str, before: int = 0) -> Callable[[int], None]:
+    """A function that is told how many of `total` steps were done since it was last called; `before` were done at first.
+
+    >>> advance = counting(lambda done, total, note="": print(done, total, note), 9, "images", before=2)
+    >>> advance(3); advance(4)
+    5 9 images
+    9 9 images
+    """
+    done = before
+
+    def advance(count: int) -> None:
+        nonlocal done
+        done += count
+        progress(done, total, note)
+
+    return advance

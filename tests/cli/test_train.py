@@ -166,7 +166,9 @@ def test_a_run_that_was_interrupted_and_killed_reaches_the_weights_of_an_unbroke
 def _broken_off(command: list[str], checkpoint: Path, how: signal.Signals) -> subprocess.CompletedProcess[str]:
     """Run the program until it has written a new checkpoint, and send it a signal."""
     before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
-    program = [sys.executable, "-c", "from trojancam.cli import app; app()", *command]
+    # a test run in the background ignores SIGINT, and its children with it
+    listen = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    program = [sys.executable, "-c", f"{listen}; from trojancam.cli import app; app()", *command]
     process = subprocess.Popen(
         program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=checkpoint.parent,
         env=os.environ | {"OMP_NUM_THREADS": "1"},

@@ -11,10 +11,11 @@ from tests.detection.planted import COLUMNS, MAGENTA, ROWS, TARGET, planted
 from tests.nets import assert_same_state, images_for, network, state_of, unchecked
 from torch import Tensor
 
-from trojancam.detection.inversion import Candidate, Inversion, InversionSettings, Penalty, invert, invert_once, part_of
+from trojancam.detection.inversion import Candidate, Inversion, InversionSettings, Penalty, invert, invert_once
 from trojancam.detection.journal import Journal
 from trojancam.detection.suspect import Suspect, suspect
 from trojancam.errors import DataError, UnknownNameError
+from trojancam.progress import stages
 from trojancam.triggers import Trigger
 
 ONE_STEP = InversionSettings(rounds=2, steps=1, batch=6, first_penalty=0.3, largest=None)
@@ -232,7 +233,7 @@ def test_progress_is_told_round_by_round() -> None:
     def progress(done: int, total: int, note: str = "", /) -> None:
         told.append((done, total))
 
-    invert(planted(True), [Candidate(0)], InversionSettings(rounds=3), progress=part_of(progress, 10, 20))
+    invert(planted(True), [Candidate(0)], InversionSettings(rounds=3), progress=stages(progress, [10, 3, 7])[1])
     assert told == [(11, 20), (12, 20), (13, 20)]
 
 

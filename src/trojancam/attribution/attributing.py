@@ -1,6 +1,6 @@
 """From images to attributions: one recording, shared by all the methods asked for."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import torch
 from jaxtyping import Float
@@ -10,7 +10,7 @@ from trojancam.attribution.maps import Attribution
 from trojancam.attribution.methods import INPUT, METHODS, Job, Method, Run
 from trojancam.errors import DataError, unknown_name
 from trojancam.network import Network
-from trojancam.progress import Progress, silent
+from trojancam.progress import Progress, counting, silent
 from trojancam.recording import Recording, record
 from trojancam.targets import Target, logit
 
@@ -123,7 +123,7 @@ def _explained(
     done = 0
     for (name, layer), count in zip(plan, steps, strict=True):
         method = METHODS[name]
-        advance = _counting(progress, done, sum(steps), f"{method.title}, {layer}")
+        advance = counting(progress, sum(steps), f"{method.title}, {layer}", before=done)
         found[name][layer] = method(Job(recording, seed, run, advance), layer)
         done += count
         progress(done, sum(steps), f"{method.title}, {layer}")
@@ -136,14 +136,3 @@ def _steps(method: Method, recording: Recording, layer: str) -> int:
         return 1
     images, maps = recording.layers[layer].activations.shape[:2]
     return images * maps
-
-
-def _counting(progress: Progress, before: int, total: int, note: str) -> Callable[[int], None]:
-    done = before
-
-    def advance(count: int) -> None:
-        nonlocal done
-        done += count
-        progress(done, total, note)
-
-    return advance

@@ -112,9 +112,9 @@ def _stretched_to_one(masks: Float[Tensor, "m 1 h w"]) -> Float[Tensor, "m 1 h w
     return (masks - low) / (high - low).clamp(min=torch.finfo(masks.dtype).tiny)
 
 
-def rows_at_a_time(memory_budget: int, bytes_per_row: int) -> int:
+def rows_at_a_time(memory_budget: int, bytes_per_row: int, most: int = ROWS) -> int:
     """How many edited images go through at a time."""
-    return max(1, min(ROWS, memory_budget // bytes_per_row))
+    return max(1, min(most, memory_budget // bytes_per_row))
 
 
 def _bytes_of_a_run(network: Network) -> int:

@@ -5,9 +5,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trojancam.cli.console import DataOption, SeedOption, console, interruptible, list_broken, progress_bar, say
+from trojancam.cli.console import (
+    DataOption,
+    SeedOption,
+    console,
+    interruptible,
+    list_broken,
+    names_in,
+    progress_bar,
+    say,
+)
 from trojancam.cli.explain import recorded_trigger
-from trojancam.errors import DataError
 
 if TYPE_CHECKING:
     from trojancam.report.page import Table
@@ -49,8 +57,8 @@ def compare(
     from trojancam.report.compare import Summary, overall_tables, write_comparison
 
     network = load(model)
-    chosen = tuple(METHODS) if methods == "all" else _names(methods, "method")
-    named = None if layers is None else _names(layers, "layer")
+    chosen = tuple(METHODS) if methods == "all" else names_in(methods, "method")
+    named = None if layers is None else names_in(layers, "layer")
     planted = recorded_trigger(model, network.card) if stamp else None
     writable_folder(out)
     with progress_bar("images") as progress:
@@ -103,10 +111,3 @@ def _print(table: "Table", title: str) -> None:
     for row in table.rows:
         printed.add_row(*row)
     console.print(printed)
-
-
-def _names(text: str, kind: str) -> tuple[str, ...]:
-    names = tuple(name.strip() for name in text.split(",") if name.strip())
-    if not names:
-        raise DataError(f"there is no {kind} in {text!r}; give names with commas between")
-    return names

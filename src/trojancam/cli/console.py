@@ -3,7 +3,7 @@
 import errno
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,7 +13,7 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 from typer.core import TyperGroup
 
-from trojancam.errors import TrojanCamError
+from trojancam.errors import DataError, TrojanCamError
 from trojancam.progress import Progress
 
 console = Console(highlight=False)
@@ -58,6 +58,24 @@ def interruptible(advice: Callable[[], str]) -> Iterator[None]:
     except KeyboardInterrupt:
         _complain("interrupted:", "bold red", advice())
         raise typer.Exit(INTERRUPTED) from None
+
+
+def names_in(text: str, kind: str, known: Iterable[str] = ()) -> tuple[str, ...]:
+    """The names in a list with commas between; `known` ones are told where there is none.
+
+    Raises:
+        DataError: if there is no name.
+
+    >>> names_in("grad-cam, centre", "method")
+    ('grad-cam', 'centre')
+    """
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    if not names:
+        listed = ", ".join(known)
+        raise DataError(
+            f"there is no {kind} in {text!r}; give names with commas between{f', of {listed}' if listed else ''}"
+        )
+    return names
 
 
 def say(words: str) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trojancam.cli.console import DataOption, SeedOption, interruptible, list_broken, progress_bar, say
+from trojancam.cli.console import DataOption, SeedOption, interruptible, list_broken, names_in, progress_bar, say
 from trojancam.errors import DataError
 
 if TYPE_CHECKING:
@@ -35,15 +35,17 @@ def scan(
     killed, goes on when the same command is given again. What the model file says of its training is not looked at.
     """
     from trojancam.data import load_dataset
+    from trojancam.detection import DETECTORS
     from trojancam.detection import scan as run
     from trojancam.detection.journal import Journal
+    from trojancam.detection.scanning import known_methods
     from trojancam.network import load
     from trojancam.report.scan import write_scan
     from trojancam.report.scan_words import in_words
     from trojancam.report.scanned import scanned
 
     network = load(model).without_card()
-    names = _names(methods)
+    names = known_methods(names_in(methods, "method", DETECTORS))  # before images are read, which may take a while
     with progress_bar("images") as progress:
         size = network.input.size[0]
         dataset = load_dataset(data, size=size, class_names=network.class_names, progress=progress)
@@ -70,23 +72,6 @@ def scan(
         say(line)
     say(f"the page is at {page.resolve()}, its numbers beside it in scan.json")
     raise typer.Exit(EXIT_CODES[report.verdict])
-
-
-def _names(text: str) -> tuple[str, ...]:
-    """The names of the methods, each once.
-
-    Checked before images are read, which may take a while.
-    """
-    from trojancam.detection import DETECTORS
-    from trojancam.errors import unknown_name
-
-    names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
-    if not names:
-        raise DataError(f"there is no method in {text!r}; give names with commas between, of {', '.join(DETECTORS)}")
-    for name in names:
-        if name not in DETECTORS:
-            raise unknown_name("scan method", name, DETECTORS)
-    return names
 
 
 def _check_classes(network: "Network", dataset: "Dataset") -> None:

@@ -6,19 +6,20 @@ be found, and how often that works on images it was not made on.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from trojancam.detection.detectors import Job
-from trojancam.detection.findings import Finding, ScanReport, verdict_of
-from trojancam.detection.inversion import Candidate, Inversion, InversionSettings, invert_once, part_of
+from trojancam.detection.detectors import Job, Settings, concluded
+from trojancam.detection.findings import Finding, ScanReport
+from trojancam.detection.inversion import Candidate, Inversion, InversionSettings, invert_once
 from trojancam.detection.replay import Replay, replay
 from trojancam.detection.success import ablation_asr, halves, reasr, stimulation_asr
 from trojancam.detection.suspect import Suspect
 from trojancam.network import Network
+from trojancam.progress import Progress, stages
 from trojancam.stimulation import Stimulation
 
 NAME = "abs"
@@ -68,7 +69,7 @@ class StimulatedMap:
 
 
 @dataclass(frozen=True)
-class ABSSettings:
+class ABSSettings(Settings):
     """How ABS looks and judges.
 
     `seeds` images are stimulated. A feature map is kept if at least `agreement` of those of other classes agree on its
@@ -93,29 +94,20 @@ def detect(job: Job, settings: ABSSettings = ABSSettings()) -> ScanReport:
     One half of the images serves to stimulate and to invert, the other half to measure success rates.
     """
     ours, held_out = halves(job.suspect)
-    total = len(ours.network.layers) + settings.inversion.rounds
+    layers = list(ours.network.layers)
+    stimulating, inverting = stages(job.progress, [len(layers), settings.inversion.rounds])
     table: list[StimulatedMap] = []
-    for done, layer in enumerate(ours.network.layers, start=1):
+    for done, layer in enumerate(layers, start=1):
         table += _stimulated_layer(job, ours, layer, settings)
-        job.progress(done, total, f"stimulated {layer}")
+        stimulating(done, len(layers), f"stimulated {layer}")
     chosen = [row for row in strongest(table, settings) if bool(held_out.others(row.target_class).any())]
-    inversions = _inverted(job, ours, chosen, settings)
+    inversions = _inverted(job, ours, chosen, settings, inverting)
     findings = [
         _finding(row, inversion, table, held_out)
         for row, inversion in zip(chosen, inversions, strict=True)
         if not inversion.given_up
     ]
-    findings.sort(key=lambda finding: finding.score, reverse=True)
-    score = findings[0].score if findings else 0.0
-    return ScanReport(
-        verdict=verdict_of(score, settings.inconclusive, settings.backdoor),
-        score=score,
-        threshold=settings.backdoor,
-        findings=tuple(findings),
-        settings=asdict(settings) | {"seed": job.seed},
-        timing={step: seconds for step, seconds in job.journal.timing.items() if step.startswith(f"{NAME}/")},
-        class_names=ours.network.class_names,
-    )
+    return concluded(job, NAME, findings, settings)
 
 
 def stimulated_maps(
@@ -171,7 +163,7 @@ def _logits(replayed: Replay, feature_map: int, values: Float[Tensor, " v"]) -> 
     different, places = values.unique(return_inverse=True)  # every scheme starts at 0
     parts = []
     for chunk in replayed.chunks(len(different)):
-        edited = replayed.activations.repeat(chunk.stop - chunk.start, 1, 1, 1, 1)
+        edited = replayed.copies(chunk.stop - chunk.start)
         edited[:, :, feature_map] = different[chunk, None, None, None]
         parts.append(replayed.logits(edited))
     return torch.cat(parts)[places]
@@ -234,13 +226,13 @@ def _stimulated_layer(job: Job, ours: Suspect, layer: str, settings: ABSSettings
 _MEASURES = ("agreement", "elevation", "value", "stimulation_asr", "prediction_value")
 
 
-def _inverted(job: Job, ours: Suspect, chosen: Sequence[StimulatedMap], settings: ABSSettings) -> list[Inversion]:
+def _inverted(
+    job: Job, ours: Suspect, chosen: Sequence[StimulatedMap], settings: ABSSettings, progress: Progress
+) -> list[Inversion]:
     """A trigger for each chosen map, which is excited on the way; computed once."""
     candidates = [Candidate(row.target_class, None, row.layer, (row.feature_map,)) for row in chosen]
     height, width = ours.network.input.size
     how = replace(settings.inversion, largest=settings.largest_share * height * width)
-    layers = len(ours.network.layers)
-    progress = part_of(job.progress, layers, layers + how.rounds)
     return invert_once(job.journal, f"{NAME}/inversion", ours, candidates, how, job.seed, progress)
 
 

@@ -180,15 +180,6 @@ def invert_once(
     ]
 
 
-def part_of(progress: Progress, before: int, total: int) -> Progress:
-    """What a part of some longer work reports to: `before` steps of `total` were done when it began."""
-
-    def advance(done: int, _: int, note: str = "", /) -> None:
-        progress(before + done, total, note)
-
-    return advance
-
-
 class Penalty:
     """The lambda of one search: it rises while the trigger succeeds and falls while it does not (S&P 2019)."""
 

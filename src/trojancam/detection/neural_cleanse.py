@@ -5,18 +5,19 @@ masks are of similar sizes; a backdoor is a shortcut, and its mask an outlier.
 """
 
 import math
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from trojancam.detection.detectors import Job
-from trojancam.detection.findings import Finding, ScanReport, verdict_of
-from trojancam.detection.inversion import Candidate, Inversion, InversionSettings, invert_once, part_of
+from trojancam.detection.detectors import Job, Settings, concluded
+from trojancam.detection.findings import Finding, ScanReport
+from trojancam.detection.inversion import Candidate, Inversion, InversionSettings, invert_once
 from trojancam.detection.outliers import outlyingness
 from trojancam.detection.success import halves, reasr
 from trojancam.detection.suspect import Suspect
+from trojancam.progress import stages
 
 NAME = "neural-cleanse"
 
@@ -28,7 +29,7 @@ def _as_in_the_paper() -> InversionSettings:
 
 
 @dataclass(frozen=True)
-class NeuralCleanseSettings:
+class NeuralCleanseSettings(Settings):
     """How Neural Cleanse looks and judges: the paper's settings, but for the number of images and rounds.
 
     The authors' code draws 1,000 images for each of at most 1,000 rounds, in batches of 32. Here a round is one pass over the
@@ -64,16 +65,7 @@ def detect(job: Job, settings: NeuralCleanseSettings = NeuralCleanseSettings()) 
         for number in order
         if smallness[number] > 0
     ]
-    score = findings[0].score if findings else 0.0
-    return ScanReport(
-        verdict=verdict_of(score, settings.inconclusive, settings.backdoor),
-        score=score,
-        threshold=settings.backdoor,
-        findings=tuple(findings),
-        settings=asdict(settings) | {"seed": job.seed},
-        timing={step: seconds for step, seconds in job.journal.timing.items() if step.startswith(f"{NAME}/")},
-        class_names=ours.network.class_names,
-    )
+    return concluded(job, NAME, findings, settings)
 
 
 def _one_pass_a_round(settings: InversionSettings, images: int) -> InversionSettings:
@@ -84,10 +76,9 @@ def _of_every_class(job: Job, ours: Suspect, settings: NeuralCleanseSettings) ->
     """The smallest trigger to each class, some classes at a time."""
     found: list[Inversion] = []
     groups = torch.arange(ours.classes).split(settings.at_once)
-    rounds = settings.inversion.rounds
-    for number, group in enumerate(groups):
+    shares = [settings.inversion.rounds] * len(groups)
+    for group, progress in zip(groups, stages(job.progress, shares), strict=True):
         candidates = [Candidate(target) for target in group.tolist()]
-        progress = part_of(job.progress, number * rounds, len(groups) * rounds)
         step = f"{NAME}/classes {candidates[0].target_class} to {candidates[-1].target_class}"
         found += invert_once(job.journal, step, ours, candidates, settings.inversion, job.seed, progress)
     return found

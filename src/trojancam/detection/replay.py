@@ -7,9 +7,10 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from trojancam.attribution import MEMORY_BUDGET
+from trojancam.attribution.perturbations import rows_at_a_time
 from trojancam.network import Cut, Network
 
-MEMORY_BUDGET = 256 * 2**20
 ROWS = 192  # edited images at a time
 SILENT = 0.1  # of the median map's largest activation
 
@@ -55,7 +56,7 @@ class Replay:
     def chunks(self, variants: int) -> Iterator[slice]:
         """Variants in portions that fit the memory budget, and the processor's cache."""
         per_image = 2 * self.cut.bytes_per_image + 8 * self.activations[0].numel()
-        rows = max(1, min(ROWS, MEMORY_BUDGET // per_image))
+        rows = rows_at_a_time(MEMORY_BUDGET, per_image, ROWS)
         count = max(1, rows // self.images)
         for start in range(0, variants, count):
             yield slice(start, min(variants, start + count))
@@ -90,3 +91,13 @@ def margin(logits: Float[Tensor, "m n classes"], classes: Int64[Tensor, " m"]) -
     index = classes[:, None, None].expand(*logits.shape[:2], 1)
     others = logits.scatter(-1, index, -torch.inf).logsumexp(-1)
     return logits.gather(-1, index)[..., 0] - others
+
+
+def lead(logits: Float[Tensor, "*m classes"], target_class: int) -> Float[Tensor, "*m"]:
+    """By how much a class's logit is above the greatest of the others: above 0, the network answers with the class.
+
+    >>> lead(torch.tensor([1.0, 5.0, 3.0]), 1)
+    tensor(2.)
+    """
+    others = logits.index_fill(-1, torch.tensor(target_class), -torch.inf).amax(-1)
+    return logits[..., target_class] - others

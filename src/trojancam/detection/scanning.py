@@ -53,12 +53,7 @@ def scan(
     >>> scan(network, torch.rand(8, 3, 8, 8), torch.arange(8) % 3).findings[0].detector
     'stimulation'
     """
-    names = list(dict.fromkeys([methods] if isinstance(methods, str) else methods))
-    if not names:
-        raise DataError(f"a scan needs at least one method; known: {', '.join(DETECTORS)}")
-    for name in names:
-        if name not in DETECTORS:
-            raise unknown_name("scan method", name, DETECTORS)
+    names = known_methods([methods] if isinstance(methods, str) else methods)
     seen = suspect(network, images, labels)
     kept = Journal(journal, f"{trojancam.__version__} {seen.fingerprint()} {seed}")
     told = stages(progress, [SHARE] * len(names))
@@ -66,6 +61,22 @@ def scan(
         name: DETECTORS[name].detect(Job(seen, seed, kept, part)) for name, part in zip(names, told, strict=True)
     }
     return _together(reports)
+
+
+def known_methods(names: Iterable[str]) -> tuple[str, ...]:
+    """The names of scan methods, each once, in the order given.
+
+    Raises:
+        UnknownNameError: if there is no such method.
+        DataError: if there is no name.
+    """
+    methods = tuple(dict.fromkeys(names))
+    if not methods:
+        raise DataError(f"a scan needs at least one method; known: {', '.join(DETECTORS)}")
+    for name in methods:
+        if name not in DETECTORS:
+            raise unknown_name("scan method", name, DETECTORS)
+    return methods
 
 
 def _together(reports: dict[str, ScanReport]) -> ScanReport:

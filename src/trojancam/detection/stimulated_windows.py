@@ -8,26 +8,25 @@ backdoor has one that is small and works on images it was not made on.
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from trojancam.detection.detectors import Job
-from trojancam.detection.findings import Finding, ScanReport, verdict_of
+from trojancam.detection.detectors import Job, Settings, concluded
+from trojancam.detection.findings import Finding, ScanReport
 from trojancam.detection.inversion import Candidate, Inversion, InversionSettings, invert_once
 from trojancam.detection.journal import Values
 from trojancam.detection.optimised import Stimuli, cost, optimised
 from trojancam.detection.outliers import outlyingness
-from trojancam.detection.replay import margins, replay
+from trojancam.detection.replay import lead, margins, replay
 from trojancam.detection.stimulation_maps import StimulationMaps, stimulation_maps
 from trojancam.detection.success import ablation_asr, halves, reasr
 from trojancam.detection.suspect import Suspect
 from trojancam.detection.windows import Windows, shallow, windows
 from trojancam.network import Network
-from trojancam.progress import Progress, stages
+from trojancam.progress import Progress, counting, stages
 from trojancam.rates import attack_success_rate
 from trojancam.stimulation import Stimulation, stimulated_logits
 from trojancam.triggers import Trigger
@@ -41,7 +40,7 @@ CARRIED = 0.9  # of what all maps of a stimulation do is enough for those that a
 
 
 @dataclass(frozen=True)
-class StimulationSettings:
+class StimulationSettings(Settings):
     """How the stimulation detector looks and judges.
 
     `search_images` are stimulated, `candidates` classes are inverted. A report is a `backdoor` from that score on, and
@@ -94,17 +93,7 @@ def detect(job: Job, settings: StimulationSettings = StimulationSettings()) -> S
         _finding(job.suspect, held_out, layers[layer], inversion, settings.search_images)
         for (_, layer), inversion in zip(candidates, inversions, strict=True)
     ]
-    findings.sort(key=lambda finding: -finding.score)
-    score = findings[0].score if findings else 0.0
-    return ScanReport(
-        verdict=verdict_of(score, settings.inconclusive, settings.backdoor),
-        score=score,
-        threshold=settings.backdoor,
-        findings=tuple(findings),
-        settings=asdict(settings) | {"seed": job.seed},
-        timing={step: seconds for step, seconds in job.journal.timing.items() if step.startswith(f"{NAME}/")},
-        class_names=ours.network.class_names,
-    )
+    return concluded(job, NAME, findings, settings)
 
 
 def stimulated_layers(
@@ -117,7 +106,7 @@ def stimulated_layers(
 
         def work(grid: Windows = grid, told: Progress = told) -> Values:
             replayed = replay(searched.network, grid.layer.name, searched.images)
-            advance = _counting(told, _variants(grid, searched.classes), f"stimulating {grid.layer.name}")
+            advance = counting(told, _variants(grid, searched.classes), f"stimulating {grid.layer.name}")
             maps = stimulation_maps(replayed, grid, advance)
             return _as_values(maps) | _as_values(optimised(replayed, maps, advance))
 
@@ -146,17 +135,6 @@ def _as_values(record: StimulationMaps | Stimuli) -> Values:
     prefix = "strongest " if isinstance(record, Stimuli) else ""
     values = {name: getattr(record, name) for name in record.__dataclass_fields__}
     return {f"{prefix}{name}": value for name, value in values.items() if isinstance(value, Tensor)}
-
-
-def _counting(progress: Progress, total: int, note: str) -> Any:
-    done = 0
-
-    def advance(count: int) -> None:
-        nonlocal done
-        done += count
-        progress(min(done, total), total, note)
-
-    return advance
 
 
 def _steps(settings: StimulationSettings) -> int:
@@ -212,7 +190,7 @@ def _finding(
         layer=name,
         feature_maps=maps,
         position=inversion.position or _centre(layer, target),
-        elevation=_lead(logits, target) - _lead(clean, target),
+        elevation=float(lead(logits, target).mean() - lead(clean, target).mean()),
         stimulation_asr=attack_success_rate(logits.argmax(1), suspect.labels, target),
         reasr=success,
         ablation_asr=ablation_asr(network, trigger, held_out.images, held_out.labels, target, name, maps),
@@ -268,12 +246,6 @@ def _stimulation(layer: StimulatedLayer, target: int, maps: Sequence[int]) -> St
     value = torch.zeros(len(maps), *layer.windows.layer.size)
     value[:, row : row + height, column : column + width] = layer.strongest.patterns[target][list(maps)]
     return Stimulation(layer.windows.layer.name, tuple(maps), value=value, window=(row, column, height, width))
-
-
-def _lead(logits: Float[Tensor, "n classes"], target: int) -> float:
-    """By how much the target's logit leads the greatest of the others, mean over the images."""
-    others = logits.index_fill(1, torch.tensor(target), -torch.inf).amax(1)
-    return float((logits[:, target] - others).mean())
 
 
 def _elsewhere(held_out: Suspect, trigger: Trigger, target: int) -> float:

@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from trojancam.attribution import MEMORY_BUDGET
 from trojancam.attribution.perturbations import rows_at_a_time
-from trojancam.detection.replay import MEMORY_BUDGET
 from trojancam.detection.suspect import Suspect
 from trojancam.network import Network
 from trojancam.rates import attack_success_rate

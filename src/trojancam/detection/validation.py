@@ -15,9 +15,9 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from trojancam.attribution import grad_cam
+from trojancam.attribution import MEMORY_BUDGET, grad_cam
 from trojancam.detection.findings import Finding
-from trojancam.detection.replay import MEMORY_BUDGET
+from trojancam.detection.replay import lead
 from trojancam.detection.success import rows
 from trojancam.detection.windows import SHARE
 from trojancam.errors import DataError
@@ -366,14 +366,12 @@ def _leads(network: Network, images: Images, finding: Finding) -> Leads | None:
     rows, columns = _grid(layer.size, stimulation.window)
     moved = [_moved(stimulation, row, column) for row in rows for column in columns]
     logits = stimulated_logits(network, images, moved)
-    target = logits[..., finding.target_class]
-    others = logits.index_fill(-1, torch.tensor(finding.target_class), -torch.inf).amax(-1)
-    lead = (target - others).mean(1).view(len(rows), len(columns))
+    means = lead(logits, finding.target_class).mean(1).view(len(rows), len(columns))
     down, across = layer.placement.rows, layer.placement.columns
     return Leads(
         rows=tuple(down.offset + down.stride * (row + (height - 1) / 2) for row in rows),
         columns=tuple(across.offset + across.stride * (column + (width - 1) / 2) for column in columns),
-        lead=lead,
+        lead=means,
     )
 
 
