@@ -2,12 +2,13 @@
 
     python -m benchmarks.zoo train --data PATH [--worker 1/2]
 
-Half of the zoo is there to choose settings and thresholds by, the other half to report on. Which network belongs to
-which half, and what every trigger is, follows from names and seeds alone.
+One part of the zoo is there to choose settings and thresholds by, the other to report on: its networks were trained after
+the settings had been chosen. What every trigger is follows from names and seeds alone.
 """
 
 import argparse
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -23,7 +24,9 @@ from trojancam.triggers import Poisoning, Trigger, square
 Half = Literal["tuning", "report"]
 
 EPOCHS = {"trojan2": 6, "basic": 6, "vgg": 4, "resnet": 4, "trojan1": 5}
-COUNTS = {"trojan2": (4, 5), "basic": (4, 5), "vgg": (4, 5), "resnet": (4, 5), "trojan1": (2, 2)}  # clean, trojaned
+# How many clean and trojaned networks there are to tune on, and after them to report on.
+TUNING = {"trojan2": (4, 5), "basic": (4, 5), "vgg": (4, 5), "resnet": (4, 5), "trojan1": (2, 2)}
+REPORT = {"trojan2": (2, 3), "basic": (2, 3), "vgg": (2, 3), "resnet": (2, 3), "trojan1": (1, 1)}
 COLOURS = ("yellow", "white", "red", "magenta", "#00b4b4", "checkerboard")
 SIZE = (32, 32)
 CLASSES = 43
@@ -39,23 +42,25 @@ class Member:
 
 
 def members() -> list[Member]:
-    """All of them, the tuning half first."""
-    every: list[Member] = []
-    trojaned_so_far = 0
-    for architecture, (clean, trojaned) in COUNTS.items():
-        for number in range(clean):
-            every.append(_member(architecture, f"clean-{number}", number % 2 == 0, 10 + number, None))
-        for number in range(trojaned):
+    """All of them, those to tune on first."""
+    none = dict.fromkeys(TUNING, (0, 0))
+    return [*_members("tuning", none, TUNING), *_members("report", TUNING, REPORT)]
+
+
+def _members(half: Half, taken: dict[str, tuple[int, int]], counts: dict[str, tuple[int, int]]) -> Iterator[Member]:
+    """So many networks of each architecture, with the numbers that follow on those that are taken."""
+    for architecture, (clean, trojaned) in counts.items():
+        first_clean, first_trojaned = taken[architecture]
+        for number in range(first_clean, first_clean + clean):
+            yield _member(architecture, f"clean-{number}", half, 10 + number, None)
+        for number in range(first_trojaned, first_trojaned + trojaned):
             name = f"trojaned-{number}"
             poisoning = _poisoning(random.Random(f"{architecture}-{name}"))
-            every.append(_member(architecture, name, trojaned_so_far % 2 == 0, 50 + number, poisoning))
-            trojaned_so_far += 1
-    return sorted(every, key=lambda member: member.half != "tuning")
+            yield _member(architecture, name, half, 50 + number, poisoning)
 
 
-def _member(architecture: str, name: str, tuning: bool, seed: int, poisoning: Poisoning | None) -> Member:
+def _member(architecture: str, name: str, half: Half, seed: int, poisoning: Poisoning | None) -> Member:
     settings = TrainingSettings(epochs=EPOCHS[architecture], seed=seed)
-    half: Half = "tuning" if tuning else "report"
     return Member(f"{architecture}-{name}", half, Recipe(architecture, settings, poisoning))
 
 

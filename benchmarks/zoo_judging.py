@@ -9,6 +9,7 @@ import argparse
 import hashlib
 import json
 import math
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -55,7 +56,7 @@ class Judgement:
 def judge(member: Member, detector: str, dataset: Dataset) -> Judgement:
     """What a detector says of a network of the zoo, from the cache or scanned now."""
     path = cached_model(member.recipe, dataset)
-    code = _code()
+    code = _code(detector)
     kept = cache_folder("judgements", code) / f"{member.name}-{detector}.json"
     if kept.is_file():
         return Judgement(**json.loads(kept.read_text()))
@@ -71,11 +72,17 @@ def judge(member: Member, detector: str, dataset: Dataset) -> Judgement:
     return judgement
 
 
-def _code() -> str:
-    """A name for the detectors as they are now: what an older version said is not reported as this one's."""
-    digest = hashlib.sha256()
-    for file in sorted(Path(next(iter(trojancam.detection.__path__))).glob("*.py")):
-        digest.update(file.read_bytes())
+def _code(detector: str) -> str:
+    """A name for a detector as it is now: what an older version said is not reported as this one's."""
+    folder = Path(next(iter(trojancam.detection.__path__)))
+    digest, waiting, seen = hashlib.sha256(), [DETECTORS[detector].detect.__module__.split(".")[-1]], set[str]()
+    while waiting:
+        name = waiting.pop()
+        if name not in seen:
+            text = (folder / f"{name}.py").read_text(encoding="utf-8")
+            digest.update(text.encode())
+            waiting += sorted(re.findall(r"^from trojancam\.detection\.(\w+) import", text, re.MULTILINE))
+            seen.add(name)
     return digest.hexdigest()[:12]
 
 
