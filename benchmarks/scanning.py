@@ -16,6 +16,7 @@ from benchmarks.timing import seconds
 from trojancam.data.rendered import rendered_signs
 from trojancam.detection import scan
 from trojancam.detection.optimised import cost, optimised
+from trojancam.detection.reach import reach
 from trojancam.detection.replay import replay
 from trojancam.detection.stimulation_maps import stimulation_maps
 from trojancam.detection.windows import windows
@@ -84,7 +85,7 @@ def _of_layer(network: Network, name: str, images: torch.Tensor) -> tuple[float,
     variants = layer.feature_maps * (len(grid) + 1) + cost(grid, len(network.class_names))
 
     def stimulate() -> None:
-        optimised(replayed, stimulation_maps(replayed, grid))
+        optimised(replayed, stimulation_maps(replayed, grid, reach(replayed.cut, images)))
 
     def bare() -> None:
         with torch.no_grad():

@@ -7,6 +7,7 @@ from tests.test_cut import whole
 
 from trojancam.detection.optimised import Stimuli, cost, measured, optimised
 from trojancam.detection.outliers import outlyingness
+from trojancam.detection.reach import reach
 from trojancam.detection.replay import Replay, margins, replay
 from trojancam.detection.stimulation_maps import QUANTILE, StimulationMaps, stimulation_maps
 from trojancam.detection.windows import Windows, windows
@@ -15,7 +16,7 @@ from trojancam.network import Network
 
 def searched(net: Network, layer: str, images: torch.Tensor) -> tuple[Replay, StimulationMaps, Stimuli]:
     replayed = replay(net, layer, images)
-    maps = stimulation_maps(replayed, windows(net.layer(layer), net.input.size))
+    maps = stimulation_maps(replayed, windows(net.layer(layer), net.input.size), reach(replayed.cut, images))
     return replayed, maps, optimised(replayed, maps)
 
 
@@ -43,8 +44,8 @@ def test_margin_and_flips_are_those_of_the_whole_network() -> None:
 def test_values_are_zero_or_each_maps_level() -> None:
     _, net = network("normed")
     layer = next(iter(net.layers))
-    replayed, _, found = searched(net, layer, images_for(net, 4))
-    level = replayed.levels()[None, :, None, None].expand_as(found.patterns)
+    _, maps, found = searched(net, layer, images_for(net, 4))
+    level = maps.levels[None, :, None, None].expand_as(found.patterns)
     assert bool(((found.patterns == 0) | (found.patterns == level)).all())
 
 
@@ -55,7 +56,7 @@ def test_gradients_improve_on_the_start() -> None:
     everything_on = Stimuli(
         found.classes,
         found.corners,
-        replayed.levels()[None, :, None, None].expand_as(found.patterns),
+        maps.levels[None, :, None, None].expand_as(found.patterns),
         found.margin,
         found.flips,
     )
@@ -81,7 +82,8 @@ def test_the_planted_class_stands_out_where_it_listens_and_no_class_of_the_clean
 def test_the_cost_is_what_progress_is_told() -> None:
     _, net = network("plain")
     replayed = replay(net, "first", images_for(net, 3))
-    maps = stimulation_maps(replayed, windows(net.layer("first"), net.input.size))
+    grid = windows(net.layer("first"), net.input.size)
+    maps = stimulation_maps(replayed, grid, reach(replayed.cut, images_for(net, 3)))
     counts: list[int] = []
     optimised(replayed, maps, counts.append)
     assert sum(counts) == cost(maps.windows, len(net.class_names))

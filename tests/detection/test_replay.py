@@ -49,11 +49,3 @@ def test_chunks_cover_all_variants_once_within_the_budget(monkeypatch: pytest.Mo
     assert max(chunk.stop - chunk.start for chunk in replayed.chunks(1000)) == replaying.ROWS // 3
     monkeypatch.setattr(replaying, "MEMORY_BUDGET", 1)
     assert [chunk.stop - chunk.start for chunk in replayed.chunks(3)] == [1, 1, 1]
-
-
-def test_levels_are_what_clean_images_reach_and_silent_maps_get_the_medians() -> None:
-    replayed = replay(network("plain")[1], "first", images_for(network("plain")[1], 3))
-    maps = torch.tensor([4.0, 0.0, 1.0, 0.5]).view(1, 4, 1, 1) * torch.rand(3, 4, 5, 5)
-    maps[0, :, 0, 0] = torch.tensor([4.0, 0.0, 1.0, 0.5])
-    given = type(replayed)(replayed.cut, maps, replayed.crossing)
-    assert given.levels().tolist() == [4.0, 0.75, 1.0, 0.5]

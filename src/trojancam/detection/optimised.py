@@ -49,10 +49,10 @@ def optimised(replayed: Replay, maps: StimulationMaps, advance: Advance = lambda
     """The strongest stimulation of each class: where, with what, and how far it leads; one for each class, in order.
 
     New in TrojanCAM. A start is the maps that promote the class on their own; then rounds of setting every map in the
-    window to its level (`Replay.levels`) where the gradient of the margin `y_t - logsumexp(other logits)`, averaged over the
+    window to its level (`maps.levels`) where the gradient of the margin `y_t - logsumexp(other logits)`, averaged over the
     images, is positive, and to 0 elsewhere.
     """
-    windows, largest = maps.windows, replayed.levels()
+    windows, largest = maps.windows, maps.levels
     stimuli = measured(replayed.first(FEW), windows, _starts(maps, largest), advance)
     stimuli = _unmeasured(stimuli.best_of_each_class(BEST))
     stimuli = _improved(replayed, windows, stimuli, largest, ROUNDS[0], advance)

@@ -12,7 +12,6 @@ from trojancam.attribution.perturbations import rows_at_a_time
 from trojancam.network import Cut, Network
 
 ROWS = 192  # edited images at a time
-SILENT = 0.1  # of the median map's largest activation
 
 
 @dataclass(frozen=True)
@@ -27,15 +26,6 @@ class Replay:
     def images(self) -> int:
         """How many clean images there are."""
         return len(self.activations)
-
-    def levels(self) -> Float[Tensor, " k"]:
-        """What each map is set to: its largest clean activation; of one that clean images hardly move, the median map's.
-
-        A map that answers to nothing but a trigger is silent on clean images: it must not go unstimulated for that.
-        """
-        largest = self.activations.amax((0, 2, 3))
-        typical = largest.quantile(0.5)
-        return torch.where(largest < SILENT * typical, typical, largest)
 
     def first(self, count: int) -> "Replay":
         """The same with the first images only."""

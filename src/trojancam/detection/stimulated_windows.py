@@ -20,6 +20,7 @@ from trojancam.detection.inversion import Candidate, Inversion, InversionSetting
 from trojancam.detection.journal import Values
 from trojancam.detection.optimised import Stimuli, cost, optimised
 from trojancam.detection.outliers import outlyingness
+from trojancam.detection.reach import reach
 from trojancam.detection.replay import lead, margins, replay
 from trojancam.detection.stimulation_maps import StimulationMaps, stimulation_maps
 from trojancam.detection.success import ablation_asr, halves, reasr
@@ -107,11 +108,12 @@ def stimulated_layers(
         def work(grid: Windows = grid, told: Progress = told) -> Values:
             replayed = replay(searched.network, grid.layer.name, searched.images)
             advance = counting(told, _variants(grid, searched.classes), f"stimulating {grid.layer.name}")
-            maps = stimulation_maps(replayed, grid, advance)
+            levels = reach(replayed.cut, searched.images)
+            maps = stimulation_maps(replayed, grid, levels, advance)
             return _as_values(maps) | _as_values(optimised(replayed, maps, advance))
 
         values = job.journal.step(f"{NAME}/{name}", work)
-        maps = StimulationMaps(grid, values["rise"], values["margin_rise"], values["flips"])
+        maps = StimulationMaps(grid, *(values[field] for field in ("levels", "rise", "margin_rise", "flips")))
         strongest = Stimuli(*(values[f"strongest {field}"] for field in Stimuli.__dataclass_fields__))
         found[name] = StimulatedLayer(maps, strongest, outlyingness(strongest.margin))
     return found

@@ -19,12 +19,13 @@ Advance = Callable[[int], None]  # called with how many variants were run since
 class StimulationMaps:
     """What every window of every feature map of a layer does to every class; axes `k p classes`: map, window, class.
 
-    A map is set to 0 but for one window, which is set to its level (`Replay.levels`), and compared with the map at 0:
+    A map is set to 0 but for one window, which is set to its level (one of `levels`), and compared with the map at 0:
     `rise` is the low quantile over the images of the rise of each logit, `margin_rise` the mean rise of each class's
     margin over all the others, and `flips` the share of the images that are then given the class.
     """
 
     windows: Windows
+    levels: Float[Tensor, " k"]
     rise: Float[Tensor, "k p classes"]
     margin_rise: Float[Tensor, "k p classes"]
     flips: Float[Tensor, "k p classes"]
@@ -43,16 +44,18 @@ class StimulationMaps:
         return values.view(len(self.windows.rows), len(self.windows.columns))
 
 
-def stimulation_maps(replayed: Replay, windows: Windows, advance: Advance = lambda _: None) -> StimulationMaps:
+def stimulation_maps(
+    replayed: Replay, windows: Windows, levels: Float[Tensor, " k"], advance: Advance = lambda _: None
+) -> StimulationMaps:
     """Stimulate every window of every feature map, one at a time, and read all classes off each run of the suffix.
 
     New in TrojanCAM. It costs one run for each feature map, window and image, and one more for each map and image.
     """
-    largest, masks = replayed.levels(), windows.masks()
+    masks = windows.masks()
     masks = torch.cat([torch.zeros_like(masks[:1]), masks])  # the map at 0, then each of its windows
-    found = [_of_map(replayed, number, float(value) * masks, advance) for number, value in enumerate(largest)]
+    found = [_of_map(replayed, number, float(value) * masks, advance) for number, value in enumerate(levels)]
     rise, margin_rise, flips = (torch.stack(parts) for parts in zip(*found, strict=True))
-    return StimulationMaps(windows, rise, margin_rise, flips)
+    return StimulationMaps(windows, levels, rise, margin_rise, flips)
 
 
 @torch.no_grad()
