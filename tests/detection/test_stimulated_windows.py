@@ -61,7 +61,7 @@ def test_the_score_is_what_the_formula_says_and_findings_come_strongest_first() 
         others = seen.others(finding.target_class)
         there = (seen.network(seen.images).argmax(1) == finding.target_class)[others].float().mean()
         gain = max(0.0, (finding.reasr or 0.0) - float(there))
-        expected = math.sqrt(min(8.0, max(0.0, finding.evidence["outlyingness"]))) * compactness * gain
+        expected = math.sqrt(min(16.0, max(0.0, finding.evidence["outlyingness"]))) * compactness * gain
         assert finding.score == pytest.approx(expected, rel=1e-5)
     scores = [finding.score for finding in found.findings]
     assert scores == sorted(scores, reverse=True)

@@ -36,7 +36,7 @@ NAME = "stimulation"
 SMALL = 1 / 32  # of the image: a recovered mask of this size neither adds to the evidence nor takes from it
 REACH = 3 / 16  # of the image's side: how far from a window's centre its trigger is looked for
 BACKWARD = 3  # times what a forward run costs is one forth and back
-FAR = 8.0  # robust standard deviations: to stand out by more is no more evidence
+FAR = 16.0  # robust standard deviations: to stand out by more is no more evidence
 CARRIED = 0.9  # of what all maps of a stimulation do is enough for those that are named
 
 
@@ -45,14 +45,14 @@ class StimulationSettings(Settings):
     """How the stimulation detector looks and judges.
 
     `search_images` are stimulated, `candidates` classes are inverted. A report is a `backdoor` from that score on, and
-    `inconclusive` from that one: on the tuning half of the zoo clean networks score up to 2.2, trojaned ones from 4.6 on.
+    `inconclusive` from that one: of the zoo's 40 networks to tune on, clean ones score up to 2.4, trojaned ones from 2.9 on.
     """
 
     search_images: int = 12
     candidates: int = 6
     inversion: InversionSettings = field(default_factory=lambda: InversionSettings(rounds=40))
-    backdoor: float = 3.2
-    inconclusive: float = 2.7
+    backdoor: float = 2.9
+    inconclusive: float = 2.45
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class StimulatedLayer:
 def detect(job: Job, settings: StimulationSettings = StimulationSettings()) -> ScanReport:
     """Stimulate the early layers, invert the best candidates, and judge by the strongest.
 
-    The score of a candidate is `sqrt(min(outlyingness, 8)) * (small / mask) * gain`: how far its class stands out under
+    The score of a candidate is `sqrt(min(outlyingness, 16)) * (small / mask) * gain`: how far its class stands out under
     stimulation, how small the recovered mask is (in units of a 32nd of the image), and how many images that it was not
     made on it sends to the class, less those that go there without it. Size counts more than standing out: in a clean
     network, too, some class stands out now and then, but no small trigger brings that about.
@@ -251,10 +251,12 @@ def _stimulation(layer: StimulatedLayer, target: int, maps: Sequence[int]) -> St
 
 
 def _elsewhere(held_out: Suspect, trigger: Trigger, target: int) -> float:
-    """The success rate of a trigger a quarter of the image away, at the median of the places tried."""
+    """The greatest success rate of a trigger a quarter of the image away: up, down, to the left, to the right.
+
+    Where a network listens in one place alone, hardly an image goes to the class from any of these.
+    """
     height, width = trigger.size
     shifts = [(0, width // 4), (height // 4, 0), (0, -(width // 4)), (-(height // 4), 0)]
-    rates = [
+    return max(
         reasr(held_out.network, trigger.moved(*shift), held_out.images, held_out.labels, target) for shift in shifts
-    ]
-    return float(torch.tensor(rates).quantile(0.5))
+    )
