@@ -9,7 +9,7 @@ from tests.nets import images, network
 from trojancam.attribution import INPUT, attribute
 from trojancam.errors import DataError, UnknownNameError
 from trojancam.evaluation import comparison
-from trojancam.evaluation.comparison import LOCALISATION, MASK, compare
+from trojancam.evaluation.comparison import FAITHFULNESS, LOCALISATION, MASK, compare
 from trojancam.evaluation.localisation import dilated, localisation
 from trojancam.evaluation.road import road
 from trojancam.targets import logit, probability
@@ -49,6 +49,18 @@ def test_without_a_mask_there_is_no_localisation() -> None:
     assert not set(found.scores) & set(LOCALISATION)
     assert MASK not in found.by_method("road")
     assert not found.chance
+
+
+def test_one_measure_alone_gives_the_scores_that_all_together_give() -> None:
+    net, batch = network("plain")[1], images(3)
+    whole = compare(net, batch, ["grad-cam"], mask=MASK_OF_FOUR)
+    for measure in FAITHFULNESS:
+        alone = compare(net, batch, ["grad-cam"], mask=MASK_OF_FOUR, faithfulness=[measure])
+        assert set(alone.scores) == {measure, *LOCALISATION}
+        assert alone.layers == whole.layers
+        for place, score in alone.scores[measure].items():
+            assert score.equal(whole.scores[measure][place])
+        assert set(alone.curves) == (set(whole.curves) if measure == "road" else set())
 
 
 def test_a_mask_that_is_the_whole_image_once_grown_has_no_place_to_be_found() -> None:
@@ -103,5 +115,9 @@ def test_what_cannot_be_compared_is_refused() -> None:
         compare(net, images(1), ["grad-cam"])
     with pytest.raises(DataError, match=r"the mask is of \(4, 4\) pixels, but the images of \(12, 12\)"):
         compare(net, images(2), ["grad-cam"], mask=torch.ones(4, 4, dtype=torch.bool))
+    with pytest.raises(UnknownNameError, match="unknown measure of faithfulness 'roar'"):
+        compare(net, images(2), ["grad-cam"], faithfulness=["roar"])
+    with pytest.raises(DataError, match="there is nothing to measure"):
+        compare(net, images(2), ["grad-cam"], faithfulness=[])
     with pytest.raises(DataError, match="there is no method to compare"):
         compare(net, images(2), [])

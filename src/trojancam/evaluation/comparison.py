@@ -89,7 +89,7 @@ class Comparison:
     @property
     def layers(self) -> tuple[str, ...]:
         """The layers compared."""
-        return tuple(dict.fromkeys(layer for _, layer in self.curves if layer != INPUT))
+        return tuple(dict.fromkeys(layer for scores in self.scores.values() for _, layer in scores if layer != INPUT))
 
 
 @dataclass(frozen=True)
@@ -102,11 +102,12 @@ class _Job:
     layers: tuple[str, ...]
     target_class: int | None
     mask: Mask | None
+    faithfulness: tuple[str, ...]
     seed: int
 
     def fingerprint(self) -> str:
         """A name for all that the scores depend on."""
-        choices = self.methods, self.layers, self.target_class, self.seed
+        choices = self.methods, self.layers, self.target_class, self.faithfulness, self.seed
         digest = hashlib.sha256(repr((trojancam.__version__, self.network.fingerprint, choices)).encode())
         for tensor in (self.images, self.mask if self.mask is not None else torch.empty(0)):
             digest.update(tensor.contiguous().numpy().data)
@@ -121,21 +122,23 @@ def compare(
     target_class: int | None = None,
     mask: Mask | None = None,
     *,
+    faithfulness: Iterable[str] = FAITHFULNESS,
     seed: int = 0,
     folder: Path | None = None,
     progress: Progress = silent,
 ) -> Comparison:
     """Score these methods' maps of these layers (all unless named) on images in [0, 1].
 
-    The maps explain the logit of `target_class`, or of the class predicted for each image; faithfulness follows that
-    class's probability. With a `mask`, such as a known trigger's, localisation is scored in the mask grown by one cell of
-    the layer, and the mask itself is a further map. Batches that are done are kept in `folder` until the last one is.
+    The maps explain the logit of `target_class`, or of the class predicted for each image; `faithfulness`, the measures
+    named, follows that class's probability. With a `mask`, such as a known trigger's, localisation is scored in the mask
+    grown by one cell of the layer, and the mask itself is a further map. Batches that are done are kept in `folder` until
+    the last one is.
 
     Raises:
-        UnknownNameError: if a method, a layer or the class does not exist.
+        UnknownNameError: if a method, a layer, a measure or the class does not exist.
         DataError: if there are fewer than two images, or the mask is of another size.
     """
-    job = _job(network, images, methods, layers, target_class, mask, seed)
+    job = _job(network, images, methods, layers, target_class, mask, faithfulness, seed)
     kept = writable_folder(folder / f".compare-{job.fingerprint()}") if folder else None
     parts = []
     for number, part in enumerate(_batches(job, kept), start=1):
@@ -153,12 +156,19 @@ def _job(
     layers: Iterable[str] | None,
     target_class: int | None,
     mask: Mask | None,
+    faithfulness: Iterable[str],
     seed: int,
 ) -> _Job:
     chosen = tuple(dict.fromkeys(methods))
     for name in chosen:
         if name not in METHODS:
             raise unknown_name("attribution method", name, METHODS)
+    measures = tuple(dict.fromkeys(faithfulness))
+    for name in measures:
+        if name not in FAITHFULNESS:
+            raise unknown_name("measure of faithfulness", name, FAITHFULNESS)
+    if not measures and mask is None:
+        raise DataError("there is nothing to measure: name a measure of faithfulness, or give a mask")
     if not chosen:
         raise DataError("there is no method to compare; name at least one")
     if len(images) < 2:
@@ -169,7 +179,7 @@ def _job(
     if mask is not None and tuple(mask.shape) != network.input.size:
         raise DataError(f"the mask is of {tuple(mask.shape)} pixels, but the images of {network.input.size}")
     names = tuple(network.layer(name).name for name in (network.layers if layers is None else dict.fromkeys(layers)))
-    return _Job(network, images, chosen, names, target_class, mask, seed)
+    return _Job(network, images, chosen, names, target_class, mask, measures, seed)
 
 
 def _batches(job: _Job, kept: Path | None) -> Iterator[dict[str, Tensor]]:
@@ -222,12 +232,14 @@ def _faithfulness(
     job: _Job, images: Images, maps: Float[Tensor, "n h w"], classes: Int64[Tensor, " n"], start: int
 ) -> dict[str, Tensor]:
     target = probability(classes)
-    removed = road(job.network, images, maps, target, seed=job.seed, first_image=start)
-    curves = {
-        name: curve(job.network, images, maps, target, steps=STEPS, seed=job.seed, first_image=start).auc
-        for name, curve in (("insertion", insertion), ("deletion", deletion))
-    }
-    return {"road": removed.combined, "morf": removed.morf, "lerf": removed.lerf, **curves}
+    scores = {}
+    if "road" in job.faithfulness:
+        removed = road(job.network, images, maps, target, seed=job.seed, first_image=start)
+        scores = {"road": removed.combined, "morf": removed.morf, "lerf": removed.lerf}
+    for name, curve in (("insertion", insertion), ("deletion", deletion)):
+        if name in job.faithfulness:
+            scores[name] = curve(job.network, images, maps, target, steps=STEPS, seed=job.seed, first_image=start).auc
+    return scores
 
 
 def _mask_at(job: _Job, layer: str) -> Mask | None:
