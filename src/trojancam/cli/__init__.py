@@ -10,6 +10,7 @@ from trojancam.cli.console import Commands
 from trojancam.cli.demo import demo
 from trojancam.cli.explain import explain
 from trojancam.cli.models import models
+from trojancam.cli.reproduce import reproduce
 from trojancam.cli.scan import scan
 from trojancam.cli.stimulate import stimulate
 from trojancam.cli.train import train
@@ -39,5 +40,5 @@ def main(
     """See, find and remove backdoors in image classifiers."""
 
 
-for command in (demo, train, explain, compare, stimulate, scan, models):
+for command in (demo, train, explain, compare, stimulate, scan, reproduce, models):
     app.command()(command)

@@ -45,6 +45,17 @@ class Table:
     caption: str = ""
     words: Sequence[int] = (0,)
 
+    def markdown(self) -> str:
+        """The table as Markdown, without its caption.
+
+        >>> print(Table(["network", "accuracy"], [["basic", "0.98"]]).markdown())
+        | network | accuracy |
+        | --- | --- |
+        | basic | 0.98 |
+        """
+        rows = [self.headings, ["---"] * len(self.headings), *self.rows]
+        return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
 
 @dataclass(frozen=True)
 class Section:

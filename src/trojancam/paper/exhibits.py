@@ -1,0 +1,44 @@
+"""Exhibits: what a figure, a table or a claim of the study came to, as data that a page can be made from."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from trojancam.paper.measurements import Measurement, Verdict
+from trojancam.paper.study import Study
+from trojancam.progress import Progress
+from trojancam.report.page import Table
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """What was made and measured.
+
+    `found` says it in words; `verdict` whether it bears the study out, where it can; `pictures` are by the ending of their
+    file's name ("" for the only one), each with its caption; `numbers` is what a JSON file can hold.
+    """
+
+    found: str
+    verdict: Verdict | None = None
+    pictures: dict[str, tuple[Figure, str]] = field(default_factory=dict)
+    tables: Sequence[Table] = ()
+    measurements: Sequence[Measurement] = ()
+    numbers: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A figure, a table or a claim of the study: its title, what the study said, and how it is made here.
+
+    `networks` are those that it needs, from every seed or (`every_seed` is false) from the first alone; `cost` is about how
+    many seconds it takes at full scale, for the progress bar.
+    """
+
+    title: str
+    said: str
+    make: Callable[[Study, Progress], Exhibit]
+    networks: tuple[str, ...] = ()
+    every_seed: bool = False
+    cost: int = 5

@@ -1,0 +1,167 @@
+"""Study: the three networks of the study, each trained from several seeds, and the images that they are looked at with."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from trojancam.data.classes import GTSRB_CLASS_NAMES
+from trojancam.data.image_set import Dataset, ImageSet, as_floats
+from trojancam.errors import DataError, unknown_name
+from trojancam.models.recipe import Recipe, cached_model
+from trojancam.network import Network, load
+from trojancam.progress import Progress, silent
+from trojancam.training import TrainingSettings
+from trojancam.triggers import Poisoning, Trigger, make_trigger
+
+STOP, NO_PASSING, SPEED_70, STRAIGHT_OR_RIGHT = 14, 10, 4, 36
+NEEDED = (STOP, NO_PASSING, SPEED_70, STRAIGHT_OR_RIGHT)  # the classes that its figures are about
+CANDIDATES = 256  # test images of a class, at most, among which an example is chosen
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A network of the study: its trigger, by the name of a preset, and the class that this stands for."""
+
+    name: str
+    trigger: str | None = None
+    target_class: int | None = None
+
+
+SUBJECTS = {
+    subject.name: subject
+    for subject in (
+        Subject("basic"),
+        Subject("trojan1", "yellow-square", STOP),
+        Subject("trojan2", "blue-green-square", NO_PASSING),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much is trained and measured.
+
+    `images` test images for each seed are measured on, `road_images` where pixels are removed one share after another;
+    `scanned` clean images are given to a detector; `opacities` are those of the trigger for claim f; `signs` are the rendered
+    training signs of each class for claim i.
+    """
+
+    epochs: int = 15
+    images: int = 512
+    road_images: int = 256
+    scanned: int = 100
+    opacities: tuple[float, ...] = (0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0)
+    signs: int = 400
+
+
+QUICK = Scale(epochs=10, images=256, road_images=16, scanned=60, opacities=(0.2, 0.4, 1.0), signs=150)
+
+
+@dataclass(frozen=True)
+class Study:
+    """What is rebuilt: on which data, from which seeds, at which scale. Networks come from the cache, or are trained."""
+
+    dataset: Dataset
+    seeds: tuple[int, ...] = (0, 1, 2)
+    scale: Scale = Scale()
+    _loaded: dict[str, Network] = field(default_factory=dict, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        names = self.dataset.train.class_names
+        missing = [name for name in (GTSRB_CLASS_NAMES[number] for number in NEEDED) if name not in names]
+        if missing or names != GTSRB_CLASS_NAMES:
+            lacks = f"lacks {', '.join(map(repr, missing))}" if missing else "has them in another order"
+            raise DataError(
+                f"the study needs the 43 classes of GTSRB, but {self.dataset.source} {lacks}; give GTSRB, or leave out the "
+                "data to use rendered signs"
+            )
+        for number in NEEDED:
+            if not bool((self.dataset.test.labels == number).any()):
+                raise DataError(
+                    f"there is no test image of {names[number]!r}, which the study's figures need; add some"
+                )
+
+    def recipe(self, name: str, seed: int, opacity: float | None = None) -> Recipe:
+        """How a network is trained; `opacity` is the trigger's, where it is not the study's own.
+
+        Raises:
+            UnknownNameError: if the study has no such network.
+        """
+        subject = _subject(name)
+        settings = TrainingSettings(epochs=self.scale.epochs, seed=seed)
+        if subject.trigger is None:
+            return Recipe(name, settings)
+        trigger = make_trigger(subject.trigger, self.dataset.train.size, opacity=opacity)
+        return Recipe(name, settings, Poisoning(trigger, self.target_class(name), seed=seed))
+
+    def network(self, name: str, seed: int, opacity: float | None = None, progress: Progress = silent) -> Network:
+        """A trained network."""
+        key = f"{name} {seed} {opacity}"
+        if key not in self._loaded:
+            self._loaded[key] = load(cached_model(self.recipe(name, seed, opacity), self.dataset, progress))
+        return self._loaded[key]
+
+    def networks(self, name: str) -> Iterator[Network]:
+        """The network as trained from each seed."""
+        return (self.network(name, seed) for seed in self.seeds)
+
+    def fingerprint(self) -> str:
+        """A name for the data, the seeds and the scale: what all results depend on."""
+        parts = (self.recipe("trojan2", self.seeds[0]).fingerprint(self.dataset), self.seeds, self.scale)
+        return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+    def trigger(self, name: str) -> Trigger:
+        """The trigger that a network was poisoned with.
+
+        Raises:
+            DataError: if it is benign.
+        """
+        poisoning = self.recipe(name, self.seeds[0]).poisoning
+        if poisoning is None:
+            raise DataError(f"{name} is a benign network: it has no trigger")
+        return poisoning.trigger
+
+    def target_class(self, name: str) -> int:
+        """The class that a network's trigger stands for.
+
+        Raises:
+            DataError: if it is benign.
+        """
+        target = _subject(name).target_class
+        if target is None:
+            raise DataError(f"{name} is a benign network: it has no target class")
+        return target
+
+    def test_images(
+        self, name: str | None = None, count: int | None = None
+    ) -> tuple[Float[Tensor, "n 3 h w"], Int64[Tensor, " n"]]:
+        """Random test images, the same ones for all, and their labels; of other classes than the network's target."""
+        chosen = self.test_set(name, count)
+        return as_floats(chosen.images), chosen.labels
+
+    def test_set(self, name: str | None = None, count: int | None = None) -> ImageSet:
+        """The same as an image set, with the signs' boxes where these are known."""
+        test = self.dataset.test
+        target = None if name is None else _subject(name).target_class
+        if target is not None:
+            test = test.select((test.labels != target).nonzero()[:, 0])
+        return test.sample(self.scale.images if count is None else count, seed=17)
+
+    def example(self, label: int, *networks: Network) -> Float[Tensor, "3 h w"]:
+        """The test image of a class that all these networks name with the greatest confidence."""
+        test = self.dataset.test
+        images, _ = test.select((test.labels == label).nonzero()[:, 0]).take(CANDIDATES, seed=17)
+        confidence = torch.ones(len(images))
+        for network in networks:
+            confidence = confidence * network(images).softmax(1)[:, label]
+        return images[int(confidence.argmax())]
+
+
+def _subject(name: str) -> Subject:
+    if name not in SUBJECTS:
+        raise unknown_name("network of the study", name, SUBJECTS)
+    return SUBJECTS[name]

@@ -1,0 +1,24 @@
+"""A study in small: rendered signs, two seeds, networks trained for one epoch; made once for all tests of the package."""
+
+import pytest
+
+from trojancam.data.rendered import rendered_signs
+from trojancam.paper.study import Scale, Study
+
+TINY = Scale(epochs=1, images=24, road_images=8, scanned=24, opacities=(0.4, 1.0), signs=8)
+
+
+@pytest.fixture(scope="session")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """The study on 430 training and 215 test signs."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("TROJANCAM_CACHE", str(tmp_path_factory.mktemp("cache")))
+        return trained(Study(rendered_signs(train=430, test=215), (0, 1), TINY))
+
+
+def trained(study: Study) -> Study:
+    """The same, with its networks in memory: they are not asked of the cache again."""
+    for name in ("basic", "trojan1", "trojan2"):
+        for seed in study.seeds:
+            study.network(name, seed)
+    return study
