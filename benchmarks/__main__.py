@@ -89,7 +89,16 @@ def _stimulation() -> str:
         print(lines[-1], file=sys.stderr)
     times, share = (statistics.mean(row[place].ratio for row in found) for place in (2, 3))
     lines.append(f"| mean | | {times:.1f} | | {share:.2f} | |")
+    by_time = (sum(row[2].ours for row in found) / sum(row[2].other for row in found), _share_by_time(found))
+    lines.append(f"| as many at every layer, by time | | {by_time[0]:.1f} | | {by_time[1]:.2f} | |")
     return "\n".join(lines)
+
+
+def _share_by_time(rows: list[tuple[str, float, Ratio, Ratio]]) -> float:
+    """The bare suffixes' time over ours where every layer gets as many evaluations."""
+    counts = [speed * suffix.other for _, speed, _, suffix in rows]
+    bare = sum(row[3].ours / count for row, count in zip(rows, counts, strict=True))
+    return bare / sum(row[3].other / count for row, count in zip(rows, counts, strict=True))
 
 
 def _scanning() -> str:

@@ -203,12 +203,12 @@ def _choice_section(subject: Subject, network: Network, dataset: Dataset, stampe
     summary = Summary(compared)
     kind = "triggered" if stamped else "benign"
     command = f"trojancam compare {subject.name}.safetensors --data GTSRB --n {COMPARED}{' --stamp' if stamped else ''}"
-    tables = [_markdown(table) for table in overall_tables(summary)]
+    tables = [table.markdown() for table in overall_tables(summary)]
     return "\n\n".join([
         f"## Attribution methods on {subject.name}, {kind} images",
         f"`{command}`; means over the layers and {COMPARED} test images with 95 % bootstrap intervals. {summary.in_words()[0]}.",
         *tables,
-        _markdown(_choice_table(summary)),
+        _choice_table(summary).markdown(),
         _choice_in_words(summary, kind),
     ])  # fmt: skip
 
@@ -235,11 +235,6 @@ def _choice_in_words(summary: Summary, kind: str) -> str:
         "clear of 0): "
         f"{found}."
     )
-
-
-def _markdown(table: Table) -> str:
-    rows = [table.headings, ["---"] * len(table.headings), *table.rows]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 if __name__ == "__main__":

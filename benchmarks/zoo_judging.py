@@ -1,8 +1,8 @@
 """Judging detectors by the zoo: only here is a detector's answer compared with what was planted.
 
-    python -m benchmarks.zoo_judging --data PATH --half report [--detectors stimulation,abs] [--worker 1/2]
+    python -m benchmarks.zoo_judging --data PATH --half report [--detectors stimulation,abs] [--worker 1/2] [--kept]
 
-judges what was not judged yet; without a worker it then writes docs/zoo.md.
+judges what was not judged yet (`--kept`: nothing); without a worker it then writes docs/zoo.md.
 """
 
 import argparse
@@ -53,13 +53,19 @@ class Judgement:
     seconds: float
 
 
+def kept_judgement(member: Member, detector: str) -> Judgement | None:
+    """What a detector, as it is now, has said of a network already."""
+    kept = _kept(member, detector)
+    return Judgement(**json.loads(kept.read_text())) if kept.is_file() else None
+
+
 def judge(member: Member, detector: str, dataset: Dataset) -> Judgement:
     """What a detector says of a network of the zoo, from the cache or scanned now."""
+    known = kept_judgement(member, detector)
+    if known is not None:
+        return known
     path = cached_model(member.recipe, dataset)
     code = _code(detector)
-    kept = cache_folder("judgements", code) / f"{member.name}-{detector}.json"
-    if kept.is_file():
-        return Judgement(**json.loads(kept.read_text()))
     network = load(path)
     images, labels = dataset.test.take(IMAGES, seed=SEED)
     started = time.perf_counter()
@@ -67,9 +73,13 @@ def judge(member: Member, detector: str, dataset: Dataset) -> Judgement:
     seconds = time.perf_counter() - started
     success = network.card.training.attack_success_rate if network.card and network.card.training else None
     judgement = _judgement(member, detector, report, success, seconds)
-    with written_whole(kept) as partial:
+    with written_whole(_kept(member, detector)) as partial:
         partial.write_text(json.dumps(asdict(judgement)))
     return judgement
+
+
+def _kept(member: Member, detector: str) -> Path:
+    return cache_folder("judgements", _code(detector)) / f"{member.name}-{detector}.json"
 
 
 def _code(detector: str) -> str:
@@ -182,6 +192,7 @@ def rows(judgements: Sequence[Judgement]) -> list[list[str]]:
         table.append(
             [
                 detector,
+                str(len(ours)),
                 str(auroc([j.score for j in clean], [j.score for j in trojaned])),
                 str(share([bool(j.right_class) for j in trojaned])),
                 str(share([j.verdict == "backdoor" and bool(j.right_class) for j in trojaned])),
@@ -193,13 +204,16 @@ def rows(judgements: Sequence[Judgement]) -> list[list[str]]:
     return table
 
 
-HEAD = ["detector", "AUROC", "right class first", "called backdoor, right class", "place", "clean called backdoor", "s"]
+HEAD = [
+    "detector", "networks", "AUROC", "right class first", "called backdoor, right class", "place", "clean called backdoor",
+    "s",
+]  # fmt: skip
 
 
 def write(judgements: Sequence[Judgement], half: str) -> None:
     """docs/zoo.md: the table, and every network's line."""
     trojaned = [judgement.attack_success_rate or 0.0 for judgement in judgements if judgement.trojaned]
-    chance = ["chance", "0.50", f"{1 / CLASSES:.2f}", "", "", "", ""]
+    chance = ["chance", "", "0.50", f"{1 / CLASSES:.2f}", "", "", "", ""]
     text = [
         "# The zoo\n",
         f"Made by `python -m benchmarks.zoo_judging --data GTSRB --half {half}`: networks of five architectures trained on",
@@ -212,6 +226,7 @@ def write(judgements: Sequence[Judgement], half: str) -> None:
         _line(HEAD),
         _line(["---"] * len(HEAD)),
         *(_line(row) for row in [*rows(judgements), chance]),
+        *_incomplete(judgements),
         *_doubted(judgements),
         "\n## Every network\n",
         _line(EACH),
@@ -219,6 +234,17 @@ def write(judgements: Sequence[Judgement], half: str) -> None:
         *(_line(_each(judgement)) for judgement in judgements),
     ]
     OUT.write_text("\n".join(text) + "\n", encoding="utf-8")
+
+
+def _incomplete(judgements: Sequence[Judgement]) -> list[str]:
+    """Which detectors were not run on all networks, and on which they were."""
+    every = dict.fromkeys(judgement.member for judgement in judgements)
+    ran = {detector: [j.member for j in judgements if j.detector == detector] for detector in DETECTORS}
+    return [
+        f"\n{detector} was run on {len(names)} of the {len(every)} networks, for it takes long: {', '.join(names)}."
+        for detector, names in ran.items()
+        if 0 < len(names) < len(every)
+    ]
 
 
 def _doubted(judgements: Sequence[Judgement]) -> list[str]:
@@ -254,6 +280,7 @@ def main() -> None:
     parser.add_argument("--half", choices=["tuning", "report"], required=True)
     parser.add_argument("--detectors", default=",".join(DETECTORS))
     parser.add_argument("--worker", help="such as 1/2: only this worker's share")
+    parser.add_argument("--kept", action="store_true", help="judge nothing: write down what was judged already")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     dataset = load_dataset(arguments.data)
@@ -262,8 +289,10 @@ def main() -> None:
     judgements = []
     for detector in arguments.detectors.split(","):
         for member in chosen[worker - 1 :: workers]:
-            judgements.append(judge(member, detector, dataset))
-            print(judgements[-1], flush=True)
+            judgement = kept_judgement(member, detector) if arguments.kept else judge(member, detector, dataset)
+            if judgement is not None:
+                judgements.append(judgement)
+                print(judgement, flush=True)
     if not arguments.worker:
         write(judgements, arguments.half)
 
