@@ -105,7 +105,9 @@ def facts(scan: Scanned, finding: Finding, validation: Validation | None = None)
             rows.append((title, share(rate), words))
     if finding.moves is not None:
         elsewhere = share(evidence.get("reasr_elsewhere"))
-        rows.append(("Works elsewhere", "yes" if finding.moves else "no", f"up to {elsewhere} a quarter of the image away"))
+        rows.append(
+            ("Works elsewhere", "yes" if finding.moves else "no", f"up to {elsewhere} a quarter of the image away")
+        )
     if finding.elevation is not None:
         rows.append(
             ("Elevation", f"{finding.elevation:.3g}", "rise of the class's logit over the next, under stimulation")
