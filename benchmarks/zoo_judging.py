@@ -11,7 +11,7 @@ import json
 import math
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -19,12 +19,13 @@ import numpy as np
 import torch
 
 import trojancam.detection
-from benchmarks.zoo import CLASSES, Member, members
+from benchmarks.zoo import CLASSES, SIZE, Member, members
 from trojancam.caching import cache_folder, written_whole
 from trojancam.data import load_dataset
 from trojancam.data.image_set import Dataset
 from trojancam.detection import DETECTORS, Finding, scan
 from trojancam.detection.findings import ScanReport
+from trojancam.detection.success import reasr
 from trojancam.models.recipe import cached_model
 from trojancam.network import load
 from trojancam.triggers import Poisoning
@@ -181,14 +182,38 @@ def auroc(clean: Sequence[float], trojaned: Sequence[float], seed: int = 0) -> R
     return Rate(value, least, float(np.quantile(drawn, 1 - tail)), wins.size)
 
 
-def rows(judgements: Sequence[Judgement]) -> list[list[str]]:
-    """One row of the table for each detector: what the issue of a scan's worth comes down to."""
+def bound(member: Member, dataset: Dataset) -> bool:
+    """Whether a trojaned network answers to its own trigger, the true one, in its place only.
+
+    It does if no move by a quarter of the image, up, down, to the left or to the right, leaves half of the success.
+    """
+    poisoning = member.recipe.poisoning
+    if poisoning is None:
+        return False
+    kept = cache_folder("judgements", "bound") / f"{member.recipe.fingerprint(dataset)[:16]}.json"
+    if not kept.is_file():
+        network, (images, labels) = load(cached_model(member.recipe, dataset)), dataset.test.take(200, seed=SEED + 1)
+        height, width = (side // 4 for side in SIZE)
+        moves = [(0, 0), (0, width), (height, 0), (0, -width), (-height, 0)]
+        moved = [poisoning.trigger.moved(*move) for move in moves]
+        own, *rest = (reasr(network, trigger, images, labels, poisoning.target_class) for trigger in moved)
+        with written_whole(kept) as partial:
+            partial.write_text(json.dumps(max(rest) <= own / 2))
+    return bool(json.loads(kept.read_text()))
+
+
+def rows(judgements: Sequence[Judgement], in_place: Collection[str]) -> list[list[str]]:
+    """One row of the table for each detector: what the issue of a scan's worth comes down to.
+
+    `in_place` are the networks that answer to their trigger in its place only.
+    """
     table = []
     for detector in dict.fromkeys(judgement.detector for judgement in judgements):
         ours = [judgement for judgement in judgements if judgement.detector == detector]
         clean = [judgement for judgement in ours if not judgement.trojaned]
         trojaned = [judgement for judgement in ours if judgement.trojaned]
-        placed = [j for j in trojaned if j.distance is not None and not (j.moves and j.right_class)]
+        placed = [j for j in trojaned if j.member in in_place]
+        still = [j for j in trojaned if not (j.moves and j.right_class)]
         table.append(
             [
                 detector,
@@ -196,7 +221,10 @@ def rows(judgements: Sequence[Judgement]) -> list[list[str]]:
                 str(auroc([j.score for j in clean], [j.score for j in trojaned])),
                 str(share([bool(j.right_class) for j in trojaned])),
                 str(share([j.verdict == "backdoor" and bool(j.right_class) for j in trojaned])),
-                str(share([j.distance is not None and j.distance <= NEAR for j in placed])),
+                *(
+                    str(share([j.distance is not None and j.distance <= NEAR for j in some]))
+                    for some in (placed, still, trojaned)
+                ),
                 str(share([j.verdict == "backdoor" for j in clean])),
                 f"{float(torch.tensor([j.seconds for j in ours]).median()):.0f}",
             ]
@@ -204,16 +232,21 @@ def rows(judgements: Sequence[Judgement]) -> list[list[str]]:
     return table
 
 
+def _near(judgement: Judgement) -> bool:
+    return judgement.distance is not None and judgement.distance <= NEAR
+
+
 HEAD = [
-    "detector", "networks", "AUROC", "right class first", "called backdoor, right class", "place", "clean called backdoor",
+    "detector", "networks", "AUROC", "right class first", "called backdoor, right class", "place, bound triggers",
+    "place, not said to move", "place, all", "clean called backdoor",
     "s",
 ]  # fmt: skip
 
 
-def write(judgements: Sequence[Judgement], half: str) -> None:
+def write(judgements: Sequence[Judgement], half: str, in_place: Collection[str]) -> None:
     """docs/zoo.md: the table, and every network's line."""
     trojaned = [judgement.attack_success_rate or 0.0 for judgement in judgements if judgement.trojaned]
-    chance = ["chance", "", "0.50", f"{1 / CLASSES:.2f}", "", "", "", ""]
+    chance = ["chance", "", "0.50", f"{1 / CLASSES:.2f}", "", "", "", "", "", ""]
     text = [
         "# The zoo\n",
         f"Made by `python -m benchmarks.zoo_judging --data GTSRB --half {half}`: networks of five architectures trained on",
@@ -221,11 +254,15 @@ def write(judgements: Sequence[Judgement], half: str) -> None:
         "(`benchmarks/zoo.py`). Settings and thresholds were chosen on 40 other networks, before these were trained or looked",
         "at; the thresholds of ABS and Neural Cleanse are their authors'. Each detector is given the network and",
         f"{IMAGES} clean test images, and one thread; intervals are 95 %. A place is right within {NEAR} pixels of the trigger's",
-        "box; triggers that work a quarter of the image away, too (`moves`), have none. Attack success rates of the trojaned",
-        f"networks run from {min(trojaned):.3f} to {max(trojaned):.3f}.\n",
+        "box. Networks with global pooling answer to their trigger in other places, too, so places are counted three times: of",
+        "the networks that do not answer to their true trigger a quarter of the image away (bound), of those of which the",
+        "detector's own report does not say that the recovered trigger works there (not said to move), and of all. Attack",
+        f"success rates of the trojaned networks run from {min(trojaned):.3f} to {max(trojaned):.3f}.\n",
+        "Patches of saturated colours and checkerboards are also what the stimulation detector probes with how far a feature map",
+        "can be driven; how it does on other patterns is not seen here.\n",
         _line(HEAD),
         _line(["---"] * len(HEAD)),
-        *(_line(row) for row in [*rows(judgements), chance]),
+        *(_line(row) for row in [*rows(judgements, in_place), chance]),
         *_incomplete(judgements),
         *_doubted(judgements),
         "\n## Every network\n",
@@ -294,7 +331,7 @@ def main() -> None:
                 judgements.append(judgement)
                 print(judgement, flush=True)
     if not arguments.worker:
-        write(judgements, arguments.half)
+        write(judgements, arguments.half, [member.name for member in chosen if bound(member, dataset)])
 
 
 if __name__ == "__main__":

@@ -20,7 +20,8 @@ def test_an_unknown_figure_lists_the_known_ones(refused: Callable[..., str]) -> 
 def test_data_without_the_classes_says_which(refused: Callable[..., str], signs: Path) -> None:
     words = refused("reproduce", "--data", signs, "--only", "fig1")
     assert "the study needs the 43 classes of GTSRB" in words
-    assert "lacks 'Stop', 'No passing for vehicles over 3.5 metric tons'" in words
+    assert "lacks 'Speed limit (20km/h)', 'Speed limit (30km/h)'" in words
+    assert "and 38 more; give GTSRB" in words
 
 
 def test_a_figure_from_nothing(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

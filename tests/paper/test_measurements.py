@@ -24,8 +24,15 @@ def test_one_training_has_the_interval_of_its_images() -> None:
 
 def test_trainings_that_differ_widen_it_though_images_do_not() -> None:
     found = measured("share", [torch.full((50,), value) for value in (0.1, 0.2, 0.9)])
-    # with three trainings each of them is drawn three times over in one draw of 27: more often than the tail of 2.5 %
+    # one training is drawn three times over in one draw of 27, more often than the tail of 2.5 %: it cannot go further
     assert (found.low, found.high) == pytest.approx((0.1, 0.9))
+
+
+def test_the_same_images_are_drawn_for_all_trainings() -> None:
+    values = torch.rand(300, generator=torch.Generator().manual_seed(0))
+    alone, thrice = (measured("share", [values] * count) for count in (1, 3))
+    # three trainings that agree image by image say no more than one
+    assert thrice.high - thrice.low == pytest.approx(alone.high - alone.low, rel=0.1)
 
 
 def test_a_training_without_a_value_is_refused() -> None:

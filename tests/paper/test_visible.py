@@ -46,6 +46,21 @@ def test_the_choice_is_the_best_of_all_strengths_and_later_layers(study: Study) 
     assert chosen.layer == max(inside, key=inside.__getitem__)
 
 
+def test_a_strength_that_moves_the_images_goes_before_one_that_shows_more(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network, finding = study.network("trojan2", 0), finding_in(study, "trojan2", "conv2d_6")
+    (images, _), _ = scans.clean_images(study)
+    assert finding.stimulation is not None
+    rates = {}
+    for strength in visible.STRENGTHS:
+        found = stimulate(network, images, replace(finding.stimulation.times(strength), rest="zero"), logit(10))
+        rates[strength] = float((found.after.logits.argmax(1) == 10).float().mean())
+    most = max(rates.values())
+    monkeypatch.setattr(visible, "MOVED", most)  # so that the strongest alone, or those as strong, will do
+    assert rates[visible.choose(network, finding, images).strength] == most
+
+
 def test_a_finding_without_a_stimulation_cannot_be_shown(study: Study) -> None:
     (images, _), _ = scans.clean_images(study)
     with pytest.raises(DataError, match="no stimulation"):

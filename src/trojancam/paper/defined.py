@@ -9,7 +9,7 @@ from trojancam.paper.measurements import Measurement, Verdict, above, measured
 
 
 def measured_if_defined(
-    name: str, values: Sequence[Float[Tensor, " n"]], chance: float | None = None
+    name: str, values: Sequence[Float[Tensor, " _"]], chance: float | None = None
 ) -> Measurement | None:
     """`measured`, or None if some training has no finite value.
 

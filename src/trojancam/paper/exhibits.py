@@ -33,7 +33,7 @@ class Piece:
     """A figure, a table or a claim of the study: its title, what the study said, and how it is made here.
 
     `networks` are those that it needs, from every seed or (`every_seed` is false) from the first alone; `cost` is about how
-    many seconds it takes at full scale, for the progress bar.
+    many seconds it takes at full scale (of each seed), for the progress bar.
     """
 
     title: str

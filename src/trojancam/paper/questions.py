@@ -16,18 +16,20 @@ CONTRADICTIONS = (
 
 @dataclass(frozen=True)
 class Question:
-    """A question, the claims that bear on it, and the answer that each outcome of these gives."""
+    """A question, the claims that decide it, the answer that each outcome of these gives, and claims to be quoted beside."""
 
     text: str
     claims: tuple[str, ...]
     answers: Mapping[Verdict, str]
+    beside: tuple[str, ...] = ()
 
     def answer(self, records: Mapping[str, Record]) -> str | None:
         """The answer in words and numbers; None if a claim that it needs was not measured."""
-        if not all(claim in records for claim in self.claims):
+        quoted = (*self.claims, *self.beside)
+        if not all(claim in records for claim in quoted):
             return None
         outcome = all_of(*(records[claim]["verdict"] or "cannot tell" for claim in self.claims))
-        return " ".join([self.answers[outcome], *(records[claim]["found"] for claim in self.claims)])
+        return " ".join([self.answers[outcome], *(records[claim]["found"] for claim in quoted)])
 
 
 def _answers(agrees: str, disagrees: str, cannot_tell: str) -> dict[Verdict, str]:
@@ -82,12 +84,13 @@ QUESTIONS = (
     ),
     Question(
         "Do heat maps find a trigger that is in the image?",
-        ("claim-a", "claim-b"),
+        ("claim-b",),
         _answers(
-            "Yes, an early layer's map does, and single feature maps where the layer's own map does not.",
-            "Not as the study had it.",
+            "Yes: single feature maps do, also where the layer's own map does not.",
+            "Single feature maps do no better than the layers' own maps.",
             "In part.",
         ),
+        ("claim-a",),
     ),
     Question(
         "Do they find transparent triggers?",
@@ -100,13 +103,13 @@ QUESTIONS = (
     ),
     Question(
         "Do they find a trigger that is not in the image?",
-        ("claim-g", "claim-d"),
+        ("claim-g",),
         _answers(
-            "Yes, once feature maps are stimulated; but the map that stimulation flags is not always the one that shows the "
-            "trigger best.",
-            "Not as the study had it.",
+            "Yes, once feature maps are stimulated where a scan found that the network listens.",
+            "No: stimulated feature maps show it no better than chance or than other maps.",
             "In part.",
         ),
+        ("claim-d",),
     ),
 )
 
@@ -119,7 +122,10 @@ def research_questions(records: Mapping[str, Record], source: str, seeds: tuple[
         "network. Intervals are 95 %, over trainings and images.",
     ]
     for number, question in enumerate(QUESTIONS, 1):
-        answer = question.answer(records) or f"Not measured yet: it needs {' and '.join(question.claims)}."
+        answer = (
+            question.answer(records)
+            or f"Not measured yet: it needs {' and '.join((*question.claims, *question.beside))}."
+        )
         parts += [f"## {number}. {question.text}", answer]
     parts += ["## Contradictions within the study", "\n".join(f"- {words}" for words in CONTRADICTIONS)]
     return "\n\n".join(parts) + "\n"

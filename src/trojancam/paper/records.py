@@ -19,8 +19,8 @@ from trojancam.progress import Progress
 from trojancam.report.page import Table
 
 Record = dict[str, Any]
-HERE = "trojancam.paper"
-PACKAGES = (HERE, "trojancam.detection", "trojancam.stimulation")  # whose code results depend on
+LIBRARY = Path(trojancam.__file__).parent
+HERE = "trojancam.paper"  # of this package, a piece depends on what it imports; of the others, on all
 
 
 def kept(out: Path, name: str, key: str) -> Record | None:
@@ -41,34 +41,30 @@ def key_of(study: Study, name: str, piece: Piece) -> str:
 
 
 def sources(module: str) -> list[str]:
-    """The source of a module, and of what it imports of `PACKAGES`, directly or not; of a package all modules."""
-    found: dict[Path, str] = {}
+    """The source of a module of this package and of those that it imports, and of the whole library below it."""
+    below = [path for path in LIBRARY.rglob("*.py") if path.relative_to(LIBRARY).parts[0] not in ("paper", "cli")]
+    found: dict[Path, str] = {path: path.read_text(encoding="utf-8") for path in below}
     waiting = [module]
     while waiting:
-        for path in _files(waiting.pop()):
-            if path not in found:
-                found[path] = path.read_text(encoding="utf-8")
-                waiting += _imported(found[path])
+        path = LIBRARY.parent.joinpath(*waiting.pop().split(".")).with_suffix(".py")
+        if path.is_file() and path not in found:
+            found[path] = path.read_text(encoding="utf-8")
+            waiting += _imported(found[path])
     return [found[path] for path in sorted(found)]
 
 
-def _files(module: str) -> list[Path]:
-    path = Path(trojancam.__file__).parents[1].joinpath(*module.split("."))
-    return sorted(path.glob("*.py")) if path.is_dir() else [path.with_suffix(".py")] * path.with_suffix(".py").is_file()
-
-
 def _imported(text: str) -> Iterator[str]:
-    """The modules of `PACKAGES` that are imported from; a name may be a module, too. `paper` itself is no module."""
+    """What is imported from this package, as names of modules; a name may be that of a module, too."""
     for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.ImportFrom) and node.module is not None and node.module.startswith(PACKAGES):
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
-            yield from names if node.module == HERE else [node.module, *names]
+        if isinstance(node, ast.ImportFrom) and node.module is not None and node.module.startswith(HERE):
+            yield from (node.module, *(f"{node.module}.{alias.name}" for alias in node.names))
 
 
 def made(study: Study, name: str, piece: Piece, out: Path, key: str, progress: Progress) -> None:
     """Make a piece, write its files, and last of all its record."""
     started = time.perf_counter()
     exhibit = piece.make(study, progress)
+    _path(out, name).unlink(missing_ok=True)  # another study's record must not stand beside this one's pictures
     files = [*_pictures(exhibit, name, out), *_tables(exhibit.tables, name, out)]
     record = {
         "name": name,

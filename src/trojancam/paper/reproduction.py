@@ -11,7 +11,7 @@ from trojancam.paper import records
 from trojancam.paper.pieces import PIECES
 from trojancam.paper.questions import research_questions
 from trojancam.paper.records import Record
-from trojancam.paper.study import Study
+from trojancam.paper.study import Scale, Study
 from trojancam.paper.walk import page
 from trojancam.progress import Progress, silent, stages
 from trojancam.report.page import write_page
@@ -35,7 +35,7 @@ def reproduce(study: Study, out: Path, only: Iterable[str] | None = None, progre
     chosen = known_pieces(PIECES if only is None else only)
     writable_folder(out)
     wanted = _networks(study, chosen)
-    shares = [_training_cost(study, name) for name, _ in wanted] + [PIECES[name].cost for name in chosen]
+    shares = [_training_cost(study, name) for name, _ in wanted] + [_piece_cost(study, name) for name in chosen]
     told = stages(progress, shares)
     training = _trained(study, wanted, told[: len(wanted)], out)
     keys = {name: records.key_of(study, name, piece) for name, piece in PIECES.items()}
@@ -73,6 +73,13 @@ def _networks(study: Study, chosen: Iterable[str]) -> list[tuple[str, int]]:
 
 def _training_cost(study: Study, name: str) -> int:
     return max(1, round(TRAINING[name] * study.scale.epochs * len(study.dataset.train) / 1000))
+
+
+def _piece_cost(study: Study, name: str) -> int:
+    """About how many seconds a piece takes at this scale."""
+    piece = PIECES[name]
+    seeds = len(study.seeds) if piece.every_seed else 1
+    return max(1, round(piece.cost * seeds * study.scale.images / Scale().images))
 
 
 def _trained(study: Study, wanted: Iterable[tuple[str, int]], told: Iterable[Progress], out: Path) -> dict[str, float]:

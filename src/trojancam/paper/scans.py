@@ -12,7 +12,6 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-import trojancam.detection
 from trojancam.caching import cache_folder, written_whole
 from trojancam.data.image_set import as_floats
 from trojancam.detection import Finding, ScanReport, scan
@@ -24,6 +23,7 @@ from trojancam.detection.artificial_brain_stimulation import (
     strongest,
 )
 from trojancam.errors import DataError
+from trojancam.paper.records import sources
 from trojancam.paper.study import Study
 from trojancam.progress import Progress, silent, stages
 from trojancam.stimulation import Stimulation
@@ -144,7 +144,7 @@ def _kept(key: str, images: Tensor, work: Callable[[Path], dict[str, Any]]) -> d
 
     `work` is given a folder for its steps, so that a run that was killed goes on; it is removed in the end.
     """
-    digest = hashlib.sha256(f"{key}\n{_code()}".encode())
+    digest = hashlib.sha256("\n".join((key, *sources("trojancam.paper.scans"))).encode())
     digest.update(images.contiguous().numpy().tobytes())
     name = digest.hexdigest()[:16]
     path, unfinished = cache_folder("scans") / f"{name}.json", cache_folder("scans") / name
@@ -156,9 +156,3 @@ def _kept(key: str, images: Tensor, work: Callable[[Path], dict[str, Any]]) -> d
             partial.write_text(json.dumps(found), encoding="utf-8")
         shutil.rmtree(unfinished, ignore_errors=True)
     return found
-
-
-def _code() -> str:
-    """A name for the detectors' code: what an older version said is not reported as this one's."""
-    files = sorted(Path(next(iter(trojancam.detection.__path__))).glob("*.py"))
-    return hashlib.sha256(b"\n".join(file.read_bytes() for file in files)).hexdigest()

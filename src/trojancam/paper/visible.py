@@ -248,27 +248,25 @@ def _heading(subject: Subject) -> str:
 def choose(network: Network, finding: Finding, images: Images) -> Choice:
     """The strength and layer at which Grad-CAM peaks in the stimulated window most often, less what chance would give.
 
-    As in the study, the rest of the stimulated feature maps is set to zero. `images` are those of the scan, of other
-    classes than the finding's. Layers after the stimulated one are looked at, where there are any: that its own map peaks
-    where it was stimulated is no news.
+    A strength that sends `MOVED` of the images to the class goes before one that does not. As in the study, the rest of the
+    stimulated feature maps is set to zero. `images` are those of the scan, of other classes than the finding's. Layers after
+    the stimulated one are looked at, where there are any: that its own map peaks where it was stimulated is no news.
 
     Raises:
         DataError: if the finding has no stimulation.
     """
     if finding.stimulation is None:
         raise DataError("the finding has no stimulation to show; take one of the stimulation detector")
-    best: tuple[float, Choice] | None = None
+    found: list[tuple[bool, float, Choice]] = []
     for strength in STRENGTHS:
         stimulation = replace(finding.stimulation.times(strength), rest="zero")
-        found = stimulate(network, images, stimulation, logit(finding.target_class))
-        moved = float((found.after.logits.argmax(1) == finding.target_class).float().mean())
-        for layer, cam in _later(found.cams_after, stimulation.layer).items():
-            inside = float(hits(cam.heatmap(), found.place, cam.placement.cell).mean())
-            inside -= chance_levels(found.place, cam.placement.cell).pointing
-            if (moved >= MOVED or best is None) and (best is None or inside > best[0]):
-                best = inside, Choice(stimulation, strength, layer)
-    assert best is not None  # the stimulated layer itself is always recorded
-    return best[1]
+        stimulated = stimulate(network, images, stimulation, logit(finding.target_class))
+        moved = float((stimulated.after.logits.argmax(1) == finding.target_class).float().mean())
+        for layer, cam in _later(stimulated.cams_after, stimulation.layer).items():
+            inside = float(hits(cam.heatmap(), stimulated.place, cam.placement.cell).mean())
+            inside -= chance_levels(stimulated.place, cam.placement.cell).pointing
+            found.append((moved >= MOVED, inside, Choice(stimulation, strength, layer)))
+    return max(found, key=lambda each: each[:2])[2]
 
 
 def _later(cams: Mapping[str, Attribution], layer: str) -> dict[str, Attribution]:
