@@ -177,7 +177,7 @@ def _figure(study: Study, where: str, sign: int, progress: Progress) -> Exhibit:
     view = View(network, images, heat, recording.logits, target, what, trigger.support)
     inside = energy_in_mask(heat, dilated(trigger.support, network.layer(layer).placement.cell)).nan_to_num(0)
     values, class_name = recording.scores.tolist(), network.class_names[sign]
-    kind = f"compromised (flagged by {'ABS' if flag.by == ABS else 'a scan'})" if flag else "best, as none is flagged,"
+    kind = f"compromised (flagged by {'ABS' if flag.by == ABS else 'a scan'})" if flag else "best (none is flagged)"
     return Exhibit(
         found=f"On “{class_name}” the logit of “{network.class_names[target]}” is {values[0]:.1f}, and {values[1]:.1f} with "
         f"the trigger, where {what} {_holds(float(inside[1]), heat[1])}. On average over triggered test images it holds "

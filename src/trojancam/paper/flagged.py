@@ -57,7 +57,8 @@ def claim_d(study: Study, progress: Progress) -> Exhibit:
     by their mean share of energy inside the trigger, grown by one cell, on triggered test images. How far the best one is
     ahead is measured on the half of the images on which it was not chosen: its share less the flagged map's, image by image,
     mean over the layers. The claim holds if that lies above 0 for both networks and more than half of the flagged maps are
-    not the first of their layer. The first map of a scan's strongest finding stands beside it.
+    not the first of their layer; maps drawn at random would hardly ever be, so that this says that flagging does not
+    find the best map, not that it avoids it. The first map of a scan's strongest finding stands beside it.
     """
     found: dict[str, list[list[Placed]]] = {}
     for name, told in zip(TROJANED, stages(progress, (3, 1)), strict=True):
@@ -69,7 +70,9 @@ def claim_d(study: Study, progress: Progress) -> Exhibit:
     known = [each for each in (*ahead, often) if each is not None]
     rows = [each.row() for seeds in found.values() for seed in seeds for each in seed]
     return Exhibit(
-        found="; ".join(f"{each.name} {each}" for each in known) + ".",
+        found="; ".join(f"{each.name} {each}" for each in known) + "."
+        if known
+        else "Nothing was flagged for the target class in some training.",
         verdict=flagged_is_not_best(ahead, often),
         tables=[Table(_HEADINGS, rows, _CAPTION, words=(0, 2, 3))],
         measurements=known,
@@ -107,6 +110,11 @@ def _ahead(name: str, found: Sequence[Sequence[Placed]]) -> Measurement | None:
 
 
 def _often(found: Sequence[Sequence[Placed]]) -> Measurement | None:
-    """The share of each seed's flagged maps that are not the first of their layer; None if for some seed none is flagged."""
+    """The share of each seed's flagged maps that are not the first of their layer; None if for some seed none is flagged.
+
+    Chance is what maps drawn at random from the same layers would get.
+    """
     values = [torch.tensor([float(each.rank > 1) for each in seed]) for seed in found]
-    return measured_if_defined("flagged maps that are not the best of their layer", values)
+    layers = [each.shares.feature_maps.shape[1] for seed in found for each in seed]
+    chance = sum(1 - 1 / maps for maps in layers) / max(1, len(layers))
+    return measured_if_defined("flagged maps that are not the best of their layer", values, round(chance, 6))

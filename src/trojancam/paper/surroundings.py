@@ -206,8 +206,9 @@ def _in_words(found: Measured, fewer: Measurement, more: Measurement, beside: Me
     return (
         f"With signs tied to their surroundings, accuracy falls from {usual['tied'].mean:.1%} to {swapped['tied'].mean:.1%} "
         f"when backgrounds are swapped; untied, it goes from {usual['untied'].mean:.1%} to {swapped['untied'].mean:.1%} "
-        f"(swapped, untied less tied: {fewer}). Before usual backgrounds {around['tied']} of the heat lies on the "
-        f"surroundings, untied {around['untied'].mean:.3f} (tied less untied: {more}; before swapped ones: {beside})."
+        f"(swapped, untied less tied: {fewer}). Before usual backgrounds the surroundings hold "
+        f"{around['tied']} of the heat, untied {around['untied'].mean:.3f} "
+        f"(tied less untied: {more}; before swapped ones: {beside})."
     )
 
 

@@ -214,14 +214,27 @@ def _numbers(by_kind: Measured) -> dict[str, dict[str, float]]:
 def _in_words(rise: Measurement | None, trained: Measured, tested: Measured, own: float) -> str:
     faint, clear = min(trained["success"]), max(trained["success"])
     correlation = "cannot be told, for too few backdoors work" if rise is None else f"is {rise}"
-    weakest = min(trained["feature map"].values(), key=lambda each: each.mean - (each.chance or 0))
+    working = {opacity: each for opacity, each in trained["feature map"].items() if _works(trained, opacity)}
+    weakest = min(working.values(), key=lambda each: each.mean - (each.chance or 0), default=None)
+    least = (
+        "No backdoor formed"
+        if weakest is None
+        else f"The best single feature map holds {weakest} where its lead is least"
+    )
+    idle = [f"{opacity:g}" for opacity in trained["success"] if not _works(trained, opacity)]
+    without = f" (left out: opacity {', '.join(idle)}, at which no backdoor formed)" if idle and working else ""
     return (
         f"The rank correlation of the best layer map's lead over chance with the opacity {correlation}: at opacity {faint:g} "
         f"it holds {trained['layer map'][faint]} of its energy in the trigger, at {clear:g} {trained['layer map'][clear]}. "
-        f"The best single feature map holds {weakest} where its lead is least. Trained at opacity {own:g}, the network "
+        f"{least}{without}. Trained at opacity {own:g}, the network "
         f"answers a trigger of opacity {faint:g} on {tested['success'][faint].mean:.1%} of the images (attack success rate; "
         f"{trained['success'][faint].mean:.1%} if it was trained with that one)."
     )
+
+
+def _works(trained: Measured, opacity: float) -> bool:
+    """Whether the networks trained at an opacity, taken together, have a backdoor."""
+    return trained["success"][opacity].mean >= WORKING
 
 
 def _curves(by_kind: Measured, heading: str) -> Figure:

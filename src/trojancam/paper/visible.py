@@ -201,7 +201,7 @@ def claim_g(study: Study, progress: Progress) -> Exhibit:
     shares = "; ".join(f"{each.name} {each}" for each in measurements if each.chance is not None)
     return Exhibit(
         found=f"Grad-CAM peaks within one cell of the trigger on this share of images: {shares}. What random maps reach in the "
-        "window that was found is owed to the window alone: stimulation shows the place that the scan found.",
+        "window that was found is owed to the window alone, which is what the scan found.",
         verdict=all_of(*verdicts),
         tables=[Table(_HEADINGS, rows, _CAPTION, words=(0, 2, 4))],
         measurements=measurements,
