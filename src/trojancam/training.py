@@ -53,6 +53,11 @@ class TrainingRecord(Record):
     robust_accuracy: float | None = None
     history: list[dict[str, float]] = Field(default_factory=list)
 
+    @property
+    def seconds(self) -> float:
+        """How long its epochs took, as far as its history tells."""
+        return sum(self.images / epoch["images_per_second"] for epoch in self.history if "images_per_second" in epoch)
+
     def in_words(self) -> str:
         """What it reached, for people."""
         words = f"clean accuracy {self.clean_accuracy:.4f}"

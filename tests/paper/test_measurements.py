@@ -11,7 +11,7 @@ def test_the_mean_is_that_of_the_trainings_whatever_their_size() -> None:
     found = measured("share", [torch.tensor([0.0, 1.0]), torch.tensor([0.2, torch.nan, 0.2, 0.2])])
     assert found.mean == pytest.approx(0.35)
     assert found.by_seed == pytest.approx((0.5, 0.2))
-    assert found.images == 5
+    assert (found.count, found.unit) == (5, "images")
 
 
 def test_one_training_has_the_interval_of_its_images() -> None:

@@ -3,7 +3,9 @@
 import html
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -51,7 +53,7 @@ def test_everything_is_written_and_a_second_run_makes_nothing(study: Study, made
     page = reproduction.reproduce(study, tmp_path)
     files = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
     expected = {"index.html", "results.json", "research-questions.md", "pieces/fig1.json", "pieces/claim-f.json"}
-    expected |= {"pieces/training.json", "figures/fig1.png", "figures/fig1.pdf", "tables/fig1.csv", "tables/fig1.md"}
+    expected |= {"figures/fig1.png", "figures/fig1.pdf", "tables/fig1.csv", "tables/fig1.md"}
     assert files == expected
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert reproduction.reproduce(study, tmp_path) == page
@@ -60,18 +62,44 @@ def test_everything_is_written_and_a_second_run_makes_nothing(study: Study, made
 
 
 def test_the_page_holds_the_numbers_of_the_file(study: Study, made: Made, tmp_path: Path) -> None:
-    page = html.unescape(reproduction.reproduce(study, tmp_path).read_text(encoding="utf-8"))
+    page = reproduction.reproduce(study, tmp_path).read_text(encoding="utf-8")
     results = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
-    record = results["pieces"]["claim-f"]
-    (share,) = record["measurements"]
+    (share,) = results["pieces"]["claim-f"]["measurements"]
     assert share["mean"] == pytest.approx((0.1234 + 0.5678 + 0.2 + 0.9) / 4)
-    cells = re.findall(r"<td[^>]*>([^<]*)</td>", page)
-    for number in (f"{share['mean']:.3f}", f"{share['low']:.3f} to {share['high']:.3f}", f"{share['chance']:.3f}"):
-        assert number in cells
-    assert record["found"] in page
-    assert "Two <signs>." in page
+    assert_shown(results, page)
+    assert "Two &lt;signs&gt;." in page
     assert "Of 1 claims measured here: borne out 1." in page
     assert results["seeds"] == list(study.seeds)
+
+
+def assert_shown(results: dict[str, Any], page: str) -> None:
+    """Every number of the file stands in the page, in its own row, and every sentence and table cell."""
+    text = html.unescape(page)
+    rows = [re.findall(r"<td[^>]*>([^<]*)</td>", row) for row in re.findall(r"<tr>(.*?)</tr>", text, re.DOTALL)]
+    for name, record in results["pieces"].items():
+        assert record["found"] in text, name
+        for each in record["measurements"]:
+            chance = "" if each["chance"] is None else f"{each['chance']:.3f}"
+            by_seed = ", ".join(f"{mean:.3f}" for mean in each["by_seed"])
+            interval, over = f"{each['low']:.3f} to {each['high']:.3f}", f"{each['count']:,} {each['unit']}"
+            assert [each["name"], f"{each['mean']:.3f}", interval, chance, by_seed, over] in rows, name
+        for table in record["tables"]:
+            assert all(row in rows for row in table["rows"]), name
+
+
+def test_every_piece_is_made_from_nothing_on_a_tiny_budget(study: Study, tmp_path: Path) -> None:
+    """The whole registry, as `trojancam reproduce --quick` makes it, of networks trained for one epoch."""
+    small = Study(study.dataset, study.seeds[:1], replace(study.scale, road_images=2), study._loaded)
+    page = reproduction.reproduce(small, tmp_path).read_text(encoding="utf-8")
+    results = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
+    assert list(results["pieces"]) == list(reproduction.PIECES)
+    assert_shown(results, page)
+    for name, record in results["pieces"].items():
+        assert all((tmp_path / file).stat().st_size for file in record["files"]), name
+        assert name.startswith("claim") == (record["verdict"] is not None), name
+        assert record["pictures"] or record["tables"], name
+    questions = (tmp_path / "research-questions.md").read_text(encoding="utf-8")
+    assert "Not measured yet" not in questions
 
 
 def test_one_piece_alone_and_the_page_keeps_what_was_there(study: Study, made: Made, tmp_path: Path) -> None:

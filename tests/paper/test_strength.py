@@ -8,7 +8,7 @@ from scipy.stats import spearmanr
 
 from trojancam.paper import strength
 from trojancam.paper.shares import Shares, Triggered
-from trojancam.paper.strength import ABLATED, STIMULATED, Seen, Strengths, rank_products, strengths_of
+from trojancam.paper.strength import ABLATED, STIMULATED, Examined, Strengths, rank_products, strengths_of
 from trojancam.paper.study import Study
 from trojancam.progress import silent
 
@@ -45,7 +45,7 @@ def test_quadrants_split_images_by_logit_and_maps_by_asr() -> None:
     maps = torch.tensor([[0.1, 0.5], [0.2, 0.6], [0.3, 0.7], [0.4, 0.8]])
     shares = Shares(torch.zeros(4), maps, torch.zeros(4), 0.1, 0.1)
     only_weak = Shares(torch.zeros(4), torch.ones(4, 1), torch.zeros(4), 0.1, 0.1)
-    seen = Seen(
+    seen = Examined(
         Triggered(torch.tensor([3.0, 1.0, 2.0, 4.0]), {"both": shares, "weak": only_weak}),
         {
             "both": Strengths(torch.tensor([0.0, 0.5]), torch.zeros(2)),

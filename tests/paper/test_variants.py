@@ -81,7 +81,7 @@ def test_the_claim_rests_on_the_images_of_all_networks(study: Study, monkeypatch
     assert found["basic"].mean == pytest.approx(float((scores["grad-cam++"] - scores["grad-cam"]).mean()), abs=1e-5)
     whole = found["all networks"]
     assert whole.mean == pytest.approx(sum(found[name].mean for name in ("basic", "trojan1", "trojan2")) / 3, abs=1e-5)
-    assert whole.images == 6
+    assert whole.count == 6
     assert exhibit.verdict == favours_the_chosen(whole)
     assert len(exhibit.tables[0].rows) == 1 + 3 + 15
     assert told[-1][0] == told[-1][1]

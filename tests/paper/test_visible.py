@@ -128,7 +128,7 @@ def test_figure_and_claim_agree(study: Study, monkeypatch: pytest.MonkeyPatch) -
     assert claim.tables[0].rows[0][3] == "10 (wrong)"  # trojan1's target is another class
     assert claim.tables[0].rows[1][3] == "10"
     means = {each.name: each for each in claim.measurements}
-    subject = visible.Subject.of(study, "trojan2", 0)
+    subject = visible.Suspected.of(study, "trojan2", 0)
     hit = float(subject.hits()["stimulated"].mean())
     assert means["trojan2, stimulated"].by_seed[0] == pytest.approx(hit, abs=1e-5)
     assert f"on {hit:.3f} of them" in figure.found

@@ -234,7 +234,7 @@ def _bars(by_layer: Mapping[str, Regions]) -> Figure:
 def _bars_caption(study: Study) -> str:
     return (
         f"The share of Grad-CAM energy on the inner part of the sign, on its rim (the outer quarter) and in the surroundings, "
-        f"layer by layer of {BENIGN}, over {study.scale.images} benign test images and {len(study.seeds)} seeds. Chance is the "
+        f"layer by layer of {BENIGN}, over {study.images()} benign test images and {len(study.seeds)} seeds. Chance is the "
         "share of the image's area."
     )
 

@@ -141,15 +141,21 @@ def _summary(maps: Sequence[Compromised]) -> str:
     for by in dict.fromkeys(each.by for each in maps):
         rates = [each.stimulation_asr for each in maps if each.by == by]
         whom = "ABS flags" if by == ABS else "The scans flag"
+        noun = "feature map" if len(rates) == 1 else "feature maps"
         words.append(
-            f"{whom} {len(rates)} feature maps for the target class, which by themselves send from {min(rates):.3f} to "
-            f"{max(rates):.3f} of the test images to it."
+            f"{whom} {len(rates)} {noun} for the target class; stimulated alone, a map sends {_range(rates)} of the test "
+            "images to it."
         )
     least = min(maps, key=lambda each: each.ablation_asr)
     return " ".join(words) + (
         f" Holding {least.layer} map {least.feature_map} of {least.network} at its clean mean hinders the trigger most: it "
         f"still succeeds on {least.ablation_asr:.3f}."
     )
+
+
+def _range(rates: Sequence[float]) -> str:
+    low, high = f"{min(rates):.3f}", f"{max(rates):.3f}"
+    return low if low == high else f"{low} to {high}"
 
 
 def _shown(study: Study, name: str, layer: str, progress: Progress) -> Flag | None:
@@ -174,7 +180,7 @@ def _figure(study: Study, where: str, sign: int, progress: Progress) -> Exhibit:
     cam = grad_cam(recording)[layer]
     heat = cam.at_image_size(cam.contributions[:, [feature_map]])[:, 0]
     what = f"feature map {feature_map} of {layer}"
-    view = View(network, images, heat, recording.logits, target, what, trigger.support)
+    view = BothSigns(network, images, heat, recording.logits, target, what, trigger.support)
     inside = energy_in_mask(heat, dilated(trigger.support, network.layer(layer).placement.cell)).nan_to_num(0)
     values, class_name = recording.scores.tolist(), network.class_names[sign]
     kind = f"compromised (flagged by {'ABS' if flag.by == ABS else 'a scan'})" if flag else "best (none is flagged)"
@@ -212,7 +218,7 @@ _DETAILS = "one feature map's contribution to the target's logit; red: for it, b
 
 
 @dataclass(frozen=True)
-class View:
+class BothSigns:
     """A sign without and with the trigger; what one feature map contributes on each, signed, and the logits."""
 
     network: Network

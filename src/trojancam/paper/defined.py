@@ -9,7 +9,7 @@ from trojancam.paper.measurements import Measurement, Verdict, above, measured
 
 
 def measured_if_defined(
-    name: str, values: Sequence[Float[Tensor, " _"]], chance: float | None = None
+    name: str, values: Sequence[Float[Tensor, " _"]], chance: float | None = None, unit: str = "images"
 ) -> Measurement | None:
     """`measured`, or None if some training has no finite value.
 
@@ -19,7 +19,7 @@ def measured_if_defined(
     """
     if not values or not all(bool(each.isfinite().any()) for each in values):
         return None
-    return measured(name, values, chance)
+    return measured(name, values, chance, unit)
 
 
 def above_if_defined(measurement: Measurement | None, level: float | None = None) -> Verdict:

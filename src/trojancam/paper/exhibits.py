@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from typing import Any
 
 from matplotlib.figure import Figure
 
 from trojancam.paper.measurements import Measurement, Verdict
-from trojancam.paper.study import Study
+from trojancam.paper.study import Study, Training
 from trojancam.progress import Progress
 from trojancam.report.page import Table
 
@@ -32,8 +33,9 @@ class Exhibit:
 class Piece:
     """A figure, a table or a claim of the study: its title, what the study said, and how it is made here.
 
-    `networks` are those that it needs, from every seed or (`every_seed` is false) from the first alone; `cost` is about how
-    many seconds it takes at full scale (of each seed), for the progress bar.
+    `networks` are those that it needs, from every seed or (`every_seed` is false) from the first alone, with `every_opacity`
+    trained with a trigger of each; `cost` is about how many seconds it takes at full scale (of each seed) once they are
+    there, for the progress bar.
     """
 
     title: str
@@ -41,4 +43,12 @@ class Piece:
     make: Callable[[Study, Progress], Exhibit]
     networks: tuple[str, ...] = ()
     every_seed: bool = False
+    every_opacity: bool = False
     cost: int = 5
+
+    def trainings(self, study: Study) -> tuple[Training, ...]:
+        """The networks that it needs, each once."""
+        seeds = study.seeds if self.every_seed else study.seeds[:1]
+        opacities = (None, *study.scale.opacities) if self.every_opacity else (None,)
+        needed = (study.training(*each) for each in product(self.networks, seeds, opacities))
+        return tuple(dict.fromkeys(needed))

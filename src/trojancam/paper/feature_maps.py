@@ -17,8 +17,8 @@ from trojancam.progress import Progress
 from trojancam.recording import record
 from trojancam.targets import logit
 
-LAYER = "conv2d_2"  # the study's layer 2 of trojan1
-TROJANED = ("trojan1", "trojan2")
+NAME, LAYER = "trojan1", "conv2d_2"  # the study's layer 2 of trojan1
+TROJANED = (NAME, "trojan2")
 SHOWN = 2  # feature maps beside the layer's own map
 
 
@@ -46,11 +46,11 @@ def figure_11(study: Study, progress: Progress) -> Exhibit:
     average over the test images; a blank map counts as 0.
     """
     network, trigger, target = (
-        study.network("trojan1", study.seeds[0]),
-        study.trigger("trojan1"),
-        study.target_class("trojan1"),
+        study.network(NAME, study.seeds[0]),
+        study.trigger(NAME),
+        study.target_class(NAME),
     )
-    energy = _energies(study, "trojan1")[LAYER]
+    energy = _energies(study, NAME)[LAYER]
     progress(1, 2, "measured")
     locating = [k for k, share in enumerate(energy.feature_maps) if share >= LOCATES]
     image = trigger.stamp(study.example(SPEED_70, network)[None])
@@ -64,7 +64,7 @@ def figure_11(study: Study, progress: Progress) -> Exhibit:
     )
     return Exhibit(
         found=f"{len(locating)} of the {len(energy.feature_maps)} feature maps of {LAYER} locate the trigger: on average "
-        f"over {study.scale.images} test images they hold at least {LOCATES} of their energy in it, feature map "
+        f"over {study.images(NAME)} test images they hold at least {LOCATES} of their energy in it, feature map "
         f"{energy.best} most of all ({energy.feature_maps[energy.best]:.3f}; chance {energy.chance:.3f}). The layer's own "
         f"map holds {energy.layer_map:.3f}.",
         pictures={"": (figure, _grid_caption(study, locating))},
@@ -93,7 +93,7 @@ def figure_12(study: Study, progress: Progress) -> Exhibit:
     holds = " and ".join(f"map {k} holds {energy.feature_maps[k]:.3f}" for k in best)
     return Exhibit(
         found=f"The map of {energy.layer} of {widest.name} holds {energy.layer_map:.3f} of its energy in the trigger on "
-        f"average over {study.scale.images} test images (chance {energy.chance:.3f}), and is blank on {energy.blank:.0%} "
+        f"average over {study.images(widest.name)} test images (chance {energy.chance:.3f}), and is blank on {energy.blank:.0%} "
         f"of them, while of the layer's {len(energy.feature_maps)} feature maps {holds}.",
         pictures={"": (_side_by_side(study, widest, best), _miss_caption(widest, best))},
         numbers={
@@ -119,7 +119,7 @@ def _grid_caption(study: Study, locating: Sequence[int]) -> str:
     return (
         f"All feature maps of {LAYER} of trojan1 on a triggered sign, each on its own scale. {framed} "
         f"hold at least {LOCATES} of their energy in the trigger, grown by one cell, on average over "
-        f"{study.scale.images} triggered test images."
+        f"{study.images(NAME)} triggered test images."
     )
 
 

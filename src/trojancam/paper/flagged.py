@@ -117,4 +117,6 @@ def _often(found: Sequence[Sequence[Placed]]) -> Measurement | None:
     values = [torch.tensor([float(each.rank > 1) for each in seed]) for seed in found]
     layers = [each.shares.feature_maps.shape[1] for seed in found for each in seed]
     chance = sum(1 - 1 / maps for maps in layers) / max(1, len(layers))
-    return measured_if_defined("flagged maps that are not the best of their layer", values, round(chance, 6))
+    return measured_if_defined(
+        "flagged maps that are not the best of their layer", values, round(chance, 6), "feature maps"
+    )

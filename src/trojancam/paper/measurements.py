@@ -20,7 +20,7 @@ class Measurement:
     """A mean over all trainings and images, its confidence interval, and each training's own mean.
 
     `chance` is what a map, or a network, that knows nothing would get; None where the number is a difference or a
-    correlation, whose chance is 0.
+    correlation, whose chance is 0. It is a mean of `count` values over all trainings, one for each of what `unit` says.
     """
 
     name: str
@@ -29,15 +29,18 @@ class Measurement:
     high: float
     chance: float | None
     by_seed: tuple[float, ...]
-    images: int
+    count: int
+    unit: str = "images"
 
     def __str__(self) -> str:
         chance = "" if self.chance is None else f", chance {self.chance:.3f}"
         return f"{self.mean:.3f} [{self.low:.3f}, {self.high:.3f}]{chance}"
 
 
-def measured(name: str, values: Sequence[Float[Tensor, " _"]], chance: float | None = None) -> Measurement:
-    """One number from each training's values, one for each image; what is not finite is left out.
+def measured(
+    name: str, values: Sequence[Float[Tensor, " _"]], chance: float | None = None, unit: str = "images"
+) -> Measurement:
+    """One number from each training's values, one for each image (or another `unit`); what is not finite is left out.
 
     The interval is a bootstrap on two levels (Davison & Hinkley 1997, section 3.8): trainings are drawn with replacement,
     and images, the same ones for all trainings where each was measured on the same number. With two or three trainings it
@@ -58,7 +61,9 @@ def measured(name: str, values: Sequence[Float[Tensor, " _"]], chance: float | N
     low, high = means.nanquantile(torch.tensor([tail, 1 - tail], dtype=torch.float64)).tolist()
     by_seed = tuple(round(float(each.mean()), 6) for each in finite)
     mean = sum(float(each.mean()) for each in finite) / len(finite)
-    return Measurement(name, round(mean, 6), round(low, 6), round(high, 6), chance, by_seed, sum(map(len, finite)))
+    return Measurement(
+        name, round(mean, 6), round(low, 6), round(high, 6), chance, by_seed, sum(map(len, finite)), unit
+    )
 
 
 def _drawn_means(values: Sequence[Float[Tensor, " _"]]) -> Float[Tensor, " draws"]:

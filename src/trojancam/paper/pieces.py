@@ -205,7 +205,8 @@ PIECES: dict[str, Piece] = {
         transparency.claim_f,
         ("trojan2",),
         every_seed=True,
-        cost=1800,
+        every_opacity=True,
+        cost=60,
     ),
     "fig17": Piece(
         "the trigger made visible on benign images",

@@ -77,11 +77,16 @@ def made(study: Study, name: str, piece: Piece, out: Path, key: str, progress: P
         "numbers": exhibit.numbers,
         "tables": [asdict(table) for table in exhibit.tables],
         "pictures": [
-            {"file": f"figures/{_stem(name, ending)}.png", "caption": caption}
-            for ending, (_, caption) in exhibit.pictures.items()
+            {
+                "file": f"figures/{_stem(name, ending)}.png",
+                "caption": caption,
+                "shows_images": any(axes.images for axes in figure.axes),
+            }
+            for ending, (figure, caption) in exhibit.pictures.items()
         ],
         "files": files,
         "seconds": round(time.perf_counter() - started, 2),
+        "trainings": {str(each): round(study.training_seconds(each), 1) for each in piece.trainings(study)},
     }
     with written_whole(_path(out, name)) as partial:
         partial.write_text(json.dumps(record, indent=2, allow_nan=False) + "\n", encoding="utf-8")

@@ -29,17 +29,13 @@ from trojancam.progress import Progress, silent, stages
 from trojancam.stimulation import Stimulation
 
 Images = tuple[Float[Tensor, "n 3 h w"], Int64[Tensor, " n"]]
-SEED = 17  # of the draw of images
 ABS, SCAN = "ABS", "scan"  # who flags
 
 
 def clean_images(study: Study) -> tuple[Images, Images]:
     """Random test images of all classes with their labels: those that a detector is given, and others to measure on."""
-    test = study.dataset.test
-    count = min(study.scale.scanned, len(test) // 2)
-    drawn = test.sample(count + study.scale.images, seed=SEED)
-    images = as_floats(drawn.images)
-    return (images[:count], drawn.labels[:count]), (images[count:], drawn.labels[count:])
+    given = study.given_set()
+    return (as_floats(given.images), given.labels), study.test_images()
 
 
 def scanned(study: Study, name: str, seed: int, progress: Progress = silent) -> ScanReport:

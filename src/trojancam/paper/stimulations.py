@@ -293,6 +293,6 @@ def _maps_caption(study: Study, found: Found) -> str:
 
 def _sample(study: Study) -> str:
     return (
-        f"{study.scale.images} benign test images that the scan was not given, less those of the trojan class; "
+        f"{study.images()} benign test images that the scan was not given, less those of the trojan class; "
         f"{len(study.seeds)} seeds."
     )

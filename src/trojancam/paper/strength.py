@@ -44,7 +44,7 @@ class Strengths:
 
 
 @dataclass(frozen=True)
-class Seen:
+class Examined:
     """A network as trained from one seed: its triggered images, and the strengths of its feature maps by layer."""
 
     triggered: Triggered
@@ -157,7 +157,7 @@ def _ablation_effect(
     return (whole - logits).mean(1)
 
 
-def _of_seeds(study: Study, name: str, progress: Progress) -> list[Seen]:
+def _of_seeds(study: Study, name: str, progress: Progress) -> list[Examined]:
     images, _ = study.test_images(name)
     trigger, target = study.trigger(name), study.target_class(name)
     found = []
@@ -168,7 +168,7 @@ def _of_seeds(study: Study, name: str, progress: Progress) -> list[Seen]:
         for done, layer in enumerate(network.layers, start=1):
             strengths[layer] = strengths_of(network, layer, images, trigger, target)
             told(done, len(network.layers), f"{name}, seed {seed}, {layer}")
-        found.append(Seen(triggered, strengths))
+        found.append(Examined(triggered, strengths))
     return found
 
 
@@ -179,14 +179,18 @@ _CAPTION = (
 )
 
 
-def _decisive(name: str, found: Sequence[Seen]) -> tuple[Measurement | None, ...]:
+def _decisive(name: str, found: Sequence[Examined]) -> tuple[Measurement | None, ...]:
     """What the verdict goes by: both correlations, and whether an ASR makes up for a logit.
 
     For that, images are paired by their place in their half: the difference of two means does not depend on the pairs.
     """
     shown = [each.quadrants() for each in found]
     return (
-        measured_if_defined(f"{name}: ASR of a map and its share, rank correlation", [e.by_map("asr") for e in found]),
+        measured_if_defined(
+            f"{name}: ASR of a map and its share, rank correlation",
+            [each.by_map("asr") for each in found],
+            unit="feature maps",
+        ),
         measured_if_defined(
             f"{name}: target logit of an image and its feature maps' share, rank correlation",
             [each.by_image(single=True) for each in found],
@@ -198,12 +202,13 @@ def _decisive(name: str, found: Sequence[Seen]) -> tuple[Measurement | None, ...
     )
 
 
-def _beside(name: str, found: Sequence[Seen]) -> tuple[Measurement | None, ...]:
+def _beside(name: str, found: Sequence[Examined]) -> tuple[Measurement | None, ...]:
     """What stands beside it: ablation in the place of stimulation, layer maps in that of feature maps."""
     return (
         measured_if_defined(
             f"{name}: effect of a map's ablation and its share, rank correlation",
             [each.by_map("effect") for each in found],
+            unit="feature maps",
         ),
         measured_if_defined(
             f"{name}: target logit of an image and its layer maps' share, rank correlation",
@@ -212,6 +217,6 @@ def _beside(name: str, found: Sequence[Seen]) -> tuple[Measurement | None, ...]:
     )
 
 
-def _quadrant_row(name: str, found: Sequence[Seen]) -> list[str]:
+def _quadrant_row(name: str, found: Sequence[Examined]) -> list[str]:
     means = {part: sum(float(each.quadrants()[part].mean()) for each in found) / len(found) for part in _QUADRANTS}
     return [name, *("–" if math.isnan(mean) else f"{mean:.3f}" for mean in means.values())]

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int64
@@ -21,6 +22,7 @@ STOP, NO_PASSING, SPEED_70, STRAIGHT_OR_RIGHT = 14, 10, 4, 36
 NEEDED = (STOP, NO_PASSING, SPEED_70, STRAIGHT_OR_RIGHT)  # the classes that its figures are about
 MENTIONED = 5  # missing classes
 CANDIDATES = 256  # test images of a class, at most, among which an example is chosen
+SEED = 17  # of the order in which test images are drawn
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,18 @@ SUBJECTS = {
 }
 
 
+class Training(NamedTuple):
+    """One training of a network of the study; `opacity` is its trigger's, where it is not the study's own."""
+
+    name: str
+    seed: int
+    opacity: float | None = None
+
+    def __str__(self) -> str:
+        trigger = "" if self.opacity is None else f", trigger of opacity {self.opacity:g}"
+        return f"{self.name}{trigger}, seed {self.seed}"
+
+
 @dataclass(frozen=True)
 class Scale:
     """How much is trained and measured.
@@ -55,7 +69,7 @@ class Scale:
     images: int = 512
     road_images: int = 256
     scanned: int = 100
-    opacities: tuple[float, ...] = (0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0)
+    opacities: tuple[float, ...] = (0.1, 0.2, 0.4, 0.7, 1.0)
     signs: int = 400
 
 
@@ -69,7 +83,7 @@ class Study:
     dataset: Dataset
     seeds: tuple[int, ...] = (0, 1, 2)
     scale: Scale = Scale()
-    _loaded: dict[str, Network] = field(default_factory=dict, repr=False, compare=False)
+    _loaded: dict[Training, Network] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         names = self.dataset.train.class_names
@@ -98,12 +112,22 @@ class Study:
         trigger = make_trigger(subject.trigger, self.dataset.train.size, opacity=opacity)
         return Recipe(name, settings, Poisoning(trigger, self.target_class(name), seed=seed))
 
+    def training(self, name: str, seed: int, opacity: float | None = None) -> Training:
+        """Which training this is: the study's own opacity, named or not, is the same one."""
+        own = opacity is not None and opacity == self.trigger(name).opacity
+        return Training(name, seed, None if own else opacity)
+
     def network(self, name: str, seed: int, opacity: float | None = None, progress: Progress = silent) -> Network:
         """A trained network."""
-        key = f"{name} {seed} {opacity}"
+        key = self.training(name, seed, opacity)
         if key not in self._loaded:
-            self._loaded[key] = load(cached_model(self.recipe(name, seed, opacity), self.dataset, progress))
+            self._loaded[key] = load(cached_model(self.recipe(*key), self.dataset, progress))
         return self._loaded[key]
+
+    def training_seconds(self, training: Training) -> float:
+        """How long a network took to train, when it was."""
+        card = self.network(*training).card
+        return card.training.seconds if card is not None and card.training is not None else 0.0
 
     def networks(self, name: str) -> Iterator[Network]:
         """The network as trained from each seed."""
@@ -147,17 +171,30 @@ class Study:
         return as_floats(chosen.images), chosen.labels
 
     def test_set(self, name: str | None = None, count: int | None = None) -> ImageSet:
-        """The same as an image set, with the signs' boxes where these are known."""
-        test = self.dataset.test
+        """The same as an image set, with the signs' boxes where these are known; no detector was given any of them."""
+        order, labels = self._order()[self._given() :], self.dataset.test.labels
         target = None if name is None else _subject(name).target_class
-        if target is not None:
-            test = test.select((test.labels != target).nonzero()[:, 0])
-        return test.sample(self.scale.images if count is None else count, seed=17)
+        kept = order if target is None else order[labels[order] != target]
+        return self.dataset.test.select(kept[: self.scale.images if count is None else count])
+
+    def images(self, name: str | None = None) -> int:
+        """How many test images those are that a network is measured on."""
+        return len(self.test_set(name))
+
+    def given_set(self) -> ImageSet:
+        """Random test images of all classes: those that detectors are given."""
+        return self.dataset.test.select(self._order()[: self._given()])
+
+    def _order(self) -> Int64[Tensor, " n"]:
+        return torch.randperm(len(self.dataset.test), generator=torch.Generator().manual_seed(SEED))
+
+    def _given(self) -> int:
+        return min(self.scale.scanned, len(self.dataset.test) // 2)
 
     def example(self, label: int, *networks: Network) -> Float[Tensor, "3 h w"]:
         """The test image of a class that all these networks name with the greatest confidence."""
         test = self.dataset.test
-        images, _ = test.select((test.labels == label).nonzero()[:, 0]).take(CANDIDATES, seed=17)
+        images, _ = test.select((test.labels == label).nonzero()[:, 0]).take(CANDIDATES, seed=SEED)
         confidence = torch.ones(len(images))
         for network in networks:
             confidence = confidence * network(images).softmax(1)[:, label]

@@ -111,13 +111,12 @@ def _tested(study: Study, progress: Progress) -> dict[float, list[Point]]:
 
 
 def _network(study: Study, seed: int, opacity: float, progress: Progress) -> Network:
-    """`trojan2` trained with a trigger of this opacity; the study's own opacity is its network of the other pieces."""
+    """`trojan2` trained with a trigger of this opacity."""
 
     def named(done: int, total: int, note: str = "", /) -> None:
         progress(done, total, f"{NAME} with a trigger of opacity {opacity:g}, seed {seed}, {note}")
 
-    own = opacity == study.trigger(NAME).opacity
-    network = study.network(NAME, seed, None if own else opacity, named)
+    network = study.network(NAME, seed, opacity, named)
     named(1, 1, "trained")
     return network
 
@@ -317,7 +316,7 @@ def _named(names: Iterable[str]) -> str:
 
 def _sample(study: Study) -> str:
     return (
-        f"Attack success on {study.scale.images} test images of other classes for each of {len(study.seeds)} seeds; the best "
+        f"Attack success on {study.images(NAME)} test images of other classes for each of {len(study.seeds)} seeds; the best "
         "maps were chosen on one half of these, and measured on the other."
     )
 

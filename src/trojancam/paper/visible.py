@@ -65,7 +65,7 @@ class Shown:
 
 
 @dataclass(frozen=True)
-class Subject:
+class Suspected:
     """A trojaned network of the study, what a scan found in it, and how that shows on benign images of other classes.
 
     `mask` is the trigger's true place and `target_class` its class: they come in here, when all is chosen.
@@ -80,7 +80,7 @@ class Subject:
     target_class: int
 
     @classmethod
-    def of(cls, study: Study, name: str, seed: int, progress: Progress = silent) -> "Subject":
+    def of(cls, study: Study, name: str, seed: int, progress: Progress = silent) -> "Suspected":
         """Scan a network of the study, choose how to show the finding, and show it on images it was not made on."""
         network, (given, others) = study.network(name, seed), scans.clean_images(study)
         report = scans.scanned(study, name, seed, progress)
@@ -162,7 +162,7 @@ def figure_17(study: Study, progress: Progress) -> Exhibit:
     grown by one cell of the layer (pointing game).
     """
     found = [
-        Subject.of(study, name, study.seeds[0], told)
+        Suspected.of(study, name, study.seeds[0], told)
         for name, told in zip(TROJANED, stages(progress, SCAN_SECONDS), strict=True)
     ]
     return Exhibit(
@@ -193,7 +193,7 @@ def claim_g(study: Study, progress: Progress) -> Exhibit:
     verdicts, rows = [], []
     for name, told in zip(TROJANED, stages(progress, SCAN_SECONDS), strict=True):
         parts = stages(told, [1] * len(study.seeds))
-        found = [Subject.of(study, name, seed, part) for seed, part in zip(study.seeds, parts, strict=True)]
+        found = [Suspected.of(study, name, seed, part) for seed, part in zip(study.seeds, parts, strict=True)]
         pointing = _measured(name, [subject.hits() for subject in found], max(subject.chance for subject in found))
         measurements += pointing.values()
         verdicts.append(shows_the_place(pointing))
@@ -233,7 +233,7 @@ _CAPTION = (
 )
 
 
-def _row(seed: int, subject: Subject) -> list[str]:
+def _row(seed: int, subject: Suspected) -> list[str]:
     right = "" if subject.finding.target_class == subject.target_class else " (wrong)"
     return [
         subject.name, str(seed), subject.report.verdict, f"{subject.finding.target_class}{right}", subject.maps(),
@@ -241,7 +241,7 @@ def _row(seed: int, subject: Subject) -> list[str]:
     ]  # fmt: skip
 
 
-def _heading(subject: Subject) -> str:
+def _heading(subject: Suspected) -> str:
     return f"{subject.name}: {subject.maps()} stimulated, {subject.choice.strength:g} times as strongly as in the scan"
 
 

@@ -1,23 +1,21 @@
 """Walk: one page that goes through the study in its order, made from the records alone."""
 
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from trojancam.paper.questions import CONTRADICTIONS, QUESTIONS
 from trojancam.paper.records import Record
-from trojancam.paper.study import Study
 from trojancam.report.page import Page, Picture, Section, Table
 
 
-def page(study: Study, records: Mapping[str, Record], training: Mapping[str, float], out: Path) -> Page:
-    """The page of all pieces that were made; `training` is how many seconds each network took."""
+def page(records: Mapping[str, Record], details: dict[str, str], picture: Callable[[dict[str, Any]], Picture]) -> Page:
+    """The page of all pieces that were made; `picture` finds the picture of a record's entry."""
     claims = {name: record for name, record in records.items() if name.startswith("claim")}
     sections = [_glance(claims)] if claims else []
-    sections += [_piece(name, record, out) for name, record in records.items()]
+    sections += [_piece(name, record, picture) for name, record in records.items()]
     sections += [_questions(records), Section("Contradictions within the study", " ".join(CONTRADICTIONS))]
-    sections.append(_times(records, training))
-    return Page("The study, rebuilt", _verdict(claims), sections, _details(study))
+    sections.append(_times(records))
+    return Page("The study, rebuilt", _verdict(claims), sections, details)
 
 
 def title_of(name: str, record: Record) -> str:
@@ -52,8 +50,8 @@ def _glance(claims: Mapping[str, Record]) -> Section:
     return Section("The claims at a glance", "", [table])
 
 
-def _piece(name: str, record: Record, out: Path) -> Section:
-    pictures = [Picture((out / each["file"]).read_bytes(), each["caption"]) for each in record["pictures"]]
+def _piece(name: str, record: Record, picture: Callable[[dict[str, Any]], Picture]) -> Section:
+    pictures = [picture(each) for each in record["pictures"]]
     tables = [Table(**table) for table in record["tables"]]
     measurements = [_measurements(record["measurements"])] if record["measurements"] else []
     verdict = f" The study and this: {record['verdict']}." if record["verdict"] else ""
@@ -69,12 +67,15 @@ def _measurements(measurements: list[dict[str, Any]]) -> Table:
             f"{each['low']:.3f} to {each['high']:.3f}",
             "" if each["chance"] is None else f"{each['chance']:.3f}",
             ", ".join(f"{mean:.3f}" for mean in each["by_seed"]),
-            f"{each['images']:,}",
+            f"{each['count']:,} {each['unit']}",
         ]
         for each in measurements
     ]
-    caption = "Means over all trainings and images, with 95 % bootstrap intervals over both."
-    return Table(["Measured", "Mean", "Interval", "Chance", "Each training", "Images"], rows, caption)
+    caption = (
+        "Means over all trainings and images, with 95 % bootstrap intervals over both. An interval over so few trainings "
+        "cannot leave the range of their means: see each training's own."
+    )
+    return Table(["Measured", "Mean", "Interval", "Chance", "Each training", "Over"], rows, caption, words=(0, 5))
 
 
 def _questions(records: Mapping[str, Record]) -> Section:
@@ -85,13 +86,10 @@ def _questions(records: Mapping[str, Record]) -> Section:
     return Section("The eight research questions", "", [Table(["", "Question", "Answer"], rows, words=(0, 1, 2))])
 
 
-def _times(records: Mapping[str, Record], training: Mapping[str, float]) -> Section:
-    rows = [[f"training {name}", f"{seconds:.0f}"] for name, seconds in training.items()]
+def _times(records: Mapping[str, Record]) -> Section:
+    trainings = {name: seconds for record in records.values() for name, seconds in record["trainings"].items()}
+    rows = [[f"training {name}", f"{seconds:.0f}"] for name, seconds in trainings.items()]
     rows += [[name, f"{record['seconds']:.1f}"] for name, record in records.items()]
-    total = sum(training.values()) + sum(record["seconds"] for record in records.values())
-    return Section("Time by step", f"{total:.0f} seconds in all.", [Table(["Step", "Seconds"], rows)])
-
-
-def _details(study: Study) -> dict[str, str]:
-    scale = ", ".join(f"{name} {value}" for name, value in vars(study.scale).items())
-    return {"data": study.dataset.source, "seeds": ", ".join(map(str, study.seeds)), "scale": scale}
+    total = sum(trainings.values()) + sum(record["seconds"] for record in records.values())
+    caption = "Of trainings, the time of their epochs, whenever they were run; of the others, what came after."
+    return Section("Time by step", f"{total:.0f} seconds in all.", [Table(["Step", "Seconds"], rows, caption)])
