@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from trojancam.caching import written_whole
+from trojancam.paper.questions import research_questions
 from trojancam.paper.reproduction import QUESTIONS_FILE, details_of
 from trojancam.paper.walk import page
 from trojancam.report.page import Page, Picture, Table
@@ -25,6 +26,7 @@ RENDERED_SIGNS = "On rendered signs and networks trained on them, in small, with
 def published(measured: Path, rendered: Path, docs: Path = DOCS) -> Path:
     """Write `study/` and the research questions, from the folders of two runs; the path of the page."""
     results = json.loads((measured / "results.json").read_text(encoding="utf-8"))
+    results["data"] = results["data"].partition(" at ")[0]  # where it lies concerns nobody else
     stand_ins = json.loads((rendered / "results.json").read_text(encoding="utf-8"))["pieces"]
     folder = docs / "study"
     shutil.rmtree(folder, ignore_errors=True)
@@ -41,8 +43,11 @@ def published(measured: Path, rendered: Path, docs: Path = DOCS) -> Path:
 
     walk = page(results["pieces"], details_of(results), picture)
     shutil.copytree(measured / "tables", folder / "tables")
-    shutil.copy(measured / "results.json", folder / "results.json")
-    shutil.copy(measured / QUESTIONS_FILE, docs / QUESTIONS_FILE)
+    with written_whole(folder / "results.json") as partial:
+        partial.write_text(json.dumps(results, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    with written_whole(docs / QUESTIONS_FILE) as partial:
+        answers = research_questions(results["pieces"], results["data"], tuple(results["seeds"]))
+        partial.write_text(answers, encoding="utf-8")
     with written_whole(folder / "README.md") as partial:
         partial.write_text(_markdown(walk, names), encoding="utf-8")
     return folder / "README.md"
@@ -59,7 +64,7 @@ def _markdown(walk: Page, names: dict[bytes, str]) -> str:
     for section in walk.sections:
         lines += [f"## {section.title}", section.text]
         for part in section.parts:
-            lines += _table(part) if isinstance(part, Table) else _picture(part, names)
+            lines += _table(part) if isinstance(part, Table) else _picture(part, section.title, names)
     lines += ["## Settings", "\n".join(f"- {name}: {value}" for name, value in walk.details.items())]
     return "\n\n".join(line for line in lines if line) + "\n"
 
@@ -68,8 +73,8 @@ def _table(table: Table) -> list[str]:
     return [f"*{table.caption}*" if table.caption else "", table.markdown()]
 
 
-def _picture(picture: Picture, names: dict[bytes, str]) -> list[str]:
-    return [f"![{picture.caption}]({names[picture.png]})", f"*{picture.caption}*"]
+def _picture(picture: Picture, title: str, names: dict[bytes, str]) -> list[str]:
+    return [f"![{title}]({names[picture.png]})", f"*{picture.caption}*"]
 
 
 if __name__ == "__main__":

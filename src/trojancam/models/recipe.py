@@ -64,13 +64,18 @@ def cached_model(recipe: Recipe, dataset: Dataset, progress: Progress = silent) 
 
     A damaged file is made again: what is in the cache can be.
     """
-    path = cache_folder("models") / f"{recipe.architecture}-{recipe.fingerprint(dataset)[:16]}.safetensors"
+    path = cached_path(recipe, dataset)
     try:
         read_card(path)
     except ModelError:
         path.unlink(missing_ok=True)
         make_model(recipe, dataset, path, resume=True, progress=progress)
     return path
+
+
+def cached_path(recipe: Recipe, dataset: Dataset) -> Path:
+    """Where the cache keeps the model file of a recipe on this data, if it does."""
+    return cache_folder("models") / f"{recipe.architecture}-{recipe.fingerprint(dataset)[:16]}.safetensors"
 
 
 def checkpoint_of(path: Path) -> Path:

@@ -12,7 +12,7 @@ from torch import Tensor
 from trojancam.data.classes import GTSRB_CLASS_NAMES
 from trojancam.data.image_set import Dataset, ImageSet, as_floats
 from trojancam.errors import DataError, unknown_name
-from trojancam.models.recipe import Recipe, cached_model
+from trojancam.models.recipe import Recipe, cached_model, cached_path
 from trojancam.network import Network, load
 from trojancam.progress import Progress, silent
 from trojancam.training import TrainingSettings
@@ -123,6 +123,10 @@ class Study:
         if key not in self._loaded:
             self._loaded[key] = load(cached_model(self.recipe(*key), self.dataset, progress))
         return self._loaded[key]
+
+    def is_trained(self, training: Training) -> bool:
+        """Whether a network is there already, in memory or in the cache."""
+        return training in self._loaded or cached_path(self.recipe(*training), self.dataset).is_file()
 
     def training_seconds(self, training: Training) -> float:
         """How long a network took to train, when it was."""
