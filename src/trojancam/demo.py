@@ -13,17 +13,15 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from trojancam import figures
-from trojancam.attribution import Attribution, grad_cam
 from trojancam.caching import writable_folder
 from trojancam.data.image_set import Dataset, ImageSet, as_floats
 from trojancam.errors import DataError
 from trojancam.evaluation.trigger_energy import LayerEnergy, trigger_energy
+from trojancam.figures.views import View, view
 from trojancam.models.recipe import Recipe, cached_model
 from trojancam.network import Network, load
 from trojancam.progress import Progress, silent
-from trojancam.recording import Recording, record
 from trojancam.report.page import Page, Picture, Section, Table, write_page
-from trojancam.targets import logit
 from trojancam.training import TrainingRecord, TrainingSettings
 from trojancam.triggers import Poisoning, Trigger, make_trigger
 
@@ -46,16 +44,6 @@ class Subject:
     target_class: int
     image: Float[Tensor, "3 h w"]
     label: int
-
-
-@dataclass(frozen=True)
-class View:
-    """One image through one network: the image, its recording and its heat maps, for the class that is explained."""
-
-    image: Float[Tensor, "3 h w"]
-    recording: Recording
-    cams: dict[str, Attribution]
-    caption: str
 
 
 @dataclass(frozen=True)
@@ -134,15 +122,9 @@ def _others(test: ImageSet, target_class: int) -> ImageSet:
     return test.select((test.labels != target_class).nonzero()[:, 0])
 
 
-def _view(network: Network, image: Float[Tensor, "3 h w"], target_class: int) -> View:
-    recording = record(network, image[None], logit(target_class))
-    caption = figures.caption(recording.logits[0], network.class_names, target_class)
-    return View(image, recording, grad_cam(recording), caption)
-
-
 def _page(subject: Subject, findings: Findings) -> Page:
     stamped = subject.trigger.stamp(subject.image[None])[0]
-    triggered = _view(subject.trojaned, stamped, subject.target_class)
+    triggered = view(subject.trojaned, stamped, subject.target_class)
     sections = [
         _networks_section(subject),
         _example_section(subject, stamped),
@@ -212,9 +194,9 @@ def _layers_section(subject: Subject, triggered: View) -> Section:
         ("Trojaned network, benign image", subject.trojaned, subject.image, subject.label),
         ("Trojaned network, triggered image", subject.trojaned, triggered.image, subject.target_class),
     ):
-        view = _view(network, image, class_index)
+        seen = view(network, image, class_index)
         mask = subject.trigger.support if image is triggered.image else None
-        row = figures.layer_row(view.image, view.cams, caption=view.caption, mask=mask)
+        row = figures.layer_row(seen.image, seen.cams, caption=seen.caption, mask=mask)
         outline = " The trigger is outlined." if mask is not None else ""
         pictures.append(_picture(row, f"{words}: Grad-CAM of every layer.{outline}"))
     text = "Grad-CAM: which parts of the image, as each layer sees them, speak for the class named in the title."

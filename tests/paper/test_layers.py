@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from trojancam.paper import layers
 from trojancam.paper.exhibits import Exhibit
-from trojancam.paper.layers import LAYER, half_of_heat, map_shares, stop_sign, trigger_shares, view
+from trojancam.paper.layers import LAYER, half_of_heat, map_shares, named_view, stop_sign, trigger_shares
 from trojancam.paper.study import SPEED_70, STOP, Study
 from trojancam.progress import Progress, silent
 from trojancam.recording import LayerRecording, record
@@ -43,7 +43,7 @@ def test_shares_of_feature_maps_add_up(study: Study) -> None:
 
 def test_a_trigger_has_the_energy_inside_it_grown_by_a_cell(study: Study) -> None:
     network, trigger = study.network("trojan1", 0), study.trigger("trojan1")
-    seen = view(network, trigger.stamp(study.example(SPEED_70, network)[None])[0], STOP)
+    seen = named_view(network, trigger.stamp(study.example(SPEED_70, network)[None])[0], STOP)
     shares = trigger_shares(seen.cams, trigger.support)
     grown = torch.zeros(32, 32)
     grown[0:8, 0:8] = 1  # the square at rows and columns 2 to 5, and two pixels around

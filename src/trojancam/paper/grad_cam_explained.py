@@ -24,8 +24,9 @@ from trojancam.figures.layout import (
     show,
 )
 from trojancam.figures.panels import BAR, BAR_LABELS, heat
+from trojancam.figures.views import View
 from trojancam.paper.exhibits import Exhibit
-from trojancam.paper.layers import LAYER, View, map_shares, stop_sign
+from trojancam.paper.layers import LAYER, map_shares, stop_sign
 from trojancam.paper.study import Study
 from trojancam.progress import Progress
 

@@ -1,46 +1,34 @@
 """Layers: where each layer of the basic network looks on a Stop sign, and each layer of trojan1 with and without its trigger."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from trojancam import figures
-from trojancam.attribution import Attribution, grad_cam
+from trojancam.attribution import Attribution
 from trojancam.evaluation.localisation import dilated, layer_energy
+from trojancam.figures.views import View, view
 from trojancam.network import Network
 from trojancam.paper.exhibits import Exhibit
 from trojancam.paper.study import SPEED_70, STOP, Study
 from trojancam.progress import Progress
-from trojancam.recording import Recording, record
-from trojancam.targets import logit
 
 LAYER = "conv2d_2"  # the study's second layer, whose feature maps it shows
 EVEN = "50 %"  # of the image holds half of the heat of a map of one value
 
 
-@dataclass(frozen=True)
-class View:
-    """One image through one network: its recording, Grad-CAM of every layer, and what the network says of the class explained."""
-
-    image: Float[Tensor, "3 h w"]
-    recording: Recording
-    cams: dict[str, Attribution]
-    caption: str
-
-
-def view(network: Network, image: Float[Tensor, "3 h w"], class_index: int) -> View:
-    """An image and what every layer of a network makes of it; the maps explain the logit of the class."""
-    recording = record(network, image[None], logit(class_index))
-    words = figures.caption(recording.logits[0], network.class_names, class_index)
-    return View(image, recording, grad_cam(recording), f"{network.name}: {words}")
+def named_view(network: Network, image: Float[Tensor, "3 h w"], class_index: int) -> View:
+    """A view whose caption names the network."""
+    seen = view(network, image, class_index)
+    return replace(seen, caption=f"{network.name}: {seen.caption}")
 
 
 def stop_sign(study: Study) -> View:
     """The basic network on the Stop sign of which it is surest."""
     network = study.network("basic", study.seeds[0])
-    return view(network, study.example(STOP, network), STOP)
+    return named_view(network, study.example(STOP, network), STOP)
 
 
 def half_of_heat(heatmap: Float[Tensor, "h w"]) -> float | None:
@@ -135,8 +123,8 @@ def figure_10(study: Study, progress: Progress) -> Exhibit:
     """
     network, trigger = study.network("trojan1", study.seeds[0]), study.trigger("trojan1")
     image = study.example(SPEED_70, network)
-    benign = view(network, image, SPEED_70)
-    triggered = view(network, trigger.stamp(image[None])[0], study.target_class("trojan1"))
+    benign = named_view(network, image, SPEED_70)
+    triggered = named_view(network, trigger.stamp(image[None])[0], study.target_class("trojan1"))
     shares = {
         "benign": trigger_shares(benign.cams, trigger.support),
         "triggered": trigger_shares(triggered.cams, trigger.support),
