@@ -156,6 +156,66 @@ def test_an_activation_that_only_gates_is_followed_to_the_product() -> None:
     torch.testing.assert_close(at_activation["conv"], F.silu(module.conv(images(3))), rtol=0, atol=1e-6)
 
 
+class WrittenOut(nn.Module):
+    """A normalisation as plain arithmetic, as some exporters write it, and a ReLU with slopes as both of its halves."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.head = nn.Conv2d(3, 2, 3), Head(2)
+        self.mean, self.scale = nn.Parameter(torch.rand(2, 1, 1)), nn.Parameter(torch.rand(2, 1, 1))
+
+    def act(self, x: torch.Tensor) -> torch.Tensor:
+        x = (x - self.mean) * self.scale.add(0.1).rsqrt()
+        return torch.relu(x) - 0.2 * torch.relu(-x)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.act(self.conv(x)))
+
+
+def test_a_normalisation_and_a_sloped_relu_that_are_written_out_belong_to_the_layer() -> None:
+    module = WrittenOut()
+    at_conv, at_activation = values(module)
+    raw = module.conv(images(3))
+    torch.testing.assert_close(at_conv["conv"], raw, rtol=0, atol=1e-6)
+    torch.testing.assert_close(at_activation["conv"], module.act(raw), rtol=0, atol=1e-6)
+
+
+class Attention(nn.Module):
+    """What is multiplied depends on the image: that is no normalisation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.head = nn.Conv2d(3, 2, 3), Head(2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(torch.relu(self.conv(x) * x.mean((1, 2, 3), keepdim=True)))
+
+
+def test_a_product_with_something_else_ends_a_layer() -> None:
+    module = Attention()
+    _, at_activation = values(module)
+    torch.testing.assert_close(at_activation["conv"], module.conv(images(3)), rtol=0, atol=1e-6)
+
+
+class Standardised(nn.Module):
+    """A weight that is computed from the one that is stored."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Module()
+        self.inner.kernel = nn.Parameter(torch.randn(2, 3, 3, 3))
+        self.head = Head(2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            kernel = self.inner.kernel
+            return self.head(F.conv2d(x, (kernel - kernel.mean((1, 2, 3), keepdim=True)).clone()).relu())
+
+
+def test_a_convolution_is_named_after_the_holder_of_what_its_weight_is_made_of() -> None:
+    assert list(Network.from_module(Standardised(), SIZE).layers) == ["inner"]
+
+
 class FunctionalConvolution(nn.Module):
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Graphs: how a module becomes one, and how one is asked for more outputs or cut in two. Only this file edits graphs.
+"""Graphs: how a module becomes one, and how one gets more outputs or is cut. Only this and `channels_last.py` edit graphs.
 
 `torch.export` gives a functional graph without hooks, in-place operations or hidden state. Nothing here changes a graph
 that is in use: every function returns a new one on the same weights.
@@ -18,11 +18,17 @@ from torch import fx, nn
 from torch.export import Dim, export
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
+from trojancam.channels_last import in_channels_first
 from trojancam.errors import ModelError
 from trojancam.training import evaluating
 from trojancam.types import InputSpecification
 
 aten = torch.ops.aten
+
+_SOFTMAX = {
+    aten.softmax.int, aten._softmax.default, aten.log_softmax.int, aten._log_softmax.default,
+}  # fmt: skip
+_IDLE = {aten.clone.default, aten.alias.default, aten.contiguous.default, aten.detach.default}
 
 
 def exported(module: nn.Module, specification: InputSpecification) -> fx.GraphModule:
@@ -30,7 +36,7 @@ def exported(module: nn.Module, specification: InputSpecification) -> fx.GraphMo
     _check_weights(module)
     try:
         with torch.inference_mode(False), evaluating(module), _torch_quiet():
-            example = torch.zeros(2, 3, *specification.size)
+            example = torch.zeros(2, specification.number_of_channels, *specification.size)
             program = export(module, (example,), dynamic_shapes=({0: Dim("n")},), strict=False)
             whole = copy.deepcopy(program.run_decompositions({}).module(check_guards=False))
     except Exception as error:  # a foreign module can raise anything
@@ -41,7 +47,7 @@ def exported(module: nn.Module, specification: InputSpecification) -> fx.GraphMo
     whole.requires_grad_(False)
     _take_any_memory_format(whole.graph)
     whole.graph.eliminate_dead_code()
-    return returning(whole, [_first_output(whole.graph).name])
+    return in_channels_first(returning(whole, [_first_output(whole.graph).name]))
 
 
 def _check_weights(module: nn.Module) -> None:
@@ -88,6 +94,17 @@ def shifted(whole: fx.GraphModule, cut: str, nodes: Sequence[str]) -> fx.GraphMo
 def logits_node(whole: fx.GraphModule) -> fx.Node:
     """The node whose value the graph returns first."""
     return _first_output(whole.graph)
+
+
+def without_softmax(whole: fx.GraphModule) -> fx.GraphModule:
+    """The same graph with the logits that a last (log-)softmax over the classes is given; itself, where none is last."""
+    last = logits_node(whole)
+    while last.target in _IDLE and last.all_input_nodes:
+        last = last.all_input_nodes[0]
+    shape = getattr(last.meta.get("val"), "shape", ())
+    if last.target not in _SOFTMAX or len(shape) != 2 or last.args[1] not in (1, -1):
+        return whole
+    return returning(whole, [last.all_input_nodes[0].name])
 
 
 def number_of_classes(whole: fx.GraphModule) -> int:

@@ -12,7 +12,7 @@ import torch
 from torch import fx
 
 from trojancam.errors import unknown_name
-from trojancam.operations import ACTIVATIONS, CONVOLUTIONS, ON_THE_WAY
+from trojancam.operations import ACTIVATIONS, CONVOLUTIONS, ON_THE_WAY, SCALING
 from trojancam.placement import Placement, placements, stretched
 
 aten = torch.ops.aten
@@ -49,13 +49,13 @@ class Layer:
 def find_layers(graph: fx.Graph, image_size: tuple[int, int]) -> dict[str, Layer]:
     """Every two-dimensional convolution, in the order in which it runs; a module's second call is `name#2`."""
     layers: dict[str, Layer] = {}
-    placed = placements(graph)
+    placed, fixed = placements(graph), _fixed(graph)
     for node in graph.nodes:
         if node.target in CONVOLUTIONS and _shape(node) is not None:
             name = _unused(module_name(node), layers)
             _, maps, height, width = (int(extent) if axis else 0 for axis, extent in enumerate(_shape(node) or ()))
             placement = placed.get(node) or stretched((height, width), image_size)
-            layers[name] = Layer(name, node.name, _result(node).name, maps, (height, width), placement)
+            layers[name] = Layer(name, node.name, _result(node, fixed).name, maps, (height, width), placement)
     return layers
 
 
@@ -69,20 +69,62 @@ def module_name(node: fx.Node) -> str:
 def _owner_of_weight(node: fx.Node) -> str:
     """The module that holds a convolution's weight: all that is known of one that ran without gradients."""
     weight = node.args[1] if len(node.args) > 1 else None
+    while isinstance(weight, fx.Node) and weight.op == "call_function" and weight.all_input_nodes:
+        weight = weight.all_input_nodes[0]  # it may be rearranged or normalised before it is used
     return str(weight.target).rpartition(".")[0] if isinstance(weight, fx.Node) and weight.op == "get_attr" else ""
 
 
-def _result(node: fx.Node) -> fx.Node:
+def _fixed(graph: fx.Graph) -> set[fx.Node]:
+    """The nodes that are the same for all images: weights, and what is computed from them alone."""
+    fixed: set[fx.Node] = set()
+    for node in graph.nodes:
+        if node.op == "get_attr" or (node.op == "call_function" and fixed.issuperset(node.all_input_nodes)):
+            fixed.add(node)
+    return fixed
+
+
+def _result(node: fx.Node, fixed: set[fx.Node]) -> fx.Node:
     """Follow a convolution to its activation; where none follows, as far as the way leads to nothing else."""
     while True:
         users = list(node.users)
         activations = [user for user in users if user.target in ACTIVATIONS]
         if len(activations) == 1:
-            return _gated(node, activations[0])
-        onward = [user for user in users if user.target in ON_THE_WAY]
+            activation = _last_of_row(activations[0])
+            return _of_both_signs(node, activation, fixed) or _gated(node, activation)
+        onward = [user for user in users if user.target in ON_THE_WAY or _only_scales(user, node, fixed)]
         if len(users) != 1 or not onward:
             return node
         node = onward[0]
+
+
+def _only_scales(user: fx.Node, node: fx.Node, fixed: set[fx.Node]) -> bool:
+    """Whether a user takes a value once, and otherwise only what is the same for all images."""
+    others = [source for source in user.args if isinstance(source, fx.Node) and source is not node]
+    return user.target in SCALING and user.args.count(node) == 1 and fixed.issuperset(others)
+
+
+def _last_of_row(activation: fx.Node) -> fx.Node:
+    """The last of activations that follow each other directly: one that is written as several."""
+    while len(activation.users) == 1 and (user := next(iter(activation.users))).target in ACTIVATIONS:
+        activation = user
+    return activation
+
+
+def _of_both_signs(node: fx.Node, activation: fx.Node, fixed: set[fx.Node]) -> fx.Node | None:
+    """The sum or difference of both halves, where the negative one is computed apart (a ReLU with slopes, written out)."""
+    for user in activation.users:
+        others = [source for source in user.all_input_nodes if source is not activation]
+        if user.target not in (aten.add.Tensor, aten.sub.Tensor) or len(others) != 1:
+            continue
+        half, negated = others[0], False
+        while half is not node and half.target in (aten.neg.default, aten.mul.Tensor, aten.relu.default):
+            sources = [source for source in half.all_input_nodes if source not in fixed]
+            if len(sources) != 1:
+                break
+            half, negated = sources[0], negated or half.target is aten.neg.default
+        if half is node and negated:
+            return user
+    return None
 
 
 def _gated(node: fx.Node, activation: fx.Node) -> fx.Node:

@@ -19,7 +19,8 @@ from trojancam import graph
 from trojancam.errors import ModelError, unknown_name
 from trojancam.layers import At, Layer, find_layers
 from trojancam.models.card import ModelCard
-from trojancam.models.files import read_model
+from trojancam.models.opened import OpenedModel
+from trojancam.models.opening import open_model
 from trojancam.types import InputSpecification
 
 Images = Float[Tensor, "n 3 h w"]
@@ -40,11 +41,13 @@ class Network:
         class_names: tuple[str, ...],
         name: str = "network",
         card: ModelCard | None = None,
+        notes: tuple[str, ...] = (),
     ) -> None:
         self.input = specification
         self.class_names = class_names
         self.name = name
         self.card = card
+        self.notes = notes  # sentences for people: what is unusual about it
         self.layers: dict[str, Layer] = find_layers(graph_module.graph, specification.size)
         self._whole = graph_module
         self._logits = graph.logits_node(graph_module).name
@@ -61,11 +64,13 @@ class Network:
         class_names: Sequence[str] | None = None,
         name: str | None = None,
         card: ModelCard | None = None,
+        notes: Sequence[str] = (),
     ) -> "Network":
         """The network of any module that maps RGB images `n 3 h w` to logits `n classes`.
 
         The module is run in evaluation mode; its mode, weights and gradients are left as they were. Without a
-        `specification` it is fed pixels in [0, 1] of `input_size` (height, width).
+        `specification` it is fed pixels in [0, 1] of `input_size` (height, width). Where it ends in a softmax, its logits are
+        those before.
 
         Raises:
             ModelError: if it cannot be exported, does not give logits, or has no convolution.
@@ -78,11 +83,15 @@ class Network:
         """
         specification = specification or InputSpecification(size=input_size)
         graph_module = graph.exported(module, specification)
+        logits = graph.without_softmax(graph_module)
+        if logits is not graph_module:
+            notes = (*notes, "it ends in a softmax: its logits are taken before that")
+        graph_module = logits
         classes = graph.number_of_classes(graph_module)
         if class_names is not None and len(class_names) != classes:
             raise ModelError(f"the network has {classes} classes, but {len(class_names)} class names were given")
         names = tuple(class_names) if class_names is not None else tuple(f"class {i}" for i in range(classes))
-        network = cls(graph_module, specification, names, name or type(module).__name__, card)
+        network = cls(graph_module, specification, names, name or type(module).__name__, card, tuple(notes))
         if not network.layers:
             raise ModelError("the network has no two-dimensional convolution, so there are no feature maps to look at")
         return network
@@ -192,6 +201,32 @@ class Network:
             self._cuts[key] = _cut(self._whole, self.input, key)
         return self._cuts[key]
 
+    def fed(self, specification: InputSpecification) -> "Network":
+        """The same network, weights shared, fed in another way: other scaling, or channels in another order.
+
+        Raises:
+            ModelError: if it takes another number of channels, or images of another size.
+        """
+        own = self.input
+        if (specification.size, specification.number_of_channels) != (own.size, own.number_of_channels):
+            raise ModelError(
+                f"{self.name} takes {own.number_of_channels} channels of {own.size} pixels, not "
+                f"{specification.number_of_channels} of {specification.size}"
+            )
+        return Network(self._whole, specification, self.class_names, self.name, self.card, self.notes)
+
+    def with_class_names(self, class_names: Sequence[str]) -> "Network":
+        """The same network, weights shared, its classes called otherwise.
+
+        Raises:
+            ModelError: if there are more or fewer names than classes.
+        """
+        if len(class_names) != len(self.class_names):
+            raise ModelError(
+                f"the network has {len(self.class_names)} classes, but {len(class_names)} class names were given"
+            )
+        return Network(self._whole, self.input, tuple(class_names), self.name, self.card, self.notes)
+
     def without_card(self) -> "Network":
         """The same network, weights shared, with nothing that tells how it was made or what it is called."""
         return Network(self._whole, self.input, self.class_names)
@@ -288,13 +323,37 @@ def _cut(whole: fx.GraphModule, specification: InputSpecification, key: tuple[st
     return Cut(specification, prefix, suffix)
 
 
-def load(path: str | Path) -> Network:
-    """The network in a model file that TrojanCAM wrote (safetensors with a model card).
+def load(
+    path: str | Path,
+    architecture: str | None = None,
+    *,
+    output: str | None = None,
+    specification: InputSpecification | None = None,
+    class_names: Sequence[str] | None = None,
+) -> Network:
+    """The network in a model file: safetensors, PyTorch weights, an exported program, ONNX or Keras. Nothing in it is run.
+
+    `architecture` builds the network for a file of weights alone: a registered name, `module:callable` of your own code,
+    `timm:NAME` or `torchvision:NAME`. `output` chooses among several. `specification` is how the network is fed; without it,
+    as the file says, else pixels in [0, 1] of the size that the file says. `class_names` take the place of the file's.
 
     Raises:
-        ModelError: if the file is missing, damaged, or of another kind.
+        ModelError: if the file is missing, damaged, hostile or of no known kind, or its images' size is not known.
+        UnknownNameError: if there is no such architecture or output.
     """
-    module, card = read_model(path)
+    opened = open_model(path, architecture, output, specification.size if specification else None)
+    specification = specification or opened.input or _plain(Path(path), opened)
     return Network.from_module(
-        module, specification=card.input, class_names=card.class_names, name=card.architecture, card=card
+        opened.module,
+        specification=specification,
+        class_names=class_names or opened.class_names,
+        name=opened.name,
+        card=opened.card,
+        notes=opened.notes,
     )
+
+
+def _plain(path: Path, opened: OpenedModel) -> InputSpecification:
+    if opened.size is None:
+        raise ModelError(f"{path} does not say of what size its images are; give their height and width")
+    return InputSpecification(size=opened.size, channels="grey" if opened.channels == 1 else "rgb")

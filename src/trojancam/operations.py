@@ -28,6 +28,7 @@ ACTIVATIONS = {
     aten.rrelu.default,
     aten.log_sigmoid.default,
     aten.clamp.default,
+    aten.clamp.Tensor,
     aten.clamp_min.default,
 }
 ON_THE_WAY = {
@@ -42,6 +43,8 @@ ON_THE_WAY = {
     aten.clone.default,
     aten.dropout.default,
 }
+# On the way as well where all other inputs are weights or plain numbers: a normalisation that is written out.
+SCALING = {aten.sub.Tensor, aten.mul.Tensor, aten.div.Tensor}
 # What gives each cell of a map a value made of the same cell of its inputs.
 CELL_BY_CELL = {
     *ACTIVATIONS,

@@ -1,14 +1,17 @@
 """Types that several parts share: frozen records that refuse what they do not know, and the input specification."""
 
-from typing import Annotated
+from collections.abc import Callable, Iterable
+from typing import Annotated, Any, Literal
 
 import torch
 from jaxtyping import Float
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_serializer
 from torch import Tensor
 
 Positive = Annotated[float, Field(gt=0)]
 Side = Annotated[int, Field(gt=0, le=8192)]
+Channels = Literal["rgb", "bgr", "grey"]
+LUMA = (0.299, 0.587, 0.114)  # of red, green and blue: ITU-R BT.601
 
 
 class Record(BaseModel):
@@ -18,15 +21,41 @@ class Record(BaseModel):
 
 
 class InputSpecification(Record):
-    """What a network is fed: RGB images of `size` (height, width), `(x - mean) / std` of pixels in [0, 1]."""
+    """What a network is fed: images of `size` (height, width), `(x - mean) / std` of pixels in [0, 1].
+
+    Images come as RGB; `channels` is what the network takes: `rgb`, `bgr`, or `grey` (one channel, the luma of ITU-R BT.601).
+    `mean` and `std` are those of its own channels, in its order; of a grey network only the first counts.
+    """
 
     size: tuple[Side, Side] = (32, 32)
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[Positive, Positive, Positive] = (1.0, 1.0, 1.0)
+    channels: Channels = "rgb"
 
-    def normalise(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
+    def normalise(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n c h w"]:
         """Images in [0, 1] as the network wants them: 32-bit floats in channels-last memory (the fastest on a CPU)."""
-        images = images.to(torch.float32)
-        mean = torch.tensor(self.mean, dtype=images.dtype).view(3, 1, 1)
-        std = torch.tensor(self.std, dtype=images.dtype).view(3, 1, 1)
+        images = self._channels_of(images.to(torch.float32))
+        mean = torch.tensor(self.mean, dtype=images.dtype)[: images.shape[1]].view(-1, 1, 1)
+        std = torch.tensor(self.std, dtype=images.dtype)[: images.shape[1]].view(-1, 1, 1)
         return ((images - mean) / std).contiguous(memory_format=torch.channels_last)
+
+    @property
+    def number_of_channels(self) -> int:
+        """How many channels the network takes."""
+        return 1 if self.channels == "grey" else 3
+
+    def _channels_of(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n c h w"]:
+        if self.channels == "rgb":
+            return images
+        if self.channels == "bgr":
+            return images.flip(1)
+        return (images * torch.tensor(LUMA).view(3, 1, 1)).sum(1, keepdim=True)
+
+    @model_serializer(mode="wrap")
+    def _without_the_usual(self, fields: Callable[..., dict[str, Any]]) -> dict[str, Any]:
+        """As files have always had it: what is said of channels is only what is not usual."""
+        record = fields(self)
+        return {name: value for name, value in record.items() if name != "channels" or value != "rgb"}
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        return [(name, value) for name, value in super().__repr_args__() if (name, value) != ("channels", "rgb")]

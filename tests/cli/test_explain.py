@@ -125,7 +125,7 @@ def test_models_that_are_none(refused: Refused, model: Path, image: Path, tmp_pa
     assert "there is no model file no; check the path, or make one" in refused("explain", "no", image)
     assert "there is no model file ." in refused("explain", ".", image)
     assert "cut.safetensors is not a whole safetensors file" in refused("explain", "cut.safetensors", image)
-    assert "text is not a whole safetensors file" in refused("explain", "text", image)
+    assert "text is no model file of a known kind" in refused("explain", "text", image)
 
 
 def test_only_a_recorded_trigger_can_be_stamped(run: Run, refused: Refused, signs: Path, image: Path) -> None:

@@ -25,6 +25,17 @@ DataOption = Annotated[
     Path | None,
     typer.Option(help="GTSRB (official, Kaggle or prepared .npz) or class folders; rendered signs if left out."),
 ]
+ArchitectureOption = Annotated[
+    str | None,
+    typer.Option(help="For a file of weights alone: a registered name, module:callable of your own, timm:NAME."),
+]
+OutputOption = Annotated[str | None, typer.Option(help="Which output, where the network has several.")]
+PreprocessingOption = Annotated[
+    str | None,
+    typer.Option(
+        help="How the network is fed, such as rgb-symmetric; if left out and nobody vouches for it, tried out."
+    ),
+]
 SeedOption = Annotated[
     int, typer.Option(min=0, max=2**32 - 1, help="Of all random draws: the same seed gives the same results.")
 ]

@@ -5,7 +5,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trojancam.cli.console import DataOption, SeedOption, interruptible, list_broken, names_in, progress_bar, say
+from trojancam.cli.console import (
+    ArchitectureOption,
+    DataOption,
+    OutputOption,
+    PreprocessingOption,
+    SeedOption,
+    interruptible,
+    list_broken,
+    names_in,
+    progress_bar,
+    say,
+)
 from trojancam.errors import DataError
 
 if TYPE_CHECKING:
@@ -17,8 +28,11 @@ STEPS = "steps"  # the folder in `--out` where finished steps are kept until the
 
 
 def scan(
-    model: Annotated[Path, typer.Argument(help="A model file made by 'trojancam train'.")],
+    model: Annotated[Path, typer.Argument(help="A model file: safetensors, .pt, .pth, .pt2, .onnx, .keras or .h5.")],
     data: DataOption = None,
+    architecture: ArchitectureOption = None,
+    output: OutputOption = None,
+    preprocessing: PreprocessingOption = None,
     images: Annotated[int, typer.Option(min=4, help="How many clean test images; a few dozen or more.")] = 100,
     methods: Annotated[
         str,
@@ -40,26 +54,38 @@ def scan(
     from trojancam.detection.journal import Journal
     from trojancam.detection.scanning import known_methods
     from trojancam.network import load
+    from trojancam.preprocessing import TRIED, clear_winner, preprocessing_of, tried
     from trojancam.report.scan import write_scan
     from trojancam.report.scan_words import in_words
     from trojancam.report.scanned import scanned
 
-    network = load(model).without_card()
+    told = load(model, architecture, output=output)
+    network = told.without_card()
     names = known_methods(names_in(methods, "method", DETECTORS))  # before images are read, which may take a while
     with progress_bar("images") as progress:
         size = network.input.size[0]
-        dataset = load_dataset(data, size=size, class_names=network.class_names, progress=progress)
+        dataset = load_dataset(data, size=size, class_names=names_of_classes(network), progress=progress)
     list_broken(dataset.skipped)
-    _check_classes(network, dataset)
+    check_classes(network, dataset)
     clean, labels = dataset.test.take(images, seed)
+    if told.card is None:
+        network = network.with_class_names(dataset.test.class_names)
+    if preprocessing is not None:
+        network = network.fed(preprocessing_of(network, preprocessing))
+    elif told.card is None:  # nobody vouches for how it is fed, and one that is fed wrongly answers anything
+        best = clear_winner(tried(network, *dataset.test.take(TRIED, seed)), len(network.class_names))
+        network = network.fed(best.specification)
+        say(f"fed as it is most often right: {best.name} ({best.accuracy:.1%} of test images)")
     settings = {
         "model": model.name,
         "data": dataset.source,
         "images": len(clean),
         "methods": list(names),
         "seed": seed,
-        "command": f"trojancam scan {model}{f' --data {data}' if data else ''} --images {images} --methods {','.join(names)} "
-        f"--seed {seed} --out {out}",
+        "command": f"trojancam scan {model}{f' --data {data}' if data else ''}"
+        f"{f' --architecture {architecture}' if architecture else ''}{f' --output {output}' if output else ''}"
+        f"{f' --preprocessing {preprocessing}' if preprocessing else ''} "
+        f"--images {images} --methods {','.join(names)} --seed {seed} --out {out}",
     }
     advice = f"finished steps are kept in {out}; the same command again goes on from there"
     with interruptible(lambda: advice):
@@ -74,7 +100,7 @@ def scan(
     raise typer.Exit(EXIT_CODES[report.verdict])
 
 
-def _check_classes(network: "Network", dataset: "Dataset") -> None:
+def check_classes(network: "Network", dataset: "Dataset") -> None:
     """Labels must mean the same to the network and to the data."""
     known, given = len(network.class_names), len(dataset.test.class_names)
     if known != given:
@@ -82,3 +108,8 @@ def _check_classes(network: "Network", dataset: "Dataset") -> None:
             f"the network tells {known} classes apart, but the data has {given} ({dataset.source}); "
             "give images of the classes that it was made for"
         )
+
+
+def names_of_classes(network: "Network") -> tuple[str, ...] | None:
+    """The names of a network's classes, if its file tells them."""
+    return None if network.class_names[0] == "class 0" else network.class_names

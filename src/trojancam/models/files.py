@@ -50,7 +50,8 @@ def read_model(path: str | Path) -> tuple[nn.Module, ModelCard]:
         raise ModelError(f"{path} is not a whole safetensors file ({error}); get it again from its source") from None
     if text is None:
         raise ModelError(
-            f"{path} has no TrojanCAM model card, so its architecture is unknown; save it with save_model()"
+            f"{path} has no TrojanCAM model card, so its architecture is unknown; name it with --architecture, or save "
+            "the network with save_model()"
         )
     card = _card(path, text)
     module = _filled(path, card, tensors)

@@ -1,0 +1,28 @@
+"""OpenedModel: what a reader makes of a model file, whatever format it came in."""
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from trojancam.models.card import ModelCard
+from trojancam.types import InputSpecification
+
+
+@dataclass(frozen=True)
+class OpenedModel:
+    """A module in evaluation mode, and what its file tells about it.
+
+    The module maps `n channels h w` (fed as its author's framework feeds it, channels first) to `n classes`; `size` is the
+    (height, width) that it takes, None where the file does not say; `input` is how pixels become that, None where the file
+    does not say. `notes` are sentences for people: what was done to the network on the way, what the file does not tell.
+    """
+
+    module: nn.Module
+    format: str
+    name: str
+    size: tuple[int, int] | None = None
+    channels: int = 3
+    input: InputSpecification | None = None
+    class_names: tuple[str, ...] | None = None
+    card: ModelCard | None = None
+    notes: tuple[str, ...] = ()
