@@ -147,6 +147,7 @@ def _commands() -> str:
         ("`trojancam --help` (bound: 0.5 s; best of 7)", page),
         ("`trojancam demo`, training included (bound: 300 s, 2,000 MB)", first),
         ("`trojancam demo` again, from the cache", second),
+        ("`trojancam reproduce --quick`, training included (bound: 600 s, 3,000 MB)", commands.quick_study()),
         ("10,000 images through trojan2 to per-map energy (bound: 1,500 MB)", commands.streaming()),
     ]
     lines = [f"| {name} | {run.seconds:.2f} | {run.megabytes:,.0f} |" for name, run in rows]

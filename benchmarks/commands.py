@@ -33,6 +33,13 @@ def demo() -> tuple[Run, Run]:
         return run(arguments, environment), run(arguments, environment)
 
 
+def quick_study() -> Run:
+    """The study on rendered signs, every training included."""
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = [COMMAND, "reproduce", "--quick", "--out", f"{folder}/study"]
+        return run(arguments, os.environ | {"TROJANCAM_CACHE": f"{folder}/cache"})
+
+
 def run(arguments: list[str], environment: dict[str, str] | None = None, expected: tuple[int, ...] = (0,)) -> Run:
     """Run a command and ask the kernel, once it has ended, for its peak memory.
 
