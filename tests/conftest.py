@@ -4,6 +4,9 @@ import os
 from pathlib import Path
 
 import pytest
+from tests.browsers import axe, browser
+
+__all__ = ["axe", "browser"]
 
 
 @pytest.fixture(scope="session")

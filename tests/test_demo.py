@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from tests.report.held import held_against
 
 from trojancam import demo
 from trojancam.data.image_set import Dataset, ImageSet, as_floats
@@ -75,9 +76,17 @@ def test_the_trigger_turns_the_example(run: Run) -> None:
 
 def test_the_page_holds_everything_itself(run: Run) -> None:
     sources = re.findall(r'src="([^"]*)"', run.html)
-    assert len(sources) == 1 + 3 + 5  # the example, three rows of layers, the feature maps of five layers
+    # the example, three rows of layers, the feature maps of five layers with their scales, two images as they are and pale
+    assert len(sources) == 1 + 3 + 2 * 5 + 2 * 2
     assert all(source.startswith("data:image/png;base64,") for source in sources)
-    assert not re.search(r"https?:|file:|url\(|href=|@import|<script|<link", run.html)
+    assert all(target.startswith("#") for target in re.findall(r'href="([^"]*)"', run.html))
+    assert not re.search(r"https?:|file:|url\(|@import|<script [^>]*src|<link", run.html)
+
+
+def test_every_number_on_the_page_is_in_the_json(run: Run) -> None:
+    document, missing = held_against(run.path, run.path.with_name("results.json"))
+    assert document["command"] == "demo"
+    assert missing == []
 
 
 def test_names_of_classes_are_escaped(run: Run) -> None:

@@ -12,7 +12,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, fx, nn
 
-from trojancam.operations import ACTIVATIONS, CONVOLUTIONS
+from trojancam.operations import CONVOLUTIONS, ELEMENT_BY_ELEMENT
 
 aten = torch.ops.aten
 
@@ -147,11 +147,8 @@ _CARRIED: dict[Any, Callable[[fx.Node], None]] = {
     **dict.fromkeys((aten.mean.dim, aten.sum.dim_IntList, aten.amax.default, aten.amin.default), _carry_past_reduction),
     **dict.fromkeys(
         (
-            *(ACTIVATIONS - {aten.prelu.default}),  # its slopes belong to the second axis
-            *(aten.add.Tensor, aten.sub.Tensor, aten.mul.Tensor, aten.div.Tensor, aten.maximum.default),
-            *(aten.add.Scalar, aten.sub.Scalar, aten.mul.Scalar, aten.div.Scalar, aten.minimum.default),
-            *(aten.neg.default, aten.abs.default, aten.exp.default, aten.pow.Tensor_Scalar),
-            *(aten.sqrt.default, aten.rsqrt.default, aten.gt.Tensor, aten.gt.Scalar, aten.where.self),
+            *(ELEMENT_BY_ELEMENT - {aten.prelu.default}),  # its slopes belong to the second axis
+            *(aten.add.Scalar, aten.sub.Scalar, aten.mul.Scalar, aten.div.Scalar, aten.gt.Tensor),
         ),
         _carry_past_elements,
     ),

@@ -21,6 +21,7 @@ from trojancam.figures.views import View, view
 from trojancam.models.recipe import Recipe, cached_model
 from trojancam.network import Network, load
 from trojancam.progress import Progress, silent
+from trojancam.report.maps import Backdrop, Maps, Numbers, feature_maps, layer_maps, layer_maxima, map_numbers
 from trojancam.report.page import Page, Picture, Section, Table, write_page
 from trojancam.training import TrainingRecord, TrainingSettings
 from trojancam.triggers import Poisoning, Trigger, make_trigger
@@ -128,11 +129,16 @@ def _page(subject: Subject, findings: Findings) -> Page:
     sections = [
         _networks_section(subject),
         _example_section(subject, stamped),
-        _layers_section(subject, triggered),
+        _layers_section(subject),
         _energy_section(subject, findings),
         _maps_section(subject, triggered, findings),
     ]
-    return Page("Where a trojaned network looks", _verdict(subject, findings), sections, _details(subject))
+    sure = (
+        f"Confidence: energies are means over {findings.images} triggered test images, rates over the whole test set."
+    )
+    return Page(
+        "Where a trojaned network looks", _verdict(subject, findings), sections, _details(subject), confidence=sure
+    )
 
 
 def _verdict(subject: Subject, findings: Findings) -> str:
@@ -187,20 +193,33 @@ def _example_section(subject: Subject, stamped: Float[Tensor, "3 h w"]) -> Secti
     return Section(title, f"The image shows “{subject.trojaned.class_names[subject.label]}”.", [_picture(picture, alt)])
 
 
-def _layers_section(subject: Subject, triggered: View) -> Section:
-    pictures = []
-    for words, network, image, class_index in (
-        ("Benign network, benign image", subject.benign, subject.image, subject.label),
-        ("Trojaned network, benign image", subject.trojaned, subject.image, subject.label),
-        ("Trojaned network, triggered image", subject.trojaned, triggered.image, subject.target_class),
-    ):
-        seen = view(network, image, class_index)
-        mask = subject.trigger.support if image is triggered.image else None
-        row = figures.layer_row(seen.image, seen.cams, caption=seen.caption, mask=mask)
-        outline = " The trigger is outlined." if mask is not None else ""
-        pictures.append(_picture(row, f"{words}: Grad-CAM of every layer.{outline}"))
-    text = "Grad-CAM: which parts of the image, as each layer sees them, speak for the class named in the title."
-    return Section("Every layer", text, pictures)
+def _layers_section(subject: Subject) -> Section:
+    rows = []
+    for words, seen in _views(subject).items():
+        mask = subject.trigger.support if "triggered" in words else None
+        outlined = " The trigger is outlined." if mask is not None else ""
+        rows.append(
+            layer_maps(
+                seen.image,
+                seen.cams,
+                0,
+                Backdrop.of(seen.image, mask),
+                title=words,
+                caption=f"{seen.caption}.{outlined}",
+            )
+        )
+    text = "Grad-CAM: which parts of the image, as each layer sees them, speak for a class."
+    return Section("Every layer", text, rows)
+
+
+def _views(subject: Subject) -> dict[str, View]:
+    """The views that the page draws, each explained by the class it should show."""
+    stamped = subject.trigger.stamp(subject.image[None])[0]
+    return {
+        "Benign network, benign image": view(subject.benign, subject.image, subject.label),
+        "Trojaned network, benign image": view(subject.trojaned, subject.image, subject.label),
+        "Trojaned network, triggered image": view(subject.trojaned, stamped, subject.target_class),
+    }
 
 
 def _energy_section(subject: Subject, findings: Findings) -> Section:
@@ -229,20 +248,28 @@ def _energy_section(subject: Subject, findings: Findings) -> Section:
 
 
 def _maps_section(subject: Subject, triggered: View, findings: Findings) -> Section:
-    pictures = []
+    backdrop = Backdrop.of(triggered.image, subject.trigger.support)
+    grids: list[Maps] = []
     for name, cam in triggered.cams.items():
         holding = [k for e, k in _holding(findings) if e.layer == name]
-        grid = figures.feature_map_grid(
-            triggered.image, cam, highlight=holding, mask=subject.trigger.support, caption=triggered.caption
-        )
-        framed = (
-            f" Framed: {', '.join(map(str, holding))}, among the {LISTED} that hold the trigger best."
-            if holding
-            else ""
-        )
-        pictures.append(_picture(grid, f"All feature maps of {name} on the triggered image.{framed}"))
-    text = "Single feature map Grad-CAM, the contribution of each feature map by itself, on one scale for the layer."
-    return Section("Every feature map", text, pictures)
+        framed = f" Framed in green: among the {LISTED} that hold the trigger best." if holding else ""
+        caption = f"All feature maps of {name} on the triggered image, which is outlined where the trigger is.{framed}"
+        grids.append(
+            feature_maps(
+                cam, 0, backdrop, _map_numbers(triggered, findings, name), title=f"{name}: feature maps", caption=caption,
+                framed=holding, sorted_by="energy",
+            )
+        )  # fmt: skip
+    text = (
+        "Single feature map Grad-CAM, the contribution of each feature map by itself, on one scale for the layer; its energy in "
+        f"the trigger is the mean over {findings.images} images. Press a map to see it large."
+    )
+    return Section("Every feature map", text, grids)
+
+
+def _map_numbers(triggered: View, findings: Findings, layer: str) -> Numbers:
+    """The numbers of a layer's feature maps on the triggered image, but energies as means over the images measured."""
+    return map_numbers(triggered.cams[layer], 0) | {"energy": list(findings.layers[layer].feature_maps)}
 
 
 def _picture(figure: Figure, caption: str) -> Picture:
@@ -261,6 +288,7 @@ def _details(subject: Subject) -> dict[str, str]:
     return {
         "data": training.data,
         "training": ", ".join(f"{name} {value}" for name, value in training.settings.model_dump().items()),
+        "fingerprints": ", ".join(f"{each.name} {each.fingerprint}" for each in (subject.benign, subject.trojaned)),
         "poisoning": f"{poisoning.poisoned_images:,} images, rate {poisoning.poison_rate}" if poisoning else "none",
     }
 
@@ -270,13 +298,18 @@ def _results(subject: Subject, findings: Findings) -> dict[str, Any]:
     for network in (subject.benign, subject.trojaned):
         networks[network.name] = network.card.model_dump(mode="json") if network.card else {}
     stamped = subject.trigger.stamp(subject.image[None])
+    views = _views(subject)
+    *_, triggered = views.values()
     return {
         "command": "demo",
         "networks": networks,
+        "fingerprints": {network.name: network.fingerprint for network in (subject.benign, subject.trojaned)},
         "example": {
             "label": subject.label,
             "benign_prediction": int(subject.trojaned(subject.image[None]).argmax()),
             "triggered_prediction": int(subject.trojaned(stamped).argmax()),
+            "layer_maxima": {words: layer_maxima(seen.cams, 0) for words, seen in views.items()},
+            "feature_maps": {name: _map_numbers(triggered, findings, name) for name in triggered.cams},
         },
         "trigger": {
             "name": subject.trigger.name,

@@ -5,40 +5,69 @@ that is in use: every function returns a new one on the same weights.
 """
 
 import copy
+import dataclasses
+import functools
 import io
+import keyword
 import logging
+import re
 import traceback
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import fx, nn
 from torch.export import Dim, export
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
+from torch.utils import _pytree as pytree
 
 from trojancam.channels_last import in_channels_first
 from trojancam.errors import ModelError
+from trojancam.models.outputs import Output, choice_in_words, chosen_output
 from trojancam.training import evaluating
 from trojancam.types import InputSpecification
 
 aten = torch.ops.aten
 
+NAME = re.compile(r"\w+(\.\w+)*")
 _SOFTMAX = {
     aten.softmax.int, aten._softmax.default, aten.log_softmax.int, aten._log_softmax.default,
 }  # fmt: skip
 _IDLE = {aten.clone.default, aten.alias.default, aten.contiguous.default, aten.detach.default}
 
 
-def exported(module: nn.Module, specification: InputSpecification) -> fx.GraphModule:
-    """The module's functional graph for any number of images, on a frozen copy of its weights."""
+def classifier(
+    module: nn.Module, specification: InputSpecification, output: Output = None
+) -> tuple[fx.GraphModule, tuple[str, ...]]:
+    """The graph from images to the logits of a module, and what was done to come to these, in words.
+
+    Of several outputs the one that is named or numbered is taken; probabilities are taken back to the logits that they
+    are made of; and one number for each image becomes the logits of two classes.
+
+    Raises:
+        ModelError: if the module cannot be exported, or gives no logits.
+        UnknownNameError: if it has no such output.
+    """
+    whole, names = _traced(module, specification)
+    place = chosen_output(names, [_rank(result) == 2 for result in _returned(whole.graph)], output)
+    whole, probabilities = _without_probabilities(_of_output(whole, place))
+    _check_logits(whole)
+    whole, two = _of_two_classes(whole)
+    return whole, (*choice_in_words(names, place), *probabilities, *two)
+
+
+def _traced(module: nn.Module, specification: InputSpecification) -> tuple[fx.GraphModule, tuple[str, ...]]:
+    """The module's graph with all that it returns, and what its outputs are called."""
     _check_weights(module)
     try:
-        with torch.inference_mode(False), evaluating(module), _torch_quiet():
+        with torch.inference_mode(False), evaluating(module), _plain_results(module), _torch_quiet():
             example = torch.zeros(2, specification.number_of_channels, *specification.size)
             program = export(module, (example,), dynamic_shapes=({0: Dim("n")},), strict=False)
             whole = copy.deepcopy(program.run_decompositions({}).module(check_guards=False))
+            names = _names_of_leaves(program.call_spec.out_spec)
     except Exception as error:  # a foreign module can raise anything
         height, width = specification.size
         raise ModelError(
@@ -47,11 +76,64 @@ def exported(module: nn.Module, specification: InputSpecification) -> fx.GraphMo
     whole.requires_grad_(False)
     _take_any_memory_format(whole.graph)
     whole.graph.eliminate_dead_code()
-    return in_channels_first(returning(whole, [_first_output(whole.graph).name]))
+    return whole, names
+
+
+@contextmanager
+def _plain_results(module: nn.Module) -> Iterator[None]:
+    """The module returns dicts for dataclasses meanwhile: the exporter knows no results of kinds of somebody's own."""
+    before = vars(module).get("forward")
+    forward = module.forward
+
+    @functools.wraps(forward)
+    def plain(*args: Any, **named: Any) -> Any:
+        return _in_dicts(forward(*args, **named))
+
+    module.forward = plain
+    try:
+        yield
+    finally:
+        del module.forward
+        if before is not None:
+            module.forward = before
+
+
+def _in_dicts(result: Any) -> Any:
+    if not dataclasses.is_dataclass(result) or isinstance(result, dict) or type(result) in pytree.SUPPORTED_NODES:
+        return result
+    parts = {field.name: _in_dicts(getattr(result, field.name)) for field in dataclasses.fields(result)}
+    return {name: part for name, part in parts.items() if part is not None}
+
+
+def _names_of_leaves(structure: pytree.TreeSpec) -> tuple[str, ...]:
+    """What the results of a module are called: `logits`, or `1` in a tuple, or `heads.0` where one holds others."""
+    numbered = structure.unflatten(range(structure.num_leaves))
+    try:
+        paths = [path for path, _ in pytree.tree_flatten_with_path(numbered)[0]]
+    except ValueError:  # a kind of its author's that does not say what its parts are called
+        return tuple(str(number) for number in range(structure.num_leaves))
+    return tuple(".".join(_part_of(key) for key in path) or "0" for path in paths)
+
+
+def _part_of(key: object) -> str:
+    """One step on the way to a result: the number in a tuple, the key in a dict, the field of a dataclass."""
+    return str(next(getattr(key, kind) for kind in ("idx", "key", "name") if hasattr(key, kind)))
+
+
+def _of_output(whole: fx.GraphModule, place: int) -> fx.GraphModule:
+    """The graph of one of the results alone, in `n k h w`."""
+    results = _returned(whole.graph)
+    if not results or not isinstance(results[place], fx.Node):
+        raise ModelError("a classifier gives logits of shape (n, classes), but this module gives no tensor")
+    return in_channels_first(returning(whole, [results[place].name]))
 
 
 def _check_weights(module: nn.Module) -> None:
     for name, tensor in (*module.named_parameters(), *module.named_buffers()):
+        if not NAME.fullmatch(name):  # PyTorch writes it into the graph's code as it stands, and runs that
+            raise ModelError(f"the weights have an impossible name ({name!r:.80}); use letters, digits and underscores")
+        if reserved := next(filter(keyword.iskeyword, name.split(".")), None):
+            raise ModelError(f"the weights {name} are called by Python's own word {reserved!r}; rename that module")
         if tensor.device.type != "cpu":
             raise ModelError(f"the weights {name} are on the device {tensor.device}; move the module with module.cpu()")
         if tensor.is_floating_point() and tensor.dtype != torch.float32:
@@ -93,34 +175,59 @@ def shifted(whole: fx.GraphModule, cut: str, nodes: Sequence[str]) -> fx.GraphMo
 
 def logits_node(whole: fx.GraphModule) -> fx.Node:
     """The node whose value the graph returns first."""
-    return _first_output(whole.graph)
+    node: fx.Node = _returned(whole.graph)[0]
+    return node
 
 
-def without_softmax(whole: fx.GraphModule) -> fx.GraphModule:
-    """The same graph with the logits that a last (log-)softmax over the classes is given; itself, where none is last."""
+def _without_probabilities(whole: fx.GraphModule) -> tuple[fx.GraphModule, tuple[str, ...]]:
+    """The same graph with the logits that a last softmax over the classes, its logarithm or a sigmoid is given."""
     last = logits_node(whole)
     while last.target in _IDLE and last.all_input_nodes:
         last = last.all_input_nodes[0]
-    shape = getattr(last.meta.get("val"), "shape", ())
-    if last.target not in _SOFTMAX or len(shape) != 2 or last.args[1] not in (1, -1):
-        return whole
-    return returning(whole, [last.all_input_nodes[0].name])
+    over_classes = last.target in _SOFTMAX and last.args[1] in (1, -1)
+    if _rank(last) != 2 or not (over_classes or last.target is aten.sigmoid.default):
+        return whole, ()
+    kind = "softmax" if over_classes else "sigmoid"
+    before = returning(whole, [last.all_input_nodes[0].name])
+    return before, (f"it ends in a {kind}: its logits are taken before that",)
+
+
+def _of_two_classes(whole: fx.GraphModule) -> tuple[fx.GraphModule, tuple[str, ...]]:
+    """Where there is one number `z` for each image: `-z / 2` and `z / 2`, whose softmax gives class 1 `sigmoid(z)`.
+
+    Halves, so that the heat map of either class shows something: that of a class whose logit is always 0 would not.
+    """
+    if number_of_classes(whole) != 1:
+        return whole, ()
+    both = returning(whole, [logits_node(whole).name])
+    number = logits_node(both)
+    with both.graph.inserting_before(next(iter(reversed(both.graph.nodes)))):
+        half = _computed(both.graph, aten.mul.Tensor, (number, 0.5))
+        less = _computed(both.graph, aten.neg.default, (half,))
+        classes = _computed(both.graph, aten.cat.default, ([less, half], 1))
+    said = "it gives one number for each image: taken for what speaks for class 1 and against class 0"
+    return returning(both, [classes.name]), (said,)
+
+
+def _computed(graph: fx.Graph, target: Any, args: tuple[Any, ...]) -> fx.Node:
+    node = graph.call_function(target, args)
+    node.meta["val"] = target(*fx.map_arg(args, lambda source: source.meta["val"]))
+    return node
 
 
 def number_of_classes(whole: fx.GraphModule) -> int:
-    """How many classes the logits have.
+    """How many classes the logits have."""
+    return int(logits_node(whole).meta["val"].shape[1])
 
-    Raises:
-        ModelError: if what the module gives are no logits.
-    """
-    logits = logits_node(whole).meta.get("val")
-    shape = ", ".join(
-        "n" if position == 0 else str(extent) for position, extent in enumerate(getattr(logits, "shape", ()))
-    )
-    if logits is None or logits.ndim != 2:
-        gives = f"a tensor of shape ({shape})" if logits is not None else "no tensor"
-        raise ModelError(f"a classifier gives logits of shape (n, classes), but this module gives {gives}")
-    return int(logits.shape[1])
+
+def _check_logits(whole: fx.GraphModule) -> None:
+    """Refuse what is no batch of numbers for each class."""
+    logits = logits_node(whole)
+    if _rank(logits) != 2:
+        shape = ", ".join("n" if place == 0 else str(extent) for place, extent in enumerate(logits.meta["val"].shape))
+        raise ModelError(
+            f"a classifier gives logits of shape (n, classes), but this module gives a tensor of shape ({shape})"
+        )
 
 
 def parameters(whole: fx.GraphModule) -> dict[str, tuple[str, ...]]:
@@ -182,12 +289,15 @@ def suffix(whole: fx.GraphModule, cut: str, nodes: Sequence[str]) -> fx.GraphMod
     return fx.GraphModule(whole, graph)
 
 
-def _first_output(graph: fx.Graph) -> fx.Node:
+def _returned(graph: fx.Graph) -> list[Any]:
+    """All that a graph returns, one after the other."""
     returned = next(iter(reversed(graph.nodes))).args[0]
-    first = returned[0] if isinstance(returned, tuple | list) and returned else returned
-    if not isinstance(first, fx.Node):
-        raise ModelError("a classifier gives logits of shape (n, classes), but this module gives no tensor")
-    return first
+    return list(returned) if isinstance(returned, tuple | list) else [returned]
+
+
+def _rank(result: Any) -> int:
+    """How many axes a result has; none, if it is no tensor."""
+    return len(getattr(result.meta.get("val"), "shape", ())) if isinstance(result, fx.Node) else 0
 
 
 def _after(graph: fx.Graph, cut: str) -> dict[fx.Node, None]:

@@ -12,12 +12,13 @@ import torch
 from torch import fx
 
 from trojancam.errors import unknown_name
-from trojancam.operations import ACTIVATIONS, CONVOLUTIONS, ON_THE_WAY, SCALING
+from trojancam.operations import ACTIVATIONS, CONVOLUTIONS, ELEMENT_BY_ELEMENT, ON_THE_WAY, SCALING
 from trojancam.placement import Placement, placements, stretched
 
 aten = torch.ops.aten
 
 At = Literal["activation", "conv"]
+LONGEST = 12  # operations that an activation is written out as
 
 
 @dataclass(frozen=True)
@@ -87,14 +88,21 @@ def _result(node: fx.Node, fixed: set[fx.Node]) -> fx.Node:
     """Follow a convolution to its activation; where none follows, as far as the way leads to nothing else."""
     while True:
         users = list(node.users)
-        activations = [user for user in users if user.target in ACTIVATIONS]
+        activations = [user for user in users if user.target in ACTIVATIONS or _bounds(user, fixed)]
         if len(activations) == 1:
             activation = _last_of_row(activations[0])
             return _of_both_signs(node, activation, fixed) or _gated(node, activation)
+        if written_out := _written_out(node, fixed):
+            return written_out
         onward = [user for user in users if user.target in ON_THE_WAY or _only_scales(user, node, fixed)]
         if len(users) != 1 or not onward:
             return node
         node = onward[0]
+
+
+def _bounds(user: fx.Node, fixed: set[fx.Node]) -> bool:
+    """Whether a user is the larger or smaller of a value and of what is the same for all images."""
+    return user.target in (aten.maximum.default, aten.minimum.default) and not fixed.isdisjoint(user.all_input_nodes)
 
 
 def _only_scales(user: fx.Node, node: fx.Node, fixed: set[fx.Node]) -> bool:
@@ -128,9 +136,34 @@ def _of_both_signs(node: fx.Node, activation: fx.Node, fixed: set[fx.Node]) -> f
 
 
 def _gated(node: fx.Node, activation: fx.Node) -> fx.Node:
-    """The product, where an activation is only the gate of one (`x * sigmoid(x)`)."""
-    products = [user for user in activation.users if user.target is aten.mul.Tensor and node in user.all_input_nodes]
-    return products[0] if len(products) == 1 else activation
+    """The product or difference, where an activation is only a part of one (`x * sigmoid(x)`, `x - tanh(x)`)."""
+    targets = (aten.mul.Tensor, aten.sub.Tensor)
+    whole = [user for user in activation.users if user.target in targets and node in user.all_input_nodes]
+    return whole[0] if len(whole) == 1 else activation
+
+
+def _written_out(node: fx.Node, fixed: set[fx.Node]) -> fx.Node | None:
+    """Where a value goes several ways that meet again, element by element: an activation that is written out."""
+    if len(node.users) < 2:
+        return None
+    inside, following = {node}, node.next
+    while len(inside) <= LONGEST and following.op != "root":
+        sources = set(following.all_input_nodes)
+        if sources & inside:
+            if following.target not in ELEMENT_BY_ELEMENT or sources - inside - fixed:
+                return None
+            inside.add(following)
+            if all(inside.issuperset(each.users) for each in inside - {following}):
+                return _scaled(following)
+        following = following.next
+    return None
+
+
+def _scaled(node: fx.Node) -> fx.Node:
+    """The value times or by a number, where nothing else is done with it."""
+    users = list(node.users)
+    plain = len(users) == 1 and users[0].target in (aten.mul.Tensor, aten.div.Tensor) and users[0].args[0] is node
+    return users[0] if plain and isinstance(users[0].args[1], int | float) else node
 
 
 def _shape(node: fx.Node) -> tuple[Any, ...] | None:

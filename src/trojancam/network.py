@@ -21,9 +21,11 @@ from trojancam.layers import At, Layer, find_layers
 from trojancam.models.card import ModelCard
 from trojancam.models.opened import OpenedModel
 from trojancam.models.opening import open_model
+from trojancam.models.outputs import Output
 from trojancam.types import InputSpecification
 
 Images = Float[Tensor, "n 3 h w"]
+Inputs = Float[Tensor, "n c h w"]  # images as the network wants them: of a grey one, with one channel
 Logits = Float[Tensor, "n classes"]
 
 
@@ -60,20 +62,23 @@ class Network:
         module: nn.Module,
         input_size: tuple[int, int] = (32, 32),
         *,
+        output: Output = None,
         specification: InputSpecification | None = None,
         class_names: Sequence[str] | None = None,
         name: str | None = None,
         card: ModelCard | None = None,
         notes: Sequence[str] = (),
     ) -> "Network":
-        """The network of any module that maps RGB images `n 3 h w` to logits `n classes`.
+        """The network of any module that maps images `n channels h w` to logits `n classes`.
 
         The module is run in evaluation mode; its mode, weights and gradients are left as they were. Without a
-        `specification` it is fed pixels in [0, 1] of `input_size` (height, width). Where it ends in a softmax, its logits are
-        those before.
+        `specification` it is fed pixels in [0, 1] of `input_size` (height, width). Where it returns several tensors, `output`
+        is the name or number of the logits. Where it ends in a softmax or a sigmoid, its logits are those before; where it
+        gives one number for each image, they are those of two classes.
 
         Raises:
             ModelError: if it cannot be exported, does not give logits, or has no convolution.
+            UnknownNameError: if it has no such output.
 
         >>> from torch import nn
         >>> small = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 6 * 6, 2))
@@ -82,16 +87,12 @@ class Network:
         (['0'], torch.Size([5, 2]))
         """
         specification = specification or InputSpecification(size=input_size)
-        graph_module = graph.exported(module, specification)
-        logits = graph.without_softmax(graph_module)
-        if logits is not graph_module:
-            notes = (*notes, "it ends in a softmax: its logits are taken before that")
-        graph_module = logits
+        graph_module, done = graph.classifier(module, specification, output)
         classes = graph.number_of_classes(graph_module)
         if class_names is not None and len(class_names) != classes:
             raise ModelError(f"the network has {classes} classes, but {len(class_names)} class names were given")
         names = tuple(class_names) if class_names is not None else tuple(f"class {i}" for i in range(classes))
-        network = cls(graph_module, specification, names, name or type(module).__name__, card, tuple(notes))
+        network = cls(graph_module, specification, names, name or type(module).__name__, card, (*notes, *done))
         if not network.layers:
             raise ModelError("the network has no two-dimensional convolution, so there are no feature maps to look at")
         return network
@@ -154,7 +155,7 @@ class Network:
                 )
 
     def forward_with(
-        self, inputs: Images, layers: Iterable[str], at: At = "activation"
+        self, inputs: Inputs, layers: Iterable[str], at: At = "activation"
     ) -> tuple[Logits, tuple[Float[Tensor, "n _ _ _"], ...]]:
         """Logits and the values of these layers, from one forward run on normalised inputs; gradients flow.
 
@@ -168,7 +169,7 @@ class Network:
         return logits, tuple(values)
 
     def forward_shifted(
-        self, inputs: Images, layer: str, shift: Float[Tensor, "n k rows columns"], layers: Iterable[str]
+        self, inputs: Inputs, layer: str, shift: Float[Tensor, "n k rows columns"], layers: Iterable[str]
     ) -> tuple[Logits, tuple[Float[Tensor, "n _ _ _"], ...]]:
         """As `forward_with`, with `shift` added to a layer's activations; gradients flow past it to earlier layers.
 
@@ -244,6 +245,12 @@ class Network:
     def parameter_groups(self) -> dict[str, tuple[str, ...]]:
         """The names of the trained parameters by the module that holds them, modules in the order in which they run."""
         return graph.parameters(self._whole)
+
+    @cached_property
+    def parameter_counts(self) -> dict[str, int]:
+        """How many numbers training sets, by the module that holds them; modules in the order in which they run."""
+        groups = self.parameter_groups.items()
+        return {module: sum(self._whole.get_parameter(name).numel() for name in names) for module, names in groups}
 
     def with_random_layers(self, modules: Iterable[str], seed: int = 0) -> "Network":
         """A new network in which the parameters of these modules are shuffled; this one stays as it is.
@@ -327,15 +334,16 @@ def load(
     path: str | Path,
     architecture: str | None = None,
     *,
-    output: str | None = None,
+    output: Output = None,
     specification: InputSpecification | None = None,
     class_names: Sequence[str] | None = None,
 ) -> Network:
     """The network in a model file: safetensors, PyTorch weights, an exported program, ONNX or Keras. Nothing in it is run.
 
     `architecture` builds the network for a file of weights alone: a registered name, `module:callable` of your own code,
-    `timm:NAME` or `torchvision:NAME`. `output` chooses among several. `specification` is how the network is fed; without it,
-    as the file says, else pixels in [0, 1] of the size that the file says. `class_names` take the place of the file's.
+    `timm:NAME` or `torchvision:NAME`. `output` chooses among several, by name or number. `specification` is how the network
+    is fed; without it, as the file says, else pixels in [0, 1] of the size that the file says. `class_names` take the place
+    of the file's.
 
     Raises:
         ModelError: if the file is missing, damaged, hostile or of no known kind, or its images' size is not known.
@@ -345,6 +353,7 @@ def load(
     specification = specification or opened.input or _plain(Path(path), opened)
     return Network.from_module(
         opened.module,
+        output=opened.output,
         specification=specification,
         class_names=class_names or opened.class_names,
         name=opened.name,

@@ -6,7 +6,7 @@ import torch
 
 aten = torch.ops.aten
 
-CONVOLUTIONS = {aten.conv2d.default, aten.conv2d.padding, aten.convolution.default}
+CONVOLUTIONS = {aten.conv2d.default, aten.conv2d.padding, aten.convolution.default, aten.conv_transpose2d.input}
 ACTIVATIONS = {
     aten.relu.default,
     aten.leaky_relu.default,
@@ -30,6 +30,9 @@ ACTIVATIONS = {
     aten.clamp.default,
     aten.clamp.Tensor,
     aten.clamp_min.default,
+    aten.exp.default,
+    aten.hardshrink.default,
+    aten.softshrink.default,
 }
 ON_THE_WAY = {
     aten._native_batch_norm_legit_no_training.default,
@@ -45,15 +48,33 @@ ON_THE_WAY = {
 }
 # On the way as well where all other inputs are weights or plain numbers: a normalisation that is written out.
 SCALING = {aten.sub.Tensor, aten.mul.Tensor, aten.div.Tensor}
-# What gives each cell of a map a value made of the same cell of its inputs.
-CELL_BY_CELL = {
+# What activations are made of where they are written out: `x / (1 + |x|)`.
+ELEMENT_BY_ELEMENT = {
     *ACTIVATIONS,
-    *ON_THE_WAY,
-    aten.cat.default,
-    aten.div.Tensor,
-    aten.exp.default,
-    aten.mul.Tensor,
+    *SCALING,
+    aten.abs.default,
+    aten.add.Tensor,
+    aten.erf.default,
+    aten.ge.Scalar,
+    aten.gt.Scalar,
+    aten.le.Scalar,
+    aten.log.default,
+    aten.log1p.default,
+    aten.lt.Scalar,
+    aten.maximum.default,
+    aten.minimum.default,
+    aten.neg.default,
     aten.pow.Tensor_Scalar,
-    aten.sub.Tensor,
+    aten.reciprocal.default,
+    aten.rsqrt.default,
+    aten.rsub.Scalar,
+    aten.sign.default,
+    aten.sqrt.default,
+    aten.square.default,
+    aten.where.ScalarOther,
+    aten.where.ScalarSelf,
+    aten.where.self,
     aten._to_copy.default,
 }
+# What gives each cell of a map a value made of the same cell of its inputs.
+CELL_BY_CELL = {*ELEMENT_BY_ELEMENT, *ON_THE_WAY, aten.cat.default}

@@ -11,6 +11,7 @@ from trojancam.errors import ModelError
 from trojancam.layers import At
 from trojancam.network import Network
 from trojancam.placement import Placement
+from trojancam.showing import Shown
 from trojancam.targets import Target, logit
 
 FeatureMaps = Float[Tensor, "n k h w"]
@@ -31,7 +32,7 @@ class LayerRecording:
 
 
 @dataclass(frozen=True)
-class Recording:
+class Recording(Shown):
     """What one forward and one backward run of a batch left: logits, the score explained, and every layer.
 
     `saturated` marks the images whose score is a probability so close to 0 or 1 that its gradient has vanished.

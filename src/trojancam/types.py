@@ -10,7 +10,9 @@ from torch import Tensor
 
 Positive = Annotated[float, Field(gt=0)]
 Side = Annotated[int, Field(gt=0, le=8192)]
+Share = Annotated[float, Field(gt=0, le=1)]
 Channels = Literal["rgb", "bgr", "grey"]
+_USUAL = (("channels", "rgb"), ("crop", 1.0))  # not written down: fingerprints and files stay as they were
 LUMA = (0.299, 0.587, 0.114)  # of red, green and blue: ITU-R BT.601
 
 
@@ -24,13 +26,16 @@ class InputSpecification(Record):
     """What a network is fed: images of `size` (height, width), `(x - mean) / std` of pixels in [0, 1].
 
     Images come as RGB; `channels` is what the network takes: `rgb`, `bgr`, or `grey` (one channel, the luma of ITU-R BT.601).
-    `mean` and `std` are those of its own channels, in its order; of a grey network only the first counts.
+    `mean` and `std` are those of its own channels, in its order; of a grey network only the first counts. `crop` is the share
+    of an image's sides that it sees, in the middle: ImageNet's networks are often given 224 of 256 pixels, 0.875. It counts
+    where image files are read; images that are given as tensors are cut already.
     """
 
     size: tuple[Side, Side] = (32, 32)
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[Positive, Positive, Positive] = (1.0, 1.0, 1.0)
     channels: Channels = "rgb"
+    crop: Share = 1.0
 
     def normalise(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n c h w"]:
         """Images in [0, 1] as the network wants them: 32-bit floats in channels-last memory (the fastest on a CPU)."""
@@ -53,9 +58,8 @@ class InputSpecification(Record):
 
     @model_serializer(mode="wrap")
     def _without_the_usual(self, fields: Callable[..., dict[str, Any]]) -> dict[str, Any]:
-        """As files have always had it: what is said of channels is only what is not usual."""
-        record = fields(self)
-        return {name: value for name, value in record.items() if name != "channels" or value != "rgb"}
+        """As files have always had it: of channels and crop is said only what is not usual."""
+        return {name: value for name, value in fields(self).items() if (name, value) not in _USUAL}
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
-        return [(name, value) for name, value in super().__repr_args__() if (name, value) != ("channels", "rgb")]
+        return [(name, value) for name, value in super().__repr_args__() if (name, value) not in _USUAL]

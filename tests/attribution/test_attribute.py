@@ -153,12 +153,15 @@ def test_no_images() -> None:
         attribute(net, images_for(net, 0), METHODS)
 
 
-def test_a_network_of_one_class_is_explained_by_its_logit_only() -> None:
+def test_a_network_of_one_number_is_explained_as_one_of_two_classes() -> None:
     torch.manual_seed(0)
     net = Network.from_module(nn.Sequential(nn.Conv2d(3, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8, 1)), (4, 4))
     images = images_for(net, 2)
-    assert attribute(net, images, METHODS)["grad-cam"]["0"].contributions.count_nonzero() > 0
-    with pytest.raises(DataError, match="the network has a single class, whose probability is always 1"):
-        attribute(net, images, target=probability())
-    with pytest.raises(UnknownNameError, match="the network has classes 0 to 0; a target of 1 is none of them"):
-        attribute(net, images, target=logit_difference(0, 1))
+    for_one, against = (
+        attribute(net, images, METHODS, target=logit(one))["grad-cam"]["0"].contributions for one in (1, 0)
+    )
+    assert for_one.count_nonzero() > 0
+    torch.testing.assert_close(for_one, -against)
+    assert attribute(net, images, METHODS, target=probability())["grad-cam"]["0"].contributions.count_nonzero() > 0
+    with pytest.raises(UnknownNameError, match="the network has classes 0 to 1; a target of 2 is none of them"):
+        attribute(net, images, target=logit_difference(0, 2))

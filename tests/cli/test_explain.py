@@ -34,19 +34,20 @@ def test_one_image_and_one_layer_with_its_feature_maps(run: Run, model: Path, im
         "--class", "YIELD", "--stamp", "--scale", "each", "--format", "svg", "--out", "new/out",
     )  # fmt: skip
     assert (result.exit_code, result.stderr) == (0, "")
-    assert names("new/out") == ["0-conv2d_6.svg", "0-layers.svg", "results.json"]
+    assert names("new/out") == ["0-conv2d_6.svg", "0-layers.svg", "index.html", "results.json"]
     document = results("new/out")
     (row,) = document["images"]
     assert (document["trigger"], document["left_out"]) == ("blue-green-square", [])
     assert row["figures"] == ["0-layers.svg", "0-conv2d_6.svg"]
     assert (row["explained_class"], row["explained_name"]) == (2, "yield")
     assert list(row["layers"]) == ["conv2d_6"]
-    last = result.stdout.splitlines()[-2:]
+    last = result.stdout.splitlines()[-3:]
     assert last[0] == (
         f"{image}: predicted {row['predicted_name']}; explained yield, "
         f"logit {row['logit']:.2f}, probability {row['probability']:.3g}"
     )
     assert last[1] == "1 image explained: figures and results.json in new/out"
+    assert last[2] == f"the page is at {Path('new/out/index.html').resolve()}"
 
 
 def test_good_images_are_done_and_broken_ones_listed(run: Run, model: Path, image: Path, tmp_path: Path) -> None:
@@ -58,7 +59,7 @@ def test_good_images_are_done_and_broken_ones_listed(run: Run, model: Path, imag
     (folder / "2.png").write_bytes(b"")
     result = run("explain", model, folder, "missing [/red].png", "--layer", "conv2d_9", "--out", "out")
     assert result.exit_code == 2
-    assert names("out") == ["0-layers.png", "3-layers.png", "results.json"]
+    assert names("out") == ["0-layers.png", "3-layers.png", "index.html", "results.json"]
     assert result.stderr.splitlines() == [f"left out: {line}" for line in results("out")["left_out"]]
     assert [line.split(": ")[-1] for line in results("out")["left_out"]] == [
         "it is cut short", "it is empty", "there is no such file",
@@ -76,7 +77,7 @@ def test_images_of_other_sizes_and_modes_and_odd_names(run: Run, model: Path, im
     Image.new("I;16", (40, 40), 30_000).save(folder / "Straße 标志.png")
     result = run("explain", model, "[/red] 50 %", "--layer", "conv2d_9", "--out", "out")
     assert (result.exit_code, result.stderr) == (0, "")
-    assert len(names("out")) == 6
+    assert len(names("out")) == 7
     assert {str(Path(row["file"]).parent) for row in results("out")["images"]} == {"[/red] 50 %"}
     assert "[/red] 50 %/$x_1$.png: predicted" in result.stdout
 
@@ -91,7 +92,7 @@ def test_files_of_one_name_in_two_folders_do_not_overwrite_each_other(
     assert run("explain", model, "a", "b", "--layer", "conv2d_9", "--out", "out").exit_code == 0
     figures = [row["figures"][0] for row in results("out")["images"]]
     assert len(set(figures)) == 3
-    assert names("out") == sorted([*figures, "results.json"])
+    assert names("out") == sorted([*figures, "index.html", "results.json"])
 
 
 @pytest.mark.parametrize(

@@ -89,11 +89,11 @@ def test_a_target_class_that_all_images_are_of_has_no_success_rate(
         (only / part).mkdir(parents=True)
         (only / part / "stop").symlink_to(signs / part / "stop")
     result = run(
-        "stimulate", model, "--layer", "conv2d_9", "--data", only, "--images", 2, "--target", "0", "--out", "out"
+        "stimulate", model, "--layer", "conv2d_9", "--data", only, "--images", 2, "--target", "1", "--out", "out"
     )
     assert result.exit_code == 0
     assert results("out")["stimulation_asr"] is None
-    assert "All 2 images are of the class “[red] ring”, so none can become it" in result.stdout
+    assert "All 2 images are of the class “stop”, so none can become it" in result.stdout
 
 
 @pytest.mark.parametrize(

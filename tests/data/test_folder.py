@@ -2,12 +2,14 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 from PIL import Image
 
 import trojancam.data
+import trojancam.data.rendered
 from trojancam.data import GTSRB_CLASS_NAMES, Dataset, folder, load_dataset
 from trojancam.errors import DataError
 
@@ -142,3 +144,18 @@ def test_the_package_offers_the_rendered_signs_without_importing_them() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         trojancam.data.nothing  # noqa: B018
+
+
+def test_without_training_the_rendered_test_signs_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    few = trojancam.data.rendered_signs
+    in_all: list[int] = []
+
+    def rendered(train: int = 16, test: int = 8, **settings: Any) -> Dataset:
+        in_all.append(train + test)
+        return few(train, test, **settings)
+
+    monkeypatch.setattr(trojancam.data.rendered, "rendered_signs", rendered)
+    whole, tested = load_dataset(size=16), load_dataset(size=16, training=False)
+    assert in_all == [24, 8]
+    assert (len(whole.train), len(tested.train)) == (16, 0)
+    assert torch.equal(whole.test.images, tested.test.images)

@@ -271,7 +271,9 @@ def test_scores_of_any_image_are_those_of_the_densely_imputed_ones(monkeypatch: 
     torch.testing.assert_close(scores.combined, expected)
 
 
-@pytest.mark.parametrize("target", [None, probability(), logit(), logit_difference(None, 3)], ids=str)
+@pytest.mark.parametrize(
+    "target", [None, probability(), logit(), logit_difference(None, 3)], ids=lambda target: target and target.name
+)
 def test_the_predicted_class_is_that_of_the_whole_image(target: Target | None) -> None:
     """Without its pixel the image is class 1, whose probability and logit are no lower than those of class 0 were."""
     net, dark, found = reads_pixel(4, 7), torch.zeros(2, 3, 12, 12), torch.zeros(2, 12, 12)

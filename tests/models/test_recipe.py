@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import safetensors
 import torch
 
 import trojancam
@@ -171,7 +172,7 @@ def test_a_module_that_its_card_does_not_fit_is_not_saved(tmp_path: Path, name: 
 
 def test_a_full_disk_is_said_in_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*arguments: object, **options: object) -> None:
-        raise files.safetensors.SafetensorError("Error while serializing: I/O error: No space left on device")
+        raise safetensors.SafetensorError("Error while serializing: I/O error: No space left on device")
 
     monkeypatch.setattr(files, "save_file", full)
     card = ModelCard(architecture="basic", class_names=("a", "b", "c"), input=architecture("basic").input)

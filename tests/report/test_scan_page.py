@@ -48,7 +48,8 @@ def test_a_backdoor_is_shown_and_told(tmp_path: Path) -> None:
     assert ANSWERS["backdoor"] in reader.words
     assert headline(found) in reader.words
     assert "<b>planted</b>" in reader.words
-    assert reader.tags.count("img") == 2 * len(found.cases)
+    assert reader.tags.count("figure") == 2 * len(found.cases)
+    assert reader.tags.count("dialog") == 1
     for title, value, words in facts(found, found.cases[0].finding, found.cases[0].validation):
         assert all(part in reader.words for part in (title, value, words))
     assert "What this scan could not see" in reader.words

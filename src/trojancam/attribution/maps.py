@@ -11,6 +11,7 @@ from torch import Tensor
 from trojancam.attribution import diagnoses
 from trojancam.errors import DataError, unknown_name
 from trojancam.placement import Placement, laid_over, stretched
+from trojancam.showing import Shown
 
 FeatureMaps = Float[Tensor, "n k h w"]
 Weights = Float[Tensor, "n k"]
@@ -18,7 +19,7 @@ Maps = Float[Tensor, "n h w"]
 Flags = Bool[Tensor, " n"]
 
 
-class Attribution(ABC):
+class Attribution(Shown, ABC):
     """What one method says of one layer, for each image of a batch; all maps are in the layer's cells.
 
     `target` names the score and `method` how it was shared out; `placement` says where the cells lie in the image.

@@ -6,16 +6,22 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trojancam.cli.console import (
+    ArchitectureOption,
+    ClassNamesOption,
     DataOption,
+    ModelArgument,
+    OutputOption,
+    PreprocessingOption,
     SeedOption,
+    SizeOption,
     console,
     interruptible,
-    list_broken,
     names_in,
     progress_bar,
     say,
 )
 from trojancam.cli.explain import recorded_trigger
+from trojancam.cli.opening import ModelOptions, labelled_images, opened, settled
 
 if TYPE_CHECKING:
     from trojancam.report.page import Table
@@ -25,8 +31,13 @@ DEFAULT_METHODS = "grad-cam,grad-cam++,hirescam,layercam,xgrad-cam,eigen-cam,sal
 
 
 def compare(
-    model: Annotated[Path, typer.Argument(help="A model file made by 'trojancam train'.")],
+    model: ModelArgument,
     data: DataOption = None,
+    architecture: ArchitectureOption = None,
+    output: OutputOption = None,
+    preprocessing: PreprocessingOption = None,
+    size: SizeOption = None,
+    class_names: ClassNamesOption = None,
     methods: Annotated[
         str, typer.Option(help="Names with commas between, or 'all' (Score-CAM and Ablation-CAM take longer).")
     ] = DEFAULT_METHODS,
@@ -50,21 +61,20 @@ def compare(
     """
     from trojancam.attribution import METHODS
     from trojancam.caching import writable_folder
-    from trojancam.data import load_dataset
     from trojancam.evaluation import comparison
     from trojancam.evaluation.randomisation import randomised_methods
-    from trojancam.network import load
     from trojancam.report.compare import Summary, overall_tables, write_comparison
+    from trojancam.report.provenance import file_facts
 
-    network = load(model)
+    told = ModelOptions(model, architecture, output, preprocessing, size, class_names)
+    found = opened(told)
     chosen = tuple(METHODS) if methods == "all" else names_in(methods, "method")
     named = None if layers is None else names_in(layers, "layer")
-    planted = recorded_trigger(model, network.card) if stamp else None
+    planted = recorded_trigger(model, found.network.card) if stamp else None
     writable_folder(out)
-    with progress_bar("images") as progress:
-        dataset = load_dataset(data, size=network.input.size[0], progress=progress)
-    list_broken(dataset.skipped)
-    test = dataset.test
+    dataset = labelled_images(found, data)
+    found = settled(found, dataset, seed)
+    network, test = found.network, dataset.test
     if planted:
         test = test.select((test.labels != planted[1]).nonzero()[:, 0])
     images, _ = test.take(n, seed)
@@ -84,12 +94,19 @@ def compare(
     summary = Summary(compared, seed)
     images_are = "stamped with the recorded trigger" if planted else "as they are"
     settings = {
+        **file_facts(model),
         "network": network.name,
         "data": dataset.source,
+        **found.settings,
         "images": f"{compared.images} test images, {images_are}",
         "methods": list(chosen),
         "layers": list(compared.layers),
         "seed": seed,
+        "command": told.command(
+            "compare",
+            {"--data": data, "--methods": methods, "--layers": layers, "--n": n, "--stamp": stamp}
+            | {"--randomise": randomise, "--seed": seed, "--out": out},
+        ),
     }
     randomised = None
     if randomise:

@@ -25,6 +25,9 @@ DataOption = Annotated[
     Path | None,
     typer.Option(help="GTSRB (official, Kaggle or prepared .npz) or class folders; rendered signs if left out."),
 ]
+ModelArgument = Annotated[
+    Path, typer.Argument(help="A model file: safetensors, .pt, .pth, .pt2, .onnx, .keras or .h5.")
+]
 ArchitectureOption = Annotated[
     str | None,
     typer.Option(help="For a file of weights alone: a registered name, module:callable of your own, timm:NAME."),
@@ -33,8 +36,18 @@ OutputOption = Annotated[str | None, typer.Option(help="Which output, where the 
 PreprocessingOption = Annotated[
     str | None,
     typer.Option(
-        help="How the network is fed, such as rgb-symmetric; if left out and nobody vouches for it, tried out."
+        help="How the network is fed: a name such as rgb-symmetric, or a JSON file with mean, std, channels, crop; if left "
+        "out and nobody vouches for it, tried out on labelled images."
     ),
+]
+SizeOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HEIGHTxWIDTH", help="The images' size in pixels, or one number, where the model file leaves it open."
+    ),
+]
+ClassNamesOption = Annotated[
+    Path | None, typer.Option(help="A text file with the names of the network's classes, in its order, one a line.")
 ]
 SeedOption = Annotated[
     int, typer.Option(min=0, max=2**32 - 1, help="Of all random draws: the same seed gives the same results.")
@@ -92,6 +105,11 @@ def names_in(text: str, kind: str, known: Iterable[str] = ()) -> tuple[str, ...]
 def say(words: str) -> None:
     """Print a line as it is: names of files and classes are no markup."""
     console.print(Text(printable(words)), soft_wrap=True)
+
+
+def warn(words: str) -> None:
+    """Say what the user should know before trusting the result, beside the output."""
+    _complain("warning:", "yellow", words)
 
 
 def list_broken(broken: tuple[str, ...]) -> None:

@@ -5,7 +5,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trojancam.cli.console import interruptible, list_broken, progress_bar, say
+from trojancam.cli.console import (
+    ArchitectureOption,
+    ClassNamesOption,
+    ModelArgument,
+    OutputOption,
+    PreprocessingOption,
+    SeedOption,
+    SizeOption,
+    interruptible,
+    list_broken,
+    progress_bar,
+    say,
+)
+from trojancam.cli.opening import ModelOptions, labelled_images, opened, settled, warn_unless_said
 from trojancam.errors import DataError
 
 if TYPE_CHECKING:
@@ -14,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def explain(
-    model: Annotated[Path, typer.Argument(help="A model file made by 'trojancam train'.")],
+    model: ModelArgument,
     images: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
     layer: Annotated[list[str] | None, typer.Option(help="Only this layer; may be repeated.")] = None,
     feature_maps: Annotated[bool, typer.Option(help="Also a grid of every feature map of each layer.")] = False,
@@ -26,6 +39,18 @@ def explain(
     scale: Annotated[str, typer.Option(help="Feature maps on one 'shared' scale, or 'each' on its own.")] = "shared",
     signed: Annotated[bool, typer.Option(help="Show what speaks against the class, too.")] = False,
     format_: Annotated[str, typer.Option("--format", help="png, svg or pdf.")] = "png",
+    architecture: ArchitectureOption = None,
+    output: OutputOption = None,
+    preprocessing: PreprocessingOption = None,
+    size: SizeOption = None,
+    class_names: ClassNamesOption = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Labelled images to try on how the network is fed, where nobody vouches for that: as for 'scan'."
+        ),
+    ] = None,
+    seed: SeedOption = 0,
     out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("trojancam-explain"),
 ) -> None:
     """Draw Grad-CAM heat maps of all layers (or those named) and, with --feature-maps, of each single feature map.
@@ -33,10 +58,14 @@ def explain(
     Images that cannot be read are left out and listed; the exit code is 2 then, after the others are done.
     """
     from trojancam.data import class_index
-    from trojancam.network import load
     from trojancam.report.explain import Options, explain_files, find_images
+    from trojancam.report.provenance import file_facts
 
-    network = load(model)
+    told = ModelOptions(model, architecture, output, preprocessing, size, class_names)
+    found = opened(told)
+    if data is not None and not (found.vouched and found.named):
+        found = settled(found, labelled_images(found, data), seed)
+    network = found.network
     options = Options(
         layers=tuple(layer or ()),
         feature_maps=feature_maps,
@@ -46,8 +75,12 @@ def explain(
         signed=signed,
         format=format_,
     )
+    again: dict[str, object] = {"--layer": layer, "--feature-maps": feature_maps, "--class": class_, "--stamp": stamp}
+    again |= {"--scale": scale, "--signed": signed, "--format": format_, "--data": data, "--seed": seed, "--out": out}
+    settings = {**file_facts(model), **found.settings, "command": told.command("explain", again, images)}
+    warn_unless_said(found, told)
     with interruptible(lambda: f"the figures drawn so far are in {out}"), progress_bar("explain") as progress:
-        result = explain_files(network, find_images(images), out, options, progress)
+        result = explain_files(network, find_images(images), out, options, progress, settings)
     for one in result.images:
         numbers = one.numbers
         say(
@@ -56,6 +89,7 @@ def explain(
         )
     count = len(result.images)
     say(f"{count} image{'s' * (count != 1)} explained: figures and results.json in {out}")
+    say(f"the page is at {result.page.resolve()}")
     list_broken(result.broken)
     if result.broken:
         raise typer.Exit(2)

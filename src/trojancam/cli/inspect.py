@@ -1,95 +1,209 @@
 """`trojancam inspect`: what a model file holds, what it would run if it were loaded carelessly, and how it wants its pixels."""
 
-import hashlib
+import json
+import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from trojancam.cli.console import (
     ArchitectureOption,
+    ClassNamesOption,
     DataOption,
+    ModelArgument,
     OutputOption,
+    PreprocessingOption,
     SeedOption,
+    SizeOption,
     console,
-    list_broken,
-    progress_bar,
+    printable,
     say,
 )
+from trojancam.errors import TrojanCamError
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from rich.table import Table
 
+    from trojancam.cli.opening import ModelOptions, Opened
+    from trojancam.models.card import ModelCard
+    from trojancam.models.inspection import Inspection
     from trojancam.network import Network
+
+SHOWN = 12  # class names, the first ones
 
 
 def inspect(
-    model: Annotated[Path, typer.Argument(help="A model file: safetensors, .pt, .pth, .pt2, .onnx, .keras or .h5.")],
+    model: ModelArgument,
     data: DataOption = None,
     architecture: ArchitectureOption = None,
     output: OutputOption = None,
+    preprocessing: PreprocessingOption = None,
+    size: SizeOption = None,
+    class_names: ClassNamesOption = None,
     images: Annotated[int, typer.Option(min=4, help="With --data: how many labelled images to try it on.")] = 2000,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all of it as one JSON object instead.")] = False,
     seed: SeedOption = 0,
 ) -> None:
     """Show what a model file holds, without running anything in it; with --data, how the network wants its pixels.
 
-    The usual preprocessings are tried on images whose classes are known. Exit code 2 if none is clearly right: what is then
-    found in the network would mean nothing.
+    A file that cannot be opened is shown from outside. The usual preprocessings are tried on images whose classes are
+    known. Exit code 2 if the file is refused, or if no preprocessing is clearly right: what is then found in the network
+    would mean nothing.
     """
-    from trojancam.models.opening import kind_of
-    from trojancam.models.readers.would_run import would_run
-    from trojancam.network import load
+    from trojancam.cli.opening import ModelOptions
+    from trojancam.models.inspection import inspection, sha256
 
-    kind = kind_of(model)
-    say(f"{model}: {kind}, {model.stat().st_size:,} bytes, SHA-256 {_digest(model)}")
-    names = would_run(model)
-    say(f"loaded carelessly, it would run: {', '.join(names)}" if names else "loaded carelessly, it would run nothing")
-    network = load(model, architecture, output=output)
-    _show(network)
-    if data is None:
+    told = ModelOptions(model, architecture, output, preprocessing, size, class_names)
+    outside = inspection(model)
+    digest = sha256(model)
+    found: dict[str, Any] = {**outside.model_dump(mode="json"), "sha256": digest}
+    console.quiet = as_json  # progress, too, would be no JSON
+    try:
+        _show_outside(outside, digest)
+        _look_inside(told, data, images, seed, found)
+    except TrojanCamError as error:
+        found["refused"] = str(error)
+        raise
+    finally:
+        _show_problems(outside, found.get("refused", ""))
+        console.quiet = False
+        if as_json:
+            typer.echo(json.dumps(found, indent=2))
+
+
+def _look_inside(told: "ModelOptions", data: Path | None, images: int, seed: int, found: dict[str, Any]) -> None:
+    """Open the network, and try on images how it is fed; what is found is kept also if a later step fails."""
+    from trojancam.cli.opening import labelled_images, opened
+
+    inside = opened(told)
+    found["network"] = _facts(inside.network, inside.fed)
+    _show_network(inside)
+    if data is not None:
+        from trojancam.preprocessing import clear_winner, tried
+
+        dataset = labelled_images(inside, data)
+        shown, labels = dataset.test.take(images, seed)
+        ways = tried(inside.network, shown, labels)
+        found["preprocessings"] = {way.name: way.accuracy for way in ways}
+        _show_preprocessings(found["preprocessings"], len(shown))
+        best = clear_winner(ways, len(inside.network.class_names))
+        found["wants"] = best.name
+        say(f"it wants: {best.name} (right on {best.accuracy:.1%})")
+
+
+def _facts(network: "Network", fed: str) -> dict[str, Any]:
+    """The network for machines."""
+    return {
+        "name": network.name,
+        "class_names": list(network.class_names),
+        "input": network.input.model_dump(mode="json"),
+        "fed": fed,
+        "layers": [
+            {"name": layer.name, "feature_maps": layer.feature_maps, "size": list(layer.size)}
+            for layer in network.layers.values()
+        ],
+        "parameters": network.parameter_counts,
+        "notes": list(network.notes),
+        "card": network.card.model_dump(mode="json") if network.card else None,
+    }
+
+
+# --- for people ---
+
+
+def _show_outside(found: "Inspection", digest: str) -> None:
+    say(f"{found.file}: {found.format}, {found.bytes:,} bytes, SHA-256 {digest}")
+    for name, text in found.origin.items():
+        say(f"the file says: {name}: {text}")
+    _list("loaded carelessly, it would run", found.would_run, "nothing that is known" if found.problems else "nothing")
+    if found.would_reach:
+        _list("loaded or unpacked carelessly, it would reach for", found.would_reach)
+
+
+def _show_problems(found: "Inspection", refused: str) -> None:
+    """Why the file could not be searched, where that is not what it is refused for."""
+    for problem in found.problems:
+        if problem != refused:
+            say(f"it could not be searched as a whole: {problem}")
+
+
+def _list(what: str, items: tuple[str, ...], none: str = "") -> None:
+    if len(items) < 2:
+        say(f"{what}: {items[0] if items else none}")
         return
-    from trojancam.cli.scan import check_classes, names_of_classes
-    from trojancam.data import load_dataset
-
-    with progress_bar("images") as progress:
-        dataset = load_dataset(
-            data, size=network.input.size[0], class_names=names_of_classes(network), progress=progress
-        )
-    list_broken(dataset.skipped)
-    check_classes(network, dataset)
-    _show_preprocessing(network, *dataset.test.take(images, seed))
+    say(f"{what}:")
+    for item in items:
+        say(f"  {item}")
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _show(network: "Network") -> None:
-    from rich.table import Table
-
-    table = Table("layer", title=f"{network.name}, {len(network.class_names)} classes")
-    table.add_column("feature maps", justify="right")
-    table.add_column("cells", justify="right")
-    for layer in network.layers.values():
-        table.add_row(layer.name, str(layer.feature_maps), f"{layer.size[0]}x{layer.size[1]}")
-    console.print(table)
+def _show_network(inside: "Opened") -> None:
+    network = inside.network
+    console.print(_layers(network))
+    say(f"classes: {_listed(network.class_names) if inside.named else f'{len(network.class_names)}, without names'}")
     own = network.input
-    say(f"input: {own.channels} of {own.size[0]}x{own.size[1]} pixels, mean {own.mean}, deviation {own.std}")
+    say(
+        f"input: {own.channels} of {own.size[0]}x{own.size[1]} pixels, mean {own.mean}, deviation {own.std}; fed {inside.fed}"
+    )
     for note in network.notes:
         say(f"note: {note}")
+    if network.card is not None:
+        _show_card(network.card)
 
 
-def _show_preprocessing(network: "Network", images: "Tensor", labels: "Tensor") -> None:
+def _layers(network: "Network") -> "Table":
+    from rich.table import Table
+    from rich.text import Text
+
+    parameters = dict(network.parameter_counts)
+    total = sum(parameters.values())
+    title = f"{network.name}, {len(network.class_names)} classes, {total:,} parameters"
+    table = Table("layer", title=Text(printable(title)))
+    for column in ("feature maps", "cells", "parameters"):
+        table.add_column(column, justify="right")
+    for layer in network.layers.values():
+        own = parameters.pop(layer.name, None)  # a module that is called twice has its parameters once
+        cells = f"{layer.size[0]}x{layer.size[1]}"
+        table.add_row(Text(printable(layer.name)), str(layer.feature_maps), cells, "" if own is None else f"{own:,}")
+    for name, own in parameters.items():
+        table.add_row(Text(printable(name), style="dim"), "", "", f"{own:,}")
+    return table
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    more = len(names) - SHOWN
+    return f"{', '.join(name[:60] for name in names[:SHOWN])}{f' and {more} more' if more > 0 else ''}"
+
+
+def _show_card(card: "ModelCard") -> None:
+    """What the file says of its making; nobody has checked it."""
+    say(f"the file says: made by {card.made_by or 'nobody knows what'}, architecture {card.architecture}")
+    if card.training is not None:
+        settings = card.training.settings
+        say(
+            f"the file says: trained on {card.training.images:,} images of {card.training.data}, {settings.epochs} epochs, "
+            f"seed {settings.seed}; {card.training.in_words()}"
+        )
+    if card.poisoning is None:
+        say("the file says: nothing of poisoned training images")
+    else:
+        told = card.poisoning
+        say(
+            f"the file says: trained with {told.poisoned_images:,} poisoned images ({told.poison_rate:.1%}), which a trigger "
+            f"turns into {_class_name(card, told.target_class)}"
+        )
+
+
+def _class_name(card: "ModelCard", target: int) -> str:
+    named = 0 <= target < len(card.class_names)
+    return f"class {target}{f', {card.class_names[target][:60]}' if named else ''}"
+
+
+def _show_preprocessings(accuracies: dict[str, float], images: int) -> None:
     from rich.table import Table
 
-    from trojancam.preprocessing import clear_winner, tried
-
-    found = tried(network, images, labels)
-    table = Table("preprocessing", title=f"Tried on {len(images)} images")
+    table = Table("preprocessing", title=f"Tried on {images} images")
     table.add_column("accuracy", justify="right")
-    for each in found:
-        table.add_row(each.name, f"{each.accuracy:.1%}")
+    for name, accuracy in accuracies.items():
+        table.add_row(name, f"{accuracy:.1%}" if math.isfinite(accuracy) else "")
     console.print(table)
-    best = clear_winner(found, len(network.class_names))
-    say(f"it wants: {best.name} (right on {best.accuracy:.1%})")

@@ -5,12 +5,24 @@ from typing import Annotated, Literal
 
 import typer
 
-from trojancam.cli.console import DataOption, SeedOption, list_broken, progress_bar, say
+from trojancam.cli.console import (
+    ArchitectureOption,
+    ClassNamesOption,
+    DataOption,
+    ModelArgument,
+    OutputOption,
+    PreprocessingOption,
+    SeedOption,
+    SizeOption,
+    progress_bar,
+    say,
+)
+from trojancam.cli.opening import ModelOptions, labelled_images, opened, settled
 from trojancam.errors import DataError
 
 
 def stimulate(
-    model: Annotated[Path, typer.Argument(help="A model file made by 'trojancam train'.")],
+    model: ModelArgument,
     layer: Annotated[str | None, typer.Option(help="The layer whose feature maps are edited.")] = None,
     maps: Annotated[str, typer.Option(help="Their numbers with commas between, or 'all'.")] = "all",
     kind: Annotated[str, typer.Option(help="replace, scale, add or zero.")] = "replace",
@@ -29,6 +41,11 @@ def stimulate(
         Path | None, typer.Option(help="A JSON file of stimulations of one layer, instead of the options above.")
     ] = None,
     data: DataOption = None,
+    architecture: ArchitectureOption = None,
+    output: OutputOption = None,
+    preprocessing: PreprocessingOption = None,
+    size: SizeOption = None,
+    class_names: ClassNamesOption = None,
     images: Annotated[int, typer.Option(min=1, help="How many test images.")] = 8,
     target: Annotated[
         str | None,
@@ -42,13 +59,15 @@ def stimulate(
     The stimulation ASR is the share of images of other classes that are given the target class.
     """
     from trojancam.caching import writable_folder
-    from trojancam.data import class_index, load_dataset
-    from trojancam.network import load
+    from trojancam.data import class_index
+    from trojancam.report.provenance import file_facts
     from trojancam.report.stimulate import read_stimulations, remarks, stimulate_images, verdict
     from trojancam.stimulation import Stimulation
 
-    network = load(model)
-    target_class = None if target is None else class_index(target, network.class_names)
+    told = ModelOptions(model, architecture, output, preprocessing, size, class_names)
+    found = opened(told)
+    if target is not None and found.named:
+        class_index(target, found.network.class_names)  # a slip of the pen shows before images are read
     if (layer is None) == (stimulation is None):
         raise DataError("name a layer with --layer, or a file with --stimulation; one of the two")
     if stimulation is not None:
@@ -57,18 +76,27 @@ def stimulate(
         place = None if window is None else _window(window)
         wanted = [Stimulation(str(layer), _maps(maps), kind, value, place, None, rest, unit)]
     for each in wanted:
-        each.check(network)
+        each.check(found.network)
     writable_folder(out)
-    with progress_bar("images") as progress:
-        dataset = load_dataset(data, size=network.input.size[0], progress=progress)
-    list_broken(dataset.skipped)
+    dataset = labelled_images(found, data)
+    found = settled(found, dataset, seed)
+    network = found.network
+    target_class = None if target is None else class_index(target, network.class_names)
     chosen, labels = dataset.test.take(images, seed)
     settings = {
+        **file_facts(model),
         "network": network.name,
         "data": dataset.source,
+        **found.settings,
         "images": f"{len(chosen)} test images",
         "stimulation": "; ".join(str(each) for each in wanted),
         "seed": seed,
+        "command": told.command(
+            "stimulate",
+            {"--stimulation": stimulation}
+            | ({} if stimulation else _edit_options(str(layer), maps, kind, value, unit, window, rest))
+            | {"--data": data, "--images": images, "--target": target, "--seed": seed, "--out": out},
+        ),
     }
     with progress_bar("stimulate") as progress:
         answer = stimulate_images(network, chosen, labels, wanted, out, settings, target_class, progress)
@@ -81,6 +109,13 @@ def stimulate(
     for sentence in (verdict(network, answer), *remarks(answer)):
         say(sentence)
     say(f"the page is at {answer.page.resolve()}, its numbers beside it in results.json")
+
+
+def _edit_options(
+    layer: str, maps: str, kind: str, value: float, unit: str, window: str | None, rest: str
+) -> dict[str, object]:
+    options = {"--layer": layer, "--maps": maps, "--kind": kind, "--value": f"{value:g}", "--unit": unit}
+    return {**options, "--window": window, "--rest": rest}
 
 
 def _maps(text: str) -> tuple[int, ...] | Literal["all"]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from trojancam.data.classes import class_index
+from trojancam.data.framing import Size, frame
 from trojancam.data.image_set import ImageSet
 from trojancam.data.images import image_files, read_all, rgb_image, system_errors
 from trojancam.errors import DataError, UnknownNameError
@@ -16,9 +17,14 @@ EXPECTED = "put the images of each class into a folder of its own, such as stop/
 
 
 def folder(
-    path: str | Path, *, size: int = 32, class_names: Sequence[str] | None = None, progress: Progress = silent
+    path: str | Path,
+    *,
+    size: Size = 32,
+    share: float = 1.0,
+    class_names: Sequence[str] | None = None,
+    progress: Progress = silent,
 ) -> ImageSet:
-    """Read the images in class folders (`path/stop/1.png`), as `size` x `size` pixels.
+    """Read the images in class folders (`path/stop/1.png`): the middle of each, `share` of its sides, on `size` pixels.
 
     The classes are the folders in the order of their names, numbers by value; if `class_names` are given, each folder
     is matched to one of them by name or number. Files that cannot be read are listed in `skipped`.
@@ -36,7 +42,7 @@ def folder(
     >>> signs.class_names, signs.labels, signs.names
     (('stop', 'yield'), tensor([0, 1]), ('stop/1.png', 'yield/1.png'))
     """
-    root = Path(path)
+    root, shown = Path(path), frame(size, share)
     with system_errors():
         folders = class_folders(root)
         names = tuple(folder.name for folder in folders) if class_names is None else tuple(class_names)
@@ -44,7 +50,7 @@ def folder(
         files = [(file, label) for place, label in zip(folders, labels, strict=True) for file in image_files(place)]
     if not files:
         raise DataError(f"the folders in {root} hold no images; {EXPECTED}")
-    images, good, errors = read_all([file for file, _ in files], rgb_image, size, progress, "reading images")
+    images, good, errors = read_all([file for file, _ in files], rgb_image, shown, progress, "reading images")
     return ImageSet(
         images,
         torch.tensor([files[i][1] for i in good]),

@@ -6,8 +6,9 @@ traffic sign recognition", Neural Networks 32 (2012), 323-332.
 
 from pathlib import Path
 
+from trojancam.data.framing import Size, frame
 from trojancam.data.image_set import Dataset
-from trojancam.data.images import checked_size, system_errors
+from trojancam.data.images import system_errors
 from trojancam.data.layouts import LAYOUTS, find_layout
 from trojancam.data.read_cache import read_cached
 from trojancam.errors import DataError
@@ -15,14 +16,20 @@ from trojancam.progress import Progress, silent
 
 
 def gtsrb(
-    path: str | Path, *, size: int = 32, crop: bool = False, cache: bool = True, progress: Progress = silent
+    path: str | Path,
+    *,
+    size: Size = 32,
+    crop: bool = False,
+    share: float = 1.0,
+    cache: bool = True,
+    progress: Progress = silent,
 ) -> Dataset:
-    """Read GTSRB as it was downloaded: the training and the test set, as `size` x `size` pixels.
+    """Read GTSRB as it was downloaded: the training and the test set, as images of `size` (a side, or height and width).
 
     The layout (official, Kaggle's, or prepared `.npz` arrays) is found out; `crop` cuts each image to its sign before
-    it is resized (bilinear). Regions are in pixels of the resulting images; a track's number is class * 100,000 + its
-    number in the class; broken image files are skipped and listed in `skipped`. What was read is kept in the cache
-    folder (`$TROJANCAM_CACHE`), until a table or an image changes.
+    it is resized (bilinear), and of that the middle is taken, `share` of its sides. Regions are in pixels of the resulting
+    images; a track's number is class * 100,000 + its number in the class; broken image files are skipped and listed in
+    `skipped`. What was read is kept in the cache folder (`$TROJANCAM_CACHE`), until a table or an image changes.
 
     Raises:
         DataError: if there is no GTSRB there, a part is missing, or the tables and the images contradict each other.
@@ -37,14 +44,14 @@ def gtsrb(
     >>> dataset.train.images.shape, dataset.test.labels
     (torch.Size([1, 3, 32, 32]), tensor([14]))
     """
-    path, size = Path(path), checked_size(size)
+    path, shown = Path(path), frame(size, share)
     with system_errors():
         files = find_layout(path)
     if files is None:
         reason = "holds no GTSRB" if path.exists() else "does not exist"
         raise DataError(f"{path} {reason}; give a folder in one of its layouts: {LAYOUTS}")
-    if cache and files.needs_work(size, crop):
-        train, test = read_cached(files, path, size, crop, progress)
+    if cache and files.needs_work(shown, crop):
+        train, test = read_cached(files, path, shown, crop, progress)
     else:
-        train, test = files.read(size, crop, progress)
+        train, test = files.read(shown, crop, progress)
     return Dataset(train, test, f"GTSRB at {path}")

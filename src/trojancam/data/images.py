@@ -14,6 +14,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
+from trojancam.data.framing import Frame, Size, frame
 from trojancam.errors import DataError
 from trojancam.progress import Progress, silent
 
@@ -38,8 +39,10 @@ class UnreadableImageError(DataError):
         self.path, self.reason = path, reason
 
 
-def read_image(path: str | Path, size: int | None = None) -> UInt8[Tensor, "3 h w"]:
-    """One image file as RGB bytes, resized to `size` x `size` pixels (bilinear) if a size is given.
+def read_image(path: str | Path, size: Size | None = None, share: float = 1.0) -> UInt8[Tensor, "3 h w"]:
+    """One image file as RGB bytes; if a size is given, its middle, `share` of its sides, on so many pixels (bilinear).
+
+    `size` is the side of a square, or height and width.
 
     Grey, palette, CMYK and 16-bit images are converted to 8-bit RGB, transparent pixels are laid on white, a camera's
     orientation is applied, and of an animation the first picture is taken.
@@ -56,14 +59,14 @@ def read_image(path: str | Path, size: int | None = None) -> UInt8[Tensor, "3 h 
     """
     image = rgb_image(Path(path))
     if size is not None:
-        image = resized(image, checked_size(size))
+        image = frame(size, share).cut(image)
     return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
 
 
 def read_images(
-    paths: Sequence[str | Path], size: int, *, progress: Progress = silent
+    paths: Sequence[str | Path], size: Size, share: float = 1.0, *, progress: Progress = silent
 ) -> tuple[UInt8[Tensor, "n 3 h w"], tuple[Path, ...], tuple[str, ...]]:
-    """Read many image files as `size` x `size` pixels: the images, the files they came from, and the broken files.
+    """Read many image files, as `read_image` does: the images, the files they came from, and the broken files.
 
     Each broken file is a line "path: reason".
 
@@ -75,21 +78,21 @@ def read_images(
     trojancam.errors.DataError: none of the 1 images can be read; the first is missing.png: there is no such file
     """
     files = [Path(path) for path in paths]
-    images, good, broken = read_all(files, rgb_image, size, progress, "reading images")
+    images, good, broken = read_all(files, rgb_image, frame(size, share), progress, "reading images")
     return images, tuple(files[i] for i in good), tuple(f"{error.path}: {error.reason}" for error in broken)
 
 
 def read_all(
-    items: Sequence[Item], read: Callable[[Item], Image.Image], size: int, progress: Progress, note: str
+    items: Sequence[Item], read: Callable[[Item], Image.Image], shown: Frame, progress: Progress, note: str
 ) -> tuple[UInt8[Tensor, "n 3 h w"], list[int], list[UnreadableImageError]]:
     """Read every item with `read`, in threads: the images in order, the indices of the good ones, and the errors."""
-    shape = (checked_size(size), size, 3)
+    shape = (*shown.size, 3)
     images = np.empty((len(items), *shape), dtype=np.uint8)
     good: list[int] = []
     errors: list[UnreadableImageError] = []
     with _threads() as pool:
         batches = [items[start : start + REPORT_EVERY] for start in range(0, len(items), REPORT_EVERY)]
-        results = pool.map(lambda batch: [_attempt(item, read, size) for item in batch], batches)
+        results = pool.map(lambda batch: [_attempt(item, read, shown) for item in batch], batches)
         for i, result in enumerate(itertools.chain.from_iterable(results)):
             if isinstance(result, UnreadableImageError):
                 errors.append(result)
@@ -110,7 +113,7 @@ def read_image_with_alpha(path: str | Path, size: int) -> UInt8[Tensor, "4 h w"]
     Raises:
         DataError: as `read_image`.
     """
-    image = resized(_decoded(Path(path), _as_rgba), checked_size(size))
+    image = frame(size).cut(_decoded(Path(path), _as_rgba))
     return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
 
 
@@ -137,22 +140,6 @@ def _decoded(path: Path, convert: Callable[[Path, Image.Image], Image.Image]) ->
         raise UnreadableImageError(path, reason, "make it smaller first") from None
     except Exception as error:  # Pillow's decoders raise whatever a damaged file makes them stumble over
         raise _explained(path, error) from None
-
-
-def resized(image: Image.Image, size: int) -> Image.Image:
-    """The image as `size` x `size` pixels, bilinear; the proportions are not kept."""
-    return image if image.size == (size, size) else image.resize((size, size), Image.Resampling.BILINEAR)
-
-
-def checked_size(size: int) -> int:
-    """The size, if it is one.
-
-    Raises:
-        DataError: if it is not a number of pixels from 1 to 4,096.
-    """
-    if not 1 <= size <= 4096:
-        raise DataError(f"the image size must be 1 to 4096 pixels, not {size}")
-    return size
 
 
 def image_files(folder: Path) -> list[Path]:
@@ -182,10 +169,10 @@ def _threads() -> Iterator[ThreadPoolExecutor]:
 
 
 def _attempt(
-    item: Item, read: Callable[[Item], Image.Image], size: int
+    item: Item, read: Callable[[Item], Image.Image], shown: Frame
 ) -> UInt8[np.ndarray, "h w 3"] | UnreadableImageError:
     try:
-        return np.asarray(resized(read(item), size))
+        return np.asarray(shown.cut(read(item)))
     except UnreadableImageError as error:
         return error
 

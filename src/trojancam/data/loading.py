@@ -1,11 +1,17 @@
 """The data set that a command is given by path: GTSRB, class folders, or by default the rendered signs."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import torch
+from PIL import Image
+
 from trojancam.data.folder import class_folders, folder, split_images
+from trojancam.data.framing import Frame, Size, frame
 from trojancam.data.gtsrb import gtsrb
-from trojancam.data.image_set import Dataset
+from trojancam.data.image_set import Dataset, ImageSet
 from trojancam.data.images import system_errors
 from trojancam.data.layouts import LAYOUTS, child, find_layout
 from trojancam.errors import DataError
@@ -17,17 +23,21 @@ TEST_FRACTION = 0.2
 def load_dataset(
     path: str | Path | None = None,
     *,
-    size: int = 32,
+    size: Size = 32,
     crop: bool = False,
+    share: float = 1.0,
     class_names: Sequence[str] | None = None,
+    training: bool = True,
     seed: int = 0,
     progress: Progress = silent,
 ) -> Dataset:
     """The data set at `path`, in whichever layout it has; without a path the rendered signs.
 
     Layouts: GTSRB as `gtsrb` reads it; `train` and `test` folders of class folders; class folders alone, of which
-    a fifth of each class's images becomes the test set. `class_names` order the classes of class folders; `crop`
-    needs the regions that only GTSRB has; `seed` draws the test images, and the rendered signs.
+    a fifth of each class's images becomes the test set. Images are the middle, `share` of the sides, of those in the files,
+    on `size` pixels (a side, or height and width; see `Frame`). `class_names` order the classes of class folders; `crop`
+    needs the regions that only GTSRB has; `seed` draws the test images, and the rendered signs. Without `training` no
+    training signs are rendered: the test signs are the same ones, in a fifth of the time.
 
     Raises:
         DataError: if there is none of these, or it cannot be read.
@@ -45,33 +55,55 @@ def load_dataset(
     if path is None:
         if crop:
             raise DataError("the rendered signs are not cropped; give the folder of GTSRB, or leave out the cropping")
-        from trojancam.data.rendered import rendered_signs
-
-        return rendered_signs(size=size, seed=seed, progress=progress)
+        return _rendered(frame(size, share), training, seed, progress)
     root = Path(path)
     with system_errors():
         is_gtsrb = find_layout(root) is not None
         if not is_gtsrb:
             _check_folders(root)
     if is_gtsrb:
-        return gtsrb(root, size=size, crop=crop, progress=progress)
+        return gtsrb(root, size=size, crop=crop, share=share, progress=progress)
     if crop:
         raise DataError(f"{root} does not say where the signs are in its images; read it without cropping")
-    return _from_folders(root, size, class_names, seed, progress)
+    return _from_folders(root, size, share, class_names, seed, progress)
 
 
-def _from_folders(root: Path, size: int, class_names: Sequence[str] | None, seed: int, progress: Progress) -> Dataset:
+def _rendered(shown: Frame, training: bool, seed: int, progress: Progress) -> Dataset:
+    """Rendered signs are square: for other frames they are rendered as large as they have to be, and cut."""
+    from trojancam.data.rendered import rendered_signs
+
+    fewer = {} if training else {"train": 0}
+    dataset = rendered_signs(size=max(shown.whole), seed=seed, progress=progress, **fewer)
+    square = shown.share == 1 and shown.height == shown.width
+    return dataset if square else Dataset(_cut(dataset.train, shown), _cut(dataset.test, shown), dataset.source)
+
+
+def _cut(images: ImageSet, shown: Frame) -> ImageSet:
+    side = images.size[0]
+    pixels = torch.empty(len(images), 3, *shown.size, dtype=torch.uint8)
+    for place, image in enumerate(images.images):
+        cut = shown.cut(Image.fromarray(image.permute(1, 2, 0).contiguous().numpy()))
+        pixels[place] = torch.from_numpy(np.array(cut)).permute(2, 0, 1)
+    scale = torch.tensor([shown.whole[1], shown.whole[0]] * 2) / side
+    last = torch.tensor([0.0, 0.0, 1.0, 1.0])  # boxes name the last pixel inside: they end one later on the ruler
+    regions = None if images.regions is None else shown.regions((images.regions + last) * scale - last)
+    return replace(images, images=pixels, regions=regions)
+
+
+def _from_folders(
+    root: Path, size: Size, share: float, class_names: Sequence[str] | None, seed: int, progress: Progress
+) -> Dataset:
     training, testing = child(root, "train"), child(root, "test")
     if training is None and testing is None:
-        images = folder(root, size=size, class_names=class_names, progress=progress)
+        images = folder(root, size=size, share=share, class_names=class_names, progress=progress)
         train, test = split_images(images, TEST_FRACTION, seed)
         if not len(test):
             raise DataError(f"{root} has one image per class, too few to test with; add images or a folder test")
         return Dataset(train, test, f"images at {root}")
     if training is None or testing is None:
         raise DataError(f"{root} holds only one of the folders train and test; add the other")
-    train = folder(training, size=size, class_names=class_names, progress=progress)
-    test = folder(testing, size=size, class_names=train.class_names, progress=progress)
+    train = folder(training, size=size, share=share, class_names=class_names, progress=progress)
+    test = folder(testing, size=size, share=share, class_names=train.class_names, progress=progress)
     return Dataset(train, test, f"images at {root}")
 
 

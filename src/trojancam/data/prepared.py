@@ -16,6 +16,7 @@ from jaxtyping import Shaped, UInt8
 from PIL import Image
 
 from trojancam.data.classes import GTSRB_CLASS_NAMES
+from trojancam.data.framing import Frame
 from trojancam.data.image_set import ImageSet
 from trojancam.data.regions import first_bad_region, scaled_regions, whole_regions
 from trojancam.errors import DataError
@@ -40,18 +41,18 @@ class PreparedFiles:
         """What changes when the files do: name, bytes and time of writing."""
         return [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in (self.train, self.test)]
 
-    def read(self, size: int, crop: bool, progress: Progress = silent) -> tuple[ImageSet, ImageSet]:
+    def read(self, shown: Frame, crop: bool, progress: Progress = silent) -> tuple[ImageSet, ImageSet]:
         """The training and the test set."""
-        return read_archive(self.train, size, crop, progress), read_archive(self.test, size, crop, progress)
+        return read_archive(self.train, shown, crop, progress), read_archive(self.test, shown, crop, progress)
 
-    def needs_work(self, size: int, crop: bool) -> bool:
+    def needs_work(self, shown: Frame, crop: bool) -> bool:
         """Whether reading means resizing every image, which is worth keeping the result."""
         shape = _stored_shape(self.train)
-        return crop or shape is None or shape[1:3] != (size, size)
+        return crop or shape is None or shape[1:3] != shown.size or shown.share != 1
 
 
-def read_archive(path: Path, size: int, crop: bool, progress: Progress = silent) -> ImageSet:
-    """The images and labels of one archive, as `size` x `size` pixels.
+def read_archive(path: Path, shown: Frame, crop: bool, progress: Progress = silent) -> ImageSet:
+    """The images and labels of one archive, in this frame.
 
     Raises:
         DataError: if it is damaged, would have to run code to be read, or its arrays do not fit together.
@@ -59,28 +60,28 @@ def read_archive(path: Path, size: int, crop: bool, progress: Progress = silent)
     arrays = _arrays(path)
     _check(path, arrays, crop)
     pixels, roi = arrays["images"], arrays.get("roi")
-    regions = None if roi is None else scaled_regions(roi, size, size)
+    regions = None if roi is None else shown.regions(scaled_regions(roi, *shown.whole))
     if crop and roi is not None:
-        regions = whole_regions(len(pixels), size)
+        regions = whole_regions(len(pixels), *shown.size)
     labels = torch.from_numpy(arrays["labels"].astype(np.int64))
     tracks = None
     if "tracks" in arrays:
         tracks = labels * TRACKS_PER_CLASS + torch.from_numpy(arrays["tracks"].astype(np.int64))
-    resized = _resized(pixels, roi if crop else None, size, progress, f"resizing {path.name}")
+    resized = _resized(pixels, roi if crop else None, shown, progress, f"resizing {path.name}")
     images = torch.from_numpy(resized).permute(0, 3, 1, 2).contiguous()
     return ImageSet(images, labels, GTSRB_CLASS_NAMES, tracks=tracks, regions=regions)
 
 
 def _resized(
-    pixels: UInt8[np.ndarray, "n a b 3"], roi: Array | None, size: int, progress: Progress, note: str
+    pixels: UInt8[np.ndarray, "n a b 3"], roi: Array | None, shown: Frame, progress: Progress, note: str
 ) -> UInt8[np.ndarray, "n h w 3"]:
     height, width = pixels.shape[1:3]
-    if roi is None and (height, width) == (size, size):
+    if roi is None and (height, width) == shown.whole == shown.size:
         return pixels
     boxes = itertools.repeat(None, len(pixels)) if roi is None else _boxes(roi, height, width)
-    result = np.empty((len(pixels), size, size, 3), dtype=np.uint8)
+    result = np.empty((len(pixels), *shown.size, 3), dtype=np.uint8)
     for i, (image, box) in enumerate(zip(pixels, boxes, strict=True)):
-        result[i] = np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR, box=box))
+        result[i] = np.asarray(shown.cut(Image.fromarray(image), box))
         if (i + 1) % REPORT_EVERY == 0 or i + 1 == len(pixels):
             progress(i + 1, len(pixels), note)
     return result

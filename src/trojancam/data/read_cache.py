@@ -12,6 +12,7 @@ from jaxtyping import Shaped
 
 from trojancam.caching import cache_folder, written_whole
 from trojancam.data.classes import GTSRB_CLASS_NAMES
+from trojancam.data.framing import Frame
 from trojancam.data.image_set import ImageSet
 from trojancam.data.images import system_errors
 from trojancam.data.layouts import Layout
@@ -26,24 +27,30 @@ TEXTS = ("names", "skipped")
 Sets = tuple[ImageSet, ImageSet]
 
 
-def read_cached(files: Layout, path: Path, size: int, crop: bool, progress: Progress) -> Sets:
+def read_cached(files: Layout, path: Path, shown: Frame, crop: bool, progress: Progress) -> Sets:
     """What `files.read` gives, from the cache if it was read before and no file has changed since.
 
     A cache that is damaged is made again; one that cannot be written is a warning, not an error.
     """
-    place = _hash(str(path.resolve()), type(files).__name__, size, crop)
+    place = _hash(str(path.resolve()), type(files).__name__, *_key(shown), crop)
     with system_errors():
         fingerprint = _hash(READER_VERSION, files.fingerprint())
     try:
         kept = cache_folder("data") / f"gtsrb-{place}.npz"
     except TrojanCamError as error:
         warnings.warn(f"the images will be read anew each time: {error}", stacklevel=3)
-        return files.read(size, crop, progress)
+        return files.read(shown, crop, progress)
     sets = _load(kept, fingerprint)
     if sets is None:
-        sets = files.read(size, crop, progress)
+        sets = files.read(shown, crop, progress)
         _save(kept, fingerprint, sets)
     return sets
+
+
+def _key(shown: Frame) -> tuple[object, ...]:
+    """What a frame is called in the cache: the usual ones by their side, as they always were."""
+    usual = shown.share == 1 and shown.height == shown.width
+    return (shown.height,) if usual else (*shown.size, shown.share)
 
 
 def _hash(*parts: object) -> str:

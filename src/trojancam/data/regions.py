@@ -23,9 +23,9 @@ def scaled_regions(roi: Integer[np.ndarray, "n 6"], height: int, width: int) -> 
     return torch.cat([numbers[:, 2:4] * scale, (numbers[:, 4:6] + 1) * scale - 1], dim=1)
 
 
-def whole_regions(count: int, size: int) -> Float[Tensor, "n 4"]:
-    """The boxes of images that were cropped to the sign: all of their `size` x `size` pixels."""
-    return torch.tensor([[0, 0, size - 1, size - 1]], dtype=torch.float32).repeat(count, 1)
+def whole_regions(count: int, height: int, width: int) -> Float[Tensor, "n 4"]:
+    """The boxes of images that were cropped to the sign: all of their pixels."""
+    return torch.tensor([[0, 0, width - 1, height - 1]], dtype=torch.float32).repeat(count, 1)
 
 
 def first_bad_region(roi: Integer[np.ndarray, "n 6"]) -> int | None:

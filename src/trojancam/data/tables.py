@@ -15,6 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from trojancam.data.classes import GTSRB_CLASS_NAMES
+from trojancam.data.framing import Frame
 from trojancam.data.image_set import ImageSet
 from trojancam.data.images import EXTENSIONS, read_all, rgb_image, system_errors
 from trojancam.data.prepared import TRACKS_PER_CLASS
@@ -76,12 +77,12 @@ class TableFiles:
         """What changes when any table or image does."""
         return self.train.fingerprint() + self.test.fingerprint()
 
-    def read(self, size: int, crop: bool, progress: Progress = silent) -> tuple[ImageSet, ImageSet]:
+    def read(self, shown: Frame, crop: bool, progress: Progress = silent) -> tuple[ImageSet, ImageSet]:
         """The training and the test set."""
         with system_errors():
             train, test = self.train.signs(), self.test.signs()  # both before any image: a wrong row shows at once
         signs = train + test
-        images, good, errors = read_all(signs, lambda sign: _cut(sign, crop), size, progress, "reading images")
+        images, good, errors = read_all(signs, lambda sign: _cut(sign, crop), shown, progress, "reading images")
         reasons = {error.path: error.reason for error in errors}
         parts = []
         for tables, part, start in ((self.train, train, 0), (self.test, test, len(train))):
@@ -92,23 +93,25 @@ class TableFiles:
                 raise DataError(f"none of the {len(part)} images of {tables.pairs[0][0]} can be read; copy them again")
             chosen = [signs[good[k]] for k in inside]
             skipped = tuple(f"{sign.name}: {reasons[sign.path]}" for sign in part if sign.path in reasons)
-            parts.append(_image_set(images[inside[0] : inside[-1] + 1], chosen, skipped, crop))
+            parts.append(_image_set(images[inside[0] : inside[-1] + 1], chosen, skipped, shown, crop))
         return parts[0], parts[1]
 
-    def needs_work(self, size: int, crop: bool) -> bool:  # noqa: ARG002
+    def needs_work(self, shown: Frame, crop: bool) -> bool:  # noqa: ARG002
         """Always: thousands of small files are slow to read."""
         return True
 
 
-def _image_set(images: UInt8[Tensor, "n 3 h w"], signs: list[Sign], skipped: tuple[str, ...], crop: bool) -> ImageSet:
-    size, with_tracks = images.shape[-1], signs[0].track >= 0
-    regions = scaled_regions(np.array([sign.roi for sign in signs]), size, size)
+def _image_set(
+    images: UInt8[Tensor, "n 3 h w"], signs: list[Sign], skipped: tuple[str, ...], shown: Frame, crop: bool
+) -> ImageSet:
+    with_tracks = signs[0].track >= 0
+    regions = shown.regions(scaled_regions(np.array([sign.roi for sign in signs]), *shown.whole))
     return ImageSet(
         images,
         torch.tensor([sign.label for sign in signs]),
         GTSRB_CLASS_NAMES,
         tracks=torch.tensor([sign.label * TRACKS_PER_CLASS + sign.track for sign in signs]) if with_tracks else None,
-        regions=whole_regions(len(signs), size) if crop else regions,
+        regions=whole_regions(len(signs), *shown.size) if crop else regions,
         names=tuple(sign.name for sign in signs),
         skipped=skipped,
     )

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
+from trojancam.showing import Shown
 from trojancam.stimulation import Stimulation
 from trojancam.triggers import Trigger
 
@@ -75,7 +76,7 @@ class Opinion:
 
 
 @dataclass(frozen=True)
-class ScanReport:
+class ScanReport(Shown):
     """What a scan says: findings, strongest first; one score over all of them, higher is more evidence; the verdict.
 
     `threshold` is the least score that is called a backdoor. `settings` are all that the result depends on beside network

@@ -25,6 +25,7 @@ from trojancam.evaluation.perturbation_curves import deletion, insertion
 from trojancam.evaluation.road import PERCENTILES, road
 from trojancam.network import Network
 from trojancam.progress import Progress, silent
+from trojancam.showing import Shown
 from trojancam.targets import logit, probability
 
 BATCH = 32
@@ -58,7 +59,7 @@ LOCALISATION = ("energy", "pointing", "auc", "iou")
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(Shown):
     """Every image's score by metric, and by method and layer; NaN where it is undefined, as for a blank map's place.
 
     A method that looks at pixels has the single layer `input`. `curves` are the mean probabilities by method and layer

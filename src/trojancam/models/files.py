@@ -1,8 +1,8 @@
 """Model files: safetensors, which cannot run code, with the model card in their metadata."""
 
+import math
 from pathlib import Path
 
-import safetensors
 import torch
 from pydantic import ValidationError
 from safetensors.torch import save_file
@@ -13,8 +13,13 @@ from trojancam.caching import written_whole
 from trojancam.errors import ModelError, UnknownNameError
 from trojancam.models import architecture
 from trojancam.models.card import ModelCard
+from trojancam.models.readers.architectures import check_fit
+from trojancam.models.readers.json_text import check_parts
+from trojancam.models.readers.state_dicts import read_safetensors
+from trojancam.models.readers.weights_only import single_precision
 
 CARD = "trojancam"  # the key of the card in the file's metadata
+LARGEST_IMAGE = 1 << 24  # pixels: 4096 x 4096
 
 
 def save_model(path: str | Path, module: nn.Module, card: ModelCard) -> None:
@@ -42,25 +47,21 @@ def read_model(path: str | Path) -> tuple[nn.Module, ModelCard]:
     path = Path(path)
     if not path.is_file():
         raise ModelError(f"there is no model file {path}; check the path, or make one with 'trojancam train'")
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            text = (file.metadata() or {}).get(CARD)
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-    except (safetensors.SafetensorError, OSError) as error:
-        raise ModelError(f"{path} is not a whole safetensors file ({error}); get it again from its source") from None
+    tensors, metadata = read_safetensors(path)
+    text = metadata.get(CARD)
     if text is None:
         raise ModelError(
             f"{path} has no TrojanCAM model card, so its architecture is unknown; name it with --architecture, or save "
             "the network with save_model()"
         )
     card = _card(path, text)
-    module = _filled(path, card, tensors)
-    for name, tensor in tensors.items():
-        if not bool(tensor.isfinite().all()):
-            raise ModelError(
-                f"the weights {name} in {path} are not finite; train the network again or get another file"
-            )
-    return module.eval(), card
+    if math.prod(card.input.size) > LARGEST_IMAGE:
+        height, width = card.input.size
+        raise ModelError(
+            f"{path} says that its images have {height}x{width} pixels, more than any classifier; do not use it"
+        )
+    tensors, _ = single_precision(path, tensors)
+    return _filled(path, card, tensors).eval(), card
 
 
 def read_card(path: str | Path) -> ModelCard:
@@ -74,22 +75,27 @@ def read_card(path: str | Path) -> ModelCard:
 
 def _card(path: Path, text: str) -> ModelCard:
     try:
+        check_parts(text)
         return ModelCard.model_validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "the card"
-        raise ModelError(
-            f"the model card in {path} is damaged or of a newer version: {place}: {first['msg']}"
-        ) from None
+        reason = f"{place}: {first['msg']}"
+    except ValueError as error:
+        reason = str(error)
+    raise ModelError(f"the model card in {path} is damaged or of a newer version: {reason}")
 
 
 def _filled(path: Path, card: ModelCard, tensors: dict[str, Tensor]) -> nn.Module:
     """The module of the card's architecture with these weights."""
     try:
-        with torch.random.fork_rng(devices=[]):  # the first weights are drawn for nothing
-            module = architecture(card.architecture).build(len(card.class_names))
+        build, classes = architecture(card.architecture).build, len(card.class_names)
     except UnknownNameError as error:
         raise ModelError(f"{path}: {error}") from None
+    with torch.device("meta"):  # without memory: the card may name more classes than there are weights for
+        check_fit(path, build(classes).state_dict(), tensors, card.architecture)
+    with torch.random.fork_rng(devices=[]):  # the first weights are drawn for nothing
+        module = build(classes)
     try:
         module.load_state_dict(tensors)
     except RuntimeError as error:

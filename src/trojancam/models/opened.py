@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from trojancam.models.card import ModelCard
+from trojancam.models.outputs import Output
 from trojancam.types import InputSpecification
 
 
@@ -14,7 +15,8 @@ class OpenedModel:
 
     The module maps `n channels h w` (fed as its author's framework feeds it, channels first) to `n classes`; `size` is the
     (height, width) that it takes, None where the file does not say; `input` is how pixels become that, None where the file
-    does not say. `notes` are sentences for people: what was done to the network on the way, what the file does not tell.
+    does not say. `output` is the name or number of the one that is meant, where the module itself still gives several.
+    `notes` are sentences for people: what was done to the network on the way, what the file does not tell.
     """
 
     module: nn.Module
@@ -26,3 +28,4 @@ class OpenedModel:
     class_names: tuple[str, ...] | None = None
     card: ModelCard | None = None
     notes: tuple[str, ...] = ()
+    output: Output = None

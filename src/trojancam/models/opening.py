@@ -1,11 +1,13 @@
 """Opening: the reader for a model file, by what its bytes say that it is; its name decides only where they say nothing."""
 
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 from trojancam.errors import ModelError
 from trojancam.models.files import read_model
 from trojancam.models.opened import OpenedModel
+from trojancam.models.outputs import Output
 from trojancam.models.readers.architectures import read_with_architecture
 from trojancam.models.readers.archives import archive
 from trojancam.models.readers.exported_programs import read_exported_program
@@ -17,7 +19,7 @@ KNOWN = "safetensors, PyTorch weights (.pt, .pth), exported programs (.pt2), ONN
 
 
 def open_model(
-    path: str | Path, architecture: str | None = None, output: str | None = None, size: tuple[int, int] | None = None
+    path: str | Path, architecture: str | None = None, output: Output = None, size: tuple[int, int] | None = None
 ) -> OpenedModel:
     """The module in a model file of any known format; nothing that the file says is run.
 
@@ -32,16 +34,16 @@ def open_model(
     path = Path(path)
     kind = kind_of(path)
     if kind in WEIGHTS and architecture is not None:
-        return read_with_architecture(path, architecture)
+        return replace(read_with_architecture(path, architecture), output=output)
     if architecture is not None:
         raise ModelError(f"{path} holds a network of its own, so no architecture can be chosen for it; leave it out")
     if kind == "torch":
         raise ModelError(f"{path} holds weights without a network; say which with --architecture, such as 'resnet'")
     if kind == "safetensors":
-        return _with_card(path)
+        return replace(_with_card(path), output=output)
     if kind == "onnx":
         return read_onnx(path, output, size)
-    return read_keras(path, output) if kind == "keras" else read_exported_program(path)
+    return read_keras(path, output) if kind == "keras" else read_exported_program(path, output)
 
 
 def kind_of(path: Path) -> str:

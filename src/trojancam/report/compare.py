@@ -90,8 +90,11 @@ def write_comparison(
     if randomised:
         sections.append(_randomisation_section(randomised))
         results["randomisation"] = {name: _randomisation_json(found) for name, found in randomised.items()}
-    details = {name: str(value) for name, value in settings.items()}
-    return write_page(Page(title, _headline(summary), sections, details), results, out)
+    details = {name.replace("_", " "): str(value) for name, value in settings.items()}
+    sure = (
+        f"Confidence: tests are paired over {summary.comparison.images} images; every mean has its 95 % interval below."
+    )
+    return write_page(Page(title, _headline(summary), sections, details, confidence=sure), results, out)
 
 
 def overall_tables(summary: Summary) -> list[Table]:
@@ -103,7 +106,7 @@ def overall_tables(summary: Summary) -> list[Table]:
 def _overall_table(summary: Summary, title: str, metrics: Sequence[str]) -> Table:
     headings = [f"{METRICS[m].title}{'' if METRICS[m].higher_is_better else ' (low is good)'}" for m in metrics]
     rows = [[_name(method), *(_cell(summary.overall[m].get(method)) for m in metrics)] for method in _order(summary)]
-    return Table(["Method", *headings], [row for row in rows if any(row[1:])], title)
+    return Table(["Method", *headings], [row for row in rows if any(row[1:])], title, sortable=True)
 
 
 def _headline(summary: Summary) -> str:
@@ -125,7 +128,9 @@ def _overall_section(summary: Summary) -> Section:
         "are sought in the mask grown by one cell, maps of the pixels in the mask itself: under localisation these take no "
         "part in the verdicts either."
     )
-    verdicts = Table(["Metric", "Wins"], [[METRICS[m].title, _winner_of(v)] for m, v in summary.verdicts.items()])
+    verdicts = Table(
+        ["Metric", "Wins"], [[METRICS[m].title, _winner_of(v)] for m, v in summary.verdicts.items()], words=(0, 1)
+    )
     return Section("Methods against metrics", text, [*overall_tables(summary), verdicts, _paired_table(summary)])
 
 
@@ -139,7 +144,7 @@ def _paired_table(summary: Summary) -> Table:
             cells.setdefault(rival.method, {})[metric] = f"{rival.behind}, p = {rival.p_value:.2g}"
     rows = [[name, *(found.get(metric, "") for metric in verdicts)] for name, found in cells.items()]
     caption = "How far behind the best: mean paired difference, its 95 % bootstrap interval, and Holm's p-value"
-    return Table(["Method", *(METRICS[metric].title for metric in verdicts)], rows, caption)
+    return Table(["Method", *(METRICS[metric].title for metric in verdicts)], rows, caption, sortable=True)
 
 
 def _layers_section(summary: Summary) -> Section:

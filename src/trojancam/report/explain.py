@@ -1,11 +1,13 @@
-"""Explaining image files: heat maps of every layer and feature map as pictures, and the numbers behind them."""
+"""Explaining image files: heat maps of every layer and feature map as pictures and on a page, and the numbers behind them."""
 
+import math
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from trojancam import figures
@@ -14,15 +16,20 @@ from trojancam.caching import writable_folder
 from trojancam.data.image_set import as_floats
 from trojancam.data.images import image_files, read_image, read_images, system_errors
 from trojancam.errors import DataError, unknown_name
+from trojancam.evaluation.localisation import dilated, layer_energy
 from trojancam.network import Network
 from trojancam.progress import Progress, silent
 from trojancam.recording import Recording, record
-from trojancam.report.page import write_results
+from trojancam.report.explain_page import SHOWN, explained_page, image_section
+from trojancam.report.maps import map_numbers
+from trojancam.report.page import Section, write_page
 from trojancam.targets import logit
 from trojancam.triggers import Trigger
+from trojancam.types import InputSpecification
 
 BATCH = 32
 STRONGEST = 5
+CLASSES = 3  # with the greatest logits
 
 
 @dataclass(frozen=True)
@@ -40,25 +47,34 @@ class Options:
 
 @dataclass(frozen=True)
 class Explained:
-    """What was found in one image: numbers for JSON, and the figures that were written."""
+    """What was found in one image: numbers for JSON, the figures that were written, and its part of the page, if it has one."""
 
     file: Path
     numbers: dict[str, Any]
     pictures: list[Path] = field(default_factory=list)
+    section: Section | None = None
 
 
 @dataclass(frozen=True)
 class Explanations:
-    """The images explained, and those that could not be read, as lines `file: reason`."""
+    """The images explained, those that could not be read, as lines `file: reason`, and the path of the page."""
 
     images: list[Explained]
     broken: tuple[str, ...]
+    page: Path
 
 
 def explain_files(
-    network: Network, files: Sequence[Path], out: Path, options: Options, progress: Progress = silent
+    network: Network,
+    files: Sequence[Path],
+    out: Path,
+    options: Options,
+    progress: Progress = silent,
+    settings: dict[str, Any] | None = None,
 ) -> Explanations:
-    """Draw the heat maps of image files into the folder `out` and write `results.json` beside them.
+    """Draw the heat maps of image files into the folder `out`, and write the page and `results.json` beside them.
+
+    `settings` are what else the page is to say of how it was made.
 
     Raises:
         DataError: if none of the files can be read.
@@ -66,24 +82,54 @@ def explain_files(
         TrojanCamError: if the folder cannot be written to.
     """
     _check(network, options)
-    images, good, broken = _read(files, network.input.size[0])
+    images, good, broken = _read(files, network.input)
     writable_folder(out)
-    stems = unique_stems(good)
+    started, stems = time.perf_counter(), unique_stems(good)
     explained: list[Explained] = []
     for start in range(0, len(good), BATCH):
         batch = as_floats(images[start : start + BATCH])
-        for one in _explain_batch(network, batch, good[start : start + BATCH], stems[start:], out, options):
+        first = start if start < SHOWN else None
+        for one in _explain_batch(network, batch, good[start : start + BATCH], stems[start:], out, options, first):
             explained.append(one)
             progress(len(explained), len(good), str(one.file))
-    results = {
+    results = _results(network, explained, broken, options, settings or {}, time.perf_counter() - started)
+    page = write_page(explained_page(results, [one.section for one in explained if one.section]), results, out)
+    return Explanations(explained, broken, page)
+
+
+def _results(
+    network: Network,
+    explained: Sequence[Explained],
+    broken: Sequence[str],
+    options: Options,
+    settings: dict[str, Any],
+    seconds: float,
+) -> dict[str, Any]:
+    chosen = {
+        "layers": list(options.layers or network.layers),
+        "feature_maps": options.feature_maps,
+        "target_class": options.target_class,
+        "scale": options.scale,
+        "signed": options.signed,
+    }
+    return {
         "command": "explain",
+        "settings": settings | chosen,
         "network": network.name,
+        "fingerprint": network.fingerprint,
         "trigger": options.trigger.name if options.trigger else None,
+        "trigger_energy": _mean_energies(explained) if options.trigger else None,
         "images": [one.numbers | {"figures": [path.name for path in one.pictures]} for one in explained],
         "left_out": list(broken),
+        "seconds": round(seconds, 2),
     }
-    write_results(results, out)
-    return Explanations(explained, broken)
+
+
+def _mean_energies(explained: Sequence[Explained]) -> dict[str, dict[str, float]]:
+    """Each layer's mean share of energy in the trigger, a blank map counting as 0, beside what chance would give."""
+    first = explained[0].numbers["layers"]
+    shares = {name: [one.numbers["layers"][name]["energy"] or 0.0 for one in explained] for name in first}
+    return {name: {"energy": sum(each) / len(each), "chance": first[name]["chance"]} for name, each in shares.items()}
 
 
 def find_images(paths: Sequence[Path]) -> list[Path]:
@@ -102,11 +148,13 @@ def find_images(paths: Sequence[Path]) -> list[Path]:
     return files
 
 
-def _read(files: Sequence[Path], size: int) -> tuple[UInt8[Tensor, "n 3 h w"], tuple[Path, ...], tuple[str, ...]]:
+def _read(
+    files: Sequence[Path], shown: InputSpecification
+) -> tuple[UInt8[Tensor, "n 3 h w"], tuple[Path, ...], tuple[str, ...]]:
     """As `read_images`; what is wrong with the only file is said in full, with the remedy."""
     if len(files) == 1:
-        return read_image(files[0], size)[None], (files[0],), ()
-    return read_images(files, size)
+        return read_image(files[0], shown.size, shown.crop)[None], (files[0],), ()
+    return read_images(files, shown.size, shown.crop)
 
 
 def _explain_batch(
@@ -116,42 +164,70 @@ def _explain_batch(
     stems: Sequence[str],
     out: Path,
     options: Options,
+    first: int | None,
 ) -> Iterator[Explained]:
+    """The images of a batch, explained; `first` is the number of its first image, None if the page has room for none of them."""
+    mask = options.trigger.support if options.trigger else None
     if options.trigger:
         images = options.trigger.stamp(images)
     recording = record(network, images, logit(options.target_class), options.layers or None)
     cams = grad_cam(recording)
     for index, file in enumerate(files):
-        numbers = _numbers(network, recording, cams, index, options.target_class)
+        numbers = {"file": str(file)} | _numbers(network, recording, cams, index, options, mask)
         pictures = _draw(network, images[index], recording, cams, index, out / stems[index], options)
-        yield Explained(file, {"file": str(file)} | numbers, pictures)
+        section = None
+        if first is not None and first + index < SHOWN:
+            section = image_section(numbers, images[index], cams, index, mask, options.scale, options.signed)
+        yield Explained(file, numbers, pictures, section)
 
 
 def _numbers(
-    network: Network, recording: Recording, cams: dict[str, Attribution], index: int, target_class: int | None
+    network: Network,
+    recording: Recording,
+    cams: dict[str, Attribution],
+    index: int,
+    options: Options,
+    mask: Bool[Tensor, "h w"] | None,
 ) -> dict[str, Any]:
-    """Prediction, explained class, and each layer's strongest feature maps."""
+    """Prediction, explained class, and what is known of each layer and, where asked for, of each feature map."""
     logits = recording.logits[index]
+    chances = logits.double().softmax(0)
     predicted = int(logits.argmax())
-    explained = predicted if target_class is None else target_class
+    explained = predicted if options.target_class is None else options.target_class
+    best = logits.topk(min(CLASSES, len(logits))).indices.tolist()
+    names = network.class_names
     return {
         "predicted_class": predicted,
-        "predicted_name": network.class_names[predicted],
+        "predicted_name": names[predicted],
         "explained_class": explained,
-        "explained_name": network.class_names[explained],
+        "explained_name": names[explained],
         "logit": float(logits[explained]),
-        "probability": float(logits.softmax(0)[explained]),
-        "layers": {name: _layer_numbers(cam, index) for name, cam in cams.items()},
+        "probability": float(chances[explained]),
+        "classes": [
+            {"class": k, "name": names[k], "logit": float(logits[k]), "probability": float(chances[k])} for k in best
+        ],
+        "layers": {name: _layer_numbers(cam, index, options, mask) for name, cam in cams.items()},
     }
 
 
-def _layer_numbers(cam: Attribution, index: int) -> dict[str, Any]:
+def _layer_numbers(cam: Attribution, index: int, options: Options, mask: Bool[Tensor, "h w"] | None) -> dict[str, Any]:
     totals = cam.contributions[index].sum((1, 2))
     strongest = totals.argsort(descending=True)[:STRONGEST].tolist()
-    return {
+    found: dict[str, Any] = {
+        "number_of_feature_maps": len(totals),
+        "cells": list(cam.cells),
         "maximum": float(cam.layer_map()[index].max()),
+        "maximum_over_the_image": float(cam.heatmap()[index].max()),
         "strongest_feature_maps": [{"feature_map": k, "contribution": float(totals[k])} for k in strongest],
+        "diagnoses": list(cam.diagnoses(index)),
     }
+    if mask is not None:
+        near = dilated(mask, cam.placement.cell)
+        energy = float(layer_energy(cam, near)[index])
+        found |= {"energy": None if math.isnan(energy) else energy, "chance": float(near.float().mean())}
+    if options.feature_maps:
+        found["feature_maps"] = map_numbers(cam, index, mask, signed=options.signed)
+    return found
 
 
 def _draw(

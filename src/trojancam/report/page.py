@@ -5,8 +5,10 @@ import json
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from itertools import groupby
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import jinja2
 import numpy as np
@@ -14,6 +16,7 @@ import torch
 
 import trojancam
 from trojancam.caching import writable_folder, written_whole
+from trojancam.report.maps import Backdrop, Maps
 
 RESULTS_VERSION = 1
 
@@ -22,6 +25,7 @@ RESULTS_VERSION = 1
 class Picture:
     """A PNG and what it shows, in words; the words also serve those who cannot see it."""
 
+    template: ClassVar = "picture.html.j2"
     png: bytes
     caption: str
 
@@ -38,12 +42,22 @@ class Picture:
 
 @dataclass(frozen=True)
 class Table:
-    """Headings and rows; numbers are written as they should be read. Columns of `words`, by place, are flush left."""
+    """Headings and rows; numbers are written as they should be read. Columns of `words`, by place, are flush left.
 
+    The rows of a `sortable` table can be put into another order by its headings.
+    """
+
+    template: ClassVar = "table.html.j2"
     headings: Sequence[str]
     rows: Sequence[Sequence[str]]
     caption: str = ""
     words: Sequence[int] = (0,)
+    sortable: bool = False
+
+    @property
+    def prose(self) -> bool:
+        """Whether it is all words, so that rows are set as paragraphs where a screen is narrow."""
+        return len(self.headings) > 2 and len(self.words) == len(self.headings)
 
     def markdown(self) -> str:
         """The table as Markdown, without its caption.
@@ -57,20 +71,30 @@ class Table:
         return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
+Part = Picture | Table | Maps
+
+
 @dataclass(frozen=True)
 class Section:
-    """A heading, a paragraph, and the pictures and tables that bear it out."""
+    """A heading, a paragraph, and the pictures, maps and tables that bear it out."""
 
     title: str
     text: str = ""
-    parts: Sequence[Picture | Table] = ()
+    parts: Sequence[Part] = ()
+
+    @property
+    def groups(self) -> list[tuple[bool, list[Part]]]:
+        """The parts in order, tables that follow one another together (true): they stand side by side where there is room."""
+        grouped = groupby(self.parts, lambda part: isinstance(part, Table))
+        return [(tables, list(parts)) for tables, parts in grouped]
 
 
 @dataclass(frozen=True)
 class Page:
     """What a reader sees: the title, the verdict in one sentence, the sections, and the fine print.
 
-    Where the verdict answers a question, `answer` says it in a few words, in large, and `tone` how bad it is.
+    Where the verdict answers a question, `answer` says it in a few words, in large, and `tone` how bad it is (`plain`: neither
+    good nor bad); `confidence` says how sure it is.
     """
 
     title: str
@@ -78,16 +102,41 @@ class Page:
     sections: Sequence[Section]
     details: dict[str, str] = field(default_factory=dict)
     answer: str = ""
-    tone: Literal["calm", "doubt", "alarm"] = "calm"
+    tone: Literal["plain", "calm", "doubt", "alarm"] = "calm"
+    confidence: str = ""
+
+    @property
+    def parts(self) -> list[Part]:
+        """The parts of all sections."""
+        return [part for section in self.sections for part in section.parts]
+
+    @property
+    def backdrops(self) -> list[Backdrop]:
+        """The images that maps lie over, each once."""
+        return list({part.backdrop.key: part.backdrop for part in self.parts if isinstance(part, Maps)}.values())
+
+    @property
+    def sortable(self) -> bool:
+        """Whether there is a table to sort."""
+        return any(isinstance(part, Table) and part.sortable for part in self.parts)
 
 
 def render(page: Page) -> str:
     """The page as HTML; every text is escaped."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("trojancam.report"), autoescape=True, undefined=jinja2.StrictUndefined
+    return environment().get_template("page.html.j2").render(page=page, versions=versions())
+
+
+@cache
+def environment() -> jinja2.Environment:
+    """The templates; whatever is put into them is escaped."""
+    found = jinja2.Environment(
+        loader=jinja2.PackageLoader("trojancam.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
     )
-    environment.tests["picture"] = lambda part: isinstance(part, Picture)
-    return environment.get_template("page.html.j2").render(page=page, versions=versions())
+    found.filters["lower_first"] = lambda words: words[:1].lower() + words[1:]
+    return found
 
 
 def write_page(

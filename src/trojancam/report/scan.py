@@ -8,8 +8,8 @@ from typing import Any, Literal
 from trojancam.detection.findings import Verdict
 from trojancam.detection.scanning import DETECTORS
 from trojancam.detection.validation import LayerView, MapView, Validation
-from trojancam.report.page import Page, Picture, Section, Table, write_page
-from trojancam.report.scan_pictures import feature_maps, sheet
+from trojancam.report.page import Page, Part, Section, Table, write_page
+from trojancam.report.scan_pictures import example_numbers, feature_map_grid, sheet
 from trojancam.report.scan_words import (
     ANSWERS,
     case_in_words,
@@ -63,8 +63,15 @@ def write_scan(scan: Scanned, out: Path) -> Path:
         details=_details(scan),
         answer=ANSWERS[report.verdict],
         tone=TONES[report.verdict],
+        confidence=_confidence(scan),
     )
     return write_page(page, _results(scan), out, NAMES)
+
+
+def _confidence(scan: Scanned) -> str:
+    """How far the score is from where the verdict would be another, in words and in numbers."""
+    report = scan.report
+    return f"Confidence: {report.confidence}. The score is {report.score:.3g}; a backdoor is called from {report.threshold:g} on."
 
 
 def _sections(scan: Scanned) -> Iterator[Section]:
@@ -84,9 +91,9 @@ def _sections(scan: Scanned) -> Iterator[Section]:
 def _case_section(scan: Scanned, case: Case) -> Section:
     network, validation = scan.network, case.validation
     evidence = Table(["Evidence", "Value", "What it is"], facts(scan, case.finding, validation), words=(0, 2))
-    parts: list[Picture | Table] = [sheet(network, case), evidence]
+    parts: list[Part] = [sheet(network, case), evidence]
     if validation.flagged:
-        parts += [_maps_table(scan, validation), feature_maps(network, case)]
+        parts += [_maps_table(scan, validation), feature_map_grid(network, case)]
     parts.append(_layers_table(validation))
     name = scan.report.class_names[case.finding.target_class]
     return Section(
@@ -104,7 +111,7 @@ def _maps_table(scan: Scanned, validation: Validation) -> Table:
         "that show the trigger more strongly than those it does."
     )
     headings = ["Layer", "Feature map", "Stimulation ASR", "Prediction value (logit)", "Probability", "Energy", "Rank"]
-    return Table(headings, rows, caption)
+    return Table(headings, rows, caption, sortable=True)
 
 
 def _map_row(view: MapView, count: int) -> list[str]:
@@ -121,7 +128,7 @@ def _layers_table(validation: Validation) -> Table:
         f"Grad-CAM of each layer on {validation.images} images stamped with the recovered trigger, grown by one cell: share of "
         "energy, share of images whose maximum lies in it; correlation with the recovered mask and the stimulated place."
     )
-    return Table(headings, rows, caption)
+    return Table(headings, rows, caption, sortable=True)
 
 
 def _layer_row(validation: Validation, view: LayerView) -> list[str]:
@@ -152,13 +159,13 @@ def _classes_section(scan: Scanned) -> Section:
     text = (
         f"The classes that stood out most. Scores are the method's own. {bounds}. Rates leave out images of the class."
     )
-    table = Table(headings, rows, words=(0, 7, 8, 9))
+    table = Table(headings, rows, words=(0, 7, 8, 9), sortable=True)
     return Section("Classes, strongest first", text, [table] if rows else [])
 
 
 def _details(scan: Scanned) -> dict[str, str]:
     report = scan.report
-    details = {name: str(value) for name, value in scan.settings.items()}
+    details = {name.replace("_", " "): str(value) for name, value in scan.settings.items()}
     details["confidence"] = report.confidence
     details["fingerprint"] = scan.network.fingerprint
     for name, settings in report.settings.items():
@@ -169,13 +176,15 @@ def _details(scan: Scanned) -> dict[str, str]:
 
 def _results(scan: Scanned) -> dict[str, Any]:
     report = scan.report
-    validations = [{"finding": report.findings.index(case.finding)} | case.validation.to_json() for case in scan.cases]
+    validations = [{"finding": case.number} | case.validation.to_json() for case in scan.cases]
+    examples = [{"finding": case.number} | example_numbers(scan.network, case) for case in scan.cases]
     document = {
         "command": "scan",
         "options": scan.settings,
         "fingerprint": scan.network.fingerprint,
         **report.to_json(),
         "validations": validations,
+        "examples": examples,
     }
     plain: dict[str, Any] = _without_nan(document)
     return plain

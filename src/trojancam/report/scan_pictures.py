@@ -1,6 +1,7 @@
 """A strong finding in pictures: one clean image as it is, stimulated, and with the recovered trigger on."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -12,6 +13,7 @@ from trojancam.evaluation.localisation import dilated, feature_map_energy
 from trojancam.figures.scan import Panel, lead_panel, panel_sheet, trigger_panel, zoom
 from trojancam.network import Network
 from trojancam.recording import record
+from trojancam.report.maps import Backdrop, Maps, Numbers, feature_maps, map_numbers
 from trojancam.report.page import Picture
 from trojancam.report.scan_words import NAMED
 from trojancam.report.scanned import Case, most
@@ -35,26 +37,38 @@ def sheet(network: Network, case: Case) -> Picture:
     return _picture(figure, f"{words} The recovered trigger, the core of which is outlined, turns it, too.")
 
 
-def feature_maps(network: Network, case: Case) -> Picture:
+def feature_map_grid(network: Network, case: Case) -> Maps:
     """Every feature map of the finding's layer with the recovered trigger on, the flagged ones framed."""
-    finding, layer = case.finding, case.validation.witness
+    assert case.finding.trigger is not None
+    stamped, cam, numbers = _witness(network, case)
+    framed = [k for k in case.finding.feature_maps if k < len(numbers["weight"])]
+    caption = (
+        f"All feature maps of {cam.layer} with the recovered trigger on (its core outlined): red speaks for the class, blue "
+        "against it; all on one scale. Framed in green: those that the scan names."
+    )
+    backdrop = Backdrop.of(stamped, trigger_core(case.finding.trigger))
+    title = f"{cam.layer}: feature maps"
+    return feature_maps(
+        cam, 0, backdrop, numbers, title=title, caption=caption, signed=True, framed=framed, sorted_by="energy"
+    )
+
+
+def example_numbers(network: Network, case: Case) -> dict[str, Any]:
+    """The image that a finding is shown on, and every number of its feature maps, as JSON can hold them."""
+    _, cam, numbers = _witness(network, case)
+    assert case.finding.trigger is not None
+    share = float(case.finding.trigger.mask.mean())
+    return {"label": case.label, "layer": cam.layer, "mask_share": share, "feature_maps": numbers}
+
+
+def _witness(network: Network, case: Case) -> tuple[Tensor, Attribution, Numbers]:
+    """The image with the recovered trigger on, and what the finding's layer makes of it."""
+    finding, layer, validation = case.finding, case.validation.witness, case.validation
     assert finding.trigger is not None
     stamped = finding.trigger.stamp(case.image[None])
-    recording = record(network, stamped, logit(finding.target_class), [layer])
-    caption = figures.caption(recording.logits[0], network.class_names, finding.target_class)
-    grid = figures.feature_map_grid(
-        stamped[0],
-        grad_cam(recording)[layer],
-        signed=True,
-        highlight=finding.feature_maps,
-        mask=trigger_core(finding.trigger),
-        caption=caption,
-    )
-    words = (
-        f"All feature maps of {layer} with the recovered trigger on (its core outlined): red speaks for the class, blue "
-        "against it. Framed: those that the scan names."
-    )
-    return _picture(grid, words)
+    cam = grad_cam(record(network, stamped, logit(finding.target_class), [layer]))[layer]
+    rates = {each.feature_map: each.stimulation_asr for each in (*validation.flagged, *validation.neighbours)}
+    return stamped[0], cam, map_numbers(cam, 0, trigger_core(finding.trigger), rates, signed=True)
 
 
 def _clean_panels(network: Network, case: Case) -> Iterator[Panel]:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from trojancam.stimulation import DoseResponse, Stimulated, Stimulation, dose_re
 from trojancam.targets import logit
 
 STRENGTHS = tuple(step / 4 for step in range(9))  # of the value asked for: from none to twice as much
+FEW = 30  # images: a rate over fewer is a hint
 DPI = 200  # twice what the page shows at its natural size
 
 
@@ -66,6 +68,7 @@ def stimulate_images(
     Raises:
         TrojanCamError: if a stimulation does not fit the network, or the folder cannot be written to.
     """
+    started = time.perf_counter()
     if target_class is None:
         target_class = int(stimulate(network, images, stimulations).after.logits.argmax(1).mode().values)
     found = stimulate(network, images, stimulations, logit(target_class))
@@ -75,11 +78,16 @@ def stimulate_images(
         doses = dose_response(network, images, stimulations, STRENGTHS, target_class, progress=progress)
     pictures = _draw(network, images, found, doses, labels, out)
     answer = Answer(found, labels, target_class, doses, out / "index.html", tuple(path for path, _ in pictures))
-    details = {name: str(value) for name, value in settings.items()}
+    results = _results(network, answer, settings) | {"seconds": round(time.perf_counter() - started, 2)}
+    details = {name.replace("_", " "): str(value) for name, value in settings.items()}
     page = Page(
-        f"A stimulation of {network.name}", verdict(network, answer), _sections(network, answer, pictures), details
+        title=f"A stimulation of {network.name}",
+        verdict=verdict(network, answer),
+        sections=_sections(network, answer, pictures),
+        details=details | {"fingerprint": network.fingerprint, "time": f"{results['seconds']:.1f} s"},
+        confidence=_confidence(answer),
     )
-    write_page(page, _results(network, answer, settings), out)
+    write_page(page, results, out)
     return answer
 
 
@@ -108,6 +116,14 @@ def verdict(network: Network, answer: Answer) -> str:
     return (
         f"The stimulation gives {answer.success_rate:.0%} of the images of other classes the class “{name}” "
         f"(stimulation ASR); {rise}."
+    )
+
+
+def _confidence(answer: Answer) -> str:
+    """How much so many images can tell."""
+    others = int((answer.labels != answer.target_class).sum())
+    return (
+        f"Counted on {others} image{'s' * (others != 1)} of other classes{': a hint, no rate' if others < FEW else ''}."
     )
 
 
@@ -164,7 +180,11 @@ def _sections(network: Network, answer: Answer, pictures: Sequence[tuple[Path, P
         for number, row in enumerate(_rows(network, answer))
     ]  # fmt: skip
     caption = f"Logits are those of “{network.class_names[answer.target_class]}”."
-    sections = [Section("Answers", " ".join(remarks(answer)), [Table(headings, rows, caption)])]
+    sections = [
+        Section(
+            "Answers", " ".join(remarks(answer)), [Table(headings, rows, caption, words=(0, 1, 2, 3), sortable=True)]
+        )
+    ]
     if doses is not None:
         sections.append(Section("Dose and response", "", [doses]))
     text = f"Grad-CAM of {found.after.target}, from the stimulated layer on, before and after."
@@ -192,6 +212,7 @@ def _results(network: Network, answer: Answer, settings: dict[str, Any]) -> dict
     return {
         "command": "stimulate",
         "settings": settings,
+        "fingerprint": network.fingerprint,
         "stimulations": [stimulation.to_json() for stimulation in found.stimulations],
         "largest_clean_activations": found.peaks.tolist(),
         "target_class": answer.target_class,

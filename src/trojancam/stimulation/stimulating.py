@@ -14,6 +14,7 @@ from trojancam.network import Network
 from trojancam.placement import laid_over
 from trojancam.rates import attack_success_rate
 from trojancam.recording import Recording, record, recorded
+from trojancam.showing import Shown
 from trojancam.stimulation.applying import Stimulations, as_tuple, check_images, edits, peaks, the_layer
 from trojancam.stimulation.edits import Stimulation
 from trojancam.targets import Target, logit
@@ -27,7 +28,7 @@ Classes = Int64[Tensor, " n"]
 
 
 @dataclass(frozen=True)
-class Stimulated:
+class Stimulated(Shown):
     """A batch of images before and after their stimulation: two recordings of the same layers and the same score.
 
     `peaks` are the largest clean activations of the layer's feature maps, in which strengths may be counted.

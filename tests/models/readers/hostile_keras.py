@@ -9,11 +9,8 @@ import copy
 import io
 import json
 import marshal
-import os
-import resource
 import stat
 import struct
-import sys
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -22,10 +19,6 @@ from typing import Any
 
 import h5py
 import numpy as np
-from tests.models.readers.memory import peak_kilobytes
-
-from trojancam.errors import ModelError
-from trojancam.models.readers.keras_file import read_keras
 
 Json = dict[str, Any]
 Weights = dict[str, np.ndarray[Any, Any]]
@@ -301,7 +294,7 @@ def bomb_of_weights(folder: Path, canary: Path) -> Path:
     with zipfile.ZipFile(folder / "m.keras", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(CONFIG, json.dumps(small()))
         with archive.open(WEIGHTS, "w") as member:
-            for _ in range(300):
+            for _ in range(100):
                 member.write(bytes(2**20))
     return folder / "m.keras"
 
@@ -406,6 +399,28 @@ def calls_without_number(folder: Path, canary: Path) -> Path:
 
 def layers_without_number(folder: Path, canary: Path) -> Path:
     return zipped(folder / "m.keras", model(*[layer("ReLU", name=f"r{number}") for number in range(20_000)]))
+
+
+def layers_in_a_circle(folder: Path, canary: Path) -> Path:
+    """Each of two layers takes what the other gives."""
+
+    def entry(name: str, source: str) -> Json:
+        tensor = {"class_name": "__keras_tensor__", "config": {"shape": [None], "keras_history": [source, 0, 0]}}
+        return layer("ReLU", name=name) | {"name": name, "inbound_nodes": [{"args": [tensor], "kwargs": {}}]}
+
+    layers = [INPUT | {"name": "images", "inbound_nodes": []}, entry("first", "second"), entry("second", "first")]
+    ends = {"input_layers": ["images", 0, 0], "output_layers": ["second", 0, 0]}
+    config = {"name": "small", "layers": layers, **ends}
+    model_in_a_circle = {"module": "keras.src.models.functional", "class_name": "Functional", "config": config}
+    return zipped(folder / "m.keras", model_in_a_circle)
+
+
+def number_of_many_digits(folder: Path, canary: Path) -> Path:
+    return zipped(folder / "m.keras", json.dumps(small()).replace('"units": 4', f'"units": {"9" * 1_000_000}'))
+
+
+def configuration_of_millions_of_parts(folder: Path, canary: Path) -> Path:
+    return zipped(folder / "m.keras", "[" + "{}," * 2_700_000 + "{}]")
 
 
 def huge_layer(folder: Path, canary: Path) -> Path:
@@ -551,6 +566,24 @@ def huge_attribute(folder: Path, canary: Path) -> Path:
     return path
 
 
+def shared_text(folder: Path, canary: Path) -> Path:
+    """An attribute of three thousand words, all of which are the same sixty kilobytes."""
+
+    def fill(file: h5py.File) -> None:
+        words = np.array(["z" * 60_000] + ["q"] * 2999, dtype=object)
+        file.create_group("more").attrs.create("words", words, dtype=h5py.string_dtype())
+
+    path = old(folder / "m.h5", change=fill)
+    content = bytearray(path.read_bytes())
+    length, after = struct.pack("<I", 60_000), struct.pack("<I", 1)  # a word is its length and where its letters are
+    place = content.index(length)
+    while content[place + 16 : place + 20] != after:
+        place = content.index(length, place + 1)
+    content[place : place + 3000 * 16] = content[place : place + 16] * 3000
+    path.write_bytes(content)
+    return path
+
+
 def not_a_number(folder: Path, canary: Path) -> Path:
     return zipped(folder / "m.keras", content=weights(dense_1=np.array([0, 0, np.nan, 0], np.float32)))
 
@@ -596,46 +629,117 @@ def something_else(folder: Path, canary: Path) -> Path:
     return folder / "m.keras"
 
 
-HOSTILE: dict[str, Callable[[Path, Path], Path]] = {
-    function.__name__.replace("_", " "): function
-    for function in (
-        lambda_keras, lambda_h5, lambda_within_a_model, lambda_of_a_command, lambda_of_keras_own_tools,
-        command_as_a_layer, command_as_the_model, command_as_an_initializer, code_as_an_activation, code_as_an_argument,
-        code_in_a_call, code_in_a_named_argument, arguments_that_are_a_function, arguments_that_are_a_class,
-        code_in_a_shape, safety_switched_off, safety_switched_off_in_h5, words_from_a_file,
-        words_from_a_file_in_h5, pickled_module, saved_model_of_tensorflow, layer_of_its_own,
-        layer_registered_as_another, model_of_its_own, bomb_of_weights, bomb_of_configuration, compressed_weights,
-        path_out_of_the_archive, absolute_path, link_in_the_archive, two_configurations, assets, truncated_archive,
-        flipped_archive, without_weights, nested_lists, nested_references, name_twice, models_in_models,
-        calls_without_number, layers_without_number, huge_layer, huge_layer_in_h5, huge_number, huge_layer_in_itself,
-        huge_values, huge_input, missing_layer, weights_without_network, external_link, external_link_in_h5, soft_link,
-        group_in_itself, numbers_in_another_file, numbers_of_several_files, huge_shape, huge_shape_in_pieces,
-        unknown_filter, text_for_numbers, huge_attribute, not_a_number, infinite_number_in_h5, number_beyond_32_bits,
-        wrong_shape, truncated_hdf5, flipped_hdf5, endless_hdf5, something_else,
-    )
-}  # fmt: skip
+Generator = Callable[[Path, Path], Path]
 
 
-def main(folder: Path) -> None:
-    """Read every hostile file; print its name, what came of it, the seconds of computing, and the most megabytes so far."""
-    for path in harmless(folder):
-        read_keras(path)  # so that importing Keras is not counted
-    for name, write in HOSTILE.items():
-        place = folder / name
-        place.mkdir()
-        path = write(place, folder / "canary")
-        began, outcome = sum(os.times()[:4]), "loaded"
-        try:
-            read_keras(path)
-        except ModelError as error:
-            outcome = str(error)
-        print(json.dumps([name, outcome, sum(os.times()[:4]) - began, megabytes()]), flush=True)
+def named(*functions: Generator) -> dict[str, Generator]:
+    return {function.__name__.replace("_", " "): function for function in functions}
 
 
-def megabytes() -> int:
-    """The most that this process, or one that it started, has needed."""
-    return max(peak_kilobytes(), resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss) // 1024
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+IDEAS: dict[str, dict[str, Generator]] = {
+    "functions in layers, which Keras would unmarshal and run": named(
+        lambda_keras,
+        lambda_h5,
+        lambda_within_a_model,
+        code_as_an_activation,
+        code_as_an_argument,
+        code_in_a_call,
+        code_in_a_named_argument,
+        code_in_a_shape,
+    ),
+    "names that Keras would look up and call": named(
+        command_as_a_layer,
+        lambda_of_a_command,
+        lambda_of_keras_own_tools,
+        command_as_the_model,
+        command_as_an_initializer,
+        arguments_that_are_a_function,
+        arguments_that_are_a_class,
+    ),
+    "switches that would turn off the safety of Keras": named(
+        safety_switched_off,
+        safety_switched_off_in_h5,
+    ),
+    "layers and models of the author's own": named(
+        layer_of_its_own,
+        layer_registered_as_another,
+        model_of_its_own,
+    ),
+    "layers that read other files, or unpickle": named(
+        words_from_a_file,
+        words_from_a_file_in_h5,
+        pickled_module,
+        saved_model_of_tensorflow,
+    ),
+    "zip bombs": named(
+        bomb_of_weights,
+        bomb_of_configuration,
+        compressed_weights,
+    ),
+    "members that lead out of the archive, or belong to no model": named(
+        path_out_of_the_archive,
+        absolute_path,
+        link_in_the_archive,
+        assets,
+    ),
+    "archives that two readers see differently": named(
+        two_configurations,
+        name_twice,
+    ),
+    "configurations that would never end, or fill the memory": named(
+        calls_without_number,
+        models_in_models,
+        layers_without_number,
+        nested_lists,
+        nested_references,
+        layers_in_a_circle,
+        number_of_many_digits,
+        configuration_of_millions_of_parts,
+    ),
+    "layers that claim more than there are weights for": named(
+        huge_layer,
+        huge_layer_in_h5,
+        huge_number,
+        huge_layer_in_itself,
+        huge_values,
+        huge_input,
+        missing_layer,
+    ),
+    "no network, or no weights": named(
+        weights_without_network,
+        without_weights,
+        something_else,
+    ),
+    "links and arrays that lead to other files": named(
+        external_link,
+        external_link_in_h5,
+        soft_link,
+        group_in_itself,
+        numbers_in_another_file,
+        numbers_of_several_files,
+    ),
+    "arrays and attributes that claim more than there is": named(
+        huge_shape,
+        huge_shape_in_pieces,
+        huge_attribute,
+        shared_text,
+        wrong_shape,
+    ),
+    "arrays that need more than plain reading": named(
+        unknown_filter,
+        text_for_numbers,
+    ),
+    "weights that are no numbers": named(
+        not_a_number,
+        infinite_number_in_h5,
+        number_beyond_32_bits,
+    ),
+    "damage, some of which makes the HDF5 library hang or crash": named(
+        truncated_hdf5,
+        truncated_archive,
+        flipped_archive,
+        flipped_hdf5,
+        endless_hdf5,
+    ),
+}
+HOSTILE: dict[str, Generator] = {name: write for files in IDEAS.values() for name, write in files.items()}

@@ -4,10 +4,7 @@
 prints what came of each: that is how tests measure time and memory in a process of their own.
 """
 
-import json
 import os
-import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,10 +12,6 @@ from typing import Any
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
-from tests.models.readers.memory import peak_kilobytes
-
-from trojancam.errors import ModelError, TrojanCamError
-from trojancam.models.readers.onnx import read_onnx
 
 Generator = Callable[[Path], Path]
 RANDOM = np.random.default_rng(0)
@@ -130,6 +123,19 @@ def beyond_the_end(folder: Path) -> Path:
 def another_length(folder: Path) -> Path:
     (folder / "weights.bin").write_bytes(bytes(4096))
     return outside("weights.bin", length="4096")(folder)
+
+
+def again_and_again(folder: Path) -> Path:
+    """Five hundred tensors take the same megabyte, each of which would become eight."""
+    (folder / "weights.bin").write_bytes(bytes(2**20))
+
+    def edit(model: onnx.ModelProto) -> None:
+        for place in range(500):
+            tensor = model.graph.initializer.add(name=f"more{place}", data_type=TensorProto.UINT8, dims=[2**20])
+            tensor.data_location = TensorProto.EXTERNAL
+            tensor.external_data.add(key="location", value="./" * place + "weights.bin")
+
+    return edited(edit)(folder)
 
 
 def a_pipe(folder: Path) -> Path:
@@ -479,151 +485,164 @@ def long_and_then_nonsense(folder: Path) -> Path:
 
 
 HUGE = 2**40
-HOSTILE: dict[str, Generator] = {
-    "data at an absolute path": outside("/etc/passwd"),
-    "data in the folder above": outside("../secret.bin"),
-    "data in the folder above, hidden": outside("data/../../secret.bin"),
-    "data in the folder above, as Windows writes it": outside("..\\secret.bin"),
-    "data on a drive of Windows": outside("C:\\secret.bin"),
-    "data behind a symlink": through_a_link,
-    "data behind a symlinked folder": through_a_linked_folder,
-    "data in a circle of symlinks": in_a_circle,
-    "data in a pipe": a_pipe,
-    "data in a folder": outside("."),
-    "data without a name": outside(""),
-    "data with a name cut by a zero": outside("weights.bin\0.txt"),
-    "data with a very long name": outside("w" * 5000),
-    "data that is missing": outside("missing.bin"),
-    "data beyond the end of its file": beyond_the_end,
-    "data of another length": another_length,
-    "data at a negative offset": outside("hostile.onnx", offset="-1"),
-    "data at an offset that is no number": outside("hostile.onnx", offset="1e9"),
-    "data at a huge offset": outside("hostile.onnx", offset="9" * 5000),
-    "huge size, tiny data": claiming(2**20, 2**20),
-    "huge size, no data": claiming(2**14, 2**14, raw_data=b""),
-    "huge size, a list of three numbers": claiming(2**14, 2**14, float_data=[1, 2, 3]),
-    "size that overflows": claiming(2**32, 2**32, 2**32),
-    "negative size": claiming(-4, 3, -3, 3),
-    "size with a thousand axes": claiming(*[1] * 1000, raw_data=bytes(4)),
-    "size with a zero and a huge extent": claiming(0, 2**62, 2**62, 2**62, raw_data=b""),
-    "type that does not exist": claiming(4, 3, 3, 3, kind=99),
-    "eight-bit floats": claiming(4, 3, 3, 3, kind=17, raw_data=bytes(108)),
-    "words as weights": edited(words),
-    "graph that claims two gigabytes": claiming_two_gigabytes,
-    "file of three gigabytes": two_gigabytes_of_nothing,
-    "zeros that would decode to eight gigabytes": a_gigabyte_of_zeros_that_decode_to_eight,
-    "a million empty nodes": a_million_empty_nodes,
-    "a million empty strings": a_million_empty_strings,
-    "deeply nested graphs": deeply_nested,
-    "deeply nested types": nested_types,
-    "too many nodes": too_many_nodes,
-    "long, and then nonsense": long_and_then_nonsense,
-    "constants folded again and again": folding_again_and_again,
-    "places known again and again": knowing_again_and_again,
-    "large weights again and again": weighing_again_and_again,
-    "half a million inputs left out": half_a_million_inputs_left_out,
-    "name of a gigabyte": a_name_of_a_gigabyte,
-    "empty file": lambda folder: written(folder, b""),
-    "text": lambda folder: written(folder, b"import os; os.system('true')\n"),
-    "random bytes": lambda folder: written(folder, np.random.default_rng(1).bytes(5000)),
-    "zeros": lambda folder: written(folder, bytes(5000)),
-    "message without a graph": lambda folder: written(folder, b"\x08\x09"),
-    "a folder": lambda folder: folder,
-    "cut after a tenth": cut_after(0.1),
-    "cut in the middle": cut_after(0.5),
-    "cut before the end": cut_after(0.99),
-    "names that are no text": named_in_no_language,
-    "graph that runs in a circle": edited(circle),
-    "node that takes what it gives": edited(small_circle),
-    "graph that is cut": edited(cut_graph),
-    "value that is made twice": edited(made_twice),
-    "tensor that is there twice": edited(same_name_twice),
-    "weights that are no numbers": with_weights(0.5, float("nan")),
-    "weights that are infinite": with_weights(0.5, -np.inf),
-    "weights that are infinite in 32 bits": edited(overflowing),
-    "weights that come out as no numbers": edited(not_a_number_later),
-    "control flow": edited(branching),
-    "operation of somebody else": edited(foreign),
-    "function that calls itself": edited(own_function),
-    "instructions for training": edited(training),
-    "sparse weights": edited(sparse),
-    "quantised": edited(quantised),
-    "classes instead of logits": edited(classes_only),
-    "unknown operation": edited(unknown_operation),
-    "names of a megabyte": edited(long_names),
-    "two inputs": edited(two_inputs),
-    "input that is no image": edited(no_images),
-    "images of a trillion pixels a side": edited(huge_images),
-    "operator set of the future": edited(future),
-    "logits that are a constant": edited(nothing_of_the_images),
-    "for the first image only": edited(one_image_only),
-    "no output": edited(no_output),
-    "attribute of the wrong type": edited(wrong_attribute),
-    "constant joined with itself": doubling,
-    "images joined with themselves": doubling_images,
-    "numbers that grow": numbers_that_grow,
-    "numbers that multiply": numbers_that_multiply,
-    "many large constants": many_large_constants,
-    "products of large constants": heavy_constants,
-    "ConstantOfShape, huge": asking("ConstantOfShape", whole(HUGE, HUGE)),
-    "ConstantOfShape, large": asking("ConstantOfShape", whole(2**30)),
-    "ConstantOfShape, negative": asking("ConstantOfShape", whole(-5)),
-    "Expand, huge": asking("Expand", np.float32(1), whole(2**31, 2**20)),
-    "Expand of the images, huge": asking("Expand", "x", whole(HUGE, 1, 3, 8, 8)),
-    "Range, huge": asking("Range", np.int64(0), np.int64(WHOLE_MAX), np.int64(1)),
-    "Range, huge, of floats": asking("Range", np.float32(0), np.float32(1e30), np.float32(1e-30)),
-    "Range without steps": asking("Range", np.int64(0), np.int64(5), np.int64(0)),
-    "Pad, huge": asking("Pad", "x", whole(0, 0, HUGE, HUGE, 0, 0, 0, 0)),
-    "Pad, largest number": asking("Pad", "x", whole(0, 0, WHOLE_MAX, 0, 0, 0, WHOLE_MAX, 0)),
-    "Pad, negative": asking("Pad", "x", whole(0, 0, -100, 0, 0, 0, 0, 0)),
-    "Resize, huge": asking("Resize", "x", "", "", whole(1, 3, 2**30, 2**30), mode="linear"),
-    "Resize by infinity": asking("Resize", "x", "", np.array([1, 1, np.inf, 1], np.float32), mode="nearest"),
-    "Upsample, huge": asking("Upsample", "x", np.array([1, 1, 1e9, 1e9], np.float32), mode="nearest", opset=9),
-    "Tile, huge": asking("Tile", "x", whole(1, 1, HUGE, HUGE)),
-    "Tile, largest numbers": asking("Tile", "x", whole(1, 1, WHOLE_MAX, WHOLE_MAX)),
-    "Unsqueeze, a million axes": asking("Unsqueeze", "x", np.arange(1_000_000)),
-    "Slice in steps of zero": asking("Slice", "x", whole(0), whole(5), whole(2), whole(0)),
-    "Gather from nowhere": asking("Gather", "x", whole(WHOLE_MAX), axis=1),
-    "Transpose, axes that do not exist": asking("Transpose", "x", perm=[0, 1, 2, 99]),
-    "DepthToSpace of zero": asking("DepthToSpace", "x", blocksize=0),
-    "DepthToSpace, huge": asking("DepthToSpace", "x", blocksize=WHOLE_MAX),
-    "Conv without groups": asking("Conv", "x", np.ones((4, 3, 3, 3), np.float32), group=0),
-    "Conv in steps of zero": asking("Conv", "x", np.ones((4, 3, 3, 3), np.float32), strides=[0, 1]),
-    "Conv with huge padding": asking("Conv", "x", np.ones((4, 3, 3, 3), np.float32), pads=[HUGE] * 4),
-    "Conv with large padding": asking("Conv", "x", np.ones((4, 3, 3, 3), np.float32), pads=[2**19] * 4),
-    "Conv with huge gaps": asking("Conv", "x", np.ones((4, 3, 3, 3), np.float32), dilations=[WHOLE_MAX] * 2),
-    "Conv without a kernel": asking("Conv", "x", np.ones((4, 3, 0, 0), np.float32)),
-    "MaxPool with a huge window": asking("MaxPool", "x", kernel_shape=[WHOLE_MAX] * 2),
-    "MaxPool with a window of zero": asking("MaxPool", "x", kernel_shape=[0, 0]),
-    "AveragePool with a negative window": asking("AveragePool", "x", kernel_shape=[-1, -1]),
-    "LRN over everything": asking("LRN", "x", size=WHOLE_MAX),
-    "Cast to something else": asking("Cast", "x", to=8),
-    "Reshape to nonsense": asking("Reshape", "x", whole(-1, -1, 7)),
-    "Reshape by the pixels": asking("Reshape", "x", "x"),
-    "Constant without a value": asking("Constant"),
-    "GroupNormalization of no groups": asking(
-        "GroupNormalization", "x", np.ones(3, np.float32), np.ones(3, np.float32), num_groups=0
-    ),
-    "Split in nothing": asking("Split", "x", whole(0, 0, 0), axis=1),
+IDEAS: dict[str, dict[str, Generator]] = {
+    "data in other files, outside the model's folder": {
+        "data at an absolute path": outside("/etc/passwd"),
+        "data in the folder above": outside("../secret.bin"),
+        "data in the folder above, hidden": outside("data/../../secret.bin"),
+        "data in the folder above, as Windows writes it": outside("..\\secret.bin"),
+        "data on a drive of Windows": outside("C:\\secret.bin"),
+        "data behind a symlink": through_a_link,
+        "data behind a symlinked folder": through_a_linked_folder,
+    },
+    "data in other files that cannot be read to an end": {
+        "data in a pipe": a_pipe,
+        "data in a circle of symlinks": in_a_circle,
+        "data in a folder": outside("."),
+        "data without a name": outside(""),
+        "data with a name cut by a zero": outside("weights.bin\0.txt"),
+        "data with a very long name": outside("w" * 5000),
+        "data that is missing": outside("missing.bin"),
+    },
+    "data in other files that do not hold what is claimed": {
+        "data beyond the end of its file": beyond_the_end,
+        "data of another length": another_length,
+        "data at a negative offset": outside("hostile.onnx", offset="-1"),
+        "data at an offset that is no number": outside("hostile.onnx", offset="1e9"),
+        "data at a huge offset": outside("hostile.onnx", offset="9" * 5000),
+        "the same data for hundreds of tensors": again_and_again,
+    },
+    "tensors that claim another size than they have": {
+        "huge size, tiny data": claiming(2**20, 2**20),
+        "huge size, no data": claiming(2**14, 2**14, raw_data=b""),
+        "huge size, a list of three numbers": claiming(2**14, 2**14, float_data=[1, 2, 3]),
+        "size that overflows": claiming(2**32, 2**32, 2**32),
+        "negative size": claiming(-4, 3, -3, 3),
+        "size with a thousand axes": claiming(*[1] * 1000, raw_data=bytes(4)),
+        "size with a zero and a huge extent": claiming(0, 2**62, 2**62, 2**62, raw_data=b""),
+    },
+    "tensors of a type that no network needs": {
+        "type that does not exist": claiming(4, 3, 3, 3, kind=99),
+        "eight-bit floats": claiming(4, 3, 3, 3, kind=17, raw_data=bytes(108)),
+        "words as weights": edited(words),
+    },
+    "messages that would fill the memory when they are decoded": {
+        "a million empty nodes": a_million_empty_nodes,
+        "a million empty strings": a_million_empty_strings,
+        "graph that claims two gigabytes": claiming_two_gigabytes,
+        "file of three gigabytes": two_gigabytes_of_nothing,
+        "zeros that would decode to eight gigabytes": a_gigabyte_of_zeros_that_decode_to_eight,
+        "name of a gigabyte": a_name_of_a_gigabyte,
+        "half a million inputs left out": half_a_million_inputs_left_out,
+    },
+    "messages nested deeply": {
+        "deeply nested graphs": deeply_nested,
+        "deeply nested types": nested_types,
+    },
+    "graphs that would take hours": {
+        "too many nodes": too_many_nodes,
+        "long, and then nonsense": long_and_then_nonsense,
+        "constants folded again and again": folding_again_and_again,
+        "places known again and again": knowing_again_and_again,
+        "large weights again and again": weighing_again_and_again,
+        "products of large constants": heavy_constants,
+    },
+    "what is no message, or not a whole one": {
+        "message without a graph": lambda folder: written(folder, b"\x08\x09"),
+        "empty file": lambda folder: written(folder, b""),
+        "text": lambda folder: written(folder, b"import os; os.system('true')\n"),
+        "random bytes": lambda folder: written(folder, np.random.default_rng(1).bytes(5000)),
+        "zeros": lambda folder: written(folder, bytes(5000)),
+        "a folder": lambda folder: folder,
+        "cut after a tenth": cut_after(0.1),
+        "cut in the middle": cut_after(0.5),
+        "cut before the end": cut_after(0.99),
+        "names that are no text": named_in_no_language,
+    },
+    "graphs that run in a circle, or are cut": {
+        "graph that runs in a circle": edited(circle),
+        "node that takes what it gives": edited(small_circle),
+        "graph that is cut": edited(cut_graph),
+        "value that is made twice": edited(made_twice),
+        "tensor that is there twice": edited(same_name_twice),
+    },
+    "weights that are no numbers": {
+        "weights that are no numbers": with_weights(0.5, float("nan")),
+        "weights that are infinite": with_weights(0.5, -np.inf),
+        "weights that are infinite in 32 bits": edited(overflowing),
+        "weights that come out as no numbers": edited(not_a_number_later),
+    },
+    "more than a plain graph": {
+        "control flow": edited(branching),
+        "operation of somebody else": edited(foreign),
+        "function that calls itself": edited(own_function),
+        "instructions for training": edited(training),
+        "sparse weights": edited(sparse),
+        "quantised": edited(quantised),
+    },
+    "no classifier of images": {
+        "classes instead of logits": edited(classes_only),
+        "unknown operation": edited(unknown_operation),
+        "names of a megabyte": edited(long_names),
+        "two inputs": edited(two_inputs),
+        "input that is no image": edited(no_images),
+        "images of a trillion pixels a side": edited(huge_images),
+        "operator set of the future": edited(future),
+        "logits that are a constant": edited(nothing_of_the_images),
+        "for the first image only": edited(one_image_only),
+        "no output": edited(no_output),
+        "attribute of the wrong type": edited(wrong_attribute),
+    },
+    "constants that grow as they are computed": {
+        "constant joined with itself": doubling,
+        "images joined with themselves": doubling_images,
+        "numbers that grow": numbers_that_grow,
+        "numbers that multiply": numbers_that_multiply,
+        "many large constants": many_large_constants,
+    },
+    "operations that ask for more memory than there is": {
+        "Conv with large padding": asking("Conv", "x", np.ones((4, 3, 3, 3), np.float32), pads=[2**19] * 4),
+        "ConstantOfShape, huge": asking("ConstantOfShape", whole(HUGE, HUGE)),
+        "ConstantOfShape, large": asking("ConstantOfShape", whole(2**30)),
+        "Expand, huge": asking("Expand", np.float32(1), whole(2**31, 2**20)),
+        "Expand of the images, huge": asking("Expand", "x", whole(HUGE, 1, 3, 8, 8)),
+        "Range, huge": asking("Range", np.int64(0), np.int64(WHOLE_MAX), np.int64(1)),
+        "Range, huge, of floats": asking("Range", np.float32(0), np.float32(1e30), np.float32(1e-30)),
+        "Pad, huge": asking("Pad", "x", whole(0, 0, HUGE, HUGE, 0, 0, 0, 0)),
+        "Pad, largest number": asking("Pad", "x", whole(0, 0, WHOLE_MAX, 0, 0, 0, WHOLE_MAX, 0)),
+        "Resize, huge": asking("Resize", "x", "", "", whole(1, 3, 2**30, 2**30), mode="linear"),
+        "Resize by infinity": asking("Resize", "x", "", np.array([1, 1, np.inf, 1], np.float32), mode="nearest"),
+        "Upsample, huge": asking("Upsample", "x", np.array([1, 1, 1e9, 1e9], np.float32), mode="nearest", opset=9),
+        "Tile, huge": asking("Tile", "x", whole(1, 1, HUGE, HUGE)),
+        "Tile, largest numbers": asking("Tile", "x", whole(1, 1, WHOLE_MAX, WHOLE_MAX)),
+        "Unsqueeze, a million axes": asking("Unsqueeze", "x", np.arange(1_000_000)),
+        "DepthToSpace, huge": asking("DepthToSpace", "x", blocksize=WHOLE_MAX),
+        "Conv with huge padding": asking("Conv", "x", np.ones((4, 3, 3, 3), np.float32), pads=[HUGE] * 4),
+        "Conv with huge gaps": asking("Conv", "x", np.ones((4, 3, 3, 3), np.float32), dilations=[WHOLE_MAX] * 2),
+        "MaxPool with a huge window": asking("MaxPool", "x", kernel_shape=[WHOLE_MAX] * 2),
+        "LRN over everything": asking("LRN", "x", size=WHOLE_MAX),
+    },
+    "operations with impossible arguments": {
+        "Conv without groups": asking("Conv", "x", np.ones((4, 3, 3, 3), np.float32), group=0),
+        "ConstantOfShape, negative": asking("ConstantOfShape", whole(-5)),
+        "Range without steps": asking("Range", np.int64(0), np.int64(5), np.int64(0)),
+        "Pad, negative": asking("Pad", "x", whole(0, 0, -100, 0, 0, 0, 0, 0)),
+        "Slice in steps of zero": asking("Slice", "x", whole(0), whole(5), whole(2), whole(0)),
+        "Gather from nowhere": asking("Gather", "x", whole(WHOLE_MAX), axis=1),
+        "Transpose, axes that do not exist": asking("Transpose", "x", perm=[0, 1, 2, 99]),
+        "DepthToSpace of zero": asking("DepthToSpace", "x", blocksize=0),
+        "Conv in steps of zero": asking("Conv", "x", np.ones((4, 3, 3, 3), np.float32), strides=[0, 1]),
+        "Conv without a kernel": asking("Conv", "x", np.ones((4, 3, 0, 0), np.float32)),
+        "MaxPool with a window of zero": asking("MaxPool", "x", kernel_shape=[0, 0]),
+        "AveragePool with a negative window": asking("AveragePool", "x", kernel_shape=[-1, -1]),
+        "Cast to something else": asking("Cast", "x", to=8),
+        "Reshape to nonsense": asking("Reshape", "x", whole(-1, -1, 7)),
+        "Reshape by the pixels": asking("Reshape", "x", "x"),
+        "Constant without a value": asking("Constant"),
+        "GroupNormalization of no groups": asking(
+            "GroupNormalization", "x", np.ones(3, np.float32), np.ones(3, np.float32), num_groups=0
+        ),
+        "Split in nothing": asking("Split", "x", whole(0, 0, 0), axis=1),
+    },
 }
-
-
-def outcome(name: str, folder: Path) -> dict[str, Any]:
-    """What comes of reading a hostile file: the sentence, how long it took, and the memory that was used at most."""
-    folder.mkdir()
-    path = HOSTILE[name](folder)
-    start, said = time.process_time(), ""
-    try:
-        read_onnx(path)
-    except ModelError as error:
-        said = str(error)
-    except TrojanCamError as error:
-        said = f"not a ModelError: {error!r}"
-    seconds = time.process_time() - start  # of its own: others may keep the machine busy
-    peak = peak_kilobytes() * 1024
-    return {"name": name, "said": said, "seconds": seconds, "peak": peak, "path": str(path)}
-
-
-if __name__ == "__main__":
-    for number, hostile in enumerate(HOSTILE):
-        print(json.dumps(outcome(hostile, Path(sys.argv[1]) / str(number))), flush=True)
+HOSTILE: dict[str, Generator] = {name: write for files in IDEAS.values() for name, write in files.items()}

@@ -5,14 +5,14 @@ prints what came of it: that is how tests measure time and memory in a process o
 """
 
 import builtins
+import bz2
+import copy
 import gzip
 import io
 import json
 import os
 import pickle
 import struct
-import sys
-import time
 import warnings
 import zipfile
 import zlib
@@ -24,11 +24,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from tests.models.readers.memory import peak_kilobytes
 from torch import nn
 from torch.export import Dim, export
 
-from trojancam.errors import ModelError
 from trojancam.models.readers.architectures import read_with_architecture
 from trojancam.models.readers.exported_programs import read_exported_program
 
@@ -162,6 +160,14 @@ def object_array(name: str) -> Generator:
 
 
 @cache
+def legacy() -> bytes:
+    """What `torch.save` made of the weights before 2020."""
+    buffer = io.BytesIO()
+    torch.save(weights(), buffer, _use_new_zipfile_serialization=False)
+    return buffer.getvalue()
+
+
+@cache
 def plain_zip() -> bytes:
     """What `torch.save` makes of the weights."""
     buffer = io.BytesIO()
@@ -186,23 +192,36 @@ def zipped(
     return buffer.getvalue()
 
 
-def with_member(name: str, content: bytes = b"x", attributes: int = 0) -> Callable[[Path], bytes]:
-    """The weights with one more member."""
+def many_members(_: Path) -> bytes:
+    """Thirty thousand members of nothing, after the weights."""
+    return zipped([*members(plain_zip()).items(), *((f"archive/data/{number}", b"") for number in range(10, 30_000))])
+
+
+def many_steps(_: Path) -> bytes:
+    """Twenty pickles of fifty thousand steps each, after the weights."""
+    steps = {f"archive/{number}.pkl": b"\x80\x02" + b"]0" * 25_000 + b"N." for number in range(20)}
+    return zipped({**members(plain_zip()), **steps, "archive/data.pkl": steps["archive/0.pkl"]})  # type: ignore[dict-item]
+
+
+def with_member(
+    name: str, content: bytes = b"x", attributes: int = 0, content_of: Callable[[], bytes] | None = None
+) -> Callable[[Path], bytes]:
+    """The weights (or another archive) with one more member."""
 
     def make(_: Path) -> bytes:
         info = zipfile.ZipInfo(name)
         info.filename = info.orig_filename = name
         info.external_attr = attributes << 16
-        return zipped([*members(plain_zip()).items(), (info, content)])
+        return zipped([*members((content_of or plain_zip)()).items(), (info, content)])
 
     return make
 
 
 def bomb(_: Path) -> bytes:
-    """A pickle of a quarter of a gigabyte of nothing, packed into a quarter of a megabyte."""
+    """A pickle of sixty-four megabytes of nothing, packed into sixty-four kilobytes."""
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
     size, zeros, check, packed = 0, bytes(16 << 20), 0, b""
-    for _ in range(16):
+    for _ in range(4):
         packed += packer.compress(zeros)
         check = zlib.crc32(zeros, check)
         size += len(zeros)
@@ -214,6 +233,41 @@ def bomb(_: Path) -> bytes:
     central += struct.pack("<HHHHHII", len(name), 0, 0, 0, 0, 0, 0) + name
     end = b"PK\5\6" + struct.pack("<HHHHIIH", 0, 0, 1, 1, len(central), len(local) + len(packed), 0)
     return local + packed + central + end
+
+
+def lying_bomb(_: Path) -> bytes:
+    """Half a gigabyte in four hundred bytes, which say that they are a thousand: Python unpacks this kind to its end."""
+    packer, name = bz2.BZ2Compressor(), b"archive/data.pkl"
+    packed = b"".join(packer.compress(bytes(16 << 20)) for _ in range(32)) + packer.flush()
+    sizes = struct.pack("<III", 0, len(packed), 1000)
+    local = b"PK\3\4" + struct.pack("<HHHHH", 46, 0, 12, 0, 0) + sizes + struct.pack("<HH", len(name), 0) + name
+    central = b"PK\1\2" + struct.pack("<HHHHHH", 46, 46, 0, 12, 0, 0) + sizes
+    central += struct.pack("<HHHHHII", len(name), 0, 0, 0, 0, 0, 0) + name
+    end = b"PK\5\6" + struct.pack("<HHHHIIH", 0, 0, 1, 1, len(central), len(local) + len(packed), 0)
+    return local + packed + central + end
+
+
+def packed_pickles(_: Path) -> bytes:
+    """Two hundred members of eighty bytes, each of which unpacks to sixty-four megabytes."""
+    packed = bz2.compress(bytes(64 << 20))
+    return zipped({"archive/data.pkl": pickle.dumps({}), **{f"archive/{place}.pkl": packed for place in range(200)}})
+
+
+def long_names(_: Path) -> bytes:
+    """Members whose names nearly are those of scripts, thirteen thousand times over."""
+    return zipped({"0/data.pkl": pickle.dumps({}), **{f"{place}/{'code/' * 13_000}": b"" for place in range(100)}})
+
+
+def broken_array(_: Path) -> bytes:
+    """An array beside the pickle, whose header is a bracket that nobody closes."""
+    array = b"\x93NUMPY\1\0" + struct.pack("<H", 118) + b"(".ljust(117) + b"\n"
+    return zipped({"archive/data.pkl": pickle.dumps({}), "archive/array.npy": array})
+
+
+def sharing(_: Path) -> Any:
+    """Four thousand tensors over the same million numbers, each begun one number later; they would become 32-bit floats."""
+    numbers = torch.zeros(1 << 20, dtype=torch.float16)
+    return {f"tensor{place}": numbers[place:] for place in range(4000)}
 
 
 def overlapping(_: Path) -> bytes:
@@ -239,6 +293,11 @@ def flipped(content: bytes, place: float) -> bytes:
     changed = bytearray(content)
     changed[int(place * len(content))] ^= 0x10
     return bytes(changed)
+
+
+def flipped_after(content: bytes, mark: bytes) -> bytes:
+    """The same bytes with one bit changed, a little after a mark."""
+    return flipped(content, (content.index(mark) + 200) / len(content))
 
 
 # --- tensors that lie ---
@@ -289,19 +348,6 @@ def spoilt(value: float) -> Callable[[Path], Any]:
         return state
 
     return make
-
-
-# --- safetensors ---
-
-
-def headed(header: Any, body: bytes = b"", length: int | None = None) -> Callable[[Path], bytes]:
-    """A safetensors file with this header."""
-    text = header if isinstance(header, bytes) else json.dumps(header).encode()
-    return lambda _: struct.pack("<Q", len(text) if length is None else length) + text + body
-
-
-def entry(kind: str, shape: list[int], *places: int) -> Json:
-    return {"dtype": kind, "shape": shape, "data_offsets": list(places)}
 
 
 # --- exported programs ---
@@ -391,6 +437,29 @@ def steps_before(*nodes: Json) -> Callable[[Json, dict[str, bytes], Path], None]
     return change
 
 
+def circle(program: Json, _: dict[str, bytes], __: Path) -> None:
+    """The first step takes what the last gives."""
+    graph = graph_of(program)
+    graph["nodes"][0]["inputs"][0]["arg"] = graph["outputs"][0]
+
+
+def huge_images(program: Json, _: dict[str, bytes], __: Path) -> None:
+    graph_of(program)["tensor_values"]["input"]["sizes"][2:] = [{"as_int": 8192}] * 2
+
+
+def program_bomb(folder: Path, _: Path) -> Path:
+    """A hundred megabytes of blanks for JSON, packed."""
+    parts = members(plain_program())
+    program = next(name for name in parts if name.endswith("models/model.json"))
+    with zipfile.ZipFile(folder / "m.pt2", "w", zipfile.ZIP_DEFLATED) as opened:
+        for name in parts.keys() - {program}:
+            opened.writestr(name, parts[name])
+        with opened.open(program, "w") as member:
+            for _ in range(100):
+                member.write(b" " * (1 << 20))
+    return folder / "m.pt2"
+
+
 def node(name: str, result: Json, **arguments: Json) -> Json:
     inputs = [{"name": key, "arg": value, "kind": 1} for key, value in arguments.items()]
     return {"target": name, "inputs": inputs, "outputs": [result], "metadata": {}}
@@ -469,6 +538,20 @@ def far_strides(meta: Json) -> None:
     meta["tensor_meta"]["strides"] = [{"as_int": 1 << 40}] * 4
 
 
+def sharing_weights(program: Json, inside: dict[str, bytes], _: Path) -> None:
+    """Three thousand weights over the same million numbers, each begun one number later; they would become 32-bit floats."""
+    listed = json.loads(inside["data/weights/model_weights_config.json"])
+    inside["data/weights/weight_9"] = bytes(2 << 20)
+    for place in range(3000):
+        entry = copy.deepcopy(listed["config"]["0.bias"]) | {"path_name": "weight_9"}
+        sizes, strides = [{"as_int": (1 << 20) - 3000}], [{"as_int": 1}]
+        entry["tensor_meta"] |= {"dtype": 6, "sizes": sizes, "strides": strides, "storage_offset": {"as_int": place}}
+        listed["config"][f"more{place}"] = entry
+        said = {"arg": {"name": f"p_more{place}"}, "parameter_name": f"more{place}"}
+        program["graph_module"]["signature"]["input_specs"].insert(0, {"parameter": said})
+    inside["data/weights/model_weights_config.json"] = json.dumps(listed).encode()
+
+
 def pickled(meta: Json) -> None:
     meta["use_pickle"] = True
 
@@ -510,7 +593,7 @@ def script_with_code(folder: Path, canary: Path) -> Path:
 
 HUGE = {"as_ints": [1 << 19, 1 << 19]}
 FLOAT = {"as_scalar_type": 7}
-CARELESS: dict[str, Generator] = {  # whose code runs if Python's or PyTorch's own loader gets them
+CARELESS_WEIGHTS: dict[str, Generator] = {  # whose code runs if Python's or PyTorch's own loader gets them
     "code in a .pt": saved("m.pt", lambda c: weights(code(c))),
     "code in a legacy .pt": saved("m.pt", lambda c: weights(code(c)), _use_new_zipfile_serialization=False),
     "code in a .bin": saved("m.bin", lambda c: weights(code(c))),
@@ -523,10 +606,13 @@ CARELESS: dict[str, Generator] = {  # whose code runs if Python's or PyTorch's o
     "code in opcodes of Python 1": written("m.pt", in_old_opcodes),
     "code in an .npz": object_array("m.npz"),
     "code in an .npy": object_array("m.npy"),
+}
+CARELESS_PROGRAMS: dict[str, Generator] = {
     "code in a pt2's expression": program_changed(hostile_expression),
     "code in a pt2's weight": weight(pickled, lambda c: {"data/weights/weight_0": torch_saved(code(c))}),
     "code in a pt2's constant": constant("opaque_obj_0", lambda c: pickle.dumps(code(c))),
 }
+CARELESS = CARELESS_WEIGHTS | CARELESS_PROGRAMS
 
 
 def torch_saved(value: Any) -> bytes:
@@ -535,112 +621,142 @@ def torch_saved(value: Any) -> bytes:
     return buffer.getvalue()
 
 
-HOSTILE: dict[str, Generator] = {
-    **CARELESS,
-    "code in a packed pickle": written("m.pkl", lambda c: gzip.compress(pickle.dumps(code(c)))),
-    "a name from the extension registry": written("m.pt", in_extensions),
-    "a pickled module": saved("m.pt", lambda _: small()),
-    "TorchScript": script,
-    "TorchScript with code in its constants": script_with_code,
-    "a zip bomb": written("m.pt", bomb),
-    "a zip bomb of one member many times": written("m.pt", overlapping),
-    "an archive that claims many members": written("m.pt", countless),
-    "a member of another folder": written("m.pt", with_member("archive/../../../tmp/evil")),
-    "a member with an absolute path": written("m.pt", with_member("/tmp/evil")),
-    "a member with backslashes": written("m.pt", with_member("archive\\..\\evil")),
-    "a member on a drive": written("m.pt", with_member("C:/evil")),
-    "a member that is a link": written("m.pt", with_member("archive/link", b"/etc/passwd", 0o120777)),
-    "a member that comes twice": written("m.pt", with_member("archive/data.pkl", pickle.dumps({}))),
-    "an archive behind something else": written("m.pt", lambda c: b"PK\3\4" + pickle.dumps(code(c)) + plain_zip()),
-    "a truncated .pt": written("m.pt", lambda _: plain_zip()[:-200]),
-    "a truncated legacy .pt": written("m.pt", lambda c: after_the_weights(c)[:300]),
-    "a flipped bit in a .pt's pickle": written("m.pt", lambda _: flipped(plain_zip(), 0.04)),
-    "an empty file": written("m.pt", lambda _: b""),
-    "a tensor of many numbers": written("m.pt", described(1 << 40, 0, (1 << 40,), (1,))),
-    "a tensor beyond its numbers": written("m.pt", described(100, 0, (4, 3, 3, 3), (1 << 40, 9, 3, 1))),
-    "a tensor far behind its numbers": written("m.pt", described(100, 1 << 40, (4,), (1,))),
-    "a tensor before its numbers": written("m.pt", described(100, -50, (4,), (1,))),
-    "a tensor that repeats its numbers": written("m.pt", described(100, 0, (1 << 40,), (0,))),
-    "a tensor of a negative size": written("m.pt", described(100, 0, (-4,), (1,))),
-    "a tensor made by a call": saved("m.pt", lambda _: weights(Reduced(torch.Tensor, 1 << 40))),
-    "a hundred gigabytes of bytes": saved("m.pt", lambda _: weights(Reduced(bytearray, 100 << 30))),
-    "a sparse tensor": saved("m.pt", sparse),
-    "a quantised tensor": saved("m.pt", quantised),
-    "a tensor of a terabyte without numbers": saved("m.pt", of_no_device),
-    "weights that are no numbers": saved("m.pt", spoilt(float("nan"))),
-    "infinite weights": saved("m.pt", spoilt(float("inf"))),
-    "a huge header": written("m.safetensors", headed(b"{}", length=1 << 60)),
-    "a header of eighty megabytes": written("m.safetensors", headed(b"{" + b" " * (80 << 20) + b"}")),
-    "a header nested deeply": written("m.safetensors", headed(b'{"a":' * 100_000 + b"1" + b"}" * 100_000)),
-    "tensors that overlap": written(
-        "m.safetensors", headed({"a": entry("F32", [2], 0, 8), "b": entry("F32", [2], 4, 12)}, bytes(12))
-    ),
-    "a tensor larger than the file": written(
-        "m.safetensors", headed({"a": entry("F32", [1 << 40], 0, 1 << 42)}, bytes(8))
-    ),
-    "a tensor whose shape contradicts its bytes": written(
-        "m.safetensors", headed({"a": entry("F32", [3], 0, 8)}, bytes(8))
-    ),
-    "a tensor of an unknown type": written("m.safetensors", headed({"a": entry("X99", [2], 0, 8)}, bytes(8))),
-    "a shape that overflows": written("m.safetensors", headed({"a": entry("F32", [1 << 62, 1 << 62], 0, 8)}, bytes(8))),
-    "code in a pt2's size": program_changed(hostile_size),
-    "code in a pt2's guard": program_changed(hostile_guard),
-    "code in a pt2's target": program_changed(target("__import__('os').system('touch CANARY')")),
-    "code in a pt2's custom object": constant("custom_obj_0", lambda c: torch_saved(code(c))),
-    "code in a pt2 of the earlier layout": written("m.pt2", earlier_layout),
-    "a pt2 that calls os.system": program_changed(target("torch.os.system", {"as_string": "touch CANARY"})),
-    "a pt2 that calls torch.load": program_changed(target("torch.load", {"as_string": "CANARY"})),
-    "a pt2 that maps a file": program_changed(
-        target("torch.ops.aten.from_file.default", {"as_string": "CANARY"}, {"as_bool": True}, {"as_int": 10})
-    ),
-    "a pt2 with an operation of an extension": program_changed(target("#evil.system")),
-    "a pt2 with a graph in its graph": program_changed(target("torch.ops.higher_order.cond")),
-    "a pt2 with an operator as argument": program_changed(argument("stride", {"as_operator": "torch.os.system"})),
-    "a pt2 with a custom object as argument": program_changed(
-        argument("stride", {"as_custom_obj": {"name": "a", "class_fqn": "__torch__.Evil"}})
-    ),
-    "a pt2 with a library": member_of_program("data/aotinductor/model/evil.so", lambda _: b"\x7fELF"),
-    "a pt2 with a name that is code": renamed('a"]);__import__("os").system("true")#'),
-    "a pt2 with the name of a method": renamed("0.forward"),
-    "a pt2 with a weight of many numbers": weight(many_numbers),
-    "a pt2 with a weight beyond its numbers": weight(far_strides),
-    "a pt2 with weights that are no numbers": program_changed(spoilt_program),
-    "a pt2 that asks for a terabyte": program_changed(
-        steps_before(node("torch.ops.aten.zeros.default", tensor("z"), size=HUGE, dtype=FLOAT))
-    ),
-    "a pt2 that squares a size": program_changed(steps_before(*doubling(60))),
-    "a pt2 of endless steps": program_changed(steps_before(*doubling(9_000))),
-    "a pt2 with impossible arguments": program_changed(argument("stride", {"as_ints": [0, -1]})),
-    "a pt2 with JSON nested deeply": text_of_program(b"[" * 200_000),
-    "a pt2 with a number of a million digits": text_of_program(b'{"graph_module": ' + b"9" * 1_000_000 + b"}"),
-    "a pt2 with forty megabytes of JSON": text_of_program(b"[" + b"[]," * (13 << 20) + b"[]]"),
-    "a pt2 without JSON": text_of_program(b"\xff\xfe"),
-    "a truncated pt2": written("m.pt2", lambda _: plain_program()[:-500]),
+WEIGHTS: dict[str, dict[str, Generator]] = {
+    "code that runs when it is unpickled": {
+        **CARELESS_WEIGHTS,
+        "code in a packed pickle": written("m.pkl", lambda c: gzip.compress(pickle.dumps(code(c)))),
+        "a name from the extension registry": written("m.pt", in_extensions),
+    },
+    "more than weights: modules and scripts, which are code": {
+        "a pickled module": saved("m.pt", lambda _: small()),
+        "TorchScript": script,
+        "TorchScript with code in its constants": script_with_code,
+    },
+    "zip bombs": {
+        "a zip bomb": written("m.pt", bomb),
+        "a zip bomb that lies about its size": written("m.pt", lying_bomb),
+        "a zip bomb of packed pickles": written("m.pt", packed_pickles),
+        "a zip bomb of one member many times": written("m.pt", overlapping),
+        "an archive that claims many members": written("m.pt", countless),
+        "an archive of many members": written("m.pt", many_members),
+        "an archive of long names": written("m.pt", long_names),
+    },
+    "members that lead out of the archive": {
+        "a member with an absolute path": written("m.pt", with_member("/tmp/evil")),
+        "a member of another folder": written("m.pt", with_member("archive/../../../tmp/evil")),
+        "a member with backslashes": written("m.pt", with_member("archive\\..\\evil")),
+        "a member on a drive": written("m.pt", with_member("C:/evil")),
+        "a member that is a link": written("m.pt", with_member("archive/link", b"/etc/passwd", 0o120777)),
+    },
+    "archives that two readers see differently": {
+        "a member that comes twice": written("m.pt", with_member("archive/data.pkl", pickle.dumps({}))),
+        "an archive behind something else": written("m.pt", lambda c: b"PK\3\4" + pickle.dumps(code(c)) + plain_zip()),
+    },
+    "damage": {
+        "a truncated .pt": written("m.pt", lambda _: plain_zip()[:-200]),
+        "a truncated legacy .pt": written("m.pt", lambda c: after_the_weights(c)[:300]),
+        "a flipped bit in a .pt's pickle": written("m.pt", lambda _: flipped(plain_zip(), 0.04)),
+        "a flipped bit in a legacy .pt": written("m.pt", lambda _: flipped(legacy(), 0.2)),
+        "an empty file": written("m.pt", lambda _: b""),
+        "an array with a broken header in a .pt": written("m.pt", broken_array),
+    },
+    "tensors that claim more numbers than there are": {
+        "a tensor of many numbers": written("m.pt", described(1 << 40, 0, (1 << 40,), (1,))),
+        "a tensor beyond its numbers": written("m.pt", described(100, 0, (4, 3, 3, 3), (1 << 40, 9, 3, 1))),
+        "a tensor far behind its numbers": written("m.pt", described(100, 1 << 40, (4,), (1,))),
+        "a tensor before its numbers": written("m.pt", described(100, -50, (4,), (1,))),
+        "a tensor that repeats its numbers": written("m.pt", described(100, 0, (1 << 40,), (0,))),
+        "a tensor of a negative size": written("m.pt", described(100, 0, (-4,), (1,))),
+        "thousands of tensors over the same numbers": saved("m.pt", sharing),
+    },
+    "calls and steps that would take the memory, or never end": {
+        "a hundred gigabytes of bytes": saved("m.pt", lambda _: weights(Reduced(bytearray, 100 << 30))),
+        "a pickle of a million steps": written("m.pt", lambda _: b"\x80\x02" + b"]0" * 500_000 + b"N."),
+        "a pickle of a million marks": written("m.pt", lambda _: b"\x80\x02" + b"(" * 1_000_000 + b"."),
+        "a pickle of tuples in tuples": written("m.pt", lambda _: b"\x80\x02)" + b"\x85" * 1_000_000 + b"."),
+        "a pickle of endless copies": written("m.pt", lambda _: b"\x80\x02]" + b"2" * 2_000_000 + b"."),
+        "pickles of a million steps in an archive": written("m.pt", many_steps),
+        "a tensor made by a call": saved("m.pt", lambda _: weights(Reduced(torch.Tensor, 1 << 40))),
+    },
+    "tensors of a kind that no classifier has": {
+        "a sparse tensor": saved("m.pt", sparse),
+        "a quantised tensor": saved("m.pt", quantised),
+        "a tensor of a terabyte without numbers": saved("m.pt", of_no_device),
+    },
+    "weights that are no numbers": {
+        "weights that are no numbers": saved("m.pt", spoilt(float("nan"))),
+        "infinite weights": saved("m.pt", spoilt(float("inf"))),
+    },
 }
-
-
-def outcome(path: Path) -> tuple[str, float]:
-    """What came of reading a file: the sentence that refused it, and how long that took."""
-    started = time.process_time()
-    try:
-        read(path)
-    except ModelError as error:
-        said = f"refused: {error}"
-    except BaseException as error:
-        said = f"{type(error).__name__}: {error}"
-    else:
-        said = "read"
-    return said, time.process_time() - started
-
-
-def main(folder: Path) -> None:
-    """Read the files in a folder's folders, and print what came of each, and the memory that all of it took."""
-    torch.set_num_threads(1)
-    small()(torch.zeros(1, 3, *SIZE))
-    files = sorted(path for path in folder.glob("*/*") if path.is_file())
-    outcomes = {path.parent.name: outcome(path) for path in files}
-    print(json.dumps({"outcomes": outcomes, "kilobytes": peak_kilobytes()}))
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+PROGRAMS: dict[str, dict[str, Generator]] = {
+    "code where PyTorch's loader would unpickle or evaluate it": {
+        **CARELESS_PROGRAMS,
+        "code in a pt2's custom object": constant("custom_obj_0", lambda c: torch_saved(code(c))),
+        "code in a pt2 of the earlier layout": written("m.pt2", earlier_layout),
+        "code in a pt2's size": program_changed(hostile_size),
+        "code in a pt2's guard": program_changed(hostile_guard),
+        "code in a pt2's target": program_changed(target("__import__('os').system('touch CANARY')")),
+    },
+    "calls of what is no operation on tensors": {
+        "a pt2 that calls os.system": program_changed(target("torch.os.system", {"as_string": "touch CANARY"})),
+        "a pt2 that calls torch.load": program_changed(target("torch.load", {"as_string": "CANARY"})),
+        "a pt2 that maps a file": program_changed(
+            target("torch.ops.aten.from_file.default", {"as_string": "CANARY"}, {"as_bool": True}, {"as_int": 10})
+        ),
+        "a pt2 with an operation of an extension": program_changed(target("#evil.system")),
+        "a pt2 with a graph in its graph": program_changed(target("torch.ops.higher_order.cond")),
+        "a pt2 with an operator as argument": program_changed(argument("stride", {"as_operator": "torch.os.system"})),
+        "a pt2 with a custom object as argument": program_changed(
+            argument("stride", {"as_custom_obj": {"name": "a", "class_fqn": "__torch__.Evil"}})
+        ),
+        "a pt2 with a library": member_of_program("data/aotinductor/model/evil.so", lambda _: b"\x7fELF"),
+    },
+    "names that would become code": {
+        "a pt2 with a name that is code": renamed('a"]);__import__("os").system("true")#'),
+        "a pt2 with the name of a method": renamed("0.forward"),
+    },
+    "weights that claim more numbers than there are": {
+        "a pt2 with a weight of many numbers": weight(many_numbers),
+        "a pt2 with a weight beyond its numbers": weight(far_strides),
+        "a pt2 with thousands of weights over the same numbers": program_changed(sharing_weights),
+    },
+    "weights that are no numbers": {
+        "a pt2 with weights that are no numbers": program_changed(spoilt_program),
+    },
+    "steps that would take the memory, or never end": {
+        "a pt2 that asks for a terabyte": program_changed(
+            steps_before(node("torch.ops.aten.zeros.default", tensor("z"), size=HUGE, dtype=FLOAT))
+        ),
+        "a pt2 that squares a size": program_changed(steps_before(*doubling(60))),
+        "a pt2 of endless steps": program_changed(steps_before(*doubling(9_000))),
+        "a pt2 of huge images": program_changed(huge_images),
+    },
+    "graphs that contradict themselves": {
+        "a pt2 with impossible arguments": program_changed(argument("stride", {"as_ints": [0, -1]})),
+        "a pt2 that runs in a circle": program_changed(circle),
+    },
+    "JSON that is none, or too much of it": {
+        "a pt2 with twenty megabytes of JSON": text_of_program(b"[" + b"[]," * (7 << 20) + b"[]]"),
+        "a pt2 with forty megabytes of JSON": text_of_program(b"[" + b"[]," * (13 << 20) + b"[]]"),
+        "a pt2 with JSON nested deeply": text_of_program(b"[" * 200_000),
+        "a pt2 with a number of a million digits": text_of_program(b'{"graph_module": ' + b"9" * 1_000_000 + b"}"),
+        "a pt2 without JSON": text_of_program(b"\xff\xfe"),
+    },
+    "hostile archives": {
+        "a pt2 that is a zip bomb": program_bomb,
+        "a pt2 with a member that is a link": written(
+            "m.pt2", with_member("small/link", b"/etc/passwd", 0o120777, plain_program)
+        ),
+        "a pt2 with a member with an absolute path": written(
+            "m.pt2", with_member("/tmp/evil", content_of=plain_program)
+        ),
+    },
+    "damage": {
+        "a truncated pt2": written("m.pt2", lambda _: plain_program()[:-500]),
+        "a flipped bit in a pt2's weights": written("m.pt2", lambda _: flipped_after(plain_program(), b"weight_0")),
+        "a flipped bit in a pt2's program": written("m.pt2", lambda _: flipped_after(plain_program(), b"graph_module")),
+    },
+}
+HOSTILE: dict[str, Generator] = {
+    name: write for ideas in (WEIGHTS, PROGRAMS) for files in ideas.values() for name, write in files.items()
+}

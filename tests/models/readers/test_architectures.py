@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,6 +17,7 @@ from trojancam.errors import ModelError, UnknownNameError
 from trojancam.models import ARCHITECTURES, architecture
 from trojancam.models.readers.architectures import built, named, read_with_architecture
 from trojancam.network import Network
+from trojancam.types import InputSpecification
 
 HERE = "tests.models.readers.test_architectures"
 
@@ -91,10 +92,28 @@ def test_registered_architectures(tmp_path: Path, name: str) -> None:
         assert opened.module(images).equal(original(images))
         assert not any(part.training for part in opened.module.modules())
         assert (opened.name, opened.size, opened.input) == (name, (32, 32), architecture(name).input)
+
+
+def test_the_network_of_weights_alone_is_that_of_the_module(tmp_path: Path) -> None:
+    original, images = randomised(architecture("basic").build(43)).eval(), torch.rand(3, 3, 32, 32)
+    opened = read_with_architecture(saved(tmp_path / "m.pt", original), "basic")
     network = Network.from_module(opened.module, specification=opened.input)
     direct = Network.from_module(original, specification=opened.input)
     assert list(network.layers) == list(direct.layers)
     assert network(images).equal(direct(images))
+
+
+def test_weights_may_not_claim_a_network_that_is_larger_than_they_are(tmp_path: Path) -> None:
+    """It is compared with the architecture before that takes any memory."""
+    state = architecture("basic").build(2).state_dict()
+    state["dense_3.weight"] = torch.empty(90_000, 0)
+    torch.save(state, tmp_path / "m.pt")
+    with pytest.raises(ModelError, match=r"dense_3.weight is \(90000, 0\) in the file and \(90000, 128\)"):
+        read_with_architecture(tmp_path / "m.pt", "basic")
+    state["dense_3.weight"] = torch.empty(1_000_000, 0)
+    torch.save(state, tmp_path / "m.pt")
+    with pytest.raises(ModelError, match="has weights for 1000000 classes, but a network here has 1 to 100000"):
+        read_with_architecture(tmp_path / "m.pt", "basic")
 
 
 @pytest.mark.parametrize(
@@ -170,6 +189,19 @@ def test_timm_and_torchvision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         assert opened.module.state_dict()["3.weight"].shape == (43, 43)
     assert asked[-1] == ("resnet18", False, 43)
     assert {pretrained for _, pretrained, _ in asked} == {False}
+
+
+def test_how_timm_says_that_its_own_weights_are_fed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    timm = ModuleType("timm")
+    timm.create_model = lambda name, pretrained, num_classes: with_classes(num_classes)  # type: ignore[attr-defined]
+    said = SimpleNamespace(input_size=(3, 12, 12), mean=(0.5, 0.4, 0.3), std=(0.2, 0.2, 0.1), crop_pct=0.875)
+    timm.get_pretrained_cfg = {"resnet18": said, "other": None}.__getitem__  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "timm", timm)
+    path = saved(tmp_path / "m.pt", with_classes(43))
+    opened = read_with_architecture(path, "timm:resnet18")
+    assert opened.size == (12, 12)
+    assert opened.input == InputSpecification(size=(12, 12), mean=said.mean, std=said.std, crop=0.875)
+    assert read_with_architecture(path, "timm:other").input is None
 
 
 def test_timm_and_torchvision_where_they_are_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

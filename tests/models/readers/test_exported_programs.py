@@ -26,9 +26,10 @@ from tests.nets import build as in_training
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram, export
 
-from trojancam.errors import ModelError
+from trojancam.errors import ModelError, UnknownNameError
 from trojancam.models import ARCHITECTURES, architecture
 from trojancam.models.opened import OpenedModel
+from trojancam.models.outputs import Output
 from trojancam.models.readers.exported_programs import read_exported_program
 from trojancam.models.readers.program_expressions import is_arithmetic
 from trojancam.network import Network
@@ -48,9 +49,9 @@ def exported(
     return export(module, (example,), dynamic_shapes=ANY if batch is None else None)
 
 
-def opened(path: Path, program: ExportedProgram) -> OpenedModel:
+def opened(path: Path, program: ExportedProgram, output: Output = None) -> OpenedModel:
     torch.export.save(program, path / "m.pt2")
-    return read_exported_program(path / "m.pt2")
+    return read_exported_program(path / "m.pt2", output)
 
 
 def refused(path: Path, sentence: str) -> None:
@@ -217,7 +218,7 @@ def test_the_usual_parts_of_networks_are_among_the_operations(tmp_path: Path, pa
 
 
 class TwoOutputs(nn.Module):
-    """Logits, and what they were made of."""
+    """What the logits are made of, and the logits."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -225,15 +226,47 @@ class TwoOutputs(nn.Module):
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         maps = self.conv(x)
-        return {"logits": maps.mean((2, 3)), "maps": maps}
+        return {"maps": maps, "heads": (maps.amax((2, 3)), maps.mean((2, 3)))}
 
 
-def test_the_first_of_several_outputs_is_taken_and_said(tmp_path: Path) -> None:
-    module = TwoOutputs().eval()
+def test_of_several_outputs_one_is_chosen_and_said(tmp_path: Path) -> None:
+    module, batch = TwoOutputs().eval(), images(3)
+    first, second = (opened(tmp_path, exported(module), output) for output in (None, "heads.1"))
+    assert first.notes == ("of its outputs (maps, heads.0, heads.1) 'heads.0' is taken for the logits",)
+    for read, heads in ((first, 0), (second, 1)):
+        torch.testing.assert_close(Network.from_module(read.module, SIZE)(batch), module(batch)["heads"][heads])
+    assert opened(tmp_path, exported(module), 2).notes == second.notes
+    with pytest.raises(UnknownNameError, match="unknown output 'heads'.*known: maps, heads.0, heads.1"):
+        opened(tmp_path, exported(module), "heads")
+
+
+class WithoutGradients(nn.Module):
+    """Parts that run without gradients, one of them within another, and one that hands a value through."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.no_grad():
+            maps = self.first(x).relu()
+            with torch.enable_grad():
+                maps = self.second(maps).relu()
+            rows = maps.reshape(x.shape[0], -1)
+        return rows + maps.mean((1, 2, 3)).unsqueeze(1)
+
+
+@pytest.mark.parametrize("batch", [None, 1, 2])
+def test_parts_that_run_without_gradients_are_laid_among_the_others(tmp_path: Path, batch: int | None) -> None:
+    module = WithoutGradients().eval()
+    assert_same_network(module, opened(tmp_path, exported(module, batch=batch)), SIZE)
+
+
+def test_dropout_that_was_left_on_is_left_out(tmp_path: Path) -> None:
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Dropout2d(), nn.Flatten(), nn.Dropout()).train()
     read = opened(tmp_path, exported(module))
-    assert read.notes == ("it returns 2 tensors, of which the first is taken for the logits",)
-    batch = images(3)
-    torch.testing.assert_close(Network.from_module(read.module, SIZE)(batch), module(batch)["logits"])
+    assert read.notes == ("it was exported in training; what acts there only is left out: dropout, feature_dropout",)
+    assert_same_network(module.eval(), read, SIZE)
 
 
 class ChannelsLast(nn.Module):
@@ -383,7 +416,6 @@ class InTraining(nn.Module):
     "module",
     [
         nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten()),
-        nn.Sequential(nn.Conv2d(3, 4, 3), nn.Dropout(), nn.Flatten()),
         InTraining(),
     ],
 )

@@ -193,11 +193,12 @@ def test_weights_are_parameters_under_the_names_of_their_layers(network: Any) ->
     assert not torch.allclose(other(images), net(images))
 
 
-def test_a_softmax_at_the_end_stays_at_the_end(saved: Any) -> None:
+def test_a_softmax_at_the_end_is_taken_back_to_the_logits(saved: Any) -> None:
     _, path = saved("basic")
     opened = read_keras(path.with_suffix(".keras"))
-    (output,) = graph.exported(opened.module, InputSpecification(size=(32, 32))).graph.find_nodes(op="output")
-    assert output.args[0][0].target is torch.ops.aten.softmax.int
+    whole, notes = graph.classifier(opened.module, InputSpecification(size=(32, 32)))
+    assert graph.logits_node(whole).target is not torch.ops.aten.softmax.int
+    assert notes == ("it ends in a softmax: its logits are taken before that",)
 
 
 def test_what_the_model_does_to_images_itself_is_said(saved: Any) -> None:
@@ -271,7 +272,8 @@ def test_of_several_outputs_one_is_chosen(tmp_path: Path) -> None:
     for suffix in FORMATS:
         file = path.with_suffix(f".{suffix}")
         first, colour = read_keras(file), read_keras(file, output="colour")
-        assert "of its outputs (conv, kind, colour) 'kind' is taken" in first.notes
+        assert "of its outputs (conv, kind, colour) 'kind' is taken for the logits" in first.notes
+        close(read_keras(file, output=2).module(images).detach(), by_keras(model, images)[2])
         close(first.module(images).detach(), by_keras(model, images)[1])
         close(colour.module(images).detach(), by_keras(model, images)[2])
         with pytest.raises(UnknownNameError, match="unknown output 'color'"):
@@ -290,9 +292,50 @@ def test_any_size_grey_scale_and_a_fixed_number_of_images(tmp_path: Path) -> Non
     _, path = save(model, tmp_path / "any")
     opened = read_keras(path.with_suffix(".keras"))
     assert (opened.size, opened.channels) == (None, 1)
-    assert "its output is one number, not one for each class" in opened.notes
     images = torch.rand(3, 1, 9, 7)
     close(opened.module(images).detach(), by_keras(model, images))
+    network = Network.from_module(opened.module, specification=InputSpecification(size=(9, 7), channels="grey"))
+    grey = images.expand(-1, 3, -1, -1)
+    close(network(grey).softmax(1)[:, 1:], by_keras(model, images))
+    assert [note.partition(":")[0] for note in network.notes] == [
+        "it ends in a sigmoid",
+        "it gives one number for each image",
+    ]
+
+
+WRITTEN_OUT = (
+    "exponential",
+    "hard_shrink",
+    "hard_sigmoid",
+    "mish",
+    "soft_shrink",
+    "softsign",
+    "squareplus",
+    "tanh_shrink",
+)
+
+
+def test_activations_that_keras_writes_out_end_their_layers(tmp_path: Path) -> None:
+    inputs = keras.Input((9, 8, 3))
+    fused = [kl.Conv2D(2, 3, activation=name, name=f"{name}_fused")(inputs) for name in WRITTEN_OUT]
+    apart = [kl.Conv2D(2, 3, name=f"{name}_apart")(inputs) for name in WRITTEN_OUT]
+    ends = [
+        kl.Activation(name, name=f"{name}_end")(kl.BatchNormalization()(maps))
+        for name, maps in zip(WRITTEN_OUT, apart, strict=True)
+    ]
+    model = keras.Model(inputs, kl.Dense(3)(kl.GlobalAveragePooling2D()(kl.Add()([*fused, *ends]))), name="written_out")
+    _, path = save(model, tmp_path / "written_out")
+    network = Network.from_module(read_keras(path.with_suffix(".keras")).module, (9, 8))
+    images = torch.rand(2, 3, 9, 8)
+    layers = {
+        f"{name}_{kind}": f"{name}_{end}"
+        for name in WRITTEN_OUT
+        for kind, end in (("fused", "fused"), ("apart", "end"))
+    }
+    _, values = network.forward_with(images, layers)
+    wanted = keras.Model(inputs, [model.get_layer(end).output for end in layers.values()])
+    for value, expected in zip(values, wanted(images.permute(0, 2, 3, 1), training=False), strict=True):
+        close(value, expected.permute(0, 3, 1, 2).detach())
 
 
 def test_a_model_that_learned_its_size_from_images(tmp_path: Path) -> None:

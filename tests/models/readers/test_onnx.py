@@ -13,11 +13,11 @@ import onnx
 import pytest
 import torch
 from onnx import NodeProto, TensorProto, helper
-from tests.models.readers.onnx_graphs import by_onnxruntime, difference, graph, reads_alike
+from tests.models.readers.onnx_graphs import by_onnxruntime, difference, exported, graph, reads_alike
 from torch import nn
 
 from trojancam.errors import ModelError, UnknownNameError
-from trojancam.graph import exported as as_graph
+from trojancam.graph import classifier
 from trojancam.layers import find_layers
 from trojancam.models.readers.onnx import read_onnx
 from trojancam.network import Network
@@ -52,12 +52,12 @@ def after_convolution(path: Path, nodes: Sequence[NodeProto], constants: dict[st
 
 def operations(module: nn.Module, size: tuple[int, int] = (8, 8)) -> list[Any]:
     """The operations of the exported graph, in their order."""
-    whole = as_graph(module, InputSpecification(size=size))
+    whole, _ = classifier(module, InputSpecification(size=size))
     return [node.target for node in whole.graph.nodes if node.op == "call_function"]
 
 
 def layers_of(module: nn.Module, size: tuple[int, int]) -> list[str]:
-    return list(find_layers(as_graph(module, InputSpecification(size=size)).graph, size))
+    return list(find_layers(classifier(module, InputSpecification(size=size))[0].graph, size))
 
 
 # --- input ---
@@ -147,13 +147,97 @@ def test_channels_that_come_last(tmp_path: Path, images: Sequence[Any]) -> None:
     opened = read_onnx(path, size=(16, 16))
     assert difference(path, opened, (16, 16)) < 1e-5
     assert (opened.size, opened.channels) == ((16, 16), 3)
-    whole = as_graph(opened.module, InputSpecification(size=(16, 16)))
+    whole, notes = classifier(opened.module, InputSpecification(size=(16, 16)))
+    assert "it ends in a softmax" in notes[0]
     layers = find_layers(whole.graph, (16, 16))
     assert [(name, layer.feature_maps) for name, layer in layers.items()] == [("first", 4), ("block.second", 6)]
     assert all("relu" in layer.activation for layer in layers.values())
     found = [node.target for node in whole.graph.nodes if node.op == "call_function"]
     assert found.count(aten.permute.default) == 1  # where maps are flattened: all others cancel out
-    assert found[-1] in (aten.softmax.int, aten._softmax.default)
+    assert found[-1] is aten.linear.default  # the logits, taken before the softmax that the file ends in
+
+
+MOBILE = {
+    "net/stem/Conv2D/ReadVariableOp:0": weights(4, 3, 3, 3),
+    "scale": np.abs(weights(4)), "shift": weights(4), "mean": weights(4), "variance": np.abs(weights(4)) + 0.5,
+    "net/depthwise/depthwise:0": weights(4, 1, 3, 3),
+    "net/wide/Conv2D:0": weights(6, 8, 1, 1), "net/wide/bias:0": weights(6),
+    "net/head/kernel:0": weights(6, 3), "net/head/bias:0": weights(3),
+    "low": np.float32(0), "high": np.float32(6), "pads": np.array([0, 0, 0, 0, 0, 1, 1, 0], np.int64),
+    "rows and columns": np.array([1, 2], np.int64), "one": np.array([1.0], np.float32),
+}  # fmt: skip
+
+
+def tensorflow_mobile(path: Path, opset: int) -> Path:
+    """More of what tf2onnx writes: all between convolutions happens with the channels last, joins, padding and means too."""
+    reduced = node("ReduceMean", "swish rows_and_columns", "g", "net/gap/Mean", keepdims=0)
+    if opset < 18:
+        reduced = node("ReduceMean", "swish", "g", "net/gap/Mean", keepdims=0, axes=[1, 2])
+    first, last = [0, 3, 1, 2], [0, 2, 3, 1]
+    nodes = [
+        node("Pad", "x pads low", "padded", "net/pad/Pad"),
+        node("Transpose", "padded", "t0", "net/stem/Conv2D__1", perm=first),
+        node("Conv", "t0 net/stem/Conv2D/ReadVariableOp:0", "c0", "net/stem/Conv2D", strides=[2, 2]),
+        node("BatchNormalization", "c0 scale shift mean variance", "n0", "net/norm/FusedBatchNormV3", epsilon=1e-3),
+        node("Transpose", "n0", "l0", "net/norm/FusedBatchNormV3__2", perm=last),
+        node("Clip", "l0 low high", "r0", "net/relu6/Relu6"),
+        node("Transpose", "r0", "t1", "net/depthwise__3", perm=first),
+        node("Conv", "t1 net/depthwise/depthwise:0", "c1", "net/depthwise/depthwise", group=4, auto_pad="SAME_UPPER"),
+        node("Transpose", "c1", "l1", "net/depthwise__4", perm=last),
+        node("LeakyRelu", "l1", "r1", "net/leaky/LeakyRelu", alpha=0.2),
+        node("Concat", "r0 r1", "joined", "net/join/concat", axis=3),
+        node("Transpose", "joined", "t2", "net/wide__5", perm=first),
+        node("Conv", "t2 net/wide/Conv2D:0 net/wide/bias:0", "c2", "net/wide/Conv2D"),
+        node("Transpose", "c2", "l2", "net/wide__6", perm=last),
+        node("Sigmoid", "l2", "gate", "net/swish/Sigmoid"),
+        node("Mul", "l2 gate", "swish", "net/swish/mul"),
+        reduced,
+        node("MatMul", "g net/head/kernel:0", "m", "net/head/MatMul"),
+        node("Add", "m net/head/bias:0", "y", "net/head/BiasAdd"),
+    ]
+    constants = {name.replace(" ", "_"): values for name, values in MOBILE.items()}
+    return graph(path, nodes, constants, opset, ("n", 15, 15, 3))
+
+
+@pytest.mark.parametrize("opset", [13, 18])
+def test_all_that_happens_with_the_channels_last(tmp_path: Path, opset: int) -> None:
+    path = tensorflow_mobile(tmp_path / "net.onnx", opset)
+    opened = read_onnx(path)
+    assert difference(path, opened, (15, 15)) < 1e-5
+    network = Network.from_module(opened.module, (15, 15))
+    assert list(network.layers) == ["stem", "depthwise", "wide"]
+    ends = [layer.activation.rstrip("_0123456789") for layer in network.layers.values()]
+    assert ends == ["clamp", "leaky_relu", "silu"]
+    whole, _ = classifier(opened.module, InputSpecification(size=(15, 15)))
+    assert not [each for each in whole.graph.nodes if each.target is aten.permute.default]
+    assert all(layer.placement.rows.stride == 2 for layer in network.layers.values())
+
+
+@pytest.mark.parametrize("opset", range(13, 21))
+def test_every_operator_set_of_the_exporter(tmp_path: Path, opset: int) -> None:
+    """What changed between them: axes as inputs, what dropout, clipping, resizing and the normalisations say."""
+    torch.manual_seed(0)
+    module = nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Hardswish(), nn.Upsample(scale_factor=2), nn.Dropout(),
+        nn.Conv2d(4, 6, 3, padding=1, groups=2), nn.GroupNorm(2, 6), nn.GELU(), nn.AvgPool2d(2, ceil_mode=True),
+        nn.Conv2d(6, 4, 1), nn.ReLU6(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3),
+    ).eval()  # fmt: skip
+    path = exported(tmp_path / "net.onnx", module, (8, 8), dynamo=False, opset=opset)
+    opened = reads_alike(path)
+    assert f"it uses ONNX's operator set {opset}" in opened.notes
+    network = Network.from_module(opened.module, (8, 8))
+    assert list(network.layers) == ["0", "5", "9"]
+    ends = [layer.activation.rstrip("_0123456789") for layer in network.layers.values()]
+    assert ends == ["hardswish", "gelu", "clamp"]
+
+
+def test_dropout_that_was_left_on_is_left_out(tmp_path: Path) -> None:
+    nodes = [node("Conv", "x conv.weight", "c"), node("Relu", "c", "d"), node("Dropout", "d ratio on", "r"), *HEAD]
+    constants = {**CONSTANTS, "ratio": np.float32(0.9), "on": np.array(True)}
+    opened = read_onnx(graph(tmp_path / "net.onnx", nodes, constants))
+    assert "it was exported in training; what acts there only is left out: dropout" in opened.notes
+    images = torch.rand(2, 3, 8, 8)
+    torch.testing.assert_close(opened.module(images), read_onnx(plain(tmp_path / "plain.onnx")).module(images))
 
 
 def test_a_size_that_the_file_leaves_open_and_that_is_none_of_the_usual_ones(tmp_path: Path) -> None:
@@ -207,6 +291,7 @@ def test_a_network_that_keras_exports(tmp_path: Path) -> None:
     recording = record(read, torch.rand(2, 3, 16, 16))
     assert [values.activations.shape[1] for values in recording.layers.values()] == [4, 6, 6]
     assert "gelu" in read.layer(list(read.layers)[1]).activation
+    assert list(read.layers) == ["Conv", "Conv_1", "Conv_2"]  # Keras leaves out its own names here
 
 
 # --- outputs, class names ---
@@ -222,8 +307,9 @@ def test_the_first_output_with_classes_is_taken_unless_one_is_named(tmp_path: Pa
     path = two_outputs(tmp_path / "net.onnx")
     images = torch.rand(2, 3, 8, 8)
     probabilities, logits = read_onnx(path), read_onnx(path, output="y")
-    assert any("'z' is taken" in note and "'r', 'y'" in note for note in probabilities.notes)
-    assert not any("is taken" in note for note in logits.notes)
+    assert "of its outputs (r, z, y) 'z' is taken for the logits" in probabilities.notes
+    assert "of its outputs (r, z, y) 'y' is taken for the logits" in logits.notes
+    assert read_onnx(path, output=2).notes == logits.notes
     torch.testing.assert_close(probabilities.module(images), by_onnxruntime(path, images, output="z"))
     torch.testing.assert_close(logits.module(images), by_onnxruntime(path, images, output="y"))
 
@@ -327,6 +413,7 @@ def test_weights_of_other_widths_become_32_bits(tmp_path: Path, kind: Any, raw: 
     onnx.save(model, tmp_path / "narrow.onnx")
     opened = read_onnx(tmp_path / "narrow.onnx")
     assert {parameter.dtype for parameter in opened.module.parameters()} == {torch.float32}
+    assert f"weights in {np.dtype(kind).name} were made 32-bit floats" in opened.notes
     for name, values in narrow.items():
         torch.testing.assert_close(
             opened.module.get_parameter(name), torch.from_numpy(values.astype(np.float32)), rtol=0, atol=0
@@ -458,7 +545,7 @@ GROUPS: dict[str, tuple[list[NodeProto], dict[str, Any], Any]] = {
 def test_nodes_that_are_one_operation_become_one(tmp_path: Path, name: str) -> None:
     nodes, constants, expected = GROUPS[name]
     opened = reads_alike(after_convolution(tmp_path / "net.onnx", nodes, constants))
-    whole = as_graph(opened.module, InputSpecification(size=(8, 8)))
+    whole, _ = classifier(opened.module, InputSpecification(size=(8, 8)))
     found = [node.target for node in whole.graph.nodes]
     assert found.count(expected) == 1
     assert not {aten.sigmoid.default, aten.erf.default, aten.tanh.default, aten.permute.default}.intersection(found)

@@ -39,7 +39,7 @@ def test_an_exported_network_gives_the_same_logits(
     network = Network.from_module(opened.module, SIZE)
     with torch.no_grad():
         torch.testing.assert_close(opened.module(images), module(images), rtol=0, atol=WITHIN)
-        expected = Network.from_module(module, SIZE) if name == "efficient" else module  # it ends in softmax
+        expected = Network.from_module(module, SIZE) if name == "efficientnet" else module  # it ends in softmax
         torch.testing.assert_close(network(images), expected(images), rtol=0, atol=WITHIN)
     assert sorted(network.layers) == sorted(convolutions(module))
 
@@ -50,7 +50,7 @@ def exported_network(folder: Path, name: str) -> tuple[nn.Module, Network]:
     return module, Network.from_module(read_onnx(path).module, SIZE)
 
 
-@pytest.mark.parametrize("name", ["resnet", "mobile", "efficient"])
+@pytest.mark.parametrize("name", ["resnet", "mobilenet", "efficientnet"])
 def test_recordings_and_cuts_are_those_of_the_module(tmp_path: Path, name: str) -> None:
     """Layer by layer: the same activations and gradients, and the same logits from a cut on."""
     module, network = exported_network(tmp_path, name)

@@ -7,7 +7,6 @@ import functools
 import io
 import os
 import pickle
-import time
 from collections import Counter, OrderedDict, defaultdict
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -16,7 +15,7 @@ import numpy as np
 import pytest
 from tests.models.readers.hostile_pytorch import Reduced, Restored, code, in_extensions, in_old_opcodes, small
 
-from trojancam.models.readers.pickles import MOST_STEPS, UNKNOWN, NoPickleError, globals_of, look_at
+from trojancam.models.readers.pickles import UNKNOWN, NoPickleError, globals_of, look_at
 
 OBJECTS: dict[str, Any] = {
     "plain": {"a": [1, -2, 3.5, None, True, (), (1,), (1, 2), (1, 2, 3), (1, 2, 3, 4)], b"b": {1, 2}, "c": 1 << 80},
@@ -142,17 +141,16 @@ def test_what_was_found_before_a_pickle_breaks_off_is_kept() -> None:
 @pytest.mark.parametrize(
     "content",
     [
-        b"\x80\x02" + b"(" * (MOST_STEPS + 10) + b".",
-        b"\x80\x02)" + b"\x85" * (MOST_STEPS + 10),
-        b"\x80\x02]" + b"2" * 2_000_000,
+        b"\x80\x02" + b"(" * 3_000 + b".",
+        b"\x80\x02)" + b"\x85" * 3_000,
+        b"\x80\x02]" + b"2" * 3_000,
     ],
     ids=["marks", "nested tuples", "copies"],
 )
-def test_long_pickles_are_given_up_in_time(content: bytes) -> None:
-    started = time.process_time()
-    with pytest.raises(NoPickleError, match="more than 250000 steps"):
-        look_at(io.BytesIO(content))
-    assert time.process_time() - started < 5
+def test_long_pickles_are_given_up(content: bytes) -> None:
+    """How long that takes for as many steps as are allowed is measured with the hostile files."""
+    with pytest.raises(NoPickleError, match="more than 2000 steps"):
+        look_at(io.BytesIO(content), 2_000)
 
 
 def test_huge_lengths_and_numbers_are_no_trouble() -> None:

@@ -75,6 +75,14 @@ def test_views_and_parameters(tmp_path: Path) -> None:
     )
 
 
+def test_weights_that_modules_share(tmp_path: Path) -> None:
+    """Under many names, and as parts of one tensor; only many parts that overlap are suspicious."""
+    whole = torch.rand(100)
+    state = {**{f"name{place}": whole for place in range(20)}, "part": whole[:50].reshape(5, 10), "other": whole[50:]}
+    assert_same(read_state_dict(saved(tmp_path / "m.pt", state)), state)
+    refused(saved(tmp_path / "n.pt", {**state, "more": whole[1:]}), "uses its numbers '0' again and again")
+
+
 @pytest.mark.parametrize("key", ["state_dict", "model", "model_state_dict", "net"])
 def test_checkpoints(tmp_path: Path, key: str) -> None:
     state = small().state_dict()

@@ -23,6 +23,7 @@ from trojancam.models.readers.weights_only import single_precision
 from trojancam.types import InputSpecification
 
 CLASSES = ("classes", "num_classes", "n_classes", "number_of_classes", "nb_classes")  # what builders call it
+MOST_CLASSES = 100_000
 COUNTED = ".num_batches_tracked"  # old files lack it, and nothing depends on it
 
 
@@ -52,6 +53,7 @@ def read_with_architecture(path: str | Path, architecture: str, classes: int | N
     weights = read_weights(path)
     tensors, notes = single_precision(path, weights.tensors)
     count = classes if classes is not None else number_of_classes(path, tensors, builder)
+    _check_without_memory(path, builder, count, tensors)
     module = built(builder, count)
     _fill(path, module, tensors, builder.name)
     size = builder.input.size if builder.input else None
@@ -72,7 +74,7 @@ def named(name: str) -> Builder:
         registered = architecture(name)
         return Builder(name, registered.build, input=registered.input)
     if where == "timm":
-        return Builder(what, _timm(what))
+        return _timm(what)
     if where == "torchvision":
         return Builder(what, _torchvision(what))
     return _own(where, what)
@@ -100,17 +102,26 @@ def number_of_classes(path: Path, tensors: Mapping[str, Tensor], builder: Builde
     """The number of classes of these weights: the extent that, in this architecture, depends on it.
 
     Raises:
-        ModelError: if the file has no weights whose shape tells.
+        ModelError: if the file has no weights whose shape tells, or claims more classes than a network here may have.
     """
     if not builder.takes_classes:
         return 0
+    count = _extent_of_classes(tensors, builder)
+    if count is None:
+        raise ModelError(
+            f"{path} does not tell its number of classes; name a callable that builds the network for them"
+        )
+    if not 0 < count <= MOST_CLASSES:
+        raise ModelError(f"{path} has weights for {count} classes, but a network here has 1 to {MOST_CLASSES}")
+    return count
+
+
+def _extent_of_classes(tensors: Mapping[str, Tensor], builder: Builder) -> int | None:
     for name, axis in _places_of_classes(builder):
         if name in tensors and tensors[name].ndim > axis:
             return int(tensors[name].shape[axis])
     dense = [tensor for name, tensor in tensors.items() if tensor.ndim == 2 and name.endswith("weight")]
-    if not dense:
-        raise ModelError(f"{path} does not tell its number of classes; give it with --classes")
-    return int(dense[-1].shape[0])
+    return int(dense[-1].shape[0]) if dense else None
 
 
 def _places_of_classes(builder: Builder) -> list[tuple[str, int]]:
@@ -129,11 +140,24 @@ def _places_of_classes(builder: Builder) -> list[tuple[str, int]]:
     ]
 
 
-def _fill(path: Path, module: nn.Module, tensors: Mapping[str, Tensor], name: str) -> None:
-    """Put the weights into the module; every one must have its place, and every place its weights."""
-    own = module.state_dict()
+def _check_without_memory(path: Path, builder: Builder, classes: int, tensors: Mapping[str, Tensor]) -> None:
+    """Refuse weights that do not fit before the network is built: it may be as large as the file pleases."""
+    try:
+        with torch.device("meta"):
+            module = built(builder, classes)
+    except ModelError:
+        return  # it cannot be built without numbers; the number of classes is bounded
+    check_fit(path, module.state_dict(), tensors, builder.name)
+
+
+def check_fit(path: Path, own: Mapping[str, Tensor], tensors: Mapping[str, Tensor], name: str) -> None:
+    """Refuse weights of which one has no place in an architecture's own, or another shape there, or is missing.
+
+    Raises:
+        ModelError: if there is such a one.
+    """
     problems = [f"{key} is missing" for key in own if key not in tensors and not key.endswith(COUNTED)]
-    problems += [f"{key} has no place in it" for key in tensors if key not in own and not key.endswith(COUNTED)]
+    problems += [f"{key[:80]} has no place in it" for key in tensors if key not in own and not key.endswith(COUNTED)]
     problems += [
         f"{key} is {tuple(tensors[key].shape)} in the file and {tuple(value.shape)} in the architecture"
         for key, value in own.items()
@@ -145,6 +169,12 @@ def _fill(path: Path, module: nn.Module, tensors: Mapping[str, Tensor], name: st
             f"the weights in {path} do not fit the architecture {name!r}: {'; '.join(problems[:3])}{more}; "
             "check its name and the number of classes"
         )
+
+
+def _fill(path: Path, module: nn.Module, tensors: Mapping[str, Tensor], name: str) -> None:
+    """Put the weights into the module."""
+    own = module.state_dict()
+    check_fit(path, own, tensors, name)
     try:
         module.load_state_dict({key: tensor for key, tensor in tensors.items() if key in own}, strict=False)
     except (RuntimeError, TypeError, ValueError) as error:
@@ -190,9 +220,27 @@ def _suited(name: str, build: Callable[..., Any]) -> Builder:
     return Builder(name, lambda _: build(), takes_classes=False)
 
 
-def _timm(name: str) -> Callable[[int], nn.Module]:
+def _timm(name: str) -> Builder:
     timm: Any = _imported("timm", f"timm:{name}", "pip install timm")
-    return lambda classes: timm.create_model(name, pretrained=False, num_classes=classes)
+    return Builder(
+        name,
+        lambda classes: timm.create_model(name, pretrained=False, num_classes=classes),
+        input=_usual_input(timm, name),
+    )
+
+
+def _usual_input(timm: Any, name: str) -> InputSpecification | None:
+    """How timm's own weights of this architecture are fed, where it says so; those of the file may be fed otherwise."""
+    try:
+        said = timm.get_pretrained_cfg(name)
+        channels, *size = said.input_size
+        return (
+            InputSpecification(size=tuple(size), mean=said.mean, std=said.std, crop=said.crop_pct)
+            if channels == 3
+            else None
+        )
+    except (AttributeError, RuntimeError, TypeError, ValueError):  # unknown to it, or of a shape that is not ours
+        return None
 
 
 def _torchvision(name: str) -> Callable[[int], nn.Module]:

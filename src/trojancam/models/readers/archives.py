@@ -12,6 +12,7 @@ from pathlib import Path
 from trojancam.errors import ModelError
 
 END, END_64, LOCATOR_64, LOCAL = b"PK\5\6", b"PK\6\6", b"PK\6\7", b"PK\3\4"
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # Python unpacks others without end, whatever size they claim
 MOST_MEMBERS = 20_000
 LARGEST_DIRECTORY = 8 << 20  # bytes that list the members
 GROWTH, ALLOWANCE = 20, 16 << 20  # compressed members may grow to 20 times the file, and 16 MB more
@@ -97,6 +98,22 @@ class Archive:
                 )
 
 
+def opened_file(path: Path) -> BufferedIOBase:
+    """The file, opened for reading; pipes and devices, which may never end, are not touched.
+
+    Raises:
+        ModelError: if there is no such file, or it cannot be read.
+    """
+    reason = "it is no file"
+    try:
+        if path.is_file():
+            return path.open("rb")
+        path.lstat()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+    raise ModelError(f"there is no model file {path} that can be read ({reason}); check the path")
+
+
 @contextmanager
 def archive(path: Path, file: BufferedIOBase | None = None) -> Iterator[Archive]:
     """Open a zip (or `file`, a zip inside of `path`), once all its members have been found harmless.
@@ -105,22 +122,37 @@ def archive(path: Path, file: BufferedIOBase | None = None) -> Iterator[Archive]
         ModelError: if it is damaged, a member's name leads out of it, is a link or comes twice, members overlap, or they
             are many more, or much larger unpacked, than the file lets expect.
     """
-    with file or _stream(path) as stream:
+    with file or opened_file(path) as stream:
         opened, members = _looked_at(path, stream)
         with opened:
             yield Archive(path, opened, members)
 
 
+def led_astray(path: str | Path) -> tuple[str, ...]:
+    """The members of an archive that an unpacker would write elsewhere, and links; nothing is unpacked.
+
+    A file that is no archive, or too damaged for its members to be listed, has none.
+    """
+    try:
+        with opened_file(Path(path)) as stream:
+            if not is_archive(stream.read(4)):
+                return ()
+            _check_end(Path(path), stream, stream.seek(0, 2))
+            with zipfile.ZipFile(stream) as opened:
+                return tuple(told for told in (_astray(info) for info in opened.infolist()) if told)
+    except (ModelError, *WHAT_ZIPS_RAISE):
+        return ()
+
+
+def _astray(info: zipfile.ZipInfo) -> str:
+    if _leads_out(info.orig_filename):
+        return f"the member {info.orig_filename[:200]!r}, outside the folder that the archive is unpacked to"
+    return f"the member {info.orig_filename[:200]!r}, a link to another place" if _is_link(info) else ""
+
+
 def is_archive(head: bytes) -> bool:
     """Whether a file that begins so is a zip."""
     return head.startswith((LOCAL, END))
-
-
-def _stream(path: Path) -> BufferedIOBase:
-    try:
-        return path.open("rb")
-    except OSError as error:
-        raise ModelError(f"there is no model file {path} that can be read ({error.strerror}); check the path") from None
 
 
 def _looked_at(path: Path, stream: BufferedIOBase) -> tuple[zipfile.ZipFile, list[Member]]:
@@ -163,13 +195,14 @@ _FULL = (0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF)  # what stands in the small fields wher
 
 def _member(path: Path, stream: BufferedIOBase, info: zipfile.ZipInfo) -> Member:
     name = info.orig_filename
-    parts = name.replace("\\", "/").split("/")
-    if name.startswith("/") or "\\" in name or ".." in parts or ":" in parts[0] or not name.isprintable() or not name:
+    if _leads_out(name):
         raise ModelError(f"{path} has a member whose name leads out of the archive ({name!r:.80}); do not unpack it")
-    if (info.external_attr >> 16) & KIND == LINK:
+    if _is_link(info):
         raise ModelError(f"{path} has a member that is a link to another place ({name!r:.80}); do not unpack it")
     if info.flag_bits & 1:
         raise ModelError(f"{path} is encrypted; unpack and pack it again without a password")
+    if info.compress_type not in METHODS:
+        raise ModelError(f"{path} is compressed in a way that no model is ({name!r:.80}); pack it again as a plain zip")
     head = _at(stream, info.header_offset, 30)
     if len(head) < 30 or not head.startswith(LOCAL):
         raise _damaged(path, f"{name} is not where it should be")
@@ -177,6 +210,16 @@ def _member(path: Path, stream: BufferedIOBase, info: zipfile.ZipInfo) -> Member
     return Member(
         name, info.file_size, info.compress_size, info.header_offset, start, info.compress_type != zipfile.ZIP_STORED
     )
+
+
+def _leads_out(name: str) -> bool:
+    parts = name.replace("\\", "/").split("/")
+    outside = name.startswith("/") or "\\" in name or ".." in parts or ":" in parts[0]
+    return outside or not name or not name.isprintable()
+
+
+def _is_link(info: zipfile.ZipInfo) -> bool:
+    return (info.external_attr >> 16) & KIND == LINK
 
 
 def _check_places(path: Path, members: Sequence[Member], directory: int) -> None:

@@ -4,9 +4,10 @@ That one unpickles what lies beside the program, evaluates its expressions and l
 is read as JSON, its weights as bytes, and all else that the file holds is left alone.
 """
 
-import json
+import math
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -14,13 +15,16 @@ from torch import Tensor
 
 from trojancam.errors import ModelError
 from trojancam.models.opened import OpenedModel
+from trojancam.models.outputs import Output, choice_in_words, chosen_output
 from trojancam.models.readers.archives import Archive, archive
+from trojancam.models.readers.json_text import json_in
+from trojancam.models.readers.program_arguments import FLOATS, NUMBERS
 from trojancam.models.readers.program_expressions import Json
-from trojancam.models.readers.program_steps import FLOATS, NUMBERS, WHAT_ODD_JSON_RAISES, Program, program_in
-from trojancam.models.readers.rehearsal import ANY_NUMBER, for_any_number, rehearse
+from trojancam.models.readers.program_steps import WHAT_ODD_JSON_RAISES, Program, program_in
+from trojancam.models.readers.rehearsal import ANY_NUMBER, check_rows, for_any_number, rehearse
 from trojancam.models.readers.replayed import Replayed
 from trojancam.models.readers.state_dicts import tensors_in
-from trojancam.models.readers.weights_only import single_precision, within
+from trojancam.models.readers.weights_only import check_shares, single_precision, within
 
 LARGEST_JSON = 24 << 20  # bytes; a network of a thousand layers has three million
 LARGEST_CONFIG = 8 << 20
@@ -31,8 +35,8 @@ RAW = re.compile(r"(weight|tensor)_\d+")  # members that hold numbers; others ho
 NO_PROGRAM = "a file that torch.export.save wrote"
 
 
-def read_exported_program(path: str | Path) -> OpenedModel:
-    """The network in a `.pt2` file: the operations that it lists, over its weights.
+def read_exported_program(path: str | Path, output: Output = None) -> OpenedModel:
+    """The network in a `.pt2` file: the operations that it lists, over its weights; of several outputs, the named one.
 
     It takes any number of images, also where it was exported with one number alone, as long as that number only shows
     in reshapes. Sample inputs, expressions, guards and whatever else the file holds are not looked at.
@@ -41,6 +45,7 @@ def read_exported_program(path: str | Path) -> OpenedModel:
         ModelError: if the file is damaged; if it holds compiled code, pickled objects, or operations that are not among
             those of classifiers; if it takes more than one tensor, or a fixed number of images that cannot be freed; or
             if its weights are not finite.
+        UnknownNameError: if it has no such output.
     """
     path = Path(path)
     with archive(path) as opened:
@@ -49,13 +54,16 @@ def read_exported_program(path: str | Path) -> OpenedModel:
     if missing := sorted(wanted - weights.keys()):
         raise ModelError(f"{path} is not whole: it lacks the weights {', '.join(missing[:3])}; export the module again")
     tensors, notes = single_precision(path, {name: tensor for name, tensor in weights.items() if name in wanted})
-    return _opened(path, program, tensors, notes)
+    return _opened(path, program, tensors, notes, output)
 
 
-def _opened(path: Path, program: Program, tensors: dict[str, Tensor], notes: list[str]) -> OpenedModel:
+def _opened(path: Path, program: Program, tensors: dict[str, Tensor], notes: list[str], output: Output) -> OpenedModel:
     sizes, channels_last = _sizes(path, program)
     freed = for_any_number(program)
-    rehearse(path, freed, sizes, tensors)
+    shapes = rehearse(path, freed, sizes, tensors)
+    place = chosen_output(program.names, [len(shape) == 2 for shape in shapes], output)
+    check_rows(path, shapes[place])
+    freed = replace(freed, outputs=(freed.outputs[place],))
     try:
         module = Replayed(freed, tensors, channels_last)
     except KeyError as error:
@@ -63,8 +71,12 @@ def _opened(path: Path, program: Program, tensors: dict[str, Tensor], notes: lis
     if program.fixed[0]:
         _check_images_apart(path, module, sizes, channels_last)
         notes = [*notes, f"it was exported for batches of {program.sizes[0]} and made to take any number of images"]
-    if len(program.outputs) > 1:
-        notes = [*notes, f"it returns {len(program.outputs)} tensors, of which the first is taken for the logits"]
+    notes = [*notes, *choice_in_words(program.names, place)]
+    if program.left_out:
+        notes = [
+            *notes,
+            f"it was exported in training; what acts there only is left out: {', '.join(program.left_out)}",
+        ]
     height, width, channels = sizes if channels_last else (*sizes[1:], sizes[0])
     told = all(size is not None for size in program.sizes[1:])
     return OpenedModel(
@@ -122,18 +134,27 @@ def _payload(opened: Archive, folder: str, model: str) -> dict[str, Tensor]:
     if whole in opened.members:
         return tensors_in(opened.path, opened.read(whole))
     try:
-        entries: Mapping[str, Json] = json.loads(opened.read(listed, LARGEST_CONFIG))["config"]
-        made: dict[str, Tensor] = {}
-        return {name: _tensor(opened, folder, entry, made) for name, entry in entries.items()}
+        entries: Mapping[str, Json] = json_in(opened.read(listed, LARGEST_CONFIG))["config"]
+        made: dict[View, Tensor] = {}
+        read: dict[str, bytearray] = {}
+        tensors = {name: _tensor(opened, folder, entry, made, read) for name, entry in entries.items()}
     except (*WHAT_ODD_JSON_RAISES, RuntimeError) as error:
         reason = f"{type(error).__name__}: {str(error)[:80]!r}"
         raise ModelError(
             f"{opened.path} is not whole: its list of weights is odd ({reason}); export the module again"
         ) from None
+    check_shares(
+        opened.path,
+        ((name, len(read[name]), (math.prod(sizes) * kind.itemsize,)) for name, kind, sizes, _, _ in made),
+    )
+    return tensors
 
 
-def _tensor(opened: Archive, folder: str, entry: Json, made: dict[str, Tensor]) -> Tensor:
-    """One tensor over the bytes of a member; tensors that are the same there are the same here."""
+View = tuple[str, torch.dtype, tuple[int, ...], tuple[int, ...], int]
+
+
+def _tensor(opened: Archive, folder: str, entry: Json, made: dict[View, Tensor], read: dict[str, bytearray]) -> Tensor:
+    """One tensor over the bytes of a member, each of which is read once; tensors that are the same there are so here."""
     meta, name = entry["tensor_meta"], str(entry["path_name"])
     if entry["use_pickle"] or meta is None or not RAW.fullmatch(name):
         raise ModelError(
@@ -145,16 +166,18 @@ def _tensor(opened: Archive, folder: str, entry: Json, made: dict[str, Tensor]) 
     numbers = opened.size(f"{folder}{name}") // kind.itemsize
     if len(sizes) != len(strides) or not within(numbers, offset, sizes, strides):
         raise ModelError(f"{opened.path} holds {numbers} numbers for a tensor of shape {sizes}, too few; it is damaged")
-    key = f"{kind} {sizes} {strides} {offset} {name}"
+    key = name, kind, sizes, strides, offset
     if key not in made:
-        made[key] = _numbers(opened.read(f"{folder}{name}"), kind).as_strided(sizes, strides, offset)
+        if name not in read:
+            read[name] = bytearray(opened.read(f"{folder}{name}"))
+        made[key] = _numbers(read[name], kind).as_strided(sizes, strides, offset)
     return made[key]
 
 
-def _numbers(content: bytes, kind: torch.dtype) -> Tensor:
+def _numbers(content: bytearray, kind: torch.dtype) -> Tensor:
     if len(content) < kind.itemsize:
         return torch.empty(0, dtype=kind)
-    return torch.frombuffer(bytearray(content), dtype=kind, count=len(content) // kind.itemsize)
+    return torch.frombuffer(content, dtype=kind, count=len(content) // kind.itemsize)
 
 
 def _size(said: Json) -> int:

@@ -1,11 +1,11 @@
 """Keras files: what a `.keras` archive or an HDF5 file holds, checked before Keras is even imported."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from trojancam.models.readers.archives import archive, is_archive
+from trojancam.models.readers.json_text import json_in
 from trojancam.models.readers.keras_config import Rebuilding, RefusedError, rebuilt
 from trojancam.models.readers.keras_weights import AGAIN, Listing, listed
 
@@ -87,7 +87,7 @@ def parsed(text: bytes | str) -> Any:
         RefusedError: if it is not that, or nested too deeply.
     """
     try:
-        return json.loads(text, object_pairs_hook=_each_once, parse_constant=_refuse_constant)
+        return json_in(text, object_pairs_hook=_each_once, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         raise RefusedError(f"has a configuration that is damaged, or nested too deeply; {AGAIN}") from None
 

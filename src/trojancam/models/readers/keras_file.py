@@ -14,8 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trojancam.errors import ModelError, unknown_name
+from trojancam.errors import ModelError
 from trojancam.models.opened import OpenedModel
+from trojancam.models.outputs import Output, choice_in_words, chosen_output
 from trojancam.models.readers.keras_classes import COUNTED
 from trojancam.models.readers.keras_config import Rebuilding, RefusedError
 from trojancam.models.readers.keras_contents import Contents, contents
@@ -49,8 +50,8 @@ class Room:
             raise ValueError("there are not so many weights in the file")
 
 
-def read_keras(path: Path, output: str | None = None) -> OpenedModel:
-    """The classifier in a Keras file; of several outputs the one named `output`, else the first that gives classes.
+def read_keras(path: Path, output: Output = None) -> OpenedModel:
+    """The classifier in a Keras file; of several outputs the one that `output` names or numbers, else the first with classes.
 
     Raises:
         ModelError: if Keras is missing or runs on another backend, or the file is damaged, holds code or layers of its
@@ -143,7 +144,7 @@ def _check_sizes(keras: Any, model: Any) -> None:
                 raise RefusedError(f"has a layer {layer.name!r} that gives too much ({tensor.shape}); do not use it")
 
 
-def _opened(path: Path, model: Any, found: Contents, output: str | None) -> OpenedModel:
+def _opened(path: Path, model: Any, found: Contents, output: Output) -> OpenedModel:
     if len(model.inputs) != 1 or len(model.inputs[0].shape) != 4:
         raise RefusedError("takes something else than one batch of images; give a classifier of images")
     formats = found.gathered.formats
@@ -162,17 +163,15 @@ def _opened(path: Path, model: Any, found: Contents, output: str | None) -> Open
     )
 
 
-def _output(model: Any, output: str | None) -> int:
+def _output(model: Any, output: Output) -> int:
     """Which of the outputs gives the classes."""
-    names = _output_names(model)
-    if output is not None:
-        if output not in names:
-            raise unknown_name("output", output, names)
-        return names.index(output)
-    for index, tensor in enumerate(model.outputs):
-        if len(tensor.shape) == 2:
-            return index
-    raise RefusedError("has no output that gives a number for each class; give a classifier of images")
+    able = [len(tensor.shape) == 2 for tensor in model.outputs]
+    place = chosen_output(_output_names(model), able, output)
+    if not able[place]:
+        raise RefusedError(
+            "has no number for each class in that output; give a classifier of images, or another output"
+        )
+    return place
 
 
 def _output_names(model: Any) -> list[str]:
@@ -180,14 +179,9 @@ def _output_names(model: Any) -> list[str]:
 
 
 def _notes(model: Any, found: Contents, chosen: int) -> tuple[str, ...]:
-    gathered, names = found.gathered, _output_names(model)
-    notes = []
-    if found.version:
-        notes.append(f"saved by Keras {found.version}")
-    if len(names) > 1:
-        notes.append(f"of its outputs ({', '.join(names)}) {names[chosen]!r} is taken")
-    if model.outputs[chosen].shape[-1] == 1:
-        notes.append("its output is one number, not one for each class")
+    gathered = found.gathered
+    notes = [f"saved by Keras {found.version}"] if found.version else []
+    notes += choice_in_words(_output_names(model), chosen)
     if gathered.preprocessing:
         layers = ", ".join(sorted(set(gathered.preprocessing)))
         notes.append(f"it preprocesses images itself ({layers}): it wants them as its author fed them, often 0 to 255")

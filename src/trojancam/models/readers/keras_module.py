@@ -1,6 +1,8 @@
 """KerasModule: a Keras model as a PyTorch module, its weights under the names of the layers that its author sees."""
 
 import importlib
+import keyword
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,7 +24,9 @@ class KerasModule(nn.Module):
     def __init__(self, model: Any, channels_last: bool, output: int) -> None:
         super().__init__()
         self._channels_last, self._output = channels_last, output
-        variables = [(variable, self._adopted(path, variable)) for path, variable in _weights(model)]
+        self._keras: Any = None  # so that no layer gets that name
+        given: dict[tuple[str, ...], str] = {}
+        variables = [(variable, self._adopted(path, variable, given)) for path, variable in _weights(model)]
         self._keras = (model, variables)  # in a tuple, PyTorch does not take the model for one of its own modules
 
     def forward(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n classes"]:
@@ -35,21 +39,24 @@ class KerasModule(nn.Module):
         chosen: Tensor = keras.tree.flatten(outputs)[self._output]
         return chosen
 
-    def _adopted(self, path: tuple[str, ...], variable: Any) -> str:
-        """Make a variable of Keras a parameter (a buffer, if it is no trained weight), and return its name."""
+    def _adopted(self, path: tuple[str, ...], variable: Any, given: dict[tuple[str, ...], str]) -> str:
+        """Make a variable of Keras a parameter (a buffer, if it is no trained weight), and return its name.
+
+        `given` are the names that the layers before got, so that no two layers get the same one.
+        """
         owner: nn.Module = self
-        names = []
-        for part in path[:-1]:
-            names.append(_free(owner, part.replace(".", "_")))
-            if names[-1] not in owner._modules:
-                owner.add_module(names[-1], nn.Module())
-            owner = owner.get_submodule(names[-1])
+        places = [path[:depth] for depth in range(1, len(path))]
+        for place in places:
+            if place not in given:
+                given[place] = _free(owner, attribute(place[-1]))
+                owner.add_module(given[place], nn.Module())
+            owner = owner.get_submodule(given[place])
         value, name = variable.value.detach(), path[-1]
         if name in STATISTICS or not value.is_floating_point():
             owner.register_buffer(name, value)
         else:
             owner.register_parameter(name, nn.Parameter(value))
-        return ".".join((*names, name))
+        return ".".join((*(given[place] for place in places), name))
 
     def _named(self, name: str) -> Tensor:
         owner, _, attribute = name.rpartition(".")
@@ -57,9 +64,23 @@ class KerasModule(nn.Module):
         return value
 
 
+def attribute(name: str) -> str:
+    """A name from a file that may become that of an attribute: graphs write such names into their code, as they stand.
+
+    >>> attribute('block.conv "), f(("')
+    'block_conv_____f___'
+    >>> attribute("class")
+    'class_'
+    """
+    cleaned = re.sub(r"\W", "_", name)
+    return f"{cleaned}_" if keyword.iskeyword(cleaned) else cleaned
+
+
 def _free(owner: nn.Module, name: str) -> str:
-    """The name, or one like it where PyTorch's modules have something else of that name."""
-    return name if name in owner._modules or not hasattr(owner, name) else _free(owner, f"{name}_")
+    """The name, or one like it where PyTorch's modules, or another layer, have it already."""
+    while hasattr(owner, name):
+        name += "_"
+    return name
 
 
 def _weights(

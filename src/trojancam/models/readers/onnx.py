@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trojancam.errors import ModelError, unknown_name
+from trojancam.errors import ModelError
 from trojancam.models.opened import OpenedModel
+from trojancam.models.outputs import Output, choice_in_words, chosen_output
 from trojancam.models.readers import onnx_file
 from trojancam.models.readers.onnx_file import as_said
 from trojancam.models.readers.onnx_module import Graph
@@ -38,11 +39,11 @@ class _Input:
     bytes: bool
 
 
-def read_onnx(path: Path, output: str | None = None, size: tuple[int, int] | None = None) -> OpenedModel:
+def read_onnx(path: Path, output: Output = None, size: tuple[int, int] | None = None) -> OpenedModel:
     """The network in an ONNX file, with layers named by PyTorch's modules or by nodes, for any number of images.
 
-    Of several outputs the first with classes is taken, or the one named `output`. `size` is the (height, width) of images
-    where the file leaves it open. Weights of 16 and 64 bits become 32.
+    Of several outputs the first with classes is taken, or the one that `output` names or numbers. `size` is the (height,
+    width) of images where the file leaves it open. Weights of 16 and 64 bits become 32.
 
     Raises:
         ModelError: if the file is missing, damaged, not to be trusted, or is no plain classifier of images, or takes
@@ -60,7 +61,7 @@ def read_onnx(path: Path, output: str | None = None, size: tuple[int, int] | Non
     channels = takes.channels or _channels(nodes, constants)
     plan, (name, classes, told) = _planned(path, nodes, constants, replace(takes, channels=channels), chosen)
     module = Graph(recognised(plan, name), name).eval()
-    class_names, unsaid = _class_names(model, classes)
+    class_names, unsaid = _class_names(model, max(classes, 2))  # one number stands for two classes
     height, width = takes.size
     return OpenedModel(
         module=module,
@@ -69,7 +70,7 @@ def read_onnx(path: Path, output: str | None = None, size: tuple[int, int] | Non
         size=(height, width) if height and width else None,
         channels=channels,
         class_names=class_names,
-        notes=(*notes, *told, *unsaid, *_told(takes, opset)),
+        notes=(*notes, *told, *unsaid, *_told(takes, opset), *_changed(nodes, plan, tensors)),
     )
 
 
@@ -81,6 +82,17 @@ def _told(takes: _Input, opset: int) -> list[str]:
         notes.append(f"it was made for {takes.batch} image(s) at a time; here it takes any number")
     if takes.bytes:
         notes.append("it takes whole numbers, most likely bytes from 0 to 255")
+    return notes
+
+
+def _changed(nodes: Sequence[Node], plan: Plan, tensors: Tensors) -> list[str]:
+    """What is otherwise here than in the file: the width of its weights, and dropout that was left on."""
+    notes = []
+    if tensors.widened:
+        notes.append(f"weights in {', '.join(sorted(tensors.widened))} were made 32-bit floats")
+    dropouts = [node.inputs[2] for node in nodes if node.operation == "Dropout" and len(node.inputs) > 2]
+    if any(name in plan.constants and bool(plan.constants[name].tensor.any()) for name in dropouts):
+        notes.append("it was exported in training; what acts there only is left out: dropout")
     return notes
 
 
@@ -131,23 +143,17 @@ def _is_channels_last(graph: "GraphProto", name: str, image: Sequence[int | None
     return bool(users) and turns == [[0, 3, 1, 2]] * len(users)
 
 
-def _output(path: Path, graph: "GraphProto", wanted: str | None) -> tuple[str, list[str]]:
+def _output(path: Path, graph: "GraphProto", wanted: Output) -> tuple[str, tuple[str, ...]]:
     """The output that is taken for the logits, and what is to be said about the choice."""
-    names = [value.name for value in graph.output]
-    if wanted is not None:
-        if wanted not in names:
-            raise unknown_name(f"output of {path}", wanted, names)
-        return wanted, []
-    floats = [value for value in graph.output if value.type.tensor_type.elem_type in (0, *FLOATS)]
-    matrices = [value for value in floats if len(_declared(value) or ()) == 2]
-    if not floats:
+    names: list[str] = [value.name for value in graph.output]
+    floats = [value.type.tensor_type.elem_type in (0, *FLOATS) for value in graph.output]
+    matrices = [able and len(_declared(value) or ()) == 2 for able, value in zip(floats, graph.output, strict=True)]
+    if wanted is None and not any(floats):
         raise ModelError(
             f"{path} gives no logits, only {as_said(', '.join(names)) or 'nothing'}; export the network anew"
         )
-    chosen: str = (matrices or floats)[0].name
-    others = ", ".join(repr(name[:40]) for name in names if name != chosen)
-    note = f"of its {len(names)} outputs {chosen[:80]!r} is taken for the logits; the others are {others[:200]}"
-    return chosen, [note] if others else []
+    place = chosen_output(names, matrices if any(matrices) else floats, wanted)
+    return names[place], choice_in_words(names, place)
 
 
 def _needed(path: Path, graph: "GraphProto", opset: int, output: str, given: set[str], tensors: Tensors) -> list[Node]:

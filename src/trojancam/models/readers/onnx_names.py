@@ -1,5 +1,6 @@
 """Names for the modules of a network that came from ONNX: those that its author gave to the layers."""
 
+import keyword
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -60,7 +61,8 @@ def _without_repetition(parts: Iterable[str]) -> list[str]:
 def _parts(parts: Iterable[str]) -> list[str]:
     """Parts that can be names of attributes."""
     cleaned = [re.sub(r"\W+", "_", part).strip("_")[:80] for part in parts]
-    return [part for part in cleaned if part and part != "StatefulPartitionedCall"][-_DEEPEST:] or ["layer"]
+    usable = (f"{part}_" if keyword.iskeyword(part) else part for part in cleaned)  # graphs write them into their code
+    return [part for part in usable if part and part != "StatefulPartitionedCall"][-_DEEPEST:] or ["layer"]
 
 
 def _common(paths: Iterable[Sequence[str]]) -> int:

@@ -32,8 +32,11 @@ _TYPES: dict[int, tuple[str, str]] = {
     _BFLOAT16: ("<i2", "int32_data"),
 }
 FLOATS = {1, 10, 11, _BFLOAT16}
+OTHER_WIDTHS = {10: "float16", 11: "float64", _BFLOAT16: "bfloat16"}
 WHOLE = {2, 3, 4, 5, 6, 7, 12, 13}
 TRUTH = 9
+TIMES = 2  # that a data file may be read, all tensors together: few share their numbers
+Left = dict[tuple[int, int], int]  # how many bytes of each data file may still be read
 
 
 class Tensors:
@@ -42,6 +45,8 @@ class Tensors:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._room = MAX_ELEMENTS
+        self._left: Left = {}
+        self.widened: set[str] = set()  # which floats of other widths were read, but for single numbers
 
     def read(self, tensor: "TensorProto") -> Tensor:
         """A tensor of the file or of a data file beside it: floats in 32 bits, whole numbers in 64.
@@ -50,12 +55,14 @@ class Tensors:
             ModelError: if its type is not read, its data are not of the size it declares, or lie outside the file's
                 folder, or the tensors together are larger than any network.
         """
-        values = _read(self._path, tensor, self._room)
+        values = _read(self._path, tensor, self._room, self._left)
         self._room -= values.numel()
+        if tensor.data_type in OTHER_WIDTHS and values.numel() > 1:
+            self.widened.add(OTHER_WIDTHS[tensor.data_type])
         return values
 
 
-def _read(path: Path, tensor: "TensorProto", room: int) -> Tensor:
+def _read(path: Path, tensor: "TensorProto", room: int, left: Left) -> Tensor:
     label = f"the tensor {tensor.name[:80]!r} in {path}"
     if tensor.data_type not in _TYPES:
         raise ModelError(f"{label} has a type that is not read (number {tensor.data_type}); export 32-bit floats")
@@ -63,7 +70,7 @@ def _read(path: Path, tensor: "TensorProto", room: int) -> Tensor:
     if count > room:
         raise ModelError(f"{path} holds more than 2 GB of weights; such a network is not read")
     kind, field = _TYPES[tensor.data_type]
-    values = _stored(path, label, tensor, np.dtype(kind), field, count)
+    values = _stored(path, label, tensor, np.dtype(kind), field, count, left)
     return _widened(values, tensor.data_type).reshape(tuple(tensor.dims))
 
 
@@ -74,10 +81,10 @@ def _count(label: str, dims: tuple[int, ...]) -> int:
     return math.prod(dims)
 
 
-def _stored(path: Path, label: str, tensor: "TensorProto", kind: Any, field: str, count: int) -> Any:
+def _stored(path: Path, label: str, tensor: "TensorProto", kind: Any, field: str, count: int, left: Left) -> Any:
     """The tensor's numbers as a flat array: from another file, from bytes, or from a list of numbers."""
     if tensor.data_location == tensor.EXTERNAL:
-        return _external(path, label, tensor, kind, count)
+        return _external(path, label, tensor, kind, count, left)
     listed = getattr(tensor, field)
     if len(listed) == 0:
         raw = tensor.raw_data
@@ -94,7 +101,7 @@ def _check_size(label: str, given: int, declared: int) -> None:
         raise ModelError(f"{label} declares {declared} bytes or numbers but holds {given}; get the file again")
 
 
-def _external(path: Path, label: str, tensor: "TensorProto", kind: Any, count: int) -> Any:
+def _external(path: Path, label: str, tensor: "TensorProto", kind: Any, count: int, left: Left) -> Any:
     entries = {entry.key: entry.value for entry in tensor.external_data}
     file = _beside(path, label, entries.get("location", ""))
     numbers = [entries.get("offset", "0"), entries.get("length", str(count * kind.itemsize))]
@@ -102,8 +109,13 @@ def _external(path: Path, label: str, tensor: "TensorProto", kind: Any, count: i
         raise ModelError(f"{label} names no place in its data file; get the file again")
     offset, length = int(numbers[0]), int(numbers[1])
     _check_size(label, length, count * kind.itemsize)
-    if offset + length > file.stat().st_size:
+    facts = file.stat()
+    if offset + length > facts.st_size:
         raise ModelError(f"{label} lies beyond the end of its data file {file.name}; get both files again")
+    same = facts.st_dev, facts.st_ino  # by whatever name
+    left[same] = left.get(same, TIMES * facts.st_size) - length
+    if left[same] < 0:
+        raise ModelError(f"{label} takes numbers of {file.name} that other tensors take, too; get the file again")
     if not count:
         return np.empty(0, kind)
     return np.array(np.memmap(file, kind, "r", offset, (count,)))

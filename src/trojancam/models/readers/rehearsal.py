@@ -10,7 +10,8 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from trojancam.errors import ModelError
-from trojancam.models.readers.program_steps import LARGEST_NUMBER, Program, Step, Value
+from trojancam.models.readers.program_arguments import LARGEST_NUMBER, Value
+from trojancam.models.readers.program_steps import Program, Step
 from trojancam.models.readers.replayed import COUNT, replay
 
 aten = torch.ops.aten
@@ -63,12 +64,14 @@ def _named(step: Step) -> set[str]:
     return found
 
 
-def rehearse(path: Path, program: Program, sizes: tuple[int, int, int], tensors: Mapping[str, Tensor]) -> None:
-    """Run a program without numbers on three images of these sizes.
+def rehearse(
+    path: Path, program: Program, sizes: tuple[int, int, int], tensors: Mapping[str, Tensor]
+) -> list[tuple[int, ...]]:
+    """Run a program without numbers on three images of these sizes: the shapes of what it returns.
 
     Raises:
         ModelError: if it does not run, or for one number of images only; if a step would give far more than a classifier
-            holds; if it changes its weights; or if what it returns first are no logits.
+            holds; or if it changes its weights.
     """
     with FakeTensorMode() as mode, torch.no_grad():
         fakes = {name: mode.from_tensor(tensor) for name, tensor in tensors.items()}
@@ -86,8 +89,16 @@ def rehearse(path: Path, program: Program, sizes: tuple[int, int, int], tensors:
             raise ModelError(_why(path, program, error)) from None
     if any(fake._version != before[name] for name, fake in fakes.items()):
         raise ModelError(f"the program in {path} changes its weights as it runs; export the module after module.eval()")
-    logits = outputs[0]
-    if not isinstance(logits, Tensor) or logits.ndim == 0 or logits.shape[0] != IMAGES:
+    return [tuple(output.shape) if isinstance(output, Tensor) else () for output in outputs]
+
+
+def check_rows(path: Path, shape: tuple[int, ...]) -> None:
+    """Refuse an output that is not one row for each of the images that the program was rehearsed with.
+
+    Raises:
+        ModelError: if it is none.
+    """
+    if shape[:1] != (IMAGES,):
         raise ModelError(f"the program in {path} does not give a row of logits for each image; {ANY_NUMBER}")
 
 

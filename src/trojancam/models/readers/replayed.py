@@ -1,12 +1,14 @@
 """Replayed: a module that does what an exported program says, step by step, with its weights where their author had them."""
 
+import keyword
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from trojancam.models.readers.program_steps import Program, Step, Value
+from trojancam.models.readers.program_arguments import filled
+from trojancam.models.readers.program_steps import Program, Step
 
 COUNT = "how many images"  # the value that stands for it; no value of a program is called so
 
@@ -34,7 +36,7 @@ class Replayed(nn.Module):
         self.channels_last = channels_last
         parameters: dict[Tensor, nn.Parameter] = {}
         for name, tensor in tensors.items():
-            owner, _, own = name.rpartition(".")
+            owner, _, own = _speakable(name).rpartition(".")
             if name in program.trained:
                 parameters.setdefault(tensor, nn.Parameter(tensor, requires_grad=tensor.is_floating_point()))
                 self._place(owner).register_parameter(own, parameters[tensor])
@@ -49,7 +51,7 @@ class Replayed(nn.Module):
 
     def _run(self, step: Step, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
         if step.module and self._runs_in[step.module]:
-            return self.get_submodule(step.module)(step, arguments, named)
+            return self.get_submodule(_speakable(step.module))(step, arguments, named)
         return step.function(*arguments, **named)
 
     def _place(self, path: str) -> nn.Module:
@@ -63,7 +65,7 @@ class Replayed(nn.Module):
 
     def _has_place(self, path: str) -> bool:
         try:
-            return isinstance(self._place(path), Place)
+            return isinstance(self._place(_speakable(path)), Place)
         except KeyError:  # a step in a module whose name is taken
             return False
 
@@ -83,18 +85,12 @@ def replay(program: Program, images: Tensor, tensors: Mapping[str, Tensor], run:
     return tuple(values[name] for name in program.outputs)
 
 
-def filled(arguments: Any, values: Mapping[str, Any]) -> Any:
-    """Arguments with the values that they name."""
-    if isinstance(arguments, Value):
-        return values[arguments.name]
-    if isinstance(arguments, list | tuple):
-        return type(arguments)(filled(item, values) for item in arguments)
-    if isinstance(arguments, dict):
-        return {name: filled(item, values) for name, item in arguments.items()}
-    return arguments
+def _speakable(path: str) -> str:
+    """A dotted name that graphs can write into their code: words that Python keeps for itself get an underscore."""
+    return ".".join(f"{part}_" if keyword.iskeyword(part) else part for part in path.split("."))
 
 
 def _found(module: nn.Module, name: str) -> Tensor:
-    owner, _, own = name.rpartition(".")
+    owner, _, own = _speakable(name).rpartition(".")
     tensor: Tensor = getattr(module.get_submodule(owner), own)
     return tensor

@@ -2,7 +2,8 @@
 
 import struct
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedIOBase, BytesIO
 from pathlib import Path
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 
 from trojancam.errors import ModelError
-from trojancam.models.readers.archives import Archive, archive, is_archive
+from trojancam.models.readers.archives import Archive, archive, is_archive, opened_file
 from trojancam.models.readers.pickles import LARGEST, NoPickleError, Pickle, look_at
 from trojancam.models.readers.weights_only import check_weights_only
 from trojancam.models.readers.would_run import LEGACY
@@ -61,15 +62,40 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
     """The tensors in a safetensors file, whoever wrote it.
 
     Raises:
+        ModelError: as `read_safetensors`.
+    """
+    return read_safetensors(path)[0]
+
+
+def read_safetensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors in a safetensors file, whoever wrote it, and what it says of itself beside them.
+
+    Raises:
         ModelError: if the file is missing or damaged, or its header is larger than any model needs.
     """
-    path = Path(path)
+    with _safetensors(Path(path)) as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+        return tensors, dict(file.metadata() or {})
+
+
+def read_metadata(path: str | Path) -> dict[str, str]:
+    """What a safetensors file says of itself beside its tensors, which are not read.
+
+    Raises:
+        ModelError: as `read_safetensors`.
+    """
+    with _safetensors(Path(path)) as file:
+        return dict(file.metadata() or {})
+
+
+@contextmanager
+def _safetensors(path: Path) -> Iterator[Any]:
     (length,) = struct.unpack("<Q", _start(path, 8).ljust(8, b"\0"))
     if length > LARGEST_HEADER:
         raise ModelError(f"{path} is not a whole safetensors file (it claims a header of {length} bytes); get it again")
     try:
         with safetensors.safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+            yield file
     except (
         safetensors.SafetensorError,
         ArithmeticError,
@@ -221,11 +247,8 @@ def _described(value: Any) -> str:
 
 
 def _start(path: Path, length: int) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return file.read(length)
-    except OSError as error:
-        raise ModelError(f"there is no model file {path} that can be read ({error.strerror}); check the path") from None
+    with opened_file(path) as file:
+        return file.read(length)
 
 
 def _damaged(path: Path, reason: object) -> ModelError:
@@ -234,4 +257,5 @@ def _damaged(path: Path, reason: object) -> ModelError:
 
 def _first_line(reason: object) -> str:
     line = next((line.strip() for line in str(reason).splitlines() if line.strip()), type(reason).__name__)
+    line = line.partition("(Could this error message")[0].strip()  # PyTorch asks for reports
     return line.rstrip(".")[:200]

@@ -5,7 +5,8 @@ the tensors claim: none may be larger than the numbers that the file holds for i
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from trojancam.errors import ModelError
 from trojancam.models.readers.pickles import Call, Global, Pickle, Reference
 from trojancam.models.readers.would_run import is_harmless
 
+TIMES = 2  # that the numbers of a storage may be used, all tensors together: few share them
 BYTES = {  # of one number in a storage
     **dict.fromkeys(("Double", "Long", "ComplexFloat"), 8),
     "ComplexDouble": 16,
@@ -55,9 +57,8 @@ def check_weights_only(path: Path, pickle: Pickle, bytes_for: StorageSize) -> No
             raise ModelError(
                 f"{path} claims {size * numbers} bytes for the numbers {key!r}, but holds fewer; it is damaged"
             )
-    for call in pickle.calls:
-        if _name(call.function) in TENSOR:
-            _check_extent(path, call.arguments)
+    views = dict.fromkeys(_view(path, call.arguments) for call in pickle.calls if _name(call.function) in TENSOR)
+    check_shares(path, ((key, numbers, sizes) for key, numbers, _, sizes, _ in views))
 
 
 def _check_names(path: Path, pickle: Pickle) -> None:
@@ -104,15 +105,33 @@ def _storage(path: Path, reference: Any) -> tuple[str, int, int]:
     raise ModelError(f"{path} holds tensors of a kind that is not read here; save them as safetensors or dense tensors")
 
 
-def _check_extent(path: Path, arguments: Any) -> None:
-    """A tensor lies inside its storage, and has no more numbers than that."""
+def check_shares(path: Path, views: Iterable[tuple[str, int, tuple[int, ...]]]) -> None:
+    """Refuse tensors that use the same numbers again and again: each of them would be made 32-bit floats, and looked at.
+
+    A view is the key of a storage, how many numbers that has, and the sizes of a tensor in it.
+
+    Raises:
+        ModelError: if there are such tensors.
+    """
+    used = Counter[str]()
+    for key, numbers, sizes in views:
+        used[key] += math.prod(sizes)
+        if used[key] > TIMES * numbers:
+            raise ModelError(f"{path} uses its numbers {key!r:.80} again and again, as no network does; do not use it")
+
+
+View = tuple[str, int, int, tuple[int, ...], tuple[int, ...]]
+
+
+def _view(path: Path, arguments: Any) -> View:
+    """Where a tensor lies: inside its storage, and with no more numbers than that has."""
     match arguments:
         case (Reference() as reference, int(offset), tuple(sizes), tuple(strides), *_) if _are_extents(
             offset, *sizes, *strides
         ) and len(sizes) == len(strides):
-            _, numbers, _ = _storage(path, reference)
+            key, numbers, _ = _storage(path, reference)
             if within(numbers, offset, sizes, strides):
-                return
+                return key, numbers, offset, sizes, strides
             raise ModelError(
                 f"{path} holds a tensor of shape {sizes} over {numbers} numbers, which are too few; it is damaged"
             )
@@ -138,8 +157,11 @@ def single_precision(path: Path, tensors: Mapping[str, Tensor]) -> tuple[dict[st
         ModelError: if there are complex numbers among them, or numbers that are not finite.
     """
     kinds = {tensor.dtype for tensor in tensors.values() if tensor.is_floating_point()} - {torch.float32}
-    single = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
-    for name, tensor in single.items():
+    try:
+        single = _made_once(tensors)
+    except RuntimeError as error:  # of 4 bits, for one
+        raise ModelError(f"the weights in {path} cannot be made 32-bit floats ({error}); save them as floats") from None
+    for name, tensor in {id(tensor): (name, tensor) for name, tensor in single.items()}.values():
         if tensor.is_complex():
             raise ModelError(f"the weights {name} in {path} are complex numbers, which no classifier here has")
         if not bool(tensor.isfinite().all()):
@@ -148,3 +170,15 @@ def single_precision(path: Path, tensors: Mapping[str, Tensor]) -> tuple[dict[st
             )
     named = " and ".join(sorted(str(kind).removeprefix("torch.") for kind in kinds))
     return single, [f"weights in {named} were made 32-bit floats"] if kinds else []
+
+
+def _made_once(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors as 32-bit floats where they are floats; those over the same numbers stay one."""
+    made: dict[Any, Tensor] = {}
+    single = {}
+    for name, tensor in tensors.items():
+        place = tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride()
+        if place not in made:
+            made[place] = tensor.float() if tensor.is_floating_point() else tensor
+        single[name] = made[place]
+    return single

@@ -4,19 +4,21 @@ Nothing is loaded. `inspect` shows what is found; the readers do not rely on it,
 """
 
 import bz2
-import json
 import lzma
 import re
+import warnings
 import zlib
 from collections.abc import Callable, Iterator
 from functools import cache
 from io import BufferedIOBase, BytesIO
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 
 from trojancam.errors import ModelError
-from trojancam.models.readers.archives import Archive, Member, archive, is_archive
+from trojancam.models.readers.archives import Archive, Member, archive, is_archive, opened_file
+from trojancam.models.readers.json_text import json_in
 from trojancam.models.readers.pickles import LARGEST, MOST_STEPS, NoPickleError, Pickle, look_at
 from trojancam.models.readers.program_expressions import code_in
 from trojancam.models.readers.program_operations import operation
@@ -24,10 +26,10 @@ from trojancam.models.readers.program_operations import operation
 LEGACY, LEGACY_PICKLES = 0x1950A86A20F9469CFC6C, 5  # PyTorch's oldest files: this number is the first pickle of five
 DEEPEST = 3  # archives in archives
 NUMPY = b"\x93NUMPY"
-TORCHSCRIPT = re.compile(r"(^|/)code/.*\.py$")
 PROGRAM = re.compile(r"(^|/)(models/[^/]+|serialized_exported_program)\.json$")
 PICKLES = (".pkl", ".pickle", ".p", ".joblib", ".sav")
 MOST_BYTES = 512 << 20  # of members that are looked at
+LARGEST_PROGRAM = 24 << 20  # bytes of the JSON of an exported program
 NOT_SEEN = "something after more than is looked at"
 BROKEN_OFF = "something that cannot be read as a pickle to its end"
 
@@ -55,11 +57,8 @@ def would_run(path: str | Path) -> tuple[str, ...]:
         ModelError: if the file cannot be read, or is an archive that is damaged or hostile as such.
     """
     path = Path(path)
-    try:
-        with path.open("rb") as file:
-            found = list(_Search(path).names(file, path.name))
-    except OSError as error:
-        raise ModelError(f"there is no model file {path} that can be read ({error.strerror}); check the path") from None
+    with opened_file(path) as file:
+        found = list(_Search(path).names(file, path.name))
     return tuple(dict.fromkeys(name for name in found if not is_harmless(name)))
 
 
@@ -82,6 +81,7 @@ class _Search:
         self.path = path
         self.steps = MOST_STEPS
         self.bytes = MOST_BYTES
+        self.unpacked = LARGEST  # bytes of packed pickles
 
     def names(self, file: BufferedIOBase, name: str, depth: int = DEEPEST) -> Iterator[str]:
         """The names in a file, or in a member of an archive."""
@@ -93,7 +93,7 @@ class _Search:
         elif head.startswith(NUMPY):
             yield from self._in_array(file)
         elif unpacks:
-            yield from self._in_pickles(_unpacked(file, unpacks[0]), certain=False)
+            yield from self._in_packed(file, unpacks[0])
         else:
             yield from self._in_pickles(file.read(LARGEST), certain=name.endswith(PICKLES))
 
@@ -102,14 +102,14 @@ class _Search:
             raise ModelError(f"{self.path} holds archives in archives in archives, as no model does; do not unpack it")
         with archive(self.path, file=file) as opened:
             for member in opened.members.values():
-                if TORCHSCRIPT.search(member.name):
+                if _is_script(member.name):
                     yield f"TorchScript {member.name}"
                 elif PROGRAM.search(member.name) or _may_hold_pickles(opened, member):
                     yield from self._in_member(opened, member, depth)
 
     def _in_member(self, opened: Archive, member: Member, depth: int) -> Iterator[str]:
         self.bytes -= member.size
-        if member.size > LARGEST or self.bytes < 0:
+        if member.size > (LARGEST_PROGRAM if PROGRAM.search(member.name) else LARGEST) or self.bytes < 0:
             yield NOT_SEEN
             return
         content = opened.read(member.name)
@@ -118,12 +118,23 @@ class _Search:
         else:
             yield from self.names(BytesIO(content), member.name, depth - 1)
 
+    def _in_packed(self, file: BufferedIOBase, unpack: Unpack) -> Iterator[str]:
+        """The names in packed pickles: those of one file may unpack to so much together, as few bytes do it."""
+        if self.unpacked <= 0:
+            yield NOT_SEEN
+            return
+        content = _unpacked(file, unpack, self.unpacked)
+        self.unpacked -= len(content)
+        yield from self._in_pickles(content, certain=False)
+
     def _in_array(self, file: BufferedIOBase) -> Iterator[str]:
         try:
             version = np.lib.format.read_magic(file)
             read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-            holds_objects = read(file)[2].hasobject
-        except (ValueError, TypeError, KeyError, SyntaxError, EOFError, RecursionError, MemoryError):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of how Python 2 wrote it
+                holds_objects = read(file)[2].hasobject
+        except (ValueError, TypeError, KeyError, SyntaxError, TokenError, EOFError, RecursionError, MemoryError):
             return
         if holds_objects:
             yield from self._in_pickles(file.read(LARGEST), certain=True)
@@ -153,6 +164,11 @@ class _Search:
         return pickle
 
 
+def _is_script(name: str) -> bool:
+    """Whether a member of an archive is a part of TorchScript's code."""
+    return name.endswith(".py") and "/code/" in f"/{name}"
+
+
 def _may_hold_pickles(opened: Archive, member: Member) -> bool:
     """Whether a member is a pickle, or an archive or array that may hold one; most are the numbers of tensors."""
     if member.name.endswith(PICKLES):
@@ -164,7 +180,7 @@ def _may_hold_pickles(opened: Archive, member: Member) -> bool:
 def _in_program(text: bytes) -> Iterator[str]:
     """Expressions of an exported program that are code, and what it would call beyond operations on tensors."""
     try:
-        program = json.loads(text)
+        program = json_in(text)
         targets = [str(node["target"]) for node in program["graph_module"]["graph"]["nodes"]]
         yield from code_in(program)
     except (AttributeError, LookupError, RecursionError, TypeError, ValueError):
@@ -172,8 +188,8 @@ def _in_program(text: bytes) -> Iterator[str]:
     yield from (target for target in targets if not (target.startswith("torch.ops.") or operation(target)))
 
 
-def _unpacked(file: BufferedIOBase, unpack: Unpack) -> bytes:
+def _unpacked(file: BufferedIOBase, unpack: Unpack, most: int) -> bytes:
     try:
-        return unpack(file.read(LARGEST), LARGEST)
+        return unpack(file.read(LARGEST), most)
     except (zlib.error, lzma.LZMAError, OSError, EOFError, ValueError):
         return b""

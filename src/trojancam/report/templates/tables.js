@@ -1,0 +1,40 @@
+// Tables sort by the column whose heading is pressed: numbers by value, all else by the alphabet.
+
+/** The number that a cell begins with, whatever follows it; NaN where there is none. */
+const leading = (text) => parseFloat(text.trim().replace("\u2212", "-").replaceAll(",", ""));
+
+function compare(a, b) {
+  const [x, y] = [leading(a), leading(b)];
+  if (Number.isNaN(x) !== Number.isNaN(y)) return Number.isNaN(x) ? 1 : -1;
+  return Number.isNaN(x) ? a.localeCompare(b) : x - y;
+}
+
+function sort(table, column) {
+  const headings = [...table.tHead.rows[0].cells];
+  const numeric = [...table.tBodies[0].rows].some((row) => !Number.isNaN(leading(row.cells[column].textContent)));
+  const before = headings[column].getAttribute("aria-sort");
+  const way = before ? (before === "ascending" ? "descending" : "ascending") : numeric ? "descending" : "ascending";
+  headings.forEach((heading) => heading.removeAttribute("aria-sort"));
+  headings[column].setAttribute("aria-sort", way);
+  const rows = [...table.tBodies[0].rows];
+  const known = (row) => row.cells[column].textContent.trim().replace("\u2013", "") !== "";
+  rows.sort((a, b) => {
+    if (known(a) !== known(b)) return known(a) ? -1 : 1;
+    const order = compare(a.cells[column].textContent, b.cells[column].textContent);
+    return way === "ascending" ? order : -order;
+  });
+  table.tBodies[0].append(...rows);
+}
+
+const FEW = 4; // rows that are seen at a glance
+
+for (const table of document.querySelectorAll("table.sortable")) {
+  if (table.tBodies[0].rows.length < FEW) continue;
+  [...table.tHead.rows[0].cells].forEach((heading, column) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.append(...heading.childNodes);
+    button.addEventListener("click", () => sort(table, column));
+    heading.append(button);
+  });
+}

@@ -1,0 +1,44 @@
+"""A browser for tests that look at pages, and axe-core: one of each for the whole run, as Playwright wants it."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
+         "--disable-sync", "--no-first-run")  # fmt: skip
+
+
+def missing(what: str) -> None:
+    """Skip with the reason; where the browser is required, as in continuous integration, fail."""
+    (pytest.fail if os.environ.get("TROJANCAM_BROWSER_REQUIRED") else pytest.skip)(what)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        missing(f"no browser: none of {', '.join(BROWSERS)} is on the PATH")
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        missing("Playwright is not installed; pip install playwright")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    """The source of axe-core, which finds what keeps people with disabilities out."""
+    places = (os.environ.get("TROJANCAM_AXE", ""), "node_modules/axe-core/axe.min.js")
+    found = next((Path(place) for place in places if place and Path(place).is_file()), None)
+    if found is None:
+        missing("no axe-core: npm install axe-core, or name its axe.min.js in TROJANCAM_AXE")
+    assert found is not None
+    return found.read_text(encoding="utf-8")

@@ -1,0 +1,72 @@
+"""Report pages in a browser: opened as files, free of errors, and with no request for anything but themselves."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.report.test_results import COMMANDS
+
+WINDOWS = {
+    "light": {"viewport": {"width": 1180, "height": 900}, "color_scheme": "light"},
+    "dark": {"viewport": {"width": 1180, "height": 900}, "color_scheme": "dark"},
+    "phone": {"viewport": {"width": 390, "height": 844}, "color_scheme": "light", "has_touch": True},
+}
+
+Written = Callable[[str], tuple[Path, Path]]
+
+
+@pytest.fixture(scope="session")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Written:
+    """The page of a command and its JSON, each made once."""
+    made: dict[str, tuple[Path, Path]] = {}
+
+    def write(command: str) -> tuple[Path, Path]:
+        if command not in made:
+            made[command] = COMMANDS[command](tmp_path_factory.mktemp("page"))
+        return made[command]
+
+    return write
+
+
+class Opener:
+    """Opens pages and keeps what goes wrong in them."""
+
+    def __init__(self, browser: Any, pictures: Path) -> None:
+        self.browser, self.pictures = browser, pictures
+        self.wrong: list[str] = []
+        self.contexts: list[Any] = []
+
+    def __call__(self, path: Path, window: str = "light", **options: Any) -> Any:
+        """The page in a window of a kind, with all its maps drawn."""
+        context = self.browser.new_context(**WINDOWS[window] | options)
+        self.contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: self.wrong.append(message.text))
+        page.on("pageerror", lambda error: self.wrong.append(str(error)))
+        page.on("request", self._request)
+        page.goto(path.as_uri())
+        if options.get("java_script_enabled", True):
+            page.wait_for_function("document.querySelectorAll('.maps:not(.ready)').length === 0")
+            page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        return page
+
+    def picture(self, page: Any, name: str) -> None:
+        """Keep what it looks like; the pictures lie where TROJANCAM_SCREENSHOTS says."""
+        page.screenshot(path=self.pictures / f"report-{name.replace(' ', '-')}.png", full_page=True)
+
+    def _request(self, request: Any) -> None:
+        if not request.url.startswith(("file:", "data:")):
+            self.wrong.append(f"a request: {request.url}")
+
+
+@pytest.fixture
+def opened(browser: Any, tmp_path: Path) -> Iterator[Opener]:
+    pictures = Path(os.environ.get("TROJANCAM_SCREENSHOTS") or tmp_path)
+    pictures.mkdir(parents=True, exist_ok=True)
+    opener = Opener(browser, pictures)
+    yield opener
+    for context in opener.contexts:
+        context.close()
+    assert opener.wrong == []

@@ -1,0 +1,67 @@
+"""Every page in every window: nothing goes wrong, nothing sticks out, everybody can read it, and all of it prints."""
+
+from typing import Any
+
+import pytest
+from tests.report.browser.conftest import WINDOWS
+from tests.report.test_results import COMMANDS
+
+PAGES = [name for name in COMMANDS if name != "explain"]
+GRAVE = ("serious", "critical")
+
+
+@pytest.mark.parametrize("window", WINDOWS)
+@pytest.mark.parametrize("command", PAGES)
+def test_a_page_in_a_window(command: str, window: str, written: Any, opened: Any, axe: str) -> None:
+    page = opened(written(command)[0], window)
+    opened.picture(page, f"{command}-{window}")
+    width = WINDOWS[window]["viewport"]["width"]
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.evaluate(axe)
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
+    assert [(each["id"], each["nodes"][0]["html"]) for each in found if each["impact"] in GRAVE] == []
+
+
+def test_an_open_map_can_be_read_by_everybody(written: Any, opened: Any, axe: str) -> None:
+    page = opened(written("explain with a trigger")[0], "dark")
+    page.locator(".tile").nth(7).click()
+    opened.picture(page, "enlarged-dark")
+    page.evaluate(axe)
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
+    assert [each["id"] for each in found if each["impact"] in GRAVE] == []
+
+
+def test_all_maps_print(written: Any, opened: Any) -> None:
+    page = opened(written("explain with a trigger")[0])
+    page.reload()
+    page.wait_for_selector(".ready .tile")
+    assert page.pdf(format="A4").startswith(b"%PDF")
+    assert page.locator(".tile").count() == page.locator(".tile[data-drawn]").count() > 0
+
+
+def test_without_scripts_atlases_are_pictures(written: Any, opened: Any) -> None:
+    page = opened(written("explain with a trigger")[0], java_script_enabled=False)
+    opened.picture(page, "without-scripts")
+    assert page.locator(".tile").count() == 0
+    assert page.locator(".tools label:visible").count() == 0
+    atlases = page.locator(".atlas")
+    assert atlases.count() > 0
+    for place in range(atlases.count()):
+        assert atlases.nth(place).is_visible()
+        assert atlases.nth(place).get_attribute("alt")
+
+
+def test_tables_sort_by_the_heading_pressed(written: Any, opened: Any) -> None:
+    page = opened(written("compare")[0])
+    table = page.locator("table.sortable").filter(has=page.locator("thead button")).first
+    heading = table.locator("th button").nth(1)
+    heading.click()
+    first = table.locator("tbody td:nth-child(2)").all_text_contents()
+    values = [float(text.split(" ")[0]) for text in first if text.strip()]
+    assert values == sorted(values, reverse=True)
+    heading.click()
+    assert table.locator("th").nth(1).get_attribute("aria-sort") == "ascending"
+    again = [
+        float(text.split(" ")[0]) for text in table.locator("tbody td:nth-child(2)").all_text_contents() if text.strip()
+    ]
+    assert again == sorted(values)

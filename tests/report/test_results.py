@@ -1,0 +1,130 @@
+"""The JSON beside a page: of the documented form, and with every number that the page shows."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from pydantic import ValidationError
+from tests.nets import images_for, network
+from tests.report.held import held_against
+from tests.report.test_scan_page import judged, report
+
+import trojancam.report.scan_pictures
+import trojancam.report.stimulate
+from trojancam.errors import DataError
+from trojancam.evaluation.comparison import compare
+from trojancam.evaluation.randomisation import randomised_methods
+from trojancam.report.compare import Summary, write_comparison
+from trojancam.report.explain import Options, explain_files
+from trojancam.report.page import RESULTS_VERSION
+from trojancam.report.provenance import file_facts
+from trojancam.report.scan import NAMES, write_scan
+from trojancam.report.schema import DOCUMENTS
+from trojancam.report.schema_words import markdown
+from trojancam.report.stimulate import stimulate_images
+from trojancam.stimulation import Stimulation
+from trojancam.triggers import square
+
+ROOT = Path(__file__).parents[2]
+Write = Callable[[Path], tuple[Path, Path]]
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (trojancam.report.scan_pictures, trojancam.report.stimulate):
+        monkeypatch.setattr(module, "DPI", 40)
+
+
+def files(folder: Path) -> list[Path]:
+    folder.mkdir()
+    generator = torch.Generator().manual_seed(0)
+    for number in range(3):
+        pixels = torch.randint(0, 256, (12, 12, 3), generator=generator, dtype=torch.uint8)
+        Image.fromarray(pixels.numpy()).save(folder / f"{number}.png")
+    return sorted(folder.iterdir())
+
+
+def explained(options: Options) -> Write:
+    def write(folder: Path) -> tuple[Path, Path]:
+        found = explain_files(network("plain")[1], files(folder / "images"), folder, options, settings={"seed": 3})
+        return found.page, folder / "results.json"
+
+    return write
+
+
+def written_scan(folder: Path) -> tuple[Path, Path]:
+    return write_scan(judged(report()), folder), folder / NAMES[1]
+
+
+def written_stimulation(folder: Path) -> tuple[Path, Path]:
+    _, net = network("plain")
+    wanted = [Stimulation("second", 1, value=50.0)]
+    answer = stimulate_images(net, images_for(net, 3), torch.tensor([0, 1, 1]), wanted, folder, {"seed": 0})
+    return answer.page, folder / "results.json"
+
+
+def written_comparison(folder: Path) -> tuple[Path, Path]:
+    _, net = network("plain")
+    methods = ("grad-cam", "hirescam", "random")
+    mask = torch.zeros(12, 12, dtype=torch.bool)
+    mask[2:6, 2:6] = True
+    found = compare(net, images_for(net, 6), methods, ("first", "second"), 1, mask)
+    randomised = randomised_methods(net, images_for(net, 3), methods, "second", 0)
+    page = write_comparison(Summary(found), folder, "methods", {"seed": 0}, randomised)
+    return page, folder / "results.json"
+
+
+COMMANDS: dict[str, Write] = {
+    "explain": explained(Options()),
+    "explain with a trigger": explained(
+        Options(feature_maps=True, trigger=square(3, 0, 0, "white", 0.5, (12, 12)), signed=True, scale="each")
+    ),
+    "explain a class": explained(Options(feature_maps=True, target_class=2, layers=("second",))),
+    "scan": written_scan,
+    "stimulate": written_stimulation,
+    "compare": written_comparison,
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_number_on_the_page_is_in_the_json(command: str, tmp_path: Path) -> None:
+    document, missing = held_against(*COMMANDS[command](tmp_path))
+    assert document["command"] == command.split(maxsplit=1)[0]
+    assert missing == []
+
+
+def test_a_number_that_is_nowhere_is_missed(tmp_path: Path) -> None:
+    page, results = explained(Options())(tmp_path)
+    page.write_text(page.read_text(encoding="utf-8").replace("<tbody>", "<tbody><tr><td>0.123456</td></tr>", 1))
+    assert held_against(page, results)[1] == ["0.123456 in '0.123456'"]
+
+
+def test_the_study_s_results_are_of_the_form() -> None:
+    document = json.loads((ROOT / "docs" / "study" / "results.json").read_text(encoding="utf-8"))
+    DOCUMENTS["reproduce"].model_validate(document)
+
+
+def test_fields_that_nobody_described_are_refused(tmp_path: Path) -> None:
+    _, results = explained(Options())(tmp_path)
+    document = json.loads(results.read_text(encoding="utf-8"))
+    with pytest.raises(ValidationError, match="surprise"):
+        DOCUMENTS["explain"].model_validate(document | {"surprise": 1})
+    with pytest.raises(ValidationError, match="results_version"):
+        DOCUMENTS["explain"].model_validate(document | {"results_version": RESULTS_VERSION + 1})
+
+
+def test_the_documentation_is_that_of_the_schema() -> None:
+    """If it is not: python -m trojancam.report.schema_words > docs/results-schema.md."""
+    assert (ROOT / "docs" / "results-schema.md").read_text(encoding="utf-8") == markdown()
+
+
+def test_a_model_file_is_told_by_its_hash(tmp_path: Path) -> None:
+    (tmp_path / "net.onnx").write_bytes(b"weights")
+    expected = {"model": "net.onnx", "model_sha256": hashlib.sha256(b"weights").hexdigest()}
+    assert file_facts(tmp_path / "net.onnx") == expected
+    with pytest.raises(DataError, match="check the path"):
+        file_facts(tmp_path / "no.onnx")
