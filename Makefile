@@ -1,9 +1,9 @@
-# The two commands a newcomer needs: `make demo` and `make test`. Everything lives in .venv.
+# The commands a newcomer needs: `make demo`, `make explore` and `make test`. Everything lives in .venv.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test check format bench clean
+.PHONY: help demo explore test check format bench clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -11,7 +11,7 @@ help:  ## list the targets
 $(VENV)/installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "TrojanCAM needs Python 3.11 or newer; name one with make PYTHON=python3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --editable .
+	$(BIN)/pip install --quiet --editable '.[web]'
 	touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed
@@ -21,6 +21,9 @@ $(VENV)/installed-dev: $(VENV)/installed
 demo: $(VENV)/installed  ## train two small networks, one of them trojaned, and write a page that shows the trojan
 	$(BIN)/trojancam demo
 
+explore: $(VENV)/installed  ## look into the same two networks in the browser: paint on a feature map, see what follows
+	$(BIN)/trojancam explore
+
 check: $(VENV)/installed-dev  ## lint, formatting, types, direction of imports
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -28,7 +31,7 @@ check: $(VENV)/installed-dev  ## lint, formatting, types, direction of imports
 	$(BIN)/lint-imports
 
 test: check  ## every check and every test
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 format: $(VENV)/installed-dev  ## put the code into shape
 	$(BIN)/ruff check --fix

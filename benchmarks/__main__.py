@@ -3,6 +3,7 @@
 import platform
 import statistics
 import sys
+import tempfile
 from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import torch
 
 import trojancam
-from benchmarks import commands, peers, recording, scaling, scanning, stimulation, training
+from benchmarks import commands, exploring, peers, recording, scaling, scanning, stimulation, training
 from benchmarks.timing import Ratio
 from trojancam import figures
 
@@ -127,6 +128,28 @@ def _scanning() -> str:
     return "\n".join(lines)
 
 
+def _exploring() -> str:
+    lines = [
+        "## Exploring\n",
+        "`trojancam explore`, a real server asked by a real client on the same machine: median milliseconds from asking to",
+        "having read the answer. A stimulation is dragged to ever other strengths (bound: 100 ms on trojan2, 300 ms on",
+        "trojan1); a grid shows all feature maps of a layer on ever other images (bound: 300 ms for 128 maps).\n",
+        "| network | layer | feature maps | stimulation, ms | grid, ms |",
+        "|---|---|---|---|---|",
+    ]
+    with tempfile.TemporaryDirectory() as folder, exploring.explorer(Path(folder)) as (address, process):
+        found = list(exploring.rows(address))
+        for stimulation_row, grid in zip(found[::2], found[1::2], strict=True):
+            times = f"{stimulation_row.milliseconds:.0f} | {grid.milliseconds:.0f}"
+            lines.append(f"| {grid.network} | {grid.layer} | {grid.maps} | {times} |")
+            print(lines[-1], file=sys.stderr)
+        load = exploring.load(address, process)
+    words = exploring.in_words(load, exploring.CLIENTS, exploring.SECONDS)
+    return "\n".join(
+        [*lines, "", "Many at once, each looking at other images, layers and maps:\n", *(f"- {line}" for line in words)]
+    )
+
+
 def _versions(packages: Iterable[str]) -> list[str]:
     return [f"{name} {version(name)}" for name in packages]
 
@@ -171,6 +194,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "training": _training,
     "commands": _commands,
     "scanning": _scanning,
+    "exploring": _exploring,
 }
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from trojancam.cli.compare import compare
 from trojancam.cli.console import Commands
 from trojancam.cli.demo import demo
 from trojancam.cli.explain import explain
+from trojancam.cli.explore import explore
 from trojancam.cli.inspect import inspect
 from trojancam.cli.models import models
 from trojancam.cli.reproduce import reproduce
@@ -41,5 +42,5 @@ def main(
     """See, find and remove backdoors in image classifiers."""
 
 
-for command in (demo, train, inspect, explain, compare, stimulate, scan, reproduce, models):
+for command in (demo, explore, train, inspect, explain, compare, stimulate, scan, reproduce, models):
     app.command()(command)

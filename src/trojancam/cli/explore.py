@@ -1,0 +1,133 @@
+"""`trojancam explore`: a page in the browser in which one follows a suspicion by hand."""
+
+import webbrowser
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from trojancam.cli.console import (
+    ArchitectureOption,
+    DataOption,
+    OutputOption,
+    PreprocessingOption,
+    interruptible,
+    list_broken,
+    progress_bar,
+    say,
+)
+from trojancam.errors import DataError, TrojanCamError
+from trojancam.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from trojancam.data import Dataset
+    from trojancam.explore.session import Session
+    from trojancam.network import Network
+
+MOST = 2  # networks side by side
+SEED = 0
+
+
+def explore(
+    model: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            help="A model file, or two to compare; the demonstration's networks if left out.", show_default=False
+        ),
+    ] = None,
+    data: DataOption = None,
+    architecture: ArchitectureOption = None,
+    output: OutputOption = None,
+    preprocessing: PreprocessingOption = None,
+    host: Annotated[
+        str, typer.Option(help="Where to listen; other machines can reach any but the default, and need its token.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 is any that is free.")] = 8000,
+    open_: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in the browser.")] = True,
+) -> None:
+    """Open a page: images, heat maps of all layers, every feature map, and what painting on one does to the network.
+
+    Without a model, the demonstration's networks are opened (and trained, the first time). Ctrl-C ends it.
+    """
+    _check_installed()
+    files = model or []
+    if len(files) > MOST:
+        raise DataError(f"{len(files)} model files were given; the explorer compares two at most")
+    from trojancam.explore.serving import bound, serve
+
+    with bound(host, port) as listening:  # better known now than after minutes of training
+        session = _demonstration(data) if not files else _opened(files, data, architecture, output, preprocessing)
+        try:
+            serve(session, host, listening, lambda access: _announce(access.address, open_))
+        except KeyboardInterrupt:
+            pass  # the server has ended already; started in the background it does not even pass this on
+        finally:
+            session.close()
+        say("the explorer has ended")
+
+
+def _check_installed() -> None:
+    from importlib.util import find_spec
+
+    missing = [name for name in ("fastapi", "uvicorn") if find_spec(name) is None]
+    if missing:
+        listed = " and ".join(missing)
+        raise TrojanCamError(f"the explorer needs {listed}, not installed here; type: pip install 'trojancam[web]'")
+
+
+def _announce(address: str, open_: bool) -> None:
+    say(f"the explorer is at {address} (ctrl-C ends it)")
+    if open_:
+        webbrowser.open(address)
+
+
+def _demonstration(data: Path | None) -> "Session":
+    """The demonstration's networks: the trojaned one first, the benign one to compare it with."""
+    from trojancam.data import load_dataset
+    from trojancam.demo import recipes
+    from trojancam.explore.models import Source
+    from trojancam.explore.session import Session
+    from trojancam.models.recipe import cached_model
+    from trojancam.network import load
+
+    with progress_bar("images") as progress:
+        dataset = load_dataset(data, progress=progress)
+    list_broken(dataset.skipped)
+    session = Session(lambda network: _images(network, data), data)
+    advice = "the same command goes on after the last finished epoch"
+    with interruptible(lambda: advice), progress_bar("networks") as progress:
+        for recipe in reversed(recipes(dataset)):
+            path = cached_model(recipe, dataset, progress)
+            network = load(path)
+            session.add(network, Source(path, network.name), dataset)
+    return session
+
+
+def _opened(
+    files: list[Path], data: Path | None, architecture: str | None, output: str | None, preprocessing: str | None
+) -> "Session":
+    """Networks of files, each with labelled images as it wants them."""
+    from trojancam.cli.opening import ModelOptions, check_classes, opened, settled
+    from trojancam.explore.models import Source
+    from trojancam.explore.session import Session
+
+    session = Session(lambda network: _images(network, data), data)
+    for path in files:
+        found = opened(ModelOptions(path, architecture, output, preprocessing))
+        with progress_bar("images") as progress:
+            dataset = _images(found.network, data, progress)
+        list_broken(dataset.skipped)
+        check_classes(found.network, dataset)
+        session.add(settled(found, dataset, SEED).network, Source(path, path.name, architecture, output), dataset)
+    return session
+
+
+def _images(network: "Network", data: Path | None, progress: Progress = silent) -> "Dataset":
+    """The data as a network wants it; of rendered signs the test images alone, which are the same without the others."""
+    from trojancam.data import load_dataset, rendered_signs
+
+    wanted = network.input
+    if data is None and wanted.size[0] == wanted.size[1] and wanted.crop == 1:
+        return rendered_signs(train=0, size=wanted.size[0], progress=progress)
+    names = None if network.class_names[0] == "class 0" else network.class_names
+    return load_dataset(data, size=wanted.size, share=wanted.crop, class_names=names, progress=progress)

@@ -1,0 +1,211 @@
+"""Answers: what the library says of a subject, as a page takes it; each number is the one that the public functions give."""
+
+import time
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from trojancam.attribution import Attribution, grad_cam
+from trojancam.evaluation.localisation import dilated, feature_map_energy, layer_energy
+from trojancam.explore.models import Model
+from trojancam.explore.session import Seen, Session
+from trojancam.explore.subjects import AboutLayer, AboutMap, AboutStimulation, AboutSubject
+from trojancam.explore.wire import array, number, picture
+from trojancam.recording import Recording, record, recorded
+from trojancam.stimulation import Stimulated, Stimulation
+from trojancam.stimulation.applying import edits
+from trojancam.stimulation.stimulating import settled
+from trojancam.targets import logit
+
+Answer = dict[str, Any]
+
+
+def explain(session: Session, asked: AboutSubject) -> Answer:
+    """Prediction, logits, and the heat map of every layer.
+
+    Raises:
+        TrojanCamError: if there is no such subject.
+    """
+    started = time.perf_counter()
+    seen = session.seen(asked.subject)
+    recording, explained = recording_of(session, seen, asked.subject.explain)
+    return {
+        "image": picture(seen.image),
+        "label": seen.label,
+        **_answered(recording.logits[0]),
+        "explained": explained,
+        "layers": [_layer(seen, name, cam) for name, cam in grad_cam(recording).items()],
+        "seconds": time.perf_counter() - started,
+    }
+
+
+def layer(session: Session, asked: AboutLayer) -> Answer:
+    """Every feature map of a layer: signed contributions in cells, weights, peaks, energy in the trigger, success rates.
+
+    Raises:
+        TrojanCamError: if there is no such subject or layer.
+    """
+    started = time.perf_counter()
+    seen = session.seen(asked.subject)
+    chosen = seen.network.layer(asked.layer)
+    recording, explained = recording_of(session, seen, asked.subject.explain)
+    cam = grad_cam(recording, [asked.layer])[asked.layer]
+    near = _near(seen, cam)
+    return {
+        "explained": explained,
+        "contributions": array(cam.contributions[0]),
+        "weights": array(cam.weights[0]),
+        "peaks": array(recording.layers[asked.layer].activations[0].amax((1, 2))),
+        "energy": None if near is None else array(feature_map_energy(cam, near)[0]),
+        "chance": None if near is None else float(near.float().mean()),
+        "asr": _success_rates(session, seen.model, asked.layer, chosen.feature_maps),
+        "layer_map": array(cam.layer_map()[0]),
+        "scale": float(cam.contributions.abs().amax()),
+        "diagnoses": list(cam.diagnoses(0)),
+        "seconds": time.perf_counter() - started,
+    }
+
+
+def feature_map(session: Session, asked: AboutMap) -> Answer:
+    """One feature map, large: activations, contributions, its heat map, and how strong it is beside clean images.
+
+    Raises:
+        TrojanCamError: if there is no such subject, layer or feature map.
+    """
+    started = time.perf_counter()
+    seen = session.seen(asked.subject)
+    index = seen.network.feature_map(asked.layer, asked.map)
+    recording, explained = recording_of(session, seen, asked.subject.explain)
+    cam = grad_cam(recording, [asked.layer])[asked.layer]
+    activations, heatmap = recording.layers[asked.layer].activations[0, index], cam.feature_map_heatmaps(index)
+    near, peaks = _near(seen, cam), session.peaks(seen.model)[asked.layer]
+    return {
+        "explained": explained,
+        "activations": array(activations),
+        "contributions": array(cam.contributions[0, index]),
+        "heatmap": array(heatmap[0]),
+        "weight": float(cam.weights[0, index]),
+        "peak": float(activations.amax()),
+        "clean_peak": float(peaks[index]),
+        "layer_peak": float(peaks.amax()),
+        "energy": None if near is None else number(feature_map_energy(cam, near)[0, index]),
+        "chance": None if near is None else float(near.float().mean()),
+        "asr": session.success_rates.get(seen.model.identifier, {}).get(asked.layer, {}).get(index),
+        "seconds": time.perf_counter() - started,
+    }
+
+
+def stimulate(session: Session, asked: AboutStimulation) -> Answer:
+    """What a stimulation does to one image: logits and heat maps of this layer and all later ones, before and after.
+
+    Raises:
+        TrojanCamError: if there is no such subject, or the stimulation does not fit it.
+    """
+    started = time.perf_counter()
+    seen = session.seen(asked.subject)
+    found, explained = stimulated(session, seen, asked.wanted(), asked.subject.explain)
+    before = heatmaps_of(session, seen, explained)
+    return {
+        "before": _answered(found.before.logits[0]),
+        "after": _answered(found.after.logits[0]),
+        "explained": explained,
+        "layers": [_changed(name, before[name], cam) for name, cam in found.cams_after.items()],
+        "cells": list(seen.network.layer(found.layer).size),
+        "seconds": time.perf_counter() - started,
+    }
+
+
+def recording_of(session: Session, seen: Seen, explain: int | None) -> tuple[Recording, int]:
+    """All layers of what is seen, for the logit of a class (None: of the one predicted), and that class."""
+    if explain is None:
+        explain = session.cache.get((*seen.key, "predicted"), lambda: int(seen.network(seen.image[None]).argmax()))
+    target = logit(explain)
+    made = session.cache.get((*seen.key, "recording", explain), lambda: record(seen.network, seen.image[None], target))
+    return made, explain
+
+
+def heatmaps_of(session: Session, seen: Seen, explain: int) -> dict[str, Float[Tensor, "height width"]]:
+    """The heat map of every layer for a class, kept apart from recordings, which are large."""
+
+    def made() -> dict[str, Tensor]:
+        recording, _ = recording_of(session, seen, explain)
+        return {name: cam.heatmap()[0] for name, cam in grad_cam(recording).items()}
+
+    return session.cache.get((*seen.key, "heat maps", explain), made)
+
+
+def stimulated(session: Session, seen: Seen, stimulation: Stimulation, explain: int | None) -> tuple[Stimulated, int]:
+    """As `trojancam.stimulate`, with what comes before the layer kept, and units that count in peaks of clean test images.
+
+    The class explained is the one given, else the one predicted when stimulated.
+
+    Raises:
+        TrojanCamError: if the stimulation does not fit the network.
+    """
+    network, name = seen.network, stimulation.check(seen.network).name
+    later = network.layers_after(name)
+    with seen.model.making:
+        cut = network.cut(name, record=later)
+    clean, *crossing = session.cache.get((*seen.key, "before", name), lambda: cut.before(seen.image[None]))
+    peaks = clean.amax((0, 2, 3)) if stimulation.unit == "absolute" else session.peaks(seen.model)[name]
+    with torch.inference_mode(False), torch.enable_grad():
+        edited = clean.clone()
+        for edit in edits(network, (stimulation,), peaks.tolist()):
+            edit(edited.numpy())
+        logits, values = cut.after(edited.requires_grad_(), crossing)
+        explained = int(logits.detach().argmax()) if explain is None else explain
+        score = settled(None if explain is None else logit(explain), logits.detach())
+        after = recorded(network, logits, {name: edited} | dict(zip(later, values, strict=True)), score)
+    before, _ = recording_of(session, seen, explained)
+    return Stimulated((stimulation,), before, after, peaks), explained
+
+
+def _answered(logits: Float[Tensor, " classes"]) -> Answer:
+    return {
+        "logits": logits.tolist(),
+        "probabilities": logits.softmax(0).tolist(),
+        "predicted": int(logits.argmax()),
+    }
+
+
+def _layer(seen: Seen, name: str, cam: Attribution) -> Answer:
+    near, heatmap = _near(seen, cam), cam.heatmap()[0]
+    peak = float(heatmap.amax())
+    return {
+        "name": name,
+        "heatmap": array(heatmap),
+        "peak": peak,
+        "energy": None if near is None else number(layer_energy(cam, near)[0]),
+        "chance": None if near is None else float(near.float().mean()),
+        "blank": cam.blank_reason(0) if peak <= 0 else "",
+        "diagnoses": list(cam.diagnoses(0)),
+    }
+
+
+def _changed(name: str, before: Float[Tensor, "height width"], cam: Attribution) -> Answer:
+    after = cam.heatmap()[0]
+    return {
+        "name": name,
+        "before": array(before),
+        "after": array(after),
+        "difference": array(after - before),
+        "peak": max(float(before.amax()), float(after.amax())),
+        "blank": cam.blank_reason(0) if float(after.amax()) <= 0 else "",
+    }
+
+
+def _near(seen: Seen, cam: Attribution) -> Bool[Tensor, "height width"] | None:
+    """The trigger, grown by one cell of the layer: a map cannot be more precise than its cells."""
+    return None if seen.trigger is None else dilated(seen.trigger.support, cam.placement.cell)
+
+
+def _success_rates(session: Session, model: Model, name: str, count: int) -> Answer | None:
+    """The rates that a scan measured for feature maps of a layer, NaN for those it did not look at; None without a scan."""
+    if model.identifier not in session.success_rates:
+        return None
+    rates = torch.full((count,), torch.nan)
+    for index, rate in session.success_rates[model.identifier].get(name, {}).items():
+        rates[index] = rate
+    return array(rates)

@@ -1,0 +1,78 @@
+"""Opening in the browser: a model file that somebody sends, by the safe readers; nothing they send names code or a file here."""
+
+from pathlib import Path
+
+from trojancam.errors import TrojanCamError, unknown_name
+from trojancam.explore.models import Model, Source
+from trojancam.explore.session import Session
+from trojancam.models import ARCHITECTURES
+from trojancam.models.opened import OpenedModel
+from trojancam.models.opening import open_model
+from trojancam.network import Network
+from trojancam.preprocessing import clear_winner, tried, usual_ways
+from trojancam.types import InputSpecification
+
+SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".pt2", ".onnx", ".keras", ".h5")
+LIBRARIES = ("timm:", "torchvision:")  # whose names are names; `module:callable` would be code of this machine
+TRIED = 500  # images on which it is tried how a network wants its pixels, while somebody waits
+
+
+def open_sent(
+    session: Session, path: Path, name: str, architecture: str = "", output: str = "", preprocessing: str = ""
+) -> Model:
+    """Look at the network in a file that was sent, which is kept at `path` and which people know by `name`.
+
+    Raises:
+        TrojanCamError: if it is refused, is of other classes than the data, or needs to be told more.
+    """
+    try:
+        return _opened(session, path, name, architecture, output, preprocessing)
+    except TrojanCamError as error:
+        path.unlink(missing_ok=True)
+        raise type(error)(str(error).replace(str(path), name or "the file")) from None
+
+
+def suffix_of(name: str) -> str:
+    """The suffix of a file's name if it is a model's, else none: all that is ever used of what a browser calls a file.
+
+    >>> suffix_of("../../etc/Net.ONNX"), suffix_of("passwd")
+    ('.onnx', '')
+    """
+    return next((suffix for suffix in SUFFIXES if name.lower().endswith(suffix)), "")
+
+
+def _opened(session: Session, path: Path, name: str, architecture: str, output: str, preprocessing: str) -> Model:
+    _check_architecture(architecture)
+    usual = next((model.network.input.size for model in session.models.values()), (32, 32))
+    opened = open_model(path, architecture or None, output or None, None if architecture else usual)
+    specification = opened.input or _plain(opened, usual)
+    if preprocessing:
+        ways = usual_ways(specification)
+        if preprocessing not in ways:
+            raise unknown_name("preprocessing", preprocessing, ways)
+        specification = ways[preprocessing]
+    network = Network.from_module(
+        opened.module,
+        output=opened.output,
+        specification=specification,
+        class_names=opened.class_names,
+        name=opened.name,
+        card=opened.card,
+        notes=opened.notes,
+    )
+    images = session.images_for(network)
+    if opened.class_names is None:
+        network = network.with_class_names(images.class_names)
+    if opened.card is None and not preprocessing:
+        best = clear_winner(tried(network, *images.take(TRIED)), len(network.class_names))
+        network = network.fed(best.specification)
+    return session.add(network, Source(path, name, architecture or None, output or None, uploaded=True))
+
+
+def _plain(opened: OpenedModel, usual: tuple[int, int]) -> InputSpecification:
+    return InputSpecification(size=opened.size or usual, channels="grey" if opened.channels == 1 else "rgb")
+
+
+def _check_architecture(name: str) -> None:
+    if name and name not in ARCHITECTURES and not name.startswith(LIBRARIES):
+        raise unknown_name("architecture", name, [*ARCHITECTURES, "timm:NAME", "torchvision:NAME"])

@@ -1,0 +1,107 @@
+"""A scan in a process of its own: `python -m trojancam.explore.scan_process FOLDER`; it tells of itself in lines of JSON.
+
+The folder holds the job and the images, and receives the report. The process ends when its standard input does, so that
+none is left behind by an explorer that was killed.
+"""
+
+import json
+import os
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import UInt8
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from trojancam.data.image_set import ImageSet, as_floats
+from trojancam.detection import scan
+from trojancam.detection.journal import Journal
+from trojancam.errors import TrojanCamError
+from trojancam.network import Network, load
+from trojancam.progress import Progress
+from trojancam.report.scan import write_scan
+from trojancam.report.scan_pictures import sheet
+from trojancam.report.scanned import scanned
+from trojancam.types import InputSpecification, Record
+
+JOB, IMAGES, PICTURE = "job.json", "images.safetensors", "finding.png"
+KINDNESS = 5  # how far it steps back behind the explorer itself
+
+
+class ScanJob(Record):
+    """What is scanned, and where finished steps are kept; `settings` are those that the report repeats."""
+
+    path: Path
+    architecture: str | None
+    output: str | None
+    specification: InputSpecification
+    class_names: tuple[str, ...]
+    methods: tuple[str, ...]
+    seed: int
+    journal: Path
+    settings: dict[str, Any]
+
+    def network(self) -> Network:
+        """The network, without what its file says of its training."""
+        network = load(
+            self.path,
+            self.architecture,
+            output=self.output,
+            specification=self.specification,
+            class_names=self.class_names,
+        )
+        return network.without_card()
+
+
+def write_job(folder: Path, job: ScanJob, images: ImageSet) -> None:
+    """Leave a job and its images in a folder."""
+    (folder / JOB).write_text(job.model_dump_json(), encoding="utf-8")
+    save_file({"images": images.images.contiguous(), "labels": images.labels.contiguous()}, folder / IMAGES)
+
+
+def run(folder: Path, progress: Progress) -> None:
+    """Do the job in a folder, and leave `scan.html`, `scan.json`, and a picture of the strongest finding there.
+
+    Raises:
+        TrojanCamError: if the network cannot be opened or scanned.
+    """
+    job = ScanJob.model_validate_json((folder / JOB).read_text(encoding="utf-8"))
+    tensors = load_file(folder / IMAGES)
+    pixels: UInt8[Tensor, "n 3 h w"] = tensors["images"]
+    network, images, labels = job.network(), as_floats(pixels), tensors["labels"]
+    report = scan(network, images, labels, job.methods, seed=job.seed, journal=job.journal, progress=progress)
+    found = scanned(network, images, labels, report, job.settings)
+    if found.cases:
+        (folder / PICTURE).write_bytes(sheet(network, found.cases[0]).png)
+    write_scan(found, folder)
+    Journal(job.journal).clear()
+
+
+def main(folder: Path) -> int:
+    """Do the job and tell of it; the exit code."""
+    threading.Thread(target=_end_with_input, daemon=True).start()
+    os.nice(KINDNESS)
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) - 1))
+    try:
+        run(folder, lambda done, total, note="": _tell(done=done, total=total, note=note))
+    except TrojanCamError as error:
+        _tell(error=str(error))
+        return 2
+    return 0
+
+
+def _end_with_input() -> None:
+    while os.read(sys.stdin.fileno(), 1024):  # not through `sys.stdin`, whose lock would be held when all is done
+        pass
+    os._exit(1)
+
+
+def _tell(**what: object) -> None:
+    print(json.dumps(what), flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

@@ -1,0 +1,141 @@
+"""Scanning: one scan in a process of its own, followed until it ends, however it ends."""
+
+import json
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from trojancam.explore.scan_process import ScanJob
+from trojancam.explore.subjects import ScanRequest
+
+State = Literal["running", "finished", "cancelled", "failed"]
+Report = dict[str, Any]
+
+COMPLAINTS = "complaints.txt"  # what the process wrote that nobody foresaw
+PATIENCE = 3  # seconds that a process is given to end
+AGAIN = "start it again and it goes on from its last finished step"
+
+
+@dataclass
+class Scan:
+    """One scan: what was asked for, where it is done, and what it last told of itself."""
+
+    asked: ScanRequest
+    folder: Path
+    job: ScanJob
+    state: State = "running"
+    done: int = 0
+    total: int = 0
+    note: str = ""
+    message: str = "the scan has begun"
+    report: Report | None = None
+    began: tuple[float, int] | None = None  # when, and with how much done: what a resumed scan finds done took no time
+    process: "subprocess.Popen[str] | None" = None
+    ended: threading.Event = field(default_factory=threading.Event)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def begin(self, command: Sequence[str], finished: Callable[[Report], None]) -> None:
+        """Start the process, and follow it; `finished` is told its report."""
+        with (self.folder / COMPLAINTS).open("wb") as complaints:
+            self.process = subprocess.Popen(
+                [*command, str(self.folder)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=complaints,
+                text=True,
+                encoding="utf-8",
+            )
+        threading.Thread(target=self._follow, args=(self.process, finished), daemon=True).start()
+
+    def cancel(self) -> None:
+        """End it, if it is running; its finished steps are kept."""
+        with self.lock:
+            if self.state != "running":
+                return
+            self.state, self.message = "cancelled", f"the scan was cancelled; {AGAIN}"
+        if self.process is not None:
+            _end(self.process)
+
+    def told_to_page(self) -> dict[str, Any]:
+        """What a page shows."""
+        return {
+            "model": self.asked.model,
+            "state": self.state,
+            "done": self.done,
+            "total": self.total,
+            "note": self.note,
+            "seconds_left": self.seconds_left(),
+            "message": self.message,
+            "report": self.report,
+        }
+
+    def seconds_left(self) -> float | None:
+        """How long it will take yet, if that can be told."""
+        if self.state != "running" or self.began is None or not self.began[1] < self.done < self.total:
+            return None
+        started, first = self.began
+        return (time.monotonic() - started) / (self.done - first) * (self.total - self.done)
+
+    def _follow(self, process: "subprocess.Popen[str]", finished: Callable[[Report], None]) -> None:
+        """Listen to the process until it ends, and conclude."""
+        sentence = ""
+        with process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                told = _read(line)
+                sentence = told.get("error", sentence)
+                if "done" in told and self.state == "running":
+                    self._has_told(told["done"], told["total"], told["note"])
+        try:
+            with self.lock:
+                if self.state == "running":
+                    self._conclude(process.returncode, sentence, finished)
+        finally:
+            self.ended.set()
+
+    def _has_told(self, done: int, total: int, note: str) -> None:
+        if self.began is None or done < self.done:
+            self.began = time.monotonic(), done
+        self.done, self.total, self.note, self.message = done, total, note, f"scanning: {note}"
+
+    def _conclude(self, code: int, sentence: str, finished: Callable[[Report], None]) -> None:
+        if code == 0:
+            try:
+                self.report = json.loads((self.folder / "scan.json").read_text(encoding="utf-8"))
+                finished(self.report or {})
+                self.done, self.note, self.message, self.state = self.total, "", "the scan is done", "finished"
+                return
+            except (OSError, ValueError):
+                self.report, sentence = None, "its report cannot be read; start it again"
+        self.message = f"the scan failed: {sentence}" if sentence else f"the scan {self._end_in_words(code)}; {AGAIN}"
+        self.state = "failed"
+
+    def _end_in_words(self, code: int) -> str:
+        """How a process ended that said nothing of why."""
+        if code < 0:
+            name = signal.Signals(-code).name
+            return "was killed (SIGKILL), perhaps for want of memory" if name == "SIGKILL" else f"was ended by {name}"
+        complaints = (self.folder / COMPLAINTS).read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        return f"ended without a report ({complaints[-1] if complaints else f'exit code {code}'})"
+
+
+def _read(line: str) -> dict[str, Any]:
+    """What a line tells; what a library prints beside is nothing."""
+    try:
+        told = json.loads(line)
+    except ValueError:
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def _end(process: "subprocess.Popen[str]") -> None:
+    process.terminate()
+    try:
+        process.wait(PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()

@@ -1,0 +1,99 @@
+/** What a scan found: its verdict, and its findings with a way to the feature maps that each names. */
+
+import { el } from "./dom.js";
+import { percent, short } from "./numbers.js";
+
+const VERDICTS = {
+  backdoor: ["alarm", "Backdoor found"],
+  inconclusive: ["doubt", "Inconclusive"],
+  "nothing found": ["calm", "No backdoor found"],
+};
+const HEADINGS = ["Class", "Recovered trigger", "Score", "REASR", "Stimulation ASR", "Where it is"];
+
+export function findings(app) {
+  const element = el("div", { class: "stack", id: "findings" });
+  let shown = null;
+  element.show = (report, model) => {
+    if (report === shown) return;
+    shown = report;
+    element.replaceChildren(...(report ? parts(app, report, model) : []));
+  };
+  return element;
+}
+
+function parts(app, report, model) {
+  const [tone, words] = VERDICTS[report.verdict] ?? ["doubt", report.verdict];
+  const [score, threshold] = [short(report.score), short(report.threshold)],
+    summary = `Score ${score}; a backdoor from ${threshold} on. Confidence: ${report.confidence}.`;
+  const parts_ = [el("p", { class: `verdict ${tone}` }, words), el("p", { class: "words" }, summary)];
+  if (!report.findings.length) return parts_;
+  const rows = report.findings.map((finding) => row(app, report, model, finding));
+  const table = el(
+    "table",
+    { class: "plain" },
+    el(
+      "thead",
+      {},
+      el(
+        "tr",
+        {},
+        HEADINGS.map((heading, at) => el("th", { scope: "col", class: at > 1 && at < 5 ? "number" : "" }, heading)),
+      ),
+    ),
+    el("tbody", {}, rows),
+  );
+  return [...parts_, el("div", { class: "scroll", tabIndex: 0, role: "region", "aria-label": "Findings" }, table)];
+}
+
+function row(app, report, model, finding) {
+  const name = report.class_names[finding.target_class] ?? `class ${finding.target_class}`;
+  const picture = finding.trigger
+    ? el("img", { src: `data:image/png;base64,${finding.trigger.png}`, alt: `The trigger recovered for ${name}` })
+    : "–";
+  const ways = finding.feature_maps.map((map) =>
+    el(
+      "button",
+      { type: "button", onClick: () => look(app, model, report, finding, map) },
+      `${finding.layer}, map ${map}`,
+    ),
+  );
+  const number = (text) => el("td", { class: "number" }, text);
+  return el(
+    "tr",
+    {},
+    el("th", { scope: "row" }, name),
+    el("td", {}, picture),
+    number(short(finding.score)),
+    number(percent(finding.reasr)),
+    number(percent(finding.stimulation_asr)),
+    el("td", {}, ways.length ? el("div", { class: "row" }, ways) : "–"),
+  );
+}
+
+/** Look at a feature map that a finding names, stimulated as the scan stimulated it, with its class explained. */
+function look(app, model, report, finding, map) {
+  const deed = finding.stimulation,
+    number = deed && deed.layer === finding.layer ? report.findings.indexOf(finding) : null;
+  const window = deed?.window ?? null;
+  app.store.set(
+    {
+      view: "look",
+      model,
+      layer: finding.layer,
+      map,
+      maps: null,
+      explain: finding.target_class,
+      finding: number,
+      stimulated: number !== null,
+      kind: "replace",
+      value: 1,
+      unit: "map",
+      rest: deed?.rest ?? "keep",
+      window,
+      paint: "",
+      where: window ? "window" : "all",
+    },
+    { step: true },
+  );
+  document.getElementById("easel").focus({ preventScroll: true });
+}

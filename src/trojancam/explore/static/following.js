@@ -1,0 +1,61 @@
+/** Following a scan: its server-sent events, read by hand for they need the page's token; begun anew where they break off. */
+
+import { get, pause, request } from "./api.js";
+
+const ENDED = ["finished", "cancelled", "failed"];
+const AGAIN = 1500; // ms
+
+let following = null;
+
+/** Tell `onStatus` how the scan is, again and again, until it has ended; following another one ends it, too. */
+export async function follow(id, onStatus, onError) {
+  following?.abort();
+  if (!id) return;
+  const running = (following = new AbortController());
+  try {
+    let status = await get(`scans/${id}`, { signal: running.signal });
+    onStatus(status);
+    while (!ENDED.includes(status.state)) {
+      for await (status of events(id, running.signal)) onStatus(status);
+      if (ENDED.includes(status.state)) return;
+      await pause(AGAIN, running.signal);
+      status = await get(`scans/${id}`, { signal: running.signal }).catch(waiting(running.signal, status));
+      onStatus(status);
+    }
+  } catch (error) {
+    if (!running.signal.aborted) onError(error);
+  }
+}
+
+/** A server that does not answer is waited for; what it refuses is an error. */
+function waiting(signal, status) {
+  return (error) => {
+    if (signal.aborted || error.status) throw error;
+    return status;
+  };
+}
+
+/** The events of a stream, until it ends or breaks off. */
+async function* events(id, signal) {
+  let buffer = "";
+  try {
+    const response = await request("GET", `scans/${id}/events`, { signal });
+    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      const parts = (buffer + value.replace(/\r/g, "")).split("\n\n");
+      buffer = parts.pop();
+      for (const part of parts) {
+        const data = part
+          .split("\n")
+          .filter((line) => line.startsWith("data:"))
+          .map((line) => line.slice(5))
+          .join("\n");
+        if (data.trim()) yield JSON.parse(data);
+      }
+    }
+  } catch (error) {
+    if (signal.aborted || error.status) throw error;
+  }
+}

@@ -1,0 +1,43 @@
+/** What went wrong, as sentences on the page: beside what failed, above the page, or for a moment. */
+
+import { connection } from "./api.js";
+import { el } from "./dom.js";
+import { whole } from "./numbers.js";
+
+/** A place for a sentence, with a way to try again. */
+export function refusalPlace() {
+  const element = el("div", { role: "alert" });
+  element.show = (sentence, again) => {
+    const key = sentence || "";
+    if (element.dataset.sentence === key) return;
+    element.dataset.sentence = key;
+    element.replaceChildren();
+    if (!sentence) return;
+    const button = again && el("button", { type: "button", class: "link", onClick: again }, "Try again");
+    element.append(el("p", { class: "refusal" }, el("span", {}, whole(sentence)), ...(button ? [button] : [])));
+  };
+  return element;
+}
+
+/** A sentence that goes by itself. */
+export function toast(sentence) {
+  const line = el("p", {}, whole(sentence));
+  document.getElementById("toasts").append(line);
+  setTimeout(() => line.remove(), 4000);
+}
+
+/** Say when the server is gone, and when it is back. */
+export function watchConnection() {
+  const banner = document.getElementById("banner");
+  connection.addEventListener("gone", () => {
+    document.documentElement.dataset.gone = "yes";
+    banner.textContent =
+      "The explorer's server does not answer; was it stopped? Start it again with “trojancam explore”: " +
+      "this page looks for it every two seconds and then goes on.";
+  });
+  connection.addEventListener("back", () => {
+    delete document.documentElement.dataset.gone;
+    banner.textContent = "";
+    toast("The explorer answers again.");
+  });
+}

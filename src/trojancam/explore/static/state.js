@@ -1,0 +1,187 @@
+/**
+ * The view as data: what is looked at and how. All of it is in the address after `#`, so that a link restores it.
+ *
+ * @typedef {{split: string, index: number} | {upload: string}} Picture
+ * @typedef {{row: number, column: number, height: number, width: number, colour: string, opacity: number}} Square
+ */
+
+export const BLANK = Object.freeze({
+  view: "look", // look, compare or scan
+  model: null,
+  image: null, // Picture
+  trigger: null, // Square, in pixels; colour as #rrggbb
+  triggered: false, // whether the trigger is on the image
+  explain: null, // class to explain; null is the predicted one
+  layer: null,
+  map: null,
+  sort: "number",
+  blanks: true, // whether blank maps are shown
+  scale: "shared", // of the feature maps
+  layers: "own", // the scale of the layers' heat maps, and of both sides of a comparison
+  signed: false,
+  tiles: "image", // feature maps laid over the image, or as cells
+  shows: "activations", // what the large map shows
+  maps: null, // feature maps to stimulate: numbers, "all", or null for the one that is open
+  stimulated: false,
+  finding: null, // number of the scan's finding whose own stimulation is done instead
+  kind: "replace",
+  value: 1,
+  unit: "map",
+  rest: "keep",
+  where: "all", // all, window or paint
+  window: null, // row, column, height, width in cells
+  paint: "", // painted cells, packed
+  second: null, // {model, image, triggered, explain: "own" | "same"}
+  scan: null, // the scan that is shown
+  scanning: null, // what a scan is started with: {images, seed, methods}
+});
+
+const CHOICES = {
+  view: ["look", "compare", "scan"],
+  sort: ["number", "contribution", "energy", "peak", "asr"],
+  scale: ["shared", "own"],
+  layers: ["own", "shared"],
+  tiles: ["image", "cells"],
+  shows: ["activations", "contributions", "heatmap"],
+  where: ["all", "window", "paint"],
+};
+const KINDS = ["replace", "scale", "add", "zero"],
+  UNITS = ["absolute", "map", "layer"],
+  RESTS = ["keep", "zero"];
+
+/** The view as the part of an address after `#`; what is as usual is left out. */
+export function format(state) {
+  const parts = {};
+  for (const name of [
+    "view",
+    "model",
+    "layer",
+    "map",
+    "explain",
+    "sort",
+    "scale",
+    "layers",
+    "tiles",
+    "shows",
+    "where",
+    "scan",
+    "finding",
+  ]) {
+    if (state[name] !== BLANK[name]) parts[name] = state[name];
+  }
+  if (state.image) parts.image = picture(state.image);
+  if (state.trigger) parts[state.triggered ? "trigger" : "trigger-off"] = square(state.trigger);
+  if (!state.blanks) parts.hide = "blank";
+  if (state.signed) parts.signed = "yes";
+  if (state.maps) parts.maps = state.maps;
+  if (state.stimulated && state.finding === null) parts.do = [state.kind, state.value, state.unit, state.rest];
+  if (state.window) parts.window = state.window;
+  if (state.paint) parts.paint = state.paint;
+  if (state.second) {
+    const { model, image, triggered, explain } = state.second;
+    parts.with = [model, picture(image), triggered ? "trigger" : "plain", explain];
+  }
+  if (state.scanning) parts.scanning = [state.scanning.images, state.scanning.seed, ...state.scanning.methods];
+  return Object.entries(parts)
+    .map(([name, value]) => `${name}=${encode(value)}`)
+    .join("&");
+}
+
+/** The view that `format` wrote; parts that are damaged are as usual. */
+export function parse(text) {
+  const given = Object.fromEntries(text.replace(/^#/, "").split("&").filter(Boolean).map(pair));
+  const state = { ...BLANK };
+  for (const [name, choices] of Object.entries(CHOICES)) if (choices.includes(given[name])) state[name] = given[name];
+  for (const name of ["model", "layer", "scan"]) if (given[name]) state[name] = given[name];
+  for (const name of ["map", "explain", "finding"]) state[name] = whole(given[name]);
+  state.image = readPicture(given.image);
+  state.trigger = readSquare(given.trigger ?? given["trigger-off"]);
+  state.triggered = Boolean(given.trigger && state.trigger);
+  state.blanks = given.hide !== "blank";
+  state.signed = given.signed === "yes";
+  state.maps = given.maps === "all" ? "all" : numbers(given.maps);
+  if (given.do) Object.assign(state, readDeed(given.do));
+  state.stimulated ||= state.finding !== null;
+  state.window = numbers(given.window, 4);
+  state.paint = given.paint ?? "";
+  state.second = readSecond(given.with);
+  state.scanning = readScanning(given.scanning);
+  return state;
+}
+
+const encode = (value) => encodeURIComponent(String(value)).replace(/%2C/g, ",").replace(/%3A/g, ":");
+const picture = (image) => (image.upload ? `upload:${image.upload}` : `${image.split}:${image.index}`);
+const square = (trigger) => [
+  trigger.row,
+  trigger.column,
+  trigger.height,
+  trigger.width,
+  trigger.colour.slice(1),
+  trigger.opacity,
+];
+
+function pair(part) {
+  const at = part.indexOf("=");
+  const name = at < 0 ? part : part.slice(0, at);
+  try {
+    return [name, at < 0 ? "" : decodeURIComponent(part.slice(at + 1))];
+  } catch {
+    return [name, ""];
+  }
+}
+
+function whole(text) {
+  return /^\d{1,7}$/.test(text ?? "") ? Number(text) : null;
+}
+
+function numbers(text, count) {
+  const found = (text ?? "").split(",").map(whole);
+  return found.includes(null) || (count && found.length !== count) ? null : found;
+}
+
+function readPicture(text) {
+  const [split, rest] = [(text ?? "").replace(/:[^:]*$/, ""), (text ?? "").split(":").pop()];
+  if (split === "upload") return rest ? { upload: rest } : null;
+  return split && whole(rest) !== null ? { split, index: whole(rest) } : null;
+}
+
+function readSquare(text) {
+  const [row, column, height, width, colour, opacity] = (text ?? "").split(",");
+  const found = [row, column, height, width].map(whole);
+  const good =
+    !found.includes(null) && found[2] && found[3] && /^[0-9a-f]{6}$/i.test(colour ?? "") && Number(opacity) > 0;
+  if (!good) return null;
+  return {
+    row: found[0],
+    column: found[1],
+    height: found[2],
+    width: found[3],
+    colour: `#${colour.toLowerCase()}`,
+    opacity: Math.min(1, Number(opacity)),
+  };
+}
+
+function readDeed(text) {
+  const [kind, value, unit, rest] = text.split(",");
+  const good =
+    KINDS.includes(kind) &&
+    UNITS.includes(unit) &&
+    RESTS.includes(rest) &&
+    value !== "" &&
+    Number.isFinite(Number(value));
+  return good ? { stimulated: true, kind, value: Number(value), unit, rest } : {};
+}
+
+function readSecond(text) {
+  const [model, image, triggered, explain] = (text ?? "").split(",");
+  const found = readPicture(image);
+  return model && found
+    ? { model, image: found, triggered: triggered === "trigger", explain: explain === "own" ? "own" : "same" }
+    : null;
+}
+
+function readScanning(text) {
+  const [images, seed, ...methods] = (text ?? "").split(",");
+  const good = whole(images) !== null && whole(seed) !== null && methods.length;
+  return good ? { images: whole(images), seed: whole(seed), methods } : null;
+}

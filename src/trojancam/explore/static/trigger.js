@@ -1,0 +1,70 @@
+/** The trigger in numbers: on or off, its place, size, colour and opacity. */
+
+import { check, el, field, numberField, write } from "./dom.js";
+import { asSquare, usual } from "./settling.js";
+
+/** The section with the trigger's numbers; the square itself lies over the image. */
+export function mountTrigger(app) {
+  const change = (patch) => app.store.set({ trigger: { ...app.state.trigger, ...patch }, triggered: true });
+  const on = check("Trigger on the image", (triggered) =>
+    app.store.set({ triggered, trigger: app.state.trigger ?? usual(app.model) }),
+  );
+  on.input.id = "triggered";
+  const numbers = [
+    ["row", "Row", 0],
+    ["column", "Column", 0],
+    ["height", "Height", 1],
+    ["width", "Width", 1],
+  ].map(([name, words, min]) => [name, numberField(words, { min: String(min) }, (value) => change({ [name]: value }))]);
+  const colour = el("input", { type: "color", onInput: () => change({ colour: colour.value }) });
+  const opacity = el("input", {
+    type: "range",
+    min: "0.05",
+    max: "1",
+    step: "0.05",
+    onInput: () => change({ opacity: Number(opacity.value) }),
+  });
+  const shown = el("span", {}, "Opacity");
+  const recorded = el("button", {
+    type: "button",
+    class: "link small",
+    onClick: () => app.store.set({ trigger: asSquare(app.model.recorded_trigger), triggered: true }),
+  });
+  const fields = el(
+    "div",
+    { class: "stack" },
+    el(
+      "div",
+      { class: "fields" },
+      numbers.map(([, each]) => each),
+    ),
+    el(
+      "div",
+      { class: "row" },
+      el("div", { class: "grow" }, field("Colour", colour)),
+      el("label", { class: "field grow" }, shown, opacity),
+    ),
+  );
+  app.watch([], () => {
+    const { trigger, triggered } = app.state,
+      record = app.model.recorded_trigger;
+    on.input.checked = triggered;
+    fields.hidden = !triggered;
+    recorded.hidden = !record;
+    if (record)
+      write(recorded, `Place it as the file records it: ${record.name}, for “${app.model.classes[record.target]}”`);
+    if (!trigger) return;
+    for (const [name, each] of numbers) {
+      each.input.max = String(most(name, trigger, app.model.size));
+      each.show(trigger[name]);
+    }
+    colour.value = trigger.colour;
+    if (document.activeElement !== opacity) opacity.value = String(trigger.opacity);
+    write(shown, `Opacity ${trigger.opacity.toFixed(2)}`);
+  });
+  return el("section", { class: "stack", "aria-label": "Trigger" }, on, fields, recorded);
+}
+
+function most(name, { height, width }, [rows, columns]) {
+  return { row: rows - height, column: columns - width, height: rows, width: columns }[name];
+}

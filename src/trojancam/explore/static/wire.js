@@ -1,0 +1,75 @@
+/** The view in the server's words: what is asked of it. */
+
+import { unpack } from "./bits.js";
+
+/** The subject: which network sees which picture, and what is explained. */
+export function subject(state) {
+  return seen(state.model, state.image, state.triggered ? state.trigger : null, state.explain);
+}
+
+/** The second subject of a comparison; `explained` is the class explained of the first. */
+export function second(state, explained) {
+  const { model, image, triggered, explain } = state.second;
+  return seen(model, image, triggered ? state.trigger : null, explain === "own" ? null : explained);
+}
+
+function seen(model, image, trigger, explain) {
+  return { model, image, trigger: trigger && { ...trigger, colour: rgb(trigger.colour) }, explain };
+}
+
+/**
+ * The stimulation, or null where none is on or none could be: no painted cell, no window yet. With `report`, of the scan
+ * that is shown, the one of a finding.
+ */
+export function stimulation(state, layer, report) {
+  if (!state.stimulated || state.map === null || !layer) return null;
+  if (state.finding !== null) return report?.findings[state.finding]?.stimulation ?? null;
+  const cells = state.where === "paint" ? unpack(state.paint, layer.size[0] * layer.size[1]) : null;
+  if (cells && !cells.includes(1)) return null;
+  if (state.where === "window" && !state.window) return null;
+  return {
+    layer: layer.name,
+    feature_maps: state.maps ?? [state.map],
+    kind: state.kind,
+    value: state.value,
+    unit: state.kind === "scale" ? "absolute" : state.unit,
+    rest: state.rest,
+    window: state.where === "window" ? state.window : null,
+    mask: cells && rows(cells, layer.size),
+  };
+}
+
+/** A scan of the network that is looked at. */
+export function scan(state) {
+  return { model: state.model, ...state.scanning };
+}
+
+/** What is exported and written as code: the view that is open now. */
+export function view(state, layer, report) {
+  if (state.view === "scan") return { view: "scan", model: state.model, scan: state.scan };
+  const what = { subject: subject(state) };
+  if (!layer || state.view === "compare") return { view: "explain", ...what };
+  if (state.map === null) return { view: "layer", ...what, layer: layer.name };
+  const deed = stimulation(state, layer, report);
+  if (deed) return { view: "stimulate", ...what, stimulation: deed };
+  return { view: "map", ...what, layer: layer.name, map: state.map };
+}
+
+function rgb(colour) {
+  return [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16) / 255);
+}
+
+/** A colour of the wire, three shares, as #rrggbb. */
+export function hex(shares) {
+  return `#${shares
+    .map((share) =>
+      Math.round(255 * share)
+        .toString(16)
+        .padStart(2, "0"),
+    )
+    .join("")}`;
+}
+
+function rows(cells, [height, width]) {
+  return Array.from({ length: height }, (_, row) => Array.from(cells.subarray(row * width, (row + 1) * width)));
+}

@@ -1,0 +1,76 @@
+"""How the page looks and whom it keeps out: light, dark and narrow, no serious finding of axe, nothing wider than the window."""
+
+from typing import Any
+
+import pytest
+from tests.explore.browser.conftest import DESKTOP, PHONE, Visits
+from tests.explore.browser.serving import Explorer
+
+SUBJECT = "image=test:3&trigger=2,26,4,4,00b4b4,0.4"
+STIMULATED = f"{SUBJECT}&layer=conv2d_6&map=4&do=replace,2,map,keep&window=1,8,3,3&where=window"
+VIEWS = {
+    "layers": SUBJECT,
+    "grid": f"{SUBJECT}&layer=conv2d_6&sort=contribution",
+    "map": STIMULATED,
+    "compare": f"{SUBJECT}&view=compare",
+    "scan": f"{SUBJECT}&view=scan",
+}
+LOOKS = {
+    "light": {"viewport": DESKTOP, "color_scheme": "light"},
+    "dark": {"viewport": DESKTOP, "color_scheme": "dark"},
+    "phone": {"viewport": PHONE, "color_scheme": "light", "has_touch": True, "is_mobile": True},
+}
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_every_view_is_open_to_all_and_fits(visits: Visits, signs: Explorer, axe: str, look: str) -> None:
+    page = visits.open(signs, **LOOKS[look])
+    for view, fragment in VIEWS.items():
+        page.evaluate("fragment => { location.hash = fragment; }", fragment)
+        page.wait_for_selector("main[aria-busy=false]")
+        visits.picture(page, f"{view}-{look}")
+        assert violations(page, axe) == [], view
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), view
+
+
+def test_dialogs_are_open_to_all(visits: Visits, signs: Explorer, axe: str) -> None:
+    page = visits.open(signs, STIMULATED)
+    for name, ready in (("Choose…", "1 to 60 of 90"), ("Python", "The same result in Python")):
+        page.get_by_role("button", name=name, exact=True).click()
+        page.get_by_role("dialog").get_by_text(ready).wait_for()
+        assert violations(page, axe) == [], name
+        page.keyboard.press("Escape")
+
+
+def violations(page: Any, axe: str) -> list[str]:
+    """What axe calls serious or critical, with the elements."""
+    page.evaluate(axe)
+    found = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
+    return [
+        f"{each['id']}: {[node['html'][:160] for node in each['nodes'][:4]]}"
+        for each in found["violations"]
+        if each["impact"] in ("serious", "critical")
+    ]
+
+
+def test_the_page_is_used_by_keys_alone(visits: Visits, signs: Explorer) -> None:
+    page = visits.open(signs, SUBJECT)
+    page.keyboard.press("Tab")
+    assert page.locator(":focus").inner_text() == "Skip to the heat maps"
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    for _ in range(12):
+        if page.locator(":focus").evaluate("element => element.classList.contains('layer')"):
+            break
+        page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.locator("#grid .map").first.wait_for()
+    assert "layer=conv2d_5" in page.url
+    page.locator("#grid .map").nth(2).focus()
+    page.keyboard.press("Enter")
+    assert page.locator(":focus").get_attribute("id") == "easel"
+    page.keyboard.press("Space")
+    page.locator("#answer").wait_for()
+    page.get_by_role("button", name="Next feature map").focus()
+    page.keyboard.press("Enter")
+    assert page.locator(":focus").get_attribute("aria-label") == "Next feature map"

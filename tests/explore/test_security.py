@@ -1,0 +1,108 @@
+"""Security: only the page itself is answered, from this machine unless a secret is known, and pages load nothing foreign."""
+
+import httpx
+import pytest
+from tests.explore.conftest import new_session, served
+
+from trojancam.explore.security import COOKIE, TOKEN_HEADER, Access
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"Host": "localhost"}, 403),  # another port
+        ({"Host": "evil.example"}, 403),
+        ({"Host": ""}, 403),
+        ({"Origin": "http://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Sec-Fetch-Site": "same-site"}, 403),
+        ({"Sec-Fetch-Site": "same-origin"}, 200),
+        ({TOKEN_HEADER: ""}, 403),
+        ({TOKEN_HEADER: "guess"}, 403),
+        ({TOKEN_HEADER: "gu\u00e9ss".encode("latin-1")}, 403),
+    ],
+)
+def test_only_the_page_itself_is_answered(client, headers, status):
+    answer = client.get("/api/session", headers=headers)
+    assert answer.status_code == status
+    assert (status == 200) != ("error" in answer.json())
+
+
+def test_the_own_origin_is_known_by_both_names(client):
+    port = client.base_url.port
+    for host in (f"127.0.0.1:{port}", f"localhost:{port}"):
+        answer = client.get("/api/session", headers={"Host": host, "Origin": f"http://{host}"})
+        assert answer.status_code == 200
+
+
+def test_a_token_in_the_address_counts_only_where_no_header_can_be_sent(client):
+    token = client.headers[TOKEN_HEADER]
+    with httpx.Client(base_url=client.base_url) as bare:
+        assert bare.get("/api/session", params={"token": token}).status_code == 403
+        assert bare.get("/api/scans/s9/events", params={"token": token}).status_code == 404
+        assert bare.get("/api/scans/s9/page", params={"token": token}).status_code == 404
+        assert bare.get("/api/scans/s9/page").status_code == 403
+        assert bare.delete("/api/scans/s9", params={"token": token}).status_code == 403
+
+
+@pytest.mark.parametrize("path", ["/", "/api/session", "/api/nothing", "/static/index.html"])
+def test_every_answer_keeps_to_itself(client, path):
+    headers = client.get(path).headers
+    assert "default-src 'self'" in headers["content-security-policy"]
+    assert "frame-ancestors 'none'" in headers["content-security-policy"]
+    assert "unsafe" not in headers["content-security-policy"]
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "no-referrer"
+    assert "access-control-allow-origin" not in headers
+    assert "server" not in headers
+
+
+def test_other_machines_need_the_secret(data, model_file):
+    session = new_session(data, model_file)
+    with served(session, "0.0.0.0") as (access, address), httpx.Client(base_url=address) as visitor:
+        for path in ("/", "/static/index.html", "/api/session", "/?token=guess"):
+            answer = visitor.get(path, headers={TOKEN_HEADER: access.token})
+            assert answer.status_code == 403
+            assert "whole address" in answer.json()["error"]
+        welcome = visitor.get("/", params={"token": access.secret})
+        assert (welcome.status_code, welcome.headers["location"]) == (303, "/")
+        cookie = welcome.headers["set-cookie"]
+        assert cookie.startswith(f"{COOKIE}={access.secret};")
+        assert {"HttpOnly", "SameSite=strict"} < set(cookie.split("; "))
+        assert visitor.get("/").status_code == 200
+        assert visitor.get("/api/session").status_code == 403  # the page's token is wanted all the same
+        assert visitor.get("/api/session", headers={TOKEN_HEADER: access.token}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "header", "known"),
+    [
+        ("127.0.0.1", "127.0.0.1:8000", True),
+        ("127.0.0.1", "LOCALHOST:8000", True),
+        ("127.0.0.1", "[::1]:8000", True),
+        ("127.0.0.1", "127.0.0.1:8001", False),
+        ("127.0.0.1", "127.0.0.1", False),
+        ("127.0.0.1", "127.0.0.1.evil.example:8000", False),
+        ("192.168.0.7", "192.168.0.7:8000", True),
+        ("192.168.0.7", "localhost:8000", False),
+        ("0.0.0.0", "192.168.0.7:8000", True),
+        ("0.0.0.0", "evil.example:8000", False),
+        ("::", "[fe80::1]:8000", True),
+        ("box.example", "box.example:8000", True),
+    ],
+)
+def test_a_server_knows_its_names(host, header, known):
+    assert Access(host).knows(header) is known
+
+
+def test_addresses_tell_the_secret_only_where_it_is_needed():
+    assert Access().address == "http://127.0.0.1:8000/"
+    assert Access("::1").address == "http://[::1]:8000/"
+    other = Access("192.168.0.7", 80)
+    assert other.address == f"http://192.168.0.7:80/?token={other.secret}"
+    assert other.knows("192.168.0.7")
+    assert other.secret not in repr(other)
+    assert other.token not in repr(other)
+    assert len({Access().token for _ in range(5)}) == 5
