@@ -32,7 +32,7 @@ from trojancam.models.files import save_model
 from trojancam.models.recipe import initial_module
 
 CLIENTS, SECONDS = 20, 300.0
-FULL = 1.2  # times what the cache holds is asked for before memory is looked at
+FULL = 1.0  # of what the cache holds, in images looked at before memory is: each leaves at least two recordings
 TIMED = 40  # requests for each median
 PATIENCE = 60.0
 NETWORKS = ("trojan2", "trojan1")
@@ -143,15 +143,16 @@ def load(address: str, process: "subprocess.Popen[str]", clients: int = CLIENTS,
 
 
 def _fill(address: str) -> None:
-    """Ask about images of the largest network until the cache has to forget."""
+    """Do what people do until the cache has had to forget all that it held."""
+    chance, found = random.Random(-1), Load()
     with _client(address) as client:
-        model = max(_models(client), key=_cells)
-        recordings = FULL * CACHED / (2 * 4 * _cells(model))  # activations and gradients
-        classes = len(model["classes"])
-        for number in range(round(recordings)):
-            image, explained = divmod(number, classes)
-            subject = _subject(model, image) | {"explain": explained}
-            client.post("/api/explain", json={"subject": subject}).raise_for_status()
+        models = _models(client)
+        recordings = statistics.mean(2 * 4 * _cells(model) for model in models)  # activations and gradients
+        for _ in range(round(FULL * CACHED / recordings)):
+            for path, question in _visit(chance, chance.choice(models)):
+                _ask(client, path, question, found)
+    if found.failures:
+        raise SystemExit(found.failures[0])
 
 
 def _person(address: str, number: int, end: float, found: Load) -> None:

@@ -29,7 +29,7 @@ from trojancam.placement import Axis
 from trojancam.triggers import Trigger
 from trojancam.types import InputSpecification
 
-CACHED = 256 * 2**20  # bytes of what was computed lately
+CACHED = 128 * 2**20  # bytes of what was computed lately
 IMAGES_KEPT, MODELS_KEPT = 64, 4  # of those that were uploaded
 IMAGE_BYTES, MODEL_BYTES = 16 * 2**20, 512 * 2**20
 
