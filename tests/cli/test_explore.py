@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import urllib.request
 from importlib import util
 
@@ -31,8 +32,11 @@ def test_too_many_networks_are_refused(refused, model):
     assert "compares two at most" in refused("explore", model, model, model)
 
 
-def test_a_file_that_is_not_there_is_refused(refused):
+def test_a_file_that_is_not_there_is_refused_and_leaves_nothing(refused, tmp_path_factory, monkeypatch):
+    place = tmp_path_factory.mktemp("temporary")
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
     assert "there is no model file nothing.onnx" in refused("explore", "nothing.onnx", "--port", 0)
+    assert not list(place.iterdir())
 
 
 def test_a_port_that_is_taken_is_refused(refused, model):

@@ -1,6 +1,7 @@
 """`trojancam explore`: a page in the browser in which one follows a suspicion by hand."""
 
 import webbrowser
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -54,16 +55,20 @@ def explore(
     if len(files) > MOST:
         raise DataError(f"{len(files)} model files were given; the explorer compares two at most")
     from trojancam.explore.serving import bound, serve
+    from trojancam.explore.session import Session
 
-    with bound(host, port) as listening:  # better known now than after minutes of training
-        session = _demonstration(data) if not files else _opened(files, data, architecture, output, preprocessing)
+    with (
+        bound(host, port) as listening,  # better known now than after minutes of training
+        closing(Session(lambda network: _images(network, data), data)) as session,
+    ):
+        if files:
+            _open_files(session, files, data, architecture, output, preprocessing)
+        else:
+            _open_demonstration(session, data)
         try:
             serve(session, host, listening, lambda access: _announce(access.address, open_))
         except KeyboardInterrupt:
-            pass  # the server has ended already; started in the background it does not even pass this on
-        finally:
-            session.close()
-        say("the explorer has ended")
+            say("the explorer has ended")
 
 
 def _check_installed() -> None:
@@ -81,37 +86,37 @@ def _announce(address: str, open_: bool) -> None:
         webbrowser.open(address)
 
 
-def _demonstration(data: Path | None) -> "Session":
+def _open_demonstration(session: "Session", data: Path | None) -> None:
     """The demonstration's networks: the trojaned one first, the benign one to compare it with."""
     from trojancam.data import load_dataset
     from trojancam.demo import recipes
     from trojancam.explore.models import Source
-    from trojancam.explore.session import Session
     from trojancam.models.recipe import cached_model
     from trojancam.network import load
 
     with progress_bar("images") as progress:
         dataset = load_dataset(data, progress=progress)
     list_broken(dataset.skipped)
-    session = Session(lambda network: _images(network, data), data)
     advice = "the same command goes on after the last finished epoch"
     with interruptible(lambda: advice), progress_bar("networks") as progress:
         for recipe in reversed(recipes(dataset)):
             path = cached_model(recipe, dataset, progress)
             network = load(path)
             session.add(network, Source(path, network.name), dataset)
-    return session
 
 
-def _opened(
-    files: list[Path], data: Path | None, architecture: str | None, output: str | None, preprocessing: str | None
-) -> "Session":
+def _open_files(
+    session: "Session",
+    files: list[Path],
+    data: Path | None,
+    architecture: str | None,
+    output: str | None,
+    preprocessing: str | None,
+) -> None:
     """Networks of files, each with labelled images as it wants them."""
     from trojancam.cli.opening import ModelOptions, check_classes, opened, settled
     from trojancam.explore.models import Source
-    from trojancam.explore.session import Session
 
-    session = Session(lambda network: _images(network, data), data)
     for path in files:
         found = opened(ModelOptions(path, architecture, output, preprocessing))
         with progress_bar("images") as progress:
@@ -119,7 +124,6 @@ def _opened(
         list_broken(dataset.skipped)
         check_classes(found.network, dataset)
         session.add(settled(found, dataset, SEED).network, Source(path, path.name, architecture, output), dataset)
-    return session
 
 
 def _images(network: "Network", data: Path | None, progress: Progress = silent) -> "Dataset":
