@@ -73,7 +73,7 @@ def _traced(module: nn.Module, specification: InputSpecification) -> tuple[fx.Gr
         raise ModelError(
             f"this module cannot be exported as a graph for images of {height}x{width} pixels: {_reason(error)}"
         ) from error
-    whole.requires_grad_(False)
+    whole.requires_grad_(False).to(memory_format=torch.channels_last)  # as images come: no convolution rearranges them
     _take_any_memory_format(whole.graph)
     whole.graph.eliminate_dead_code()
     return whole, names
