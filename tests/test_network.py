@@ -1,6 +1,7 @@
 """Network: it computes what the module computes, leaves the module as it was, and says what is wrong with an input."""
 
 import copy
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -147,6 +148,16 @@ def test_modules_of_weights_in_any_memory_format_give_the_same_network() -> None
     channels_last = copy.deepcopy(module).to(memory_format=torch.channels_last)
     one, other = (Network.from_module(each, SIZE)(images(3)) for each in (module, channels_last))
     torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+
+
+def test_networks_can_be_made_in_many_threads_at_once() -> None:
+    inputs, untouched = images(2), (nn.Module.__call__, nn.Module.__getattr__)
+    modules = [build("residual", seed).eval() for seed in range(6)]
+    with ThreadPoolExecutor(3) as pool:
+        logits = list(pool.map(lambda module: Network.from_module(module, SIZE)(inputs), modules))
+    for module, found in zip(modules, logits, strict=True):
+        torch.testing.assert_close(found, Network.from_module(module, SIZE)(inputs))
+    assert (nn.Module.__call__, nn.Module.__getattr__) == untouched, "PyTorch is left patched by its exporter"
 
 
 # --- what is asked for by name ---

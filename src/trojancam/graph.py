@@ -11,6 +11,7 @@ import io
 import keyword
 import logging
 import re
+import threading
 import traceback
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -36,6 +37,7 @@ NAME = re.compile(r"\w+(\.\w+)*")
 _SOFTMAX = {
     aten.softmax.int, aten._softmax.default, aten.log_softmax.int, aten._log_softmax.default,
 }  # fmt: skip
+_tracing = threading.Lock()  # PyTorch's exporter keeps its state in the process: two at once take each other's
 _IDLE = {aten.clone.default, aten.alias.default, aten.contiguous.default, aten.detach.default}
 
 
@@ -63,7 +65,7 @@ def _traced(module: nn.Module, specification: InputSpecification) -> tuple[fx.Gr
     """The module's graph with all that it returns, and what its outputs are called."""
     _check_weights(module)
     try:
-        with torch.inference_mode(False), evaluating(module), _plain_results(module), _torch_quiet():
+        with _tracing, torch.inference_mode(False), evaluating(module), _plain_results(module), _torch_quiet():
             example = torch.zeros(2, specification.number_of_channels, *specification.size)
             program = export(module, (example,), dynamic_shapes=({0: Dim("n")},), strict=False)
             whole = copy.deepcopy(program.run_decompositions({}).module(check_guards=False))
