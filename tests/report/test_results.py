@@ -10,14 +10,19 @@ import torch
 from PIL import Image
 from pydantic import ValidationError
 from tests.nets import images_for, network
+from tests.paper.conftest import TINY
 from tests.report.held import held_against
 from tests.report.test_scan_page import judged, report
+from tests.test_demo import Run as Demonstration
 
 import trojancam.report.scan_pictures
 import trojancam.report.stimulate
+from trojancam.data.rendered import rendered_signs
 from trojancam.errors import DataError
 from trojancam.evaluation.comparison import compare
 from trojancam.evaluation.randomisation import randomised_methods
+from trojancam.paper.reproduction import reproduce
+from trojancam.paper.study import Study
 from trojancam.report.compare import Summary, write_comparison
 from trojancam.report.explain import Options, explain_files
 from trojancam.report.page import RESULTS_VERSION
@@ -31,6 +36,7 @@ from trojancam.triggers import square
 
 ROOT = Path(__file__).parents[2]
 Write = Callable[[Path], tuple[Path, Path]]
+PIECES_SHOWN = ("fig1", "table1", "fig12", "claim-d")
 
 
 @pytest.fixture(autouse=True)
@@ -78,6 +84,19 @@ def written_comparison(folder: Path) -> tuple[Path, Path]:
     return page, folder / "results.json"
 
 
+def written_demonstration(folder: Path) -> tuple[Path, Path]:
+    found = Demonstration(folder / "out")
+    return found.path, found.path.with_name("results.json")
+
+
+def written_study(folder: Path) -> tuple[Path, Path]:
+    """A few pieces, of pictures, tables and numbers."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("TROJANCAM_CACHE", str(folder / "cache"))
+        page = reproduce(Study(rendered_signs(train=430, test=215), (0,), TINY), folder, PIECES_SHOWN)
+    return page, folder / "results.json"
+
+
 COMMANDS: dict[str, Write] = {
     "explain": explained(Options()),
     "explain with a trigger": explained(
@@ -87,6 +106,8 @@ COMMANDS: dict[str, Write] = {
     "scan": written_scan,
     "stimulate": written_stimulation,
     "compare": written_comparison,
+    "demo": written_demonstration,
+    "reproduce": written_study,
 }
 
 

@@ -352,7 +352,7 @@ def _map_view(finding: Finding, number: int, logits: Float[Tensor, "n classes"],
 def _alone(finding: Finding, layer: str, number: int) -> Stimulation:
     """One feature map where the finding's stimulation is, at its value; at the map's largest clean activation without one."""
     given = finding.stimulation or Stimulation(layer, unit="map")
-    if isinstance(given.value, Tensor | tuple):  # those are of other maps
+    if given.differs_by_map:
         given = replace(given, value=1.0, unit="map")
     return replace(given, feature_maps=number)
 

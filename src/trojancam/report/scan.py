@@ -21,6 +21,7 @@ from trojancam.report.scan_words import (
     share,
 )
 from trojancam.report.scanned import Case, Scanned, least, opinion_of
+from trojancam.stimulation import Stimulation
 
 NAMES = ("scan.html", "scan.json")
 TONES: dict[Verdict, Literal["calm", "doubt", "alarm"]] = {
@@ -93,7 +94,7 @@ def _case_section(scan: Scanned, case: Case) -> Section:
     evidence = Table(["Evidence", "Value", "What it is"], facts(scan, case.finding, validation), words=(0, 2))
     parts: list[Part] = [sheet(network, case), evidence]
     if validation.flagged:
-        parts += [_maps_table(scan, validation), feature_map_grid(network, case)]
+        parts += [_maps_table(scan, case), feature_map_grid(network, case)]
     parts.append(_layers_table(validation))
     name = scan.report.class_names[case.finding.target_class]
     return Section(
@@ -101,17 +102,25 @@ def _case_section(scan: Scanned, case: Case) -> Section:
     )
 
 
-def _maps_table(scan: Scanned, validation: Validation) -> Table:
+def _maps_table(scan: Scanned, case: Case) -> Table:
+    validation = case.validation
     views = (*validation.flagged, *validation.neighbours)
     count = scan.network.layer(views[0].layer).feature_maps
     rows = [_map_row(view, count) for view in views]
     caption = (
-        f"Compromised feature maps, each stimulated by itself, on {validation.images} clean images of other classes. Energy is "
-        "the share of the map's own Grad-CAM in the recovered trigger; neighbours are maps that the scan does not name and "
-        "that show the trigger more strongly than those it does."
+        f"Compromised feature maps, each stimulated by itself, on {validation.images} clean images of other classes: "
+        f"{_dose_alone(case.finding.stimulation)}. Energy is the share of the map's own Grad-CAM in the recovered trigger; "
+        "neighbours are maps that the scan does not name and that show the trigger more strongly than those it does."
     )
     headings = ["Layer", "Feature map", "Stimulation ASR", "Prediction value (logit)", "Probability", "Energy", "Rank"]
     return Table(headings, rows, caption, sortable=True)
+
+
+def _dose_alone(stimulation: Stimulation | None) -> str:
+    """How far a feature map is driven by itself; see `MapView`."""
+    if stimulation is None or stimulation.differs_by_map:
+        return "to its own largest activation on these, no further"
+    return "at the strength of the finding's stimulation"
 
 
 def _map_row(view: MapView, count: int) -> list[str]:

@@ -89,6 +89,11 @@ class Stimulation:
             words += f", in {int(self.mask.sum())} painted cells"
         return words + ", the rest set to zero" * (self.rest == "zero")
 
+    @property
+    def differs_by_map(self) -> bool:
+        """Whether each feature map has values of its own."""
+        return isinstance(self.value, Tensor | tuple)
+
     def maps(self, count: int) -> Sequence[int]:
         """The numbers of the feature maps it edits in a layer that has `count` of them."""
         if isinstance(self.feature_maps, str):
