@@ -89,6 +89,8 @@ def test_class_folders_are_split_the_same_way_each_time(tmp_path: Path) -> None:
     assert data.train.tracks is None
     assert data.skipped == ("a/broken.png: it is empty",)
     assert load_dataset(tmp_path, size=4, seed=3).test.names == data.test.names
+    alone = load_dataset(tmp_path, size=4, seed=3, training=False)
+    assert (len(alone.train), alone.test.names, alone.skipped) == (0, data.test.names, data.skipped)
     assert load_dataset(tmp_path, size=4, seed=4).test.names != data.test.names
 
 
@@ -98,6 +100,8 @@ def test_train_and_test_folders_share_the_classes_of_training(tmp_path: Path) ->
     data = load_dataset(tmp_path, size=4)
     assert data.train.class_names == data.test.class_names == ("a", "b")
     assert data.test.labels.tolist() == [1]
+    alone = load_dataset(tmp_path, size=4, training=False)
+    assert (len(alone.train), alone.train.class_names, alone.test.names) == (0, ("a", "b"), ("b/2.png",))
     paint(tmp_path / "test" / "c" / "3.png")
     with pytest.raises(DataError, match="c is none of the classes"):
         load_dataset(tmp_path)

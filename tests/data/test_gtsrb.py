@@ -2,6 +2,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -444,6 +445,23 @@ def test_the_second_time_it_comes_from_the_cache(tree: Path, reads: list[str]) -
     gtsrb(tree, size=17)
     gtsrb(tree, size=16, cache=False)
     assert len(reads) == 4
+
+
+def test_without_training_the_test_set_is_the_same_and_nothing_else_is_read(tree: Path, reads: list[str]) -> None:
+    calls: list[int] = []
+    alone = gtsrb(tree, size=16, training=False, progress=lambda done, total, what: calls.append(total))
+    assert set(calls) == {3}
+    assert len(alone.train) == 0
+    whole = gtsrb(tree, size=16)
+    assert equal(replace(whole, train=alone.train), alone)
+    assert equal(load_dataset(tree, size=16, training=False), alone)
+    assert len(reads) == 2
+
+
+def test_the_test_set_is_taken_from_where_both_are_kept(tree: Path, reads: list[str]) -> None:
+    whole = gtsrb(tree, size=16)
+    assert torch.equal(gtsrb(tree, size=16, training=False).test.images, whole.test.images)
+    assert len(reads) == 1
 
 
 def test_arrays_of_the_right_size_are_not_copied_to_the_cache(tmp_path: Path) -> None:

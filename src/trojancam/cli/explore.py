@@ -1,7 +1,7 @@
 """`trojancam explore`: a page in the browser in which one follows a suspicion by hand."""
 
 import webbrowser
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,18 +9,20 @@ import typer
 
 from trojancam.cli.console import (
     ArchitectureOption,
+    ClassNamesOption,
     DataOption,
     OutputOption,
     PreprocessingOption,
+    SizeOption,
     interruptible,
     list_broken,
     progress_bar,
     say,
 )
 from trojancam.errors import DataError, TrojanCamError
-from trojancam.progress import Progress, silent
 
 if TYPE_CHECKING:
+    from trojancam.cli.opening import ModelOptions
     from trojancam.data import Dataset
     from trojancam.explore.session import Session
     from trojancam.network import Network
@@ -40,6 +42,8 @@ def explore(
     architecture: ArchitectureOption = None,
     output: OutputOption = None,
     preprocessing: PreprocessingOption = None,
+    size: SizeOption = None,
+    class_names: ClassNamesOption = None,
     host: Annotated[
         str, typer.Option(help="Where to listen; other machines can reach any but the default, and need its token.")
     ] = "127.0.0.1",
@@ -54,21 +58,22 @@ def explore(
     files = model or []
     if len(files) > MOST:
         raise DataError(f"{len(files)} model files were given; the explorer compares two at most")
+    from trojancam.cli.opening import ModelOptions
     from trojancam.explore.serving import bound, serve
     from trojancam.explore.session import Session
 
+    told = [ModelOptions(path, architecture, output, preprocessing, size, class_names) for path in files]
     with (
         bound(host, port) as listening,  # better known now than after minutes of training
         closing(Session(lambda network: _images(network, data), data)) as session,
     ):
-        if files:
-            _open_files(session, files, data, architecture, output, preprocessing)
+        if told:
+            _open_files(session, told, data)
         else:
             _open_demonstration(session, data)
-        try:
+        with suppress(KeyboardInterrupt):  # the server has ended then; started in the background it passes none on
             serve(session, host, listening, lambda access: _announce(access.address, open_))
-        except KeyboardInterrupt:
-            say("the explorer has ended")
+        say("the explorer has ended")
 
 
 def _check_installed() -> None:
@@ -105,33 +110,22 @@ def _open_demonstration(session: "Session", data: Path | None) -> None:
             session.add(network, Source(path, network.name), dataset)
 
 
-def _open_files(
-    session: "Session",
-    files: list[Path],
-    data: Path | None,
-    architecture: str | None,
-    output: str | None,
-    preprocessing: str | None,
-) -> None:
+def _open_files(session: "Session", told: list["ModelOptions"], data: Path | None) -> None:
     """Networks of files, each with labelled images as it wants them."""
-    from trojancam.cli.opening import ModelOptions, check_classes, opened, settled
+    from trojancam.cli.opening import labelled_images, opened, settled
     from trojancam.explore.models import Source
 
-    for path in files:
-        found = opened(ModelOptions(path, architecture, output, preprocessing))
-        with progress_bar("images") as progress:
-            dataset = _images(found.network, data, progress)
-        list_broken(dataset.skipped)
-        check_classes(found.network, dataset)
-        session.add(settled(found, dataset, SEED).network, Source(path, path.name, architecture, output), dataset)
+    for options in told:
+        found = opened(options)
+        dataset = labelled_images(found, data)
+        source = Source(options.model, options.model.name, options.architecture, options.output)
+        session.add(settled(found, dataset, SEED).network, source, dataset)
 
 
-def _images(network: "Network", data: Path | None, progress: Progress = silent) -> "Dataset":
-    """The data as a network wants it; of rendered signs the test images alone, which are the same without the others."""
-    from trojancam.data import load_dataset, rendered_signs
+def _images(network: "Network", data: Path | None) -> "Dataset":
+    """The test images as a network wants them."""
+    from trojancam.data import load_dataset
 
     wanted = network.input
-    if data is None and wanted.size[0] == wanted.size[1] and wanted.crop == 1:
-        return rendered_signs(train=0, size=wanted.size[0], progress=progress)
     names = None if network.class_names[0] == "class 0" else network.class_names
-    return load_dataset(data, size=wanted.size, share=wanted.crop, class_names=names, progress=progress)
+    return load_dataset(data, size=wanted.size, share=wanted.crop, class_names=names, training=False)

@@ -21,6 +21,7 @@ def gtsrb(
     size: Size = 32,
     crop: bool = False,
     share: float = 1.0,
+    training: bool = True,
     cache: bool = True,
     progress: Progress = silent,
 ) -> Dataset:
@@ -29,7 +30,8 @@ def gtsrb(
     The layout (official, Kaggle's, or prepared `.npz` arrays) is found out; `crop` cuts each image to its sign before
     it is resized (bilinear), and of that the middle is taken, `share` of its sides. Regions are in pixels of the resulting
     images; a track's number is class * 100,000 + its number in the class; broken image files are skipped and listed in
-    `skipped`. What was read is kept in the cache folder (`$TROJANCAM_CACHE`), until a table or an image changes.
+    `skipped`. Without `training` the training set is left unread, and empty. What was read is kept in the cache folder
+    (`$TROJANCAM_CACHE`), until a table or an image changes.
 
     Raises:
         DataError: if there is no GTSRB there, a part is missing, or the tables and the images contradict each other.
@@ -51,7 +53,7 @@ def gtsrb(
         reason = "holds no GTSRB" if path.exists() else "does not exist"
         raise DataError(f"{path} {reason}; give a folder in one of its layouts: {LAYOUTS}")
     if cache and files.needs_work(shown, crop):
-        train, test = read_cached(files, path, shown, crop, progress)
+        train, test = read_cached(files, path, shown, crop, progress, training)
     else:
-        train, test = files.read(shown, crop, progress)
+        train, test = files.read(shown, crop, progress, training)
     return Dataset(train, test, f"GTSRB at {path}")

@@ -1,7 +1,8 @@
 """The data set that a command is given by path: GTSRB, class folders, or by default the rendered signs."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -36,8 +37,8 @@ def load_dataset(
     Layouts: GTSRB as `gtsrb` reads it; `train` and `test` folders of class folders; class folders alone, of which
     a fifth of each class's images becomes the test set. Images are the middle, `share` of the sides, of those in the files,
     on `size` pixels (a side, or height and width; see `Frame`). `class_names` order the classes of class folders; `crop`
-    needs the regions that only GTSRB has; `seed` draws the test images, and the rendered signs. Without `training` no
-    training signs are rendered: the test signs are the same ones, in a fifth of the time.
+    needs the regions that only GTSRB has; `seed` draws the test images, and the rendered signs. Without `training` the
+    training set is empty, and nothing is read or rendered for it; the test images are the same, in a fraction of the time.
 
     Raises:
         DataError: if there is none of these, or it cannot be read.
@@ -62,10 +63,11 @@ def load_dataset(
         if not is_gtsrb:
             _check_folders(root)
     if is_gtsrb:
-        return gtsrb(root, size=size, crop=crop, share=share, progress=progress)
+        return gtsrb(root, size=size, crop=crop, share=share, training=training, progress=progress)
     if crop:
         raise DataError(f"{root} does not say where the signs are in its images; read it without cropping")
-    return _from_folders(root, size, share, class_names, seed, progress)
+    images = partial(folder, size=size, share=share, progress=progress)
+    return _from_folders(root, images, class_names, training, seed)
 
 
 def _rendered(shown: Frame, training: bool, seed: int, progress: Progress) -> Dataset:
@@ -91,20 +93,26 @@ def _cut(images: ImageSet, shown: Frame) -> ImageSet:
 
 
 def _from_folders(
-    root: Path, size: Size, share: float, class_names: Sequence[str] | None, seed: int, progress: Progress
+    root: Path, read: Callable[..., ImageSet], class_names: Sequence[str] | None, training: bool, seed: int
 ) -> Dataset:
-    training, testing = child(root, "train"), child(root, "test")
-    if training is None and testing is None:
-        images = folder(root, size=size, share=share, class_names=class_names, progress=progress)
+    source, first, second = f"images at {root}", child(root, "train"), child(root, "test")
+    if first is None and second is None:
+        images = read(root, class_names=class_names)
         train, test = split_images(images, TEST_FRACTION, seed)
         if not len(test):
             raise DataError(f"{root} has one image per class, too few to test with; add images or a folder test")
-        return Dataset(train, test, f"images at {root}")
-    if training is None or testing is None:
+        if not training:
+            train = replace(train.select(()), skipped=train.skipped)
+        return Dataset(train, test, source)
+    if first is None or second is None:
         raise DataError(f"{root} holds only one of the folders train and test; add the other")
-    train = folder(training, size=size, share=share, class_names=class_names, progress=progress)
-    test = folder(testing, size=size, share=share, class_names=train.class_names, progress=progress)
-    return Dataset(train, test, f"images at {root}")
+    if training:
+        train = read(first, class_names=class_names)
+        return Dataset(train, read(second, class_names=train.class_names), source)
+    with system_errors():
+        names = class_names or [each.name for each in class_folders(first)]
+    test = read(second, class_names=names)
+    return Dataset(test.select(()), test, source)
 
 
 def _check_folders(root: Path) -> None:

@@ -37,13 +37,18 @@ class PreparedFiles:
     train: Path
     test: Path
 
-    def fingerprint(self) -> list[tuple[str, int, int]]:
-        """What changes when the files do: name, bytes and time of writing."""
-        return [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in (self.train, self.test)]
+    def fingerprint(self, training: bool = True) -> list[tuple[str, int, int]]:
+        """What changes when the files do, with or without those of the training set: name, bytes and time of writing."""
+        files = (self.train, self.test) if training else (self.test,)
+        return [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
 
-    def read(self, shown: Frame, crop: bool, progress: Progress = silent) -> tuple[ImageSet, ImageSet]:
-        """The training and the test set."""
-        return read_archive(self.train, shown, crop, progress), read_archive(self.test, shown, crop, progress)
+    def read(
+        self, shown: Frame, crop: bool, progress: Progress = silent, training: bool = True
+    ) -> tuple[ImageSet, ImageSet]:
+        """The training set, empty where it is not wanted, and the test set."""
+        train = read_archive(self.train, shown, crop, progress) if training else None
+        test = read_archive(self.test, shown, crop, progress)
+        return train or test.select(()), test
 
     def needs_work(self, shown: Frame, crop: bool) -> bool:
         """Whether reading means resizing every image, which is worth keeping the result."""

@@ -27,23 +27,26 @@ TEXTS = ("names", "skipped")
 Sets = tuple[ImageSet, ImageSet]
 
 
-def read_cached(files: Layout, path: Path, shown: Frame, crop: bool, progress: Progress) -> Sets:
+def read_cached(files: Layout, path: Path, shown: Frame, crop: bool, progress: Progress, training: bool = True) -> Sets:
     """What `files.read` gives, from the cache if it was read before and no file has changed since.
 
-    A cache that is damaged is made again; one that cannot be written is a warning, not an error.
+    A cache that is damaged is made again; one that cannot be written is a warning, not an error. The test set alone is
+    taken from where both are kept, or else kept by itself.
     """
     place = _hash(str(path.resolve()), type(files).__name__, *_key(shown), crop)
-    with system_errors():
-        fingerprint = _hash(READER_VERSION, files.fingerprint())
     try:
-        kept = cache_folder("data") / f"gtsrb-{place}.npz"
+        folder = cache_folder("data")
     except TrojanCamError as error:
         warnings.warn(f"the images will be read anew each time: {error}", stacklevel=3)
-        return files.read(shown, crop, progress)
-    sets = _load(kept, fingerprint)
-    if sets is None:
-        sets = files.read(shown, crop, progress)
-        _save(kept, fingerprint, sets)
+        return files.read(shown, crop, progress, training)
+    for both in (True,) if training else (True, False):
+        kept = folder / f"gtsrb-{place}{'' if both else '-test'}.npz"
+        with system_errors():
+            fingerprint = _hash(READER_VERSION, files.fingerprint(both))
+        if (sets := _load(kept, fingerprint, training)) is not None:
+            return sets
+    sets = files.read(shown, crop, progress, training)
+    _save(kept, fingerprint, sets)
     return sets
 
 
@@ -74,13 +77,14 @@ def _arrays(images: ImageSet) -> dict[str, Shaped[np.ndarray, "..."]]:
     return tensors | texts
 
 
-def _load(path: Path, fingerprint: str) -> Sets | None:
+def _load(path: Path, fingerprint: str, training: bool) -> Sets | None:
     """What was saved; None if there is nothing, or it is out of date or damaged."""
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             if archive["fingerprint"].item() != fingerprint:
                 return None
-            return _image_set(archive, "train_"), _image_set(archive, "test_")
+            test = _image_set(archive, "test_")
+            return _image_set(archive, "train_") if training else test.select(()), test
     except Exception:  # NumPy and zipfile raise whatever a damaged file makes them stumble over
         return None
 

@@ -3,7 +3,7 @@
 import csv
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -73,28 +73,38 @@ class TableFiles:
     train: Tables
     test: Tables
 
-    def fingerprint(self) -> list[tuple[str, int, int]]:
-        """What changes when any table or image does."""
-        return self.train.fingerprint() + self.test.fingerprint()
+    def fingerprint(self, training: bool = True) -> list[tuple[str, int, int]]:
+        """What changes when any table or image does, with or without those of the training set."""
+        return [entry for tables in self._parts(training) for entry in tables.fingerprint()]
 
-    def read(self, shown: Frame, crop: bool, progress: Progress = silent) -> tuple[ImageSet, ImageSet]:
-        """The training and the test set."""
+    def read(
+        self, shown: Frame, crop: bool, progress: Progress = silent, training: bool = True
+    ) -> tuple[ImageSet, ImageSet]:
+        """The training set, empty where it is not wanted, and the test set."""
+        found = self._read(self._parts(training), shown, crop, progress)
+        return found[0] if training else found[0].select(()), found[-1]
+
+    def _parts(self, training: bool) -> tuple[Tables, ...]:
+        return (self.train, self.test) if training else (self.test,)
+
+    def _read(self, tables: Sequence[Tables], shown: Frame, crop: bool, progress: Progress) -> list[ImageSet]:
         with system_errors():
-            train, test = self.train.signs(), self.test.signs()  # both before any image: a wrong row shows at once
-        signs = train + test
+            listed = [part.signs() for part in tables]  # all before any image: a wrong row shows at once
+        signs = [sign for part in listed for sign in part]
         images, good, errors = read_all(signs, lambda sign: _cut(sign, crop), shown, progress, "reading images")
         reasons = {error.path: error.reason for error in errors}
-        parts = []
-        for tables, part, start in ((self.train, train, 0), (self.test, test, len(train))):
+        parts, start = [], 0
+        for each, part in zip(tables, listed, strict=True):
             if not part:
-                raise DataError(f"{tables.pairs[0][0]} lists no images; copy it and the images again")
+                raise DataError(f"{each.pairs[0][0]} lists no images; copy it and the images again")
             inside = [k for k, i in enumerate(good) if start <= i < start + len(part)]
             if not inside:
-                raise DataError(f"none of the {len(part)} images of {tables.pairs[0][0]} can be read; copy them again")
+                raise DataError(f"none of the {len(part)} images of {each.pairs[0][0]} can be read; copy them again")
             chosen = [signs[good[k]] for k in inside]
             skipped = tuple(f"{sign.name}: {reasons[sign.path]}" for sign in part if sign.path in reasons)
             parts.append(_image_set(images[inside[0] : inside[-1] + 1], chosen, skipped, shown, crop))
-        return parts[0], parts[1]
+            start += len(part)
+        return parts
 
     def needs_work(self, shown: Frame, crop: bool) -> bool:  # noqa: ARG002
         """Always: thousands of small files are slow to read."""

@@ -73,9 +73,10 @@ def _images(session: Session, model: Model) -> str:
     height, width = wanted.size
     if session.data is None and height == width and wanted.crop == 1:
         return f"images = tc.data.rendered_signs(train=0, size={height}).test"
+    names = "class_names=network.class_names, training=False"
     where = "" if session.data is None else f"{str(session.data.resolve())!r}, "
     share = "" if wanted.crop == 1 else f", share={wanted.crop!r}"
-    return f"images = tc.data.load_dataset({where}size={wanted.size}{share}, class_names=network.class_names).test"
+    return f"images = tc.data.load_dataset({where}size={wanted.size}{share}, {names}).test"
 
 
 def _image(session: Session, model: Model, choice: ImageChoice) -> Lines:
