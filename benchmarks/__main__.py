@@ -132,16 +132,17 @@ def _exploring() -> str:
     lines = [
         "## Exploring\n",
         "`trojancam explore`, a real server asked by a real client on the same machine: median milliseconds from asking to",
-        "having read the answer. A stimulation is dragged to ever other strengths (bound: 100 ms on trojan2, 300 ms on",
+        "having read the answer, and, in Chromium without a graphics card, from moving the slider or opening the layer to the",
+        "frame that shows the answer. A stimulation is dragged to ever other strengths (bound: 100 ms on trojan2, 300 ms on",
         "trojan1); a grid shows all feature maps of a layer on ever other images (bound: 300 ms for 128 maps).\n",
-        "| network | layer | feature maps | stimulation, ms | grid, ms |",
-        "|---|---|---|---|---|",
+        "| network | layer | feature maps | stimulation, ms | shown, ms | grid, ms | shown, ms |",
+        "|---|---|---|---|---|---|---|",
     ]
     with tempfile.TemporaryDirectory() as folder, exploring.explorer(Path(folder)) as (address, process):
-        found = list(exploring.rows(address))
-        for stimulation_row, grid in zip(found[::2], found[1::2], strict=True):
-            times = f"{stimulation_row.milliseconds:.0f} | {grid.milliseconds:.0f}"
-            lines.append(f"| {grid.network} | {grid.layer} | {grid.maps} | {times} |")
+        for row in exploring.rows(address):
+            times = (row.stimulation, row.stimulation_shown, row.grid, row.grid_shown)
+            cells = " | ".join(f"{milliseconds:.0f}" for milliseconds in times)
+            lines.append(f"| {row.network} | {row.layer} | {row.maps} | {cells} |")
             print(lines[-1], file=sys.stderr)
         load = exploring.load(address, process)
     words = exploring.in_words(load, exploring.CLIENTS, exploring.SECONDS)

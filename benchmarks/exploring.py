@@ -23,6 +23,7 @@ from typing import Any
 
 import httpx
 
+from benchmarks import browsing
 from benchmarks.commands import COMMAND
 from trojancam.explore.security import TOKEN_HEADER
 from trojancam.explore.session import CACHED
@@ -62,13 +63,15 @@ class Load:
 
 @dataclass(frozen=True)
 class Row:
-    """One client alone: median milliseconds of an answer, from asking to having read it."""
+    """One client alone: median milliseconds of an answer, from asking to having read it, and to having it on the page."""
 
     network: str
     layer: str
     maps: int
-    what: str
-    milliseconds: float
+    stimulation: float
+    stimulation_shown: float
+    grid: float
+    grid_shown: float
 
 
 def main(arguments: list[str]) -> None:
@@ -79,7 +82,10 @@ def main(arguments: list[str]) -> None:
     given = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder, explorer(Path(folder), given.data) as (address, process):
         for row in rows(address):
-            print(f"{row.network} {row.layer} ({row.maps} maps), {row.what}: {row.milliseconds:.1f} ms")
+            print(
+                f"{row.network} {row.layer} ({row.maps} maps): stimulation {row.stimulation:.1f} ms, shown after "
+                f"{row.stimulation_shown:.0f} ms; grid {row.grid:.1f} ms, shown after {row.grid_shown:.0f} ms"
+            )
         found = load(address, process, given.clients, given.seconds)
     print("\n".join(in_words(found, given.clients, given.seconds)))
     if found.failures:
@@ -118,15 +124,17 @@ def explorer(folder: Path, data: str | None = None) -> Iterator[tuple[str, "subp
 
 def rows(address: str) -> Iterator[Row]:
     """Medians of one client alone: a stimulation dragged to ever other strengths, and a grid opened on other images."""
-    with _client(address) as client:
+    with _client(address) as client, browsing.page_of(address) as page:
         for model in _models(client):
             for layer in model["layers"]:
                 stimulate = (_stimulation(model, layer, 0, strength / 10) for strength in itertools.count())
+                grid = (_layer(model, layer, image) for image in itertools.count(1000))
+                asked = _median(client, stimulate), _median(client, grid)
+                shown = browsing.timed(page, model["id"], layer["name"])
                 yield Row(
-                    model["architecture"], layer["name"], layer["feature_maps"], "stimulate", _median(client, stimulate)
-                )
-                grid = (_layer(model, layer, image) for image in itertools.count(100))
-                yield Row(model["architecture"], layer["name"], layer["feature_maps"], "grid", _median(client, grid))
+                    model["architecture"], layer["name"], layer["feature_maps"],
+                    asked[0], shown.stimulation, asked[1], shown.grid,
+                )  # fmt: skip
 
 
 def load(address: str, process: "subprocess.Popen[str]", clients: int = CLIENTS, seconds: float = SECONDS) -> Load:

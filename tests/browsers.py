@@ -18,9 +18,14 @@ def missing(what: str) -> None:
     (pytest.fail if os.environ.get("TROJANCAM_BROWSER_REQUIRED") else pytest.skip)(what)
 
 
+def chromium() -> str | None:
+    """Where the browser is."""
+    return next(filter(None, map(shutil.which, BROWSERS)), None)
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    path = chromium()
     if path is None:
         missing(f"no browser: none of {', '.join(BROWSERS)} is on the PATH")
     try:

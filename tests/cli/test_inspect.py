@@ -81,6 +81,12 @@ def test_a_refused_file_is_shown_from_outside(run: Run, tmp_path: Path) -> None:
     assert not (tmp_path / "canary").exists()
 
 
+def test_a_missing_file_is_refused_in_json_too(run: Run) -> None:
+    told = run("inspect", "nothing.onnx", "--json")
+    assert told.exit_code == 2
+    assert json.loads(told.stdout) == {"file": "nothing.onnx", "refused": told.stderr.removeprefix("error: ").strip()}
+
+
 def test_an_archive_that_leads_out_of_itself(run: Run, tmp_path: Path) -> None:
     """It cannot be looked into; that is said, and what is known is shown."""
     result = run("inspect", hostile_pytorch.HOSTILE["a member that is a link"](tmp_path, tmp_path / "canary"))

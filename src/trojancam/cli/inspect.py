@@ -55,18 +55,18 @@ def inspect(
     from trojancam.models.inspection import inspection, sha256
 
     told = ModelOptions(model, architecture, output, preprocessing, size, class_names)
-    outside = inspection(model)
-    digest = sha256(model)
-    found: dict[str, Any] = {**outside.model_dump(mode="json"), "sha256": digest}
+    found: dict[str, Any] = {"file": model.name}
     console.quiet = as_json  # progress, too, would be no JSON
     try:
-        _show_outside(outside, digest)
+        outside = inspection(model)
+        found |= {**outside.model_dump(mode="json"), "sha256": sha256(model)}
+        _show_outside(outside, found["sha256"])
         _look_inside(told, data, images, seed, found)
     except TrojanCamError as error:
         found["refused"] = str(error)
         raise
     finally:
-        _show_problems(outside, found.get("refused", ""))
+        _show_problems(found)
         console.quiet = False
         if as_json:
             typer.echo(json.dumps(found, indent=2))
@@ -121,10 +121,10 @@ def _show_outside(found: "Inspection", digest: str) -> None:
         _list("loaded or unpacked carelessly, it would reach for", found.would_reach)
 
 
-def _show_problems(found: "Inspection", refused: str) -> None:
+def _show_problems(found: dict[str, Any]) -> None:
     """Why the file could not be searched, where that is not what it is refused for."""
-    for problem in found.problems:
-        if problem != refused:
+    for problem in found.get("problems", ()):
+        if problem != found.get("refused"):
             say(f"it could not be searched as a whole: {problem}")
 
 
