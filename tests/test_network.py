@@ -15,6 +15,7 @@ from tests.nets import (
     images,
     images_for,
     network,
+    randomised,
     state_of,
     unchecked,
 )
@@ -158,6 +159,30 @@ def test_networks_can_be_made_in_many_threads_at_once() -> None:
     for module, found in zip(modules, logits, strict=True):
         torch.testing.assert_close(found, Network.from_module(module, SIZE)(inputs))
     assert (nn.Module.__call__, nn.Module.__getattr__) == untouched, "PyTorch is left patched by its exporter"
+
+
+class Reserved(nn.Module):
+    """Its parts, and weights of its own, are called what graphs keep for themselves."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.graph, self.meta = nn.Conv2d(3, 4, 3), nn.Sequential(nn.ReLU(), nn.Conv2d(4, 5, 3))
+        self.register_buffer("code", torch.full((5, 1, 1), 0.5))
+        self.inside = Head(5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():  # of such nothing is known but the weight
+            start = self.graph(x)
+        logits: torch.Tensor = self.inside(self.meta(start) + self.code)
+        return logits
+
+
+def test_parts_may_have_names_that_graphs_keep_for_themselves() -> None:
+    module = randomised(Reserved()).eval()
+    net = Network.from_module(module, SIZE)
+    assert list(net.layers) == ["graph", "meta.1"]
+    with torch.no_grad():
+        torch.testing.assert_close(net(images(3)), module(net.input.normalise(images(3))))
 
 
 # --- what is asked for by name ---

@@ -20,13 +20,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import fx, nn
+from torch import Tensor, fx, nn
 from torch.export import Dim, export
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 from torch.utils import _pytree as pytree
 
 from trojancam.channels_last import in_channels_first
 from trojancam.errors import ModelError
+from trojancam.layers import CALLED
 from trojancam.models.outputs import Output, choice_in_words, chosen_output
 from trojancam.training import evaluating
 from trojancam.types import InputSpecification
@@ -67,7 +68,8 @@ def _traced(module: nn.Module, specification: InputSpecification) -> tuple[fx.Gr
     try:
         with _tracing, torch.inference_mode(False), evaluating(module), _plain_results(module), _torch_quiet():
             example = torch.zeros(2, specification.number_of_channels, *specification.size)
-            program = export(module, (example,), dynamic_shapes=({0: Dim("n")},), strict=False)
+            outer = _Around(module) if _TAKEN.intersection(_own_names(module)) else module
+            program = export(outer, (example,), dynamic_shapes=({0: Dim("n")},), strict=False)
             whole = copy.deepcopy(program.run_decompositions({}).module(check_guards=False))
             names = _names_of_leaves(program.call_spec.out_spec)
     except Exception as error:  # a foreign module can raise anything
@@ -75,10 +77,42 @@ def _traced(module: nn.Module, specification: InputSpecification) -> tuple[fx.Gr
         raise ModelError(
             f"this module cannot be exported as a graph for images of {height}x{width} pixels: {_reason(error)}"
         ) from error
+    if outer is not module:
+        _name_as_inside(whole.graph)
     whole.requires_grad_(False).to(memory_format=torch.channels_last)  # as images come: no convolution rearranges them
     _take_any_memory_format(whole.graph)
     whole.graph.eliminate_dead_code()
     return whole, names
+
+
+class _Around(nn.Module):
+    """A module one level down, where its parts may have names that a graph keeps for itself, such as `graph`."""
+
+    def __init__(self, inside: nn.Module) -> None:
+        super().__init__()
+        self.inside = inside
+
+    def forward(self, images: Tensor) -> Any:
+        return self.inside(images)
+
+
+_TAKEN = frozenset(dir(fx.GraphModule(nn.Module(), fx.Graph()))).difference(dir(nn.Module()))
+
+
+def _own_names(module: nn.Module) -> Iterator[str]:
+    """What a module calls its parts and its own weights."""
+    for own in (module.named_children(), module.named_parameters("", False), module.named_buffers("", False)):
+        yield from (name for name, _ in own)
+
+
+def _name_as_inside(graph: fx.Graph) -> None:
+    """Call the modules that nodes came from, and weights, what they are called one level down."""
+    for node in graph.nodes:
+        stack = node.meta.get("nn_module_stack") or {}
+        named = {key: (path.removeprefix("inside").removeprefix("."), kind) for key, (path, kind) in stack.items()}
+        node.meta["nn_module_stack"] = named
+        if node.op == "get_attr":
+            node.meta[CALLED] = node.target.removeprefix("inside.")
 
 
 @contextmanager

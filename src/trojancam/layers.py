@@ -19,6 +19,7 @@ aten = torch.ops.aten
 
 At = Literal["activation", "conv"]
 LONGEST = 12  # operations that an activation is written out as
+CALLED = "called"  # of a node that gives a weight: its name, where the author knows it by another than the graph
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,9 @@ def _owner_of_weight(node: fx.Node) -> str:
     weight = node.args[1] if len(node.args) > 1 else None
     while isinstance(weight, fx.Node) and weight.op == "call_function" and weight.all_input_nodes:
         weight = weight.all_input_nodes[0]  # it may be rearranged or normalised before it is used
-    return str(weight.target).rpartition(".")[0] if isinstance(weight, fx.Node) and weight.op == "get_attr" else ""
+    if not isinstance(weight, fx.Node) or weight.op != "get_attr":
+        return ""
+    return str(weight.meta.get(CALLED, weight.target)).rpartition(".")[0]
 
 
 def _fixed(graph: fx.Graph) -> set[fx.Node]:

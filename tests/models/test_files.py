@@ -208,6 +208,15 @@ def test_a_zip_and_a_pickle_are_no_model_files(tmp_path: Path) -> None:
     )
 
 
+def test_a_file_that_only_calls_itself_weights_is_refused_for_that(tmp_path: Path) -> None:
+    (tmp_path / "m.pt").write_text("a poem of some length")
+    with pytest.raises(ModelError, match="is not a whole PyTorch file"):
+        load(tmp_path / "m.pt")
+    torch.save(module(), tmp_path / "m.pt")
+    with pytest.raises(ModelError, match="holds a pickled module"):
+        load(tmp_path / "m.pt")
+
+
 @pytest.mark.parametrize("metadata", [None, {"format": "pt"}])
 def test_a_file_without_a_card(tmp_path: Path, metadata: dict[str, str] | None) -> None:
     safetensors.torch.save_file(module().state_dict(), tmp_path / "m.safetensors", metadata=metadata)

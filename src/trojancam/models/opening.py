@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from trojancam.errors import ModelError
+from trojancam.models import ARCHITECTURES
 from trojancam.models.files import read_model
 from trojancam.models.opened import OpenedModel
 from trojancam.models.outputs import Output
@@ -13,6 +14,7 @@ from trojancam.models.readers.archives import archive
 from trojancam.models.readers.exported_programs import read_exported_program
 from trojancam.models.readers.keras_file import read_keras
 from trojancam.models.readers.onnx import read_onnx
+from trojancam.models.readers.state_dicts import read_weights
 
 WEIGHTS = ("safetensors", "torch")  # formats that may hold weights without a network
 KNOWN = "safetensors, PyTorch weights (.pt, .pth), exported programs (.pt2), ONNX, and Keras (.keras, .h5)"
@@ -38,7 +40,11 @@ def open_model(
     if architecture is not None:
         raise ModelError(f"{path} holds a network of its own, so no architecture can be chosen for it; leave it out")
     if kind == "torch":
-        raise ModelError(f"{path} holds weights without a network; say which with --architecture, such as 'resnet'")
+        read_weights(path)  # what is damaged, hostile or no weights at all is refused for that
+        raise ModelError(
+            f"{path} holds weights without a network; say which with --architecture: one of this library's "
+            f"({', '.join(ARCHITECTURES)}), module:callable of your own code, timm:NAME or torchvision:NAME"
+        )
     if kind == "safetensors":
         return replace(_with_card(path), output=output)
     if kind == "onnx":
