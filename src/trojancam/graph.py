@@ -72,6 +72,7 @@ def _traced(module: nn.Module, specification: InputSpecification) -> tuple[fx.Gr
             program = export(outer, (example,), dynamic_shapes=({0: Dim("n")},), strict=False)
             whole = copy.deepcopy(program.run_decompositions({}).module(check_guards=False))
             names = _names_of_leaves(program.call_spec.out_spec)
+            _weights_channels_last(whole)
     except Exception as error:  # a foreign module can raise anything
         height, width = specification.size
         raise ModelError(
@@ -79,7 +80,7 @@ def _traced(module: nn.Module, specification: InputSpecification) -> tuple[fx.Gr
         ) from error
     if outer is not module:
         _name_as_inside(whole.graph)
-    whole.requires_grad_(False).to(memory_format=torch.channels_last)  # as images come: no convolution rearranges them
+    whole.requires_grad_(False)
     _take_any_memory_format(whole.graph)
     whole.graph.eliminate_dead_code()
     return whole, names
@@ -174,6 +175,13 @@ def _check_weights(module: nn.Module) -> None:
             raise ModelError(f"the weights {name} are on the device {tensor.device}; move the module with module.cpu()")
         if tensor.is_floating_point() and tensor.dtype != torch.float32:
             raise ModelError(f"the weights {name} are {tensor.dtype}; convert the module with module.float()")
+
+
+def _weights_channels_last(whole: fx.GraphModule) -> None:
+    """Lay kernels out as images come, so that no convolution rearranges them at every run."""
+    for tensor in (*whole.parameters(), *whole.buffers()):
+        if tensor.ndim == 4:
+            tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)
 
 
 def _take_any_memory_format(graph: fx.Graph) -> None:
