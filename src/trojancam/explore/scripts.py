@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterator
 
+from torch import Tensor
+
 from trojancam.explore.models import MEASURED, Model
 from trojancam.explore.session import Session
 from trojancam.explore.subjects import (
@@ -15,6 +17,7 @@ from trojancam.explore.subjects import (
     Subject,
 )
 from trojancam.stimulation import Stimulation
+from trojancam.stimulation.edits import Window
 
 Lines = Iterator[str]
 
@@ -173,18 +176,34 @@ def _peaks(layer: str) -> Lines:
 def _stimulation(wanted: Stimulation) -> Lines:
     """The stimulation with its value in the network's own numbers, whatever it counts in."""
     maps = "all" if wanted.feature_maps == "all" else wanted.feature_maps
-    value = repr(wanted.value) if not hasattr(wanted.value, "tolist") else f"torch.tensor({wanted.value.tolist()})"
+    value = repr(wanted.value)
+    if isinstance(wanted.value, Tensor):
+        yield from _values(wanted.value, wanted.window)
+        value = "values"
     if wanted.unit == "map":
         chosen = "peaks" if maps == "all" else f"peaks[{list(maps) if isinstance(maps, tuple) else [maps]}]"
         value = f"tuple(({value} * {chosen}).tolist())"
     elif wanted.unit == "layer":
         value = f"{value} * float(peaks.amax())"
     if wanted.mask is not None:
-        yield f"painted = torch.tensor({wanted.mask.int().tolist()}).bool()"
+        rows, columns = wanted.mask.nonzero().T.tolist()
+        yield f"painted = torch.zeros({tuple(wanted.mask.shape)}, dtype=torch.bool)"
+        yield f"painted[{rows}, {columns}] = True"
     place = "" if wanted.window is None else f", window={wanted.window}"
     place += "" if wanted.mask is None else ", mask=painted"
     place += "" if wanted.rest == "keep" else f", rest={wanted.rest!r}"
     yield f"stimulation = tc.Stimulation({wanted.layer!r}, {maps!r}, {wanted.kind!r}, {value}{place})"
+
+
+def _values(values: Tensor, window: Window | None) -> Lines:
+    """Given activations; in a window those inside are all that counts."""
+    if window is None:
+        yield f"values = torch.tensor({values.tolist()})"
+        return
+    row, column, height, width = window
+    inside = values[:, row : row + height, column : column + width]
+    yield f"values = torch.zeros({tuple(values.shape)})"
+    yield f"values[:, {row}:{row + height}, {column}:{column + width}] = torch.tensor({inside.tolist()})"
 
 
 def _needs_peaks(asked: AboutSubject) -> bool:

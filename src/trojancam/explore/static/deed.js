@@ -56,7 +56,7 @@ export function mountDeed(app) {
     if (found)
       write(
         scanned,
-        `As the scan did it, in ${inWords(found.feature_maps)} together. Change anything, and it is yours.`,
+        `As the scan did it, in ${inWords(found.feature_maps)}${found.feature_maps.length > 1 ? " together" : ""}. Change anything, and it is yours.`,
       );
     strength.hidden = state.kind === "zero" || Boolean(found);
     units.hidden = state.kind === "scale";

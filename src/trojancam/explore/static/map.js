@@ -101,7 +101,7 @@ function facts(element, detail) {
     ...(detail.energy === null || detail.energy === undefined
       ? []
       : [["Energy in the trigger", `${percent(detail.energy)} (chance ${percent(detail.chance)})`]]),
-    ["Stimulation ASR", detail.asr === null || detail.asr === undefined ? "not scanned" : percent(detail.asr)],
+    ["Stimulation ASR, alone", detail.asr === null || detail.asr === undefined ? "not scanned" : percent(detail.asr)],
   ];
   const key = JSON.stringify(pairs);
   if (element.dataset.key === key) return;
