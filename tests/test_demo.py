@@ -38,6 +38,9 @@ def easy_recipes(dataset: Dataset, epochs: int = 1, seed: int = 0) -> tuple[Reci
     return Recipe("basic", settings), Recipe("trojan2", settings, Poisoning(trigger, 2, 0.5, seed))
 
 
+TIME = re.compile(r"<dt>time</dt>\s*<dd>[\d.]+ s</dd>")
+
+
 class Run:
     """A demonstration, the cache it filled, and what it wrote."""
 
@@ -139,8 +142,8 @@ def test_progress_names_the_network_that_is_trained(run: Run) -> None:
 def test_a_second_run_trains_nothing_and_writes_the_same(run: Run) -> None:
     again = Run(run.path.parent)
     assert again.calls == []
-    assert again.html == run.html
-    assert again.results == run.results
+    assert TIME.sub("", again.html) == TIME.sub("", run.html)
+    assert again.results | {"seconds": 0} == run.results | {"seconds": 0}
     assert sorted(path.name for path in run.path.parent.iterdir()) == ["index.html", "results.json"]
 
 

@@ -3,6 +3,7 @@
 The trojaned network's trigger is transparent; whole-layer heat maps may miss it where single feature maps show it.
 """
 
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -62,13 +63,15 @@ def run(dataset: Dataset, out: Path, epochs: int = EPOCHS, seed: int = 0, progre
         DataError: if there are fewer than two classes, or no test image that the trigger could turn.
         TrojanCamError: if the folder cannot be written to.
     """
+    started = time.perf_counter()
     writable_folder(out)
     benign, trojaned = (_network(recipe, dataset, progress) for recipe in recipes(dataset, epochs, seed))
     subject = _subject(benign, trojaned, dataset.test)
     measured = _others(dataset.test, subject.target_class).take(MEASURED)[0]
     energies = trigger_energy(trojaned, measured, subject.trigger, subject.target_class)
     findings = Findings(energies, len(measured))
-    return write_page(_page(subject, findings), _results(subject, findings), out)
+    seconds = time.perf_counter() - started
+    return write_page(_page(subject, findings, seconds), _results(subject, findings, seconds), out)
 
 
 def recipes(dataset: Dataset, epochs: int = EPOCHS, seed: int = 0) -> tuple[Recipe, Recipe]:
@@ -123,7 +126,7 @@ def _others(test: ImageSet, target_class: int) -> ImageSet:
     return test.select((test.labels != target_class).nonzero()[:, 0])
 
 
-def _page(subject: Subject, findings: Findings) -> Page:
+def _page(subject: Subject, findings: Findings, seconds: float) -> Page:
     stamped = subject.trigger.stamp(subject.image[None])[0]
     triggered = view(subject.trojaned, stamped, subject.target_class)
     sections = [
@@ -136,9 +139,8 @@ def _page(subject: Subject, findings: Findings) -> Page:
     sure = (
         f"Confidence: energies are means over {findings.images} triggered test images, rates over the whole test set."
     )
-    return Page(
-        "Where a trojaned network looks", _verdict(subject, findings), sections, _details(subject), confidence=sure
-    )
+    details = _details(subject) | {"time": f"{seconds:.1f} s"}
+    return Page("Where a trojaned network looks", _verdict(subject, findings), sections, details, confidence=sure)
 
 
 def _verdict(subject: Subject, findings: Findings) -> str:
@@ -293,7 +295,7 @@ def _details(subject: Subject) -> dict[str, str]:
     }
 
 
-def _results(subject: Subject, findings: Findings) -> dict[str, Any]:
+def _results(subject: Subject, findings: Findings, seconds: float) -> dict[str, Any]:
     networks = {}
     for network in (subject.benign, subject.trojaned):
         networks[network.name] = network.card.model_dump(mode="json") if network.card else {}
@@ -318,9 +320,20 @@ def _results(subject: Subject, findings: Findings) -> dict[str, Any]:
         },
         "trigger_energy": {
             "images": findings.images,
-            "layers": [asdict(energy) for energy in findings.layers.values()],
+            "layers": [asdict(energy) | {"best": energy.best} for energy in findings.layers.values()],
+            "strongest": [_strong(energy, k) for energy, k in _holding(findings)],
         },
+        "seconds": round(seconds, 2),
     }
+
+
+def _strong(energy: LayerEnergy, feature_map: int) -> dict[str, Any]:
+    shares = {
+        "energy": energy.feature_maps[feature_map],
+        "chance": energy.chance,
+        "blank": energy.blank_maps[feature_map],
+    }
+    return {"layer": energy.layer, "feature_map": feature_map, **shares}
 
 
 def _training(network: Network) -> TrainingRecord:

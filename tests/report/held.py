@@ -10,22 +10,30 @@ from typing import Any
 from trojancam.report.schema import DOCUMENTS
 
 NUMBER = re.compile(r"(?<![\w.])[-−]?\d[\d,]*(?:\.\d+)?(?:e[-−]?\d+)?%?(?![\w])")
+HASH = re.compile(r"[0-9a-f]{16,}")  # holds digits, but says no number
 CLOSE = 1e-5
+RECORD = 256  # names and values, at most, that belong to one thing: a class, a layer, a method with its intervals
 
 
 class _Cells(HTMLParser):
-    """The text of the cells of tables, and the data of the maps."""
+    """The text of the cells of tables, row by row, and the data of the maps."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
-        self.cells: list[str] = []
+        self.rows: list[list[str]] = []
         self.data: list[str] = []
         self.into: list[str] | None = None
         self.feed(text)
 
+    @property
+    def cells(self) -> list[str]:
+        return [cell for row in self.rows for cell in row]
+
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "tr":
+            self.rows.append([])
         if tag == "td" or ("type", "application/json") in attrs:
-            self.into = self.cells if tag == "td" else self.data
+            self.into = self.rows[-1] if tag == "td" else self.data
             self.into.append("")
 
     def handle_endtag(self, tag: str) -> None:
@@ -46,13 +54,46 @@ def held_against(page: Path, results: Path) -> tuple[dict[str, Any], list[str]]:
     return document, [*held.missing_words(found.cells), *held.missing_maps(found.data)]
 
 
+class Records:
+    """The parts of a document that are small enough to be of one thing, and the rows of its page."""
+
+    def __init__(self, page: Path, results: Path) -> None:
+        document = json.loads(results.read_text(encoding="utf-8"))
+        parts = list(_parts(document))
+        most = min(RECORD, parts[0][0] // 2)  # of small documents the whole would be a record
+        self.parts = [_Held(part) for size, part in sorted(parts, key=lambda part: part[0]) if size <= most]
+        self.rows = [row for row in _Cells(page.read_text(encoding="utf-8")).rows if any(map(NUMBER.search, row))]
+
+    def hold(self, row: list[str]) -> bool:
+        """Whether all numbers of a row stand in one record."""
+        return any(not any(part.missing_words(row)) for part in self.parts)
+
+
+def altered(row: list[str]) -> Iterator[list[str]]:
+    """The row with one number's last digit changed, each in turn."""
+    for place, cell in enumerate(row):
+        for found in NUMBER.finditer(cell):
+            last = max(at for at in range(*found.span()) if cell[at].isdigit())
+            changed = f"{cell[:last]}{(int(cell[last]) + 1) % 10}{cell[last + 1 :]}"
+            yield [*row[:place], changed, *row[place + 1 :]]
+
+
+def _parts(value: Any) -> Iterator[tuple[int, Any]]:
+    """Every object and list in a document, with how much it holds."""
+    if isinstance(value, dict | list):
+        yield sum(1 for _ in _leaves(value)), value
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _parts(each)
+
+
 class _Held:
     """All numbers of a document, the lengths of its lists, and its words."""
 
     def __init__(self, document: Any) -> None:
         leaves = list(_leaves(document))
         self.numbers = sorted({float(each) for each in leaves if isinstance(each, int | float)})
-        self.words = " ".join(each for each in leaves if isinstance(each, str))
+        texts = (each for each in leaves if isinstance(each, str) and not HASH.search(each))
+        self.words = {token for text in texts for token in NUMBER.findall(text)}
 
     def missing_words(self, cells: list[str]) -> Iterator[str]:
         for cell in cells:
@@ -78,8 +119,8 @@ class _Held:
         value, digits = float(plain), len(plain.partition(".")[2].partition("e")[0])
         exponent = int(plain.partition("e")[2] or 0)
         reach = 0.5 * 10.0 ** (exponent - digits) * (1 + 1e-6)
-        factors = (100.0,) if token.endswith("%") else (1.0, 100.0)
-        return any(abs(factor * each - value) <= reach for factor in factors for each in self.numbers)
+        factor = 100.0 if token.endswith("%") else 1.0
+        return any(abs(factor * each - value) <= reach for each in self.numbers)
 
 
 def _leaves(value: Any) -> Iterator[Any]:

@@ -1,5 +1,6 @@
 """`trojancam compare`: attribution methods against one another, by faithfulness and localisation."""
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -66,6 +67,7 @@ def compare(
     from trojancam.report.compare import Summary, overall_tables, write_comparison
     from trojancam.report.provenance import file_facts
 
+    started = time.perf_counter()
     told = ModelOptions(model, architecture, output, preprocessing, size, class_names)
     found = opened(told)
     chosen = tuple(METHODS) if methods == "all" else names_in(methods, "method")
@@ -96,6 +98,7 @@ def compare(
     settings = {
         **file_facts(model),
         "network": network.name,
+        "fingerprint": network.fingerprint,
         "data": dataset.source,
         **found.settings,
         "images": f"{compared.images} test images, {images_are}",
@@ -113,7 +116,8 @@ def compare(
         last = (compared.layers or tuple(network.layers))[-1]
         with progress_bar("randomise") as progress:
             randomised = randomised_methods(network, images[:RANDOMISED], chosen, last, seed, progress)
-    page = write_comparison(summary, out, f"Attribution methods on {network.name}", settings, randomised)
+    title, seconds = f"Attribution methods on {network.name}", time.perf_counter() - started
+    page = write_comparison(summary, out, title, settings, randomised, seconds)
     for part in overall_tables(summary):
         _print(part, f"{part.caption}: {network.name}, {compared.images} images, means over the layers")
     for sentence in summary.in_words():

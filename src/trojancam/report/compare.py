@@ -76,8 +76,11 @@ def write_comparison(
     title: str,
     settings: dict[str, Any],
     randomised: dict[str, Randomisation] | None = None,
+    seconds: float = 0.0,
 ) -> Path:
     """Write the page and `results.json`, with what model randomisation found if it was run; the path of the page.
+
+    `seconds` is how long all of it took.
 
     Raises:
         TrojanCamError: if the folder cannot be written to.
@@ -86,11 +89,11 @@ def write_comparison(
     sections = [_overall_section(summary), *layers, _curves_section(summary)]
     if summary.reliability:
         sections.append(_reliability_section(summary.reliability))
-    results = _results(summary, settings)
+    results = _results(summary, settings) | {"seconds": round(seconds, 2)}
     if randomised:
         sections.append(_randomisation_section(randomised))
         results["randomisation"] = {name: _randomisation_json(found) for name, found in randomised.items()}
-    details = {name.replace("_", " "): str(value) for name, value in settings.items()}
+    details = {name.replace("_", " "): str(value) for name, value in settings.items()} | {"time": f"{seconds:.1f} s"}
     sure = (
         f"Confidence: tests are paired over {summary.comparison.images} images; every mean has its 95 % interval below."
     )

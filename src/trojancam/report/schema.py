@@ -219,6 +219,7 @@ class Compare(Document):
         description="By `method/layer`: mean probabilities with the most, then with the least relevant pixels removed."
     )
     randomisation: dict[str, Randomised] | None = Field(None, description="With `--randomise`, by method.")
+    seconds: float
 
 
 class Opinion(Part):
@@ -361,8 +362,19 @@ class LayerEnergy(Part):
     chance: Share
     layer_map: Share
     blank: Share
+    best: int = Field(description="The feature map that holds most of the trigger.")
     feature_maps: list[Share]
     blank_maps: list[Share]
+
+
+class StrongMap(Part):
+    """A feature map that holds much of the trigger."""
+
+    layer: str
+    feature_map: int
+    energy: Share
+    chance: Share
+    blank: Share
 
 
 class TriggerEnergy(Part):
@@ -370,6 +382,7 @@ class TriggerEnergy(Part):
 
     images: int
     layers: list[LayerEnergy]
+    strongest: list[StrongMap] = Field(description="The feature maps that hold the trigger best, over all layers.")
 
 
 class Demo(Document):
@@ -381,6 +394,7 @@ class Demo(Document):
     example: DemoExample
     trigger: DemoTrigger
     trigger_energy: TriggerEnergy
+    seconds: float
 
 
 class Measurement(Part):
