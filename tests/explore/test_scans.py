@@ -1,6 +1,7 @@
 """Scans: a process of its own, followed, cancelled, killed, gone on with; and what its report says is known afterwards."""
 
 import json
+import re
 import sys
 import textwrap
 import threading
@@ -62,6 +63,24 @@ def test_one_scan_at_a_time_and_the_same_one_is_shared(scans):
         running.start(ScanRequest(model="m1", images=9))
     running.cancel(first)
     assert running.start(ASKED) != first
+
+
+def test_a_page_finds_the_scan_that_is_running(scans):
+    running = scans(SLOW)
+    with served(running._session, scans=running) as (access, address), asking(access, address) as client:
+        begun = client.post("/api/scans", json=ASKED.model_dump(mode="json")).json()["id"]
+        assert re.fullmatch(r"s1-[0-9a-f]{6}", begun)
+        assert client.get("/api/session").json()["scan"] == begun
+        answer = client.post("/api/scans", json={"model": "m1", "images": 9})
+        assert answer.status_code == 429
+        assert answer.json().keys() == {"error", "scan"}
+        assert answer.json()["scan"] == begun
+        client.delete(f"/api/scans/{begun}")
+        assert client.get("/api/session").json()["scan"] is None
+
+
+def test_an_old_link_never_shows_another_scan(scans):
+    assert len({scans(SLOW).start(ASKED) for _ in range(3)}) == 3
 
 
 def test_a_cancelled_scan_ends_and_says_how_to_go_on(scans):

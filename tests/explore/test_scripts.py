@@ -13,6 +13,7 @@ from trojancam.explore.scripts import script
 from trojancam.explore.subjects import AboutLayer, AboutMap, AboutStimulation, AboutSubject, ScanRequest
 
 LAYER = "conv2d_6"
+GIVEN = [[[0.1 * (row + column + place) for column in range(12)] for row in range(12)] for place in range(2)]
 MASK = [[int(row == column) for column in range(12)] for row in range(12)]
 
 
@@ -69,6 +70,12 @@ def test_a_feature_map(session):
         {"feature_maps": [4], "value": 3.0, "kind": "scale"},
         {"feature_maps": [1, 4], "value": [3.0, 0.5]},
         {"feature_maps": [4], "kind": "zero"},
+        {"feature_maps": [1, 4], "value": [1.5, 0.5], "unit": "map"},
+        {"feature_maps": "all", "value": [0.5] * 32, "unit": "map", "window": [0, 8, 3, 3]},
+        {"feature_maps": [1, 4], "value": [1.5, 0.5], "unit": "layer"},
+        {"feature_maps": [1, 4], "value": GIVEN, "unit": "map"},
+        {"feature_maps": 4, "value": GIVEN[:1], "unit": "map", "mask": MASK},
+        {"feature_maps": [1, 4], "value": GIVEN, "unit": "layer", "window": [0, 8, 3, 3]},
     ],
 )
 @pytest.mark.parametrize("explain", [None, 2])

@@ -1,5 +1,7 @@
 """Security: only the page itself is answered, from this machine unless a secret is known, and pages load nothing foreign."""
 
+import socket
+
 import httpx
 import pytest
 from tests.explore.conftest import new_session, served
@@ -74,6 +76,33 @@ def test_other_machines_need_the_secret(data, model_file):
         assert visitor.get("/").status_code == 200
         assert visitor.get("/api/session").status_code == 403  # the page's token is wanted all the same
         assert visitor.get("/api/session", headers={TOKEN_HEADER: access.token}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status", "part"),
+    [
+        ("/nothing", {}, 404, "nothing at this address"),
+        ("/api/nothing", {}, 404, "nothing at this address"),
+        ("/api/scans/s9/page", {}, 404, "this scan is not, or no longer, known"),
+        ("/api/images?model=%3Cb%3E", {}, 404, "no model &#x27;&lt;b&gt;&#x27;"),
+        ("/", {"Host": "evil.example"}, 403, "this explorer answers at http://127.0.0.1:"),
+        ("/api/session", {TOKEN_HEADER: "guess"}, 403, "this page belongs to another run"),
+    ],
+)
+def test_a_person_reads_a_refusal_as_a_page(client, path, headers, status, part):
+    answer = client.get(path, headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8", **headers})
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "text/html; charset=utf-8")
+    assert part in answer.text
+    assert "default-src 'self'" in answer.headers["content-security-policy"]
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_a_wrong_name_is_told_a_right_one_but_no_secret(data, model_file):
+    session = new_session(data, model_file)
+    with served(session, "0.0.0.0") as (access, address), httpx.Client(base_url=address) as visitor:
+        sentence = visitor.get("/", headers={"Host": "evil.example"}).json()["error"]
+    assert f"http://{socket.gethostname()}:{access.port}/ only" in sentence
+    assert access.secret not in sentence
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import re
 import threading
 
 import numpy as np
@@ -26,7 +27,7 @@ def png(size: tuple[int, int] = (40, 30), shade: int = 90) -> bytes:
     return stream.getvalue()
 
 
-def test_a_session_tells_what_there_is(client, data, network):
+def test_a_session_tells_what_there_is(client, data, model_file, network):
     told = client.get("/api/session").json()
     (model,) = told["models"]
     assert told["version"] == tc.__version__
@@ -34,6 +35,10 @@ def test_a_session_tells_what_there_is(client, data, network):
     assert (model["id"], model["name"], model["classes"], model["size"]) == (
         "m1", "trojan2.safetensors", list(CLASSES), [32, 32],
     )  # fmt: skip
+    assert model["fingerprint"] == tc.load(model_file).fingerprint[:8]
+    assert told["scan"] is None
+    assert {"trojan2", "vgg"} <= set(told["architectures"])
+    assert {"rgb-symmetric", "grey-unit"} <= set(told["preprocessings"])
     layer, axis = model["layers"][1], network.layer(LAYER).placement.rows
     assert (layer["name"], layer["feature_maps"], layer["size"]) == (LAYER, 32, [12, 12])
     assert layer["placement"]["rows"] == {"stride": axis.stride, "offset": axis.offset}
@@ -84,6 +89,7 @@ def test_every_question_is_answered_as_its_function_does(client, session):
 
 def test_an_image_can_be_sent(client):
     identifier = client.post("/api/uploads", params={"name": "my sign.png"}, content=png()).json()["id"]
+    assert re.fullmatch(r"u\d+-[0-9a-f]{6}", identifier)
     found = client.post("/api/explain", json={"subject": {"model": "m1", "image": {"upload": identifier}}}).json()
     assert found["label"] is None
     assert picture(found["image"])[:, 0, 0].tolist() == pytest.approx([90 / 255, 20 / 255, 200 / 255])
@@ -121,6 +127,8 @@ def test_what_is_too_large_is_refused_whether_or_not_it_says_so(refused):
         ("POST", "/api/map", {"subject": SUBJECT, "layer": LAYER, "map": -1}, 400, "map"),
         ("POST", "/api/stimulate", {"subject": SUBJECT, "stimulation": {"layer": LAYER, "value": "x"}}, 400, "value"),
         ("POST", "/api/code", {"view": "map", "subject": SUBJECT}, 400, "layer"),
+        ("POST", "/api/code", {"view": "explain", "subject": SUBJECT, "colour": "red"}, 400, "colour"),
+        ("POST", "/api/export?format=png", {"view": "explain", "subject": SUBJECT, "scale": "each"}, 400, "scale"),
         ("POST", "/api/export?format=svg", {"view": "explain", "subject": SUBJECT}, 400, "format"),
         ("POST", "/api/export?format=png", {"view": "scan", "scan": "s9"}, 404, "scan"),
         ("GET", "/api/images?model=m1&class=3", None, 400, "unknown class '3'"),
@@ -154,6 +162,15 @@ def test_what_nobody_foresaw_is_told_too(session, monkeypatch):
         answer = client.get("/api/session")
     assert answer.status_code == 500
     assert "ZeroDivisionError" in answer.json()["error"]
+
+
+def test_the_code_of_a_scan_that_is_not_begun_has_its_settings(client):
+    view = {"view": "scan", "model": "m1", "scan": None}
+    settings = {"images": 12, "seed": 4294967295, "methods": ["abs"]}
+    code = client.post("/api/code", json={**view, "scanning": settings}).json()["python"]
+    assert "images.take(12, seed=4294967295)" in code
+    assert "['abs'], seed=4294967295)" in code
+    assert "images.take(100, seed=0)" in client.post("/api/code", json={**view, "scanning": None}).json()["python"]
 
 
 @pytest.mark.parametrize("format_", ["png", "json"])

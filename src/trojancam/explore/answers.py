@@ -52,7 +52,7 @@ def layer(session: Session, asked: AboutLayer) -> Answer:
     chosen = seen.network.layer(asked.layer)
     recording, explained = recording_of(session, seen, asked.subject.explain)
     cam = grad_cam(recording, [asked.layer])[asked.layer]
-    near = _near(seen, cam)
+    near, rates = near_trigger(seen, cam), success_rates(session, seen.model, asked.layer, chosen.feature_maps)
     return {
         "explained": explained,
         "contributions": array(cam.contributions[0]),
@@ -60,7 +60,7 @@ def layer(session: Session, asked: AboutLayer) -> Answer:
         "peaks": array(recording.layers[asked.layer].activations[0].amax((1, 2))),
         "energy": None if near is None else array(feature_map_energy(cam, near)[0]),
         "chance": None if near is None else float(near.float().mean()),
-        "asr": _success_rates(session, seen.model, asked.layer, chosen.feature_maps),
+        "asr": None if rates is None else array(rates),
         "layer_map": array(cam.layer_map()[0]),
         "scale": float(cam.contributions.abs().amax()),
         "diagnoses": list(cam.diagnoses(0)),
@@ -80,7 +80,7 @@ def feature_map(session: Session, asked: AboutMap) -> Answer:
     recording, explained = recording_of(session, seen, asked.subject.explain)
     cam = grad_cam(recording, [asked.layer])[asked.layer]
     activations, heatmap = recording.layers[asked.layer].activations[0, index], cam.feature_map_heatmaps(index)
-    near, peaks = _near(seen, cam), session.peaks(seen.model)[asked.layer]
+    near, peaks = near_trigger(seen, cam), session.peaks(seen.model)[asked.layer]
     return {
         "explained": explained,
         "activations": array(activations),
@@ -171,7 +171,7 @@ def _answered(logits: Float[Tensor, " classes"]) -> Answer:
 
 
 def _layer(seen: Seen, name: str, cam: Attribution) -> Answer:
-    near, heatmap = _near(seen, cam), cam.heatmap()[0]
+    near, heatmap = near_trigger(seen, cam), cam.heatmap()[0]
     peak = float(heatmap.amax())
     return {
         "name": name,
@@ -196,16 +196,16 @@ def _changed(name: str, before: Float[Tensor, "height width"], cam: Attribution)
     }
 
 
-def _near(seen: Seen, cam: Attribution) -> Bool[Tensor, "height width"] | None:
+def near_trigger(seen: Seen, cam: Attribution) -> Bool[Tensor, "height width"] | None:
     """The trigger, grown by one cell of the layer: a map cannot be more precise than its cells."""
     return None if seen.trigger is None else dilated(seen.trigger.support, cam.placement.cell)
 
 
-def _success_rates(session: Session, model: Model, name: str, count: int) -> Answer | None:
+def success_rates(session: Session, model: Model, name: str, count: int) -> Float[Tensor, " k"] | None:
     """The rates that a scan measured for feature maps of a layer, NaN for those it did not look at; None without a scan."""
     if model.identifier not in session.success_rates:
         return None
     rates = torch.full((count,), torch.nan)
     for index, rate in session.success_rates[model.identifier].get(name, {}).items():
         rates[index] = rate
-    return array(rates)
+    return rates

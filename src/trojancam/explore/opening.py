@@ -1,5 +1,6 @@
 """Opening in the browser: a model file that somebody sends, by the safe readers; nothing they send names code or a file here."""
 
+import re
 from pathlib import Path
 
 from trojancam.errors import TrojanCamError, unknown_name
@@ -13,7 +14,13 @@ from trojancam.preprocessing import clear_winner, tried, usual_ways
 from trojancam.types import InputSpecification
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".pt2", ".onnx", ".keras", ".h5")
-LIBRARIES = ("timm:", "torchvision:")  # whose names are names; `module:callable` would be code of this machine
+# names alone: timm's schemes, such as hf-hub:, lead to files and other machines, and `module:callable` is code of this one
+IN_LIBRARIES = re.compile(r"(timm|torchvision):[A-Za-z0-9_.]+")
+NAMES = f"{', '.join(ARCHITECTURES)}, timm:NAME or torchvision:NAME"
+ON_THE_PAGE = (  # what sentences for the command line say, and what people on the page can do instead
+    (r"(say which|name it) with --architecture\b.*", f"choose its architecture in the dialog: {NAMES}"),
+    (r"(give more of them, or )?say how it is fed with --preprocessing", "choose how it is fed in the dialog"),
+)
 TRIED = 500  # images on which it is tried how a network wants its pixels, while somebody waits
 
 
@@ -27,9 +34,22 @@ def open_sent(
     """
     try:
         return _opened(session, path, name, architecture, output, preprocessing)
-    except TrojanCamError as error:
+    except BaseException as error:
         path.unlink(missing_ok=True)
-        raise type(error)(str(error).replace(str(path), name or "the file")) from None
+        session.forget_galleries()
+        if isinstance(error, TrojanCamError):
+            raise type(error)(_for_the_page(str(error)).replace(str(path), name or "the file")) from None
+        raise
+
+
+def choices() -> dict[str, list[str]]:
+    """The names that may be given for a file that is sent: architectures, and the usual ways to feed a network.
+
+    >>> choices()["preprocessings"][:2]
+    ['as-said', 'rgb-unit']
+    """
+    colour, grey = (usual_ways(InputSpecification(size=(32, 32), channels=channels)) for channels in ("rgb", "grey"))
+    return {"architectures": list(ARCHITECTURES), "preprocessings": list(colour | grey)}
 
 
 def suffix_of(name: str) -> str:
@@ -39,6 +59,17 @@ def suffix_of(name: str) -> str:
     ('.onnx', '')
     """
     return next((suffix for suffix in SUFFIXES if name.lower().endswith(suffix)), "")
+
+
+def _for_the_page(sentence: str) -> str:
+    """A refusal with the remedy that there is on the page.
+
+    >>> _for_the_page("it is not clear; say how it is fed with --preprocessing")
+    'it is not clear; choose how it is fed in the dialog'
+    """
+    for words, instead in ON_THE_PAGE:
+        sentence = re.sub(words, instead, sentence, flags=re.DOTALL)
+    return sentence
 
 
 def _opened(session: Session, path: Path, name: str, architecture: str, output: str, preprocessing: str) -> Model:
@@ -74,5 +105,5 @@ def _plain(opened: OpenedModel, usual: tuple[int, int]) -> InputSpecification:
 
 
 def _check_architecture(name: str) -> None:
-    if name and name not in ARCHITECTURES and not name.startswith(LIBRARIES):
+    if name and name not in ARCHITECTURES and not IN_LIBRARIES.fullmatch(name):
         raise unknown_name("architecture", name, [*ARCHITECTURES, "timm:NAME", "torchvision:NAME"])

@@ -8,6 +8,10 @@ class RefusedError(TrojanCamError):
 
     status = 400
 
+    def told_to_page(self) -> dict[str, str]:
+        """What a page is told."""
+        return {"error": str(self)}
+
 
 class ForbiddenError(RefusedError):
     """A request that does not come from the explorer's own page."""
@@ -31,6 +35,14 @@ class TakenError(RefusedError):
     """Something that only one can have at a time."""
 
     status = 429
+
+    def __init__(self, sentence: str, scan: str) -> None:
+        super().__init__(sentence)
+        self.scan = scan
+
+    def told_to_page(self) -> dict[str, str]:
+        """What a page is told: the scan that is running, too."""
+        return {"error": str(self), "scan": self.scan}
 
 
 class BusyError(RefusedError):

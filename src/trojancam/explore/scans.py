@@ -16,7 +16,7 @@ from trojancam.explore.models import Model
 from trojancam.explore.refusals import TakenError, UnknownError
 from trojancam.explore.scan_process import PICTURE, ScanJob, write_job
 from trojancam.explore.scanning import Report, Scan
-from trojancam.explore.session import Session
+from trojancam.explore.session import Session, unlikely_twice
 from trojancam.explore.subjects import ScanRequest
 
 KEPT = 16  # scans whose reports are kept
@@ -46,11 +46,16 @@ class Scans:
                 if scan.state == "running":
                     if scan.asked == asked:
                         return identifier
-                    raise TakenError("another scan is running; wait until it is done, or cancel it")
-            identifier = f"s{next(self._numbers)}"
+                    raise TakenError("another scan is running; wait until it is done, or cancel it", identifier)
+            identifier = unlikely_twice(f"s{next(self._numbers)}")
             self._scans[identifier] = self._begun(identifier, model, asked)
             self._forget_old()
         return identifier
+
+    @property
+    def running(self) -> str | None:
+        """The identifier of the scan that is running, if one is."""
+        return next((name for name, scan in list(self._scans.items()) if scan.state == "running"), None)
 
     def scan(self, identifier: str) -> Scan:
         """The scan of this identifier.

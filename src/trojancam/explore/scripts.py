@@ -176,15 +176,9 @@ def _peaks(layer: str) -> Lines:
 def _stimulation(wanted: Stimulation) -> Lines:
     """The stimulation with its value in the network's own numbers, whatever it counts in."""
     maps = "all" if wanted.feature_maps == "all" else wanted.feature_maps
-    value = repr(wanted.value)
     if isinstance(wanted.value, Tensor):
         yield from _values(wanted.value, wanted.window)
-        value = "values"
-    if wanted.unit == "map":
-        chosen = "peaks" if maps == "all" else f"peaks[{list(maps) if isinstance(maps, tuple) else [maps]}]"
-        value = f"tuple(({value} * {chosen}).tolist())"
-    elif wanted.unit == "layer":
-        value = f"{value} * float(peaks.amax())"
+    value = _in_own_numbers(wanted)
     if wanted.mask is not None:
         rows, columns = wanted.mask.nonzero().T.tolist()
         yield f"painted = torch.zeros({tuple(wanted.mask.shape)}, dtype=torch.bool)"
@@ -193,6 +187,21 @@ def _stimulation(wanted: Stimulation) -> Lines:
     place += "" if wanted.mask is None else ", mask=painted"
     place += "" if wanted.rest == "keep" else f", rest={wanted.rest!r}"
     yield f"stimulation = tc.Stimulation({wanted.layer!r}, {maps!r}, {wanted.kind!r}, {value}{place})"
+
+
+def _in_own_numbers(wanted: Stimulation) -> str:
+    """The value in the network's own numbers: as many as it has itself, in units of each map one for each."""
+    given, listed = isinstance(wanted.value, Tensor), isinstance(wanted.value, tuple)
+    value = "values" if given else repr(wanted.value)
+    if wanted.unit == "absolute":
+        return value
+    if wanted.unit == "layer":
+        return f"tuple(each * float(peaks.amax()) for each in {value})" if listed else f"{value} * float(peaks.amax())"
+    maps = [wanted.feature_maps] if isinstance(wanted.feature_maps, int) else wanted.feature_maps
+    chosen = "peaks" if isinstance(maps, str) else f"peaks[{list(maps)}]"
+    if given:
+        return f"values * {chosen}[:, None, None]"
+    return f"tuple(({f'torch.tensor({value}, dtype=torch.float64)' if listed else value} * {chosen}).tolist())"
 
 
 def _values(values: Tensor, window: Window | None) -> Lines:

@@ -1,6 +1,7 @@
 """Security: only the explorer's own page is answered, nothing larger than it may be is read, and pages load nothing foreign."""
 
 import hmac
+import html
 import ipaddress
 import re
 import secrets
@@ -11,7 +12,7 @@ from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from trojancam.explore.refusals import ForbiddenError, RefusedError, TooLargeError
@@ -29,6 +30,12 @@ REPORT_POLICY = (  # a report is one file with its own styles and scripts: it ma
     "sandbox allow-scripts allow-popups; default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
     "script-src 'unsafe-inline'; frame-ancestors 'none'"
 )
+REFUSAL = """<!doctype html>
+<html lang="en">
+<head><meta charset="utf-8"><meta name="color-scheme" content="light dark"><title>TrojanCAM</title></head>
+<body><h1>TrojanCAM</h1><p>{sentence}</p></body>
+</html>
+"""
 HEADERS = {
     "Content-Security-Policy": PAGE_POLICY,
     "X-Content-Type-Options": "nosniff",
@@ -55,10 +62,15 @@ class Access:
 
     @property
     def address(self) -> str:
-        """Where people find the page."""
+        """Where people find the page, with the secret if they need it."""
+        return self.place + ("" if self.only_this_machine else f"?token={self.secret}")
+
+    @property
+    def place(self) -> str:
+        """Where the page is, without the secret: for those who may not know it."""
         anywhere = _is_address(self.host) and ipaddress.ip_address(self.host).is_unspecified
         host = socket.gethostname() if anywhere else self.host
-        return f"http://{_bracketed(host)}:{self.port}/" + ("" if self.only_this_machine else f"?token={self.secret}")
+        return f"http://{_bracketed(host)}:{self.port}/"
 
     def knows(self, host_header: str) -> bool:
         """Whether a request that names this host means this server, and not a name that was pointed at it.
@@ -97,7 +109,7 @@ class Guard:
             limit = self.limits.get(scope["path"], JSON_BYTES)
             _check_length(Headers(scope=scope), limit)
         except RefusedError as refusal:
-            answer = refused(refusal)
+            answer = refused(refusal, scope)
         if answer is not None:
             await answer(scope, receive, guarded)
             return
@@ -108,7 +120,7 @@ class Guard:
         """Refuse what does not come from the page; the answer itself where somebody comes with the secret."""
         headers, access = Headers(scope=scope), self.access
         if not access.knows(headers.get("host", "")):
-            raise ForbiddenError(f"this explorer answers at {access.host}:{access.port} only; open it under that name")
+            raise ForbiddenError(f"this explorer answers at {access.place} only; open it under that name")
         query = parse_qs(scope["query_string"].decode("latin-1"))
         if not access.only_this_machine:
             if scope["path"] == "/" and _same(query.get("token", [""])[0], access.secret):
@@ -127,9 +139,13 @@ class Guard:
         return None
 
 
-def refused(refusal: Exception, status: int | None = None) -> JSONResponse:
-    """A refusal as a page takes it."""
-    return JSONResponse({"error": str(refusal)}, status or int(getattr(refusal, "status", 400)))
+def refused(refusal: Exception, scope: Scope, status: int | None = None) -> Response:
+    """A refusal as our page takes it, or, where a person opened an address in the browser, in words to read."""
+    status = status or int(getattr(refusal, "status", 400))
+    if scope["method"] == "GET" and "text/html" in Headers(scope=scope).get("accept", ""):
+        return HTMLResponse(REFUSAL.format(sentence=html.escape(str(refusal))), status)
+    told = refusal.told_to_page() if isinstance(refusal, RefusedError) else {"error": str(refusal)}
+    return JSONResponse(told, status)
 
 
 def _check_origin(headers: Headers) -> None:
@@ -178,7 +194,7 @@ class _Body:
                 await send(message)
             elif not refused_already:
                 refused_already = True
-                await refused(_too_large(self._limit))(scope, self._receive, send)
+                await refused(_too_large(self._limit), scope)(scope, self._receive, send)
 
         return sent
 

@@ -20,7 +20,7 @@ from starlette.exceptions import HTTPException
 from trojancam.errors import TrojanCamError
 from trojancam.explore import answers, exports
 from trojancam.explore.gallery import GalleryRequest, gallery
-from trojancam.explore.opening import open_sent, suffix_of
+from trojancam.explore.opening import choices, open_sent, suffix_of
 from trojancam.explore.refusals import RefusedError
 from trojancam.explore.scanning import Scan
 from trojancam.explore.scans import Scans
@@ -90,7 +90,9 @@ def _add_page(app: FastAPI, explorer: Explorer) -> None:
 
     @app.get("/api/session")
     async def session() -> Response:
-        return await _answer(explorer, explorer.session.description)
+        return await _answer(
+            explorer, lambda: {**explorer.session.description(), **choices(), "scan": explorer.scans.running}
+        )
 
 
 def _add_looking(app: FastAPI, explorer: Explorer) -> None:
@@ -140,12 +142,12 @@ def _add_uploading(app: FastAPI, explorer: Explorer) -> None:
             with path.open("wb") as file:
                 async for part in request.stream():
                     file.write(part)
+            return await _answer(
+                explorer, lambda: described(open_sent(session, path, name, architecture, output, preprocessing))
+            )
         except BaseException:
             path.unlink(missing_ok=True)
             raise
-        return await _answer(
-            explorer, lambda: described(open_sent(session, path, name, architecture, output, preprocessing))
-        )
 
 
 def _add_scanning(app: FastAPI, explorer: Explorer) -> None:
@@ -206,14 +208,15 @@ def _script(explorer: Explorer, asked: ViewRequest) -> str:
         return script(explorer.session, asked.about())
     if asked.scan is not None:
         return script(explorer.session, explorer.scans.scan(asked.scan).asked)
-    return script(explorer.session, ScanRequest(model=asked.model or ""))
+    settings = {} if asked.scanning is None else asked.scanning.model_dump()
+    return script(explorer.session, ScanRequest(model=asked.model or "", **settings))
 
 
 def _exported(explorer: Explorer, asked: ViewRequest, format_: str) -> bytes:
     if asked.view == "scan":
         return _exported_scan(explorer, asked.scan or "", format_)
     made = exports.as_png if format_ == "png" else exports.as_json
-    return made(explorer.session, asked.about())
+    return made(explorer.session, asked)
 
 
 def _exported_scan(explorer: Explorer, identifier: str, format_: str) -> bytes:
@@ -232,33 +235,35 @@ async def _answer(explorer: Explorer, answer: Callable[[], dict[str, Any]], requ
     return Response(content, media_type="application/json")
 
 
-def _invalid(_: Request, error: Exception) -> Response:
+def _invalid(request: Request, error: Exception) -> Response:
     """The first thing that is wrong with a request, and where."""
     assert isinstance(error, RequestValidationError | ValidationError)
     first = error.errors()[0]
     place = ".".join(str(part) for part in first["loc"] if part not in ("body", "query")) or "the request"
     return refused(
-        RefusedError(f"{place}: {first['msg'].removeprefix('Value error, ')}; reload the page if it sent this")
+        RefusedError(f"{place}: {first['msg'].removeprefix('Value error, ')}; reload the page if it sent this"),
+        request.scope,
     )
 
 
-def _not_found(_: Request, error: Exception) -> Response:
+def _not_found(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     words = {404: "there is nothing at this address", 405: "this address is not asked in this way"}
     return refused(
         RefusedError(f"{words.get(error.status_code, str(error.detail))}; go back to the explorer's page"),
+        request.scope,
         error.status_code,
     )
 
 
-def _in_words(_: Request, error: Exception) -> Response:
-    return refused(error)
+def _in_words(request: Request, error: Exception) -> Response:
+    return refused(error, request.scope)
 
 
-def _unforeseen(_: Request, error: Exception) -> Response:
+def _unforeseen(request: Request, error: Exception) -> Response:
     """What nobody foresaw: the server writes it to the terminal, too."""
     words = f"the explorer failed at this ({type(error).__name__}: {error}); the terminal that it runs in says more"
-    return refused(RefusedError(words), 500)
+    return refused(RefusedError(words), request.scope, 500)
 
 
 ERRORS: dict[type[Exception], Callable[[Request, Exception], Response]] = {

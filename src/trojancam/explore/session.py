@@ -1,6 +1,7 @@
 """Session: the models and images that are looked at, and what was computed of them lately; it knows nothing of the web."""
 
 import itertools
+import secrets
 import shutil
 import tempfile
 import threading
@@ -32,6 +33,7 @@ from trojancam.types import InputSpecification
 CACHED = 128 * 2**20  # bytes of what was computed lately
 IMAGES_KEPT, MODELS_KEPT = 64, 4  # of those that were uploaded
 IMAGE_BYTES, MODEL_BYTES = 16 * 2**20, 512 * 2**20
+GALLERY_BYTES = 2 * 2**30  # that the test images of a network may take
 
 LoadImages = Callable[[Network], Dataset]
 
@@ -95,15 +97,12 @@ class Session:
             TrojanCamError: if the data set has other classes, or the network cannot be recorded.
         """
         images = self.images_for(network, dataset)
-        if len(images.class_names) != len(network.class_names):
-            raise DataError(
-                f"the network tells {len(network.class_names)} classes apart, but the data has {len(images.class_names)}; "
-                "open one of the same classes, or start the explorer with images of its classes"
-            )
+        _check_classes(network, images)
         model = Model.of(f"m{next(self._numbers['m'])}", network, images, source)
         with self._lock:
             self.models[model.identifier] = model
             self._forget_old_models()
+        self.forget_galleries()
         return model
 
     def model(self, identifier: str) -> Model:
@@ -146,7 +145,7 @@ class Session:
         Raises:
             DataError: if it is no image that can be read.
         """
-        identifier = f"u{next(self._numbers['u'])}"
+        identifier = unlikely_twice(f"u{next(self._numbers['u'])}")
         path = self.folder / identifier
         path.write_bytes(content)
         try:
@@ -207,15 +206,38 @@ class Session:
         """The test images as a network wants them, loaded if they are not given and not there.
 
         Raises:
-            DataError: if they cannot be read so.
+            DataError: if they cannot be read so, are of other classes, or would take too much memory.
         """
         key = (network.input.size, network.input.crop, network.class_names)
         with self._loading:
             if key not in self._galleries:
+                if dataset is None:
+                    self._check_before_loading(network)
                 loaded = dataset or self._load_images(network)
                 self._galleries[key] = self._galleries[*key[:2], loaded.test.class_names] = loaded.test
                 self.source = self.source or loaded.source
             return self._galleries[key]
+
+    def forget_galleries(self) -> None:
+        """Let go of test images that no model is shown."""
+        with self._loading:
+            shown = {id(model.images) for model in list(self.models.values())}
+            self._galleries = {key: images for key, images in self._galleries.items() if id(images) in shown}
+
+    def _check_before_loading(self, network: Network) -> None:
+        """Refuse what can be refused without the network's own test images, from those of other networks."""
+        known = next(iter(self._galleries.values()), None)
+        if known is None:
+            return
+        _check_classes(network, known)
+        height, width = network.input.size
+        needed = len(known) * 3 * height * width
+        if needed > GALLERY_BYTES:
+            raise DataError(
+                f"the network takes images of {height}x{width} pixels, and {len(known):,} test images of that size need "
+                f"{needed / 2**30:,.1f} GB, more than the {GALLERY_BYTES / 2**30:,.1f} GB that are taken here; open a network "
+                "for smaller images, or start the explorer with fewer test images"
+            )
 
     def _forget_old_models(self) -> None:
         uploaded = [model for model in self.models.values() if model.source.uploaded]
@@ -233,6 +255,7 @@ def described(model: Model) -> dict[str, Any]:
     return {
         "id": model.identifier,
         "name": model.source.name,
+        "fingerprint": network.fingerprint[:8],
         "architecture": network.name,
         "classes": list(network.class_names),
         "size": list(network.input.size),
@@ -248,6 +271,19 @@ def described(model: Model) -> dict[str, Any]:
         "notes": list(model.notes),
         "recorded_trigger": told,
     }
+
+
+def unlikely_twice(identifier: str) -> str:
+    """An identifier with a random part, so that a link to it shows nothing else when the explorer has been started again."""
+    return f"{identifier}-{secrets.token_hex(3)}"
+
+
+def _check_classes(network: Network, images: ImageSet) -> None:
+    if len(images.class_names) != len(network.class_names):
+        raise DataError(
+            f"the network tells {len(network.class_names)} classes apart, but the data has {len(images.class_names)}; "
+            "open one of the same classes, or start the explorer with images of its classes"
+        )
 
 
 def _axis(axis: Axis) -> dict[str, float]:

@@ -103,17 +103,27 @@ class AboutStimulation(AboutSubject):
         return Stimulation.from_json(self.stimulation)
 
 
-class ScanRequest(Record):
-    """A scan of a network: on how many clean images, with which methods, from which seed."""
+class ScanSettings(Record):
+    """How a network is scanned: on how many clean images, with which methods, from which seed."""
 
-    model: Identifier
     images: Annotated[int, Field(ge=4, le=2000)] = 100
     methods: Annotated[tuple[Name, ...], Field(min_length=1, max_length=8)] = ("stimulation",)
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
 
 
+class ScanRequest(ScanSettings):
+    """A scan of a network."""
+
+    model: Identifier
+
+
 class ViewRequest(Record):
-    """A view of the page, as which its Python code, or a file of it, is asked for; `scan` is one that was begun."""
+    """A view of the page, as which its Python code, or a file of it, is asked for, and how the page draws it.
+
+    `scan` is one that was begun, `scanning` says what one would be begun with. Feature maps are drawn `signed`, on the `scale`
+    that all share or each on its own, in the order of `sort`, with `blanks` or without, over the image or as cells (`tiles`);
+    a single one as `shows` says; heat maps of layers on the scale that `layers` names.
+    """
 
     view: Literal["explain", "layer", "map", "stimulate", "scan"]
     model: Identifier | None = None
@@ -122,6 +132,14 @@ class ViewRequest(Record):
     map: Annotated[int, Field(ge=0)] | None = None
     stimulation: dict[str, Any] | None = None
     scan: Identifier | None = None
+    scanning: ScanSettings | None = None
+    signed: bool = False
+    scale: Literal["shared", "own"] = "shared"
+    sort: Literal["number", "contribution", "energy", "peak", "asr"] = "number"
+    blanks: bool = True
+    tiles: Literal["image", "cells"] = "image"
+    shows: Literal["activations", "contributions", "heatmap"] = "activations"
+    layers: Literal["own", "shared"] = "own"
 
     def about(self) -> AboutSubject:
         """The question that the view answers; a scan is none of these.

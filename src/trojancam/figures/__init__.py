@@ -9,7 +9,7 @@ from trojancam.figures.colour import COLOUR_MAPS, ColourScale
 from trojancam.figures.curves import removal_curves
 from trojancam.figures.files import FORMATS, save, to_data_uri, to_png_bytes
 from trojancam.figures.grid import SCALES, feature_map_grid
-from trojancam.figures.panels import image_row, layer_row, overlay
+from trojancam.figures.panels import cell_map, image_row, layer_row, overlay
 from trojancam.figures.stimulation import before_after, dose_curves
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "ColourScale",
     "before_after",
     "caption",
+    "cell_map",
     "describe",
     "dose_curves",
     "feature_map_grid",

@@ -4,7 +4,7 @@ One axes holds all tiles, in inches: a layer of hundreds would take seconds with
 """
 
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from trojancam.attribution import Attribution
-from trojancam.errors import unknown_name
+from trojancam.errors import DataError, unknown_name
 from trojancam.figures.captions import DOT, MINUS, ZERO, describe, number, percent
 from trojancam.figures.colour import COLOUR_MAPS, Array, ColourScale, dimmed, pixels
 from trojancam.figures.layout import (
@@ -55,6 +55,7 @@ def feature_map_grid(
     signed: bool = False,
     overlay: bool = False,
     order: str | None = None,
+    maps: Sequence[int] | None = None,
     highlight: Collection[int] = (),
     mask: Mask | None = None,
     caption: str = "",
@@ -65,23 +66,25 @@ def feature_map_grid(
     A tile is `ReLU(C_k)` in the layer's own cells, or (`signed`) `C_k` itself, red for the class and blue against it;
     `overlay` lays it over the pale image instead. All tiles share one scale; `scale="each"` gives each its own, and
     prints its peak, in percent of the greatest, beside its number. `order="energy"` puts the strongest maps first;
-    `highlight` frames some maps in green; `mask` outlines a known trigger on all. Blank maps are hatched.
+    `maps` draws only some, in the order given; `highlight` frames some in green; `mask` outlines a known trigger on all.
+    Blank maps are hatched.
 
     Raises:
-        DataError: if the image or mask is of another size than the attribution's images.
+        DataError: if the image or mask is of another size than the attribution's images, there is no map to draw, or
+            `order` is given beside `maps`.
         UnknownNameError: if there is no such image, scale, order, colour map or feature map.
     """
     check_image(image, attribution, index, mask)
-    _check_options(scale, order, highlight, attribution)
+    _check_options(scale, order, maps, highlight, attribution)
     contributions = attribution.contributions[index]
     values = contributions if signed else contributions.relu()
     whole = ColourScale.of(values, signed, colours)
-    numbers = _ordered(values, order)
+    numbers = _ordered(values, order) if maps is None else list(maps)
     peaks = values.abs().amax((1, 2))
     blank = peaks <= max(ZERO, NOTHING * whole.limit)
 
-    sheet = Sheet.of(len(values), panel_size(image, _longest(len(values))))
-    legend = _legend(whole, scale == "shared", order, blank=bool(blank.any()), highlighted=len(highlight) > 0)
+    sheet = Sheet.of(len(numbers), panel_size(image, _longest(len(numbers))))
+    legend = _legend(whole, scale == "shared", order, blank=bool(blank[numbers].any()), highlighted=len(highlight) > 0)
     figure, top = _page(image, sheet, mask, [caption, describe(attribution), legend])
     axes = axes_at(figure, MARGIN, top, sheet.width, sheet.height)
     scales = [whole if scale == "shared" else ColourScale.of(each, signed, colours) for each in values]
@@ -149,13 +152,23 @@ class Sheet:
         return np.asarray((corners[:, None, None] + inches[None]).reshape(-1, 2, 2))
 
 
-def _check_options(scale: str, order: str | None, highlight: Collection[int], attribution: Attribution) -> None:
+def _check_options(
+    scale: str,
+    order: str | None,
+    chosen: Sequence[int] | None,
+    highlight: Collection[int],
+    attribution: Attribution,
+) -> None:
     if scale not in SCALES:
         raise unknown_name("scale", scale, SCALES)
     if order not in ORDERS:
         raise unknown_name("order", order, ORDERS)
+    if chosen is not None and (order is not None or not len(chosen)):
+        raise DataError(
+            "maps names at least one feature map, in the order in which they are drawn; leave order out then"
+        )
     maps = attribution.contributions.shape[1]
-    for index in highlight:
+    for index in (*(chosen or ()), *highlight):
         if not 0 <= index < maps:
             raise unknown_name(f"feature map of layer {attribution.layer!r}", index, [f"0 to {maps - 1}"])
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 
+import torch
 from jaxtyping import Float, Shaped
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -87,11 +88,13 @@ def layer_row(
     *,
     caption: str = "",
     mask: Mask | None = None,
+    shared: bool = False,
     colours: str = COLOUR_MAPS[0],
 ) -> Figure:
     """The image and the heat maps of all layers over it, each on its own scale with its colour bar and its maximum.
 
-    `index` says which image of the attributions' batch it is. Many layers are set in several rows.
+    `index` says which image of the attributions' batch it is. Many layers are set in several rows. `shared` draws all layers on
+    the scale of the hottest.
 
     Raises:
         DataError: if there is no layer, or the image or mask is of another size than the attributions' images.
@@ -108,19 +111,64 @@ def layer_row(
     columns = count if count <= 6 else columns_for(count, *step)
     first = next(iter(attributions.values()))
     body = math.ceil(count / columns) * step[1]
-    details = [DOT.join([first.method, first.target, "each layer on its own scale"])]
+    scales = "one scale for all layers" if shared else "each layer on its own scale"
+    details = [DOT.join([first.method, first.target, scales])]
     figure, top = page(2 * MARGIN + columns * step[0] - GAP, body, caption, details)
     places = [(MARGIN + k % columns * step[0], top + k // columns * step[1] + titles) for k in range(count)]
     panels = [axes_at(figure, *place, width, height) for place in places]
     show(panels[0], pixels(image), mask)
     title(panels[0], width, "image", _by(image.shape[1:]))
+    heatmaps = {name: attribution.heatmap()[index] for name, attribution in attributions.items()}
+    whole = ColourScale.of(torch.stack(list(heatmaps.values())), colours=colours)
     for axes, (left, upper), (name, attribution) in zip(panels[1:], places[1:], attributions.items(), strict=True):
-        heatmap = attribution.heatmap()[index]
-        scale = ColourScale.of(heatmap, colours=colours)
-        heat(axes, image, heatmap, scale, mask=mask, blank=blank_reason(attribution, index))
-        title(axes, width, name, f"{cells(attribution)}{DOT}max {number(scale.limit)}")
-        if not scale.blank:
-            colour_bar(axes_at(figure, left, upper + height + 0.06, width, 0.08), scale, laid_over=True, level=True)
+        own = ColourScale.of(heatmaps[name], colours=colours)
+        drawn = whole if shared and not own.blank else own
+        heat(axes, image, heatmaps[name], drawn, mask=mask, blank=blank_reason(attribution, index))
+        title(axes, width, name, f"{cells(attribution)}{DOT}max {number(own.limit)}")
+        if not drawn.blank:
+            colour_bar(axes_at(figure, left, upper + height + 0.06, width, 0.08), drawn, laid_over=True, level=True)
+    return figure
+
+
+def cell_map(
+    image: Image,
+    values: Float[Tensor, "rows columns"],
+    *,
+    caption: str = "",
+    detail: str = "",
+    mask: Mask | None = None,
+    signed: bool = False,
+    colours: str = "viridis",
+) -> Figure:
+    """An image in [0, 1], and beside it a map in its own cells, with a colour bar of the map's real values.
+
+    `mask` outlines a known trigger on the image. `signed` draws what is below 0 in blue, on a scale symmetric about 0; else
+    it is drawn as 0.
+
+    Raises:
+        DataError: if the mask is of another size than the image, or the map is not finite.
+        UnknownNameError: if there is no such colour map.
+
+    >>> import torch
+    >>> len(cell_map(torch.rand(3, 32, 32), torch.rand(4, 4), caption="Stop").axes)
+    3
+    """
+    _check_sizes(image, image[0], mask)
+    if not bool(values.isfinite().all()):
+        raise DataError("the map has values that are not finite, so it cannot be drawn")
+    scale = ColourScale.of(values, signed, colours)
+    (width, height), (across, down) = panel_size(image, 8 * UNIT), panel_size(values[None], 8 * UNIT)
+    body = 2 * MARGIN + width + across + 2 * GAP + BAR + BAR_LABELS
+    figure, top = page(body, max(height, down), caption, [detail])
+    left = MARGIN + width + GAP
+    show(axes_at(figure, MARGIN, top, width, height), pixels(image), mask)
+    beside = axes_at(figure, left, top, across, down)
+    show(beside, scale.rgb(values))
+    if scale.blank:
+        say(beside, BLANK)
+    else:
+        bar = axes_at(figure, left + across + GAP / 2, top, BAR, down)
+        colour_bar(bar, scale, laid_over=False, level=False)
     return figure
 
 
@@ -159,8 +207,8 @@ def image_row(
     return figure
 
 
-def panel_size(image: Image, longest: float) -> tuple[float, float]:
-    """Width and height in inches of a panel for an image whose longer side becomes `longest`."""
+def panel_size(image: Float[Tensor, "_ height width"], longest: float) -> tuple[float, float]:
+    """Width and height in inches of a panel for an image (or map) whose longer side becomes `longest`."""
     height, width = image.shape[1:]
     side = longest / max(height, width)
     return tidy(width * side), tidy(height * side)

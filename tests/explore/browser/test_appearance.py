@@ -33,6 +33,33 @@ def test_every_view_is_open_to_all_and_fits(visits: Visits, signs: Explorer, axe
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), view
 
 
+def test_the_dialog_of_a_network_is_open_to_all(visits: Visits, signs: Explorer, axe: str) -> None:
+    for look in ("light", "dark"):
+        page = visits.open(signs, SUBJECT, **LOOKS[look])
+        page.get_by_label("Model file").set_input_files(signs.session.model("m2").source.path)
+        page.get_by_role("dialog").get_by_label("Architecture").fill("basic")
+        visits.picture(page, f"open-{look}")
+        assert violations(page, axe) == []
+        page.keyboard.press("Escape")
+        assert page.get_by_role("dialog").count() == 0
+
+
+def test_what_is_wrong_with_a_number_is_open_to_all(visits: Visits, signs: Explorer, axe: str) -> None:
+    window = f"{SUBJECT}&layer=conv2d_6&map=4&do=replace,1,map,keep&window=1,8,3,3&where=window"
+    for look in ("light", "dark"):
+        page = visits.open(signs, window, **LOOKS[look])
+        for part in ("section[aria-label=Trigger]", "#stimulation"):
+            row = page.locator(part).get_by_label("Row", exact=True)
+            row.press_sequentially("99")
+            assert page.locator(part).get_by_text("Row: give a whole number from 0 to").is_visible()
+            visits.picture(page, f"number-{look}-{part[0]}")
+            assert violations(page, axe) == []
+        page.evaluate("location.hash = 'view=scan'")
+        page.get_by_label("Clean test images").press_sequentially("99999")
+        visits.picture(page, f"number-{look}-scan")
+        assert violations(page, axe) == []
+
+
 def test_dialogs_are_open_to_all(visits: Visits, signs: Explorer, axe: str) -> None:
     page = visits.open(signs, STIMULATED)
     for name, ready in (("Choose…", "1 to 60 of 90"), ("Python", "The same result in Python")):

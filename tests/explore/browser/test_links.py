@@ -62,6 +62,62 @@ def test_a_link_to_what_is_not_there_says_so(visits: Visits, signs: Explorer, fr
     assert page.locator("#layers .layer").count() == 5
 
 
+def test_a_link_made_for_another_network_says_so(visits: Visits, signs: Explorer) -> None:
+    page = visits.open(signs, "image=test:3&of=00000000")
+    sentence = "This link was made for another network; what is shown here is of “trojan2.safetensors”."
+    assert page.get_by_text(sentence).is_visible()
+    page.get_by_role("button", name="conv2d_6").click()
+    settle(page)
+    assert f"of={signs.network().fingerprint[:8]}" in page.url
+    for fragment in (page.url.partition("#")[2], "image=test:3"):
+        assert visits.open(signs, fragment).get_by_text(sentence).count() == 0
+    page.locator("#model").select_option(value="m2")
+    assert f"of={signs.network('m2').fingerprint[:8]}" in page.url
+    assert page.locator("#toasts").get_by_text("another network").count() <= 1  # the one of the beginning
+
+
+def test_a_link_to_a_finding_of_an_unknown_scan_stimulates_nothing(visits: Visits, signs: Explorer) -> None:
+    visits.expected.append("404")
+    page = visits.open(signs, "image=test:3&layer=conv2d_6&map=4&scan=s1-3fa9c2&finding=0")
+    page.locator("#toasts").get_by_text("This scan is not, or no longer, known to the explorer").wait_for()
+    assert page.locator("#stimulation").get_by_text("Without stimulation").is_visible()
+    assert page.locator("section.easel .legend span").first.inner_text() == "activation"
+    page.wait_for_function("() => !location.hash.includes('finding')")
+
+
+def test_links_hold_long_identifiers_and_seeds(visits: Visits, signs: Explorer) -> None:
+    page = visits.open(signs)
+    text = "image=upload:u2-91bd07&with=m1,upload:u2-91bd07,plain,same&scan=s1-3fa9c2&scanning=60,4294967295,abs"
+    script = """async (text) => {
+        const { format, parse } = await import("./static/state.js");
+        return [text, format(parse(text))].map(parse);
+    }"""
+    first, again = page.evaluate(script, text)
+    assert first == again
+    assert first["image"] == first["second"]["image"] == {"upload": "u2-91bd07"}
+    assert first["scan"] == "s1-3fa9c2"
+    assert first["scanning"] == {"images": 60, "seed": 4294967295, "methods": ["abs"]}
+
+
+def test_code_and_pictures_are_asked_for_as_the_page_draws(visits: Visits, signs: Explorer) -> None:
+    page = visits.open(signs, "layer=conv2d_6&signed=yes&scale=own&sort=peak&hide=blank&tiles=cells&layers=shared")
+    drawn = {
+        "signed": True, "scale": "own", "sort": "peak", "blanks": False, "tiles": "cells", "shows": "activations",
+        "layers": "shared",
+    }  # fmt: skip
+    for view, more in (("layer", {}), ("scan", {"scanning": {"images": 60, "seed": 7, "methods": ["abs"]}})):
+        page.evaluate("view => { location.hash += `&scanning=60,7,abs&view=${view}`; }", view.replace("layer", "look"))
+        settle(page)
+        with page.expect_request("**/api/code") as asked:
+            page.get_by_role("button", name="Python").click()
+        page.get_by_role("dialog").locator("pre").wait_for()
+        page.keyboard.press("Escape")
+        sent = asked.value.post_data_json
+        assert sent["view"] == view
+        assert {name: sent[name] for name in drawn} == drawn
+        assert {name: sent[name] for name in more} == more
+
+
 def test_the_code_gives_the_numbers_of_the_page(visits: Visits, signs: Explorer) -> None:
     page = visits.open(signs, "image=test:3&layer=conv2d_6&map=4&do=add,2.5,absolute,keep&window=1,2,3,4&where=window")
     page.get_by_role("button", name="Python").click()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.detection.planted import MAGENTA, TARGET
 from tests.explore.browser.conftest import Visits
-from tests.explore.browser.reading import settle
+from tests.explore.browser.reading import number, pairs, settle
 from tests.explore.browser.serving import Explorer
 
 LONG = 180_000  # milliseconds that a scan may take on a busy machine: its process steps back behind all others
@@ -31,6 +31,59 @@ def test_a_scan_finds_the_backdoor_and_leads_to_its_map(visits: Visits, planted:
     assert page.locator("dl.numbers dd").last.inner_text().endswith("%")  # the scan measured its success rate
     page.go_back()
     page.get_by_text("Backdoor found").wait_for()
+
+
+def test_a_finding_of_one_number_is_drawn_as_it_is_stimulated(visits: Visits, planted: Explorer) -> None:
+    import trojancam as tc
+
+    deed = tc.Stimulation("0", MAGENTA, value=7.5)
+    finding = {"layer": "0", "feature_maps": [MAGENTA], "target_class": TARGET, "stimulation": deed.to_json()}
+    numbers = {"score": 1.0, "reasr": 1.0, "stimulation_asr": 1.0, "trigger": None}
+    report = {"verdict": "backdoor", "score": 1.0, "threshold": 0.5, "confidence": "high", "class_names": []}
+    told = {"model": "m1", "state": "finished", "done": 1, "total": 1, "note": "", "seconds_left": None, "message": ""}
+    status = {**told, "report": {**report, "findings": [{**finding, **numbers}]}}
+    visits.window.route("**/api/scans/s9-0a1b2c", lambda route: route.fulfill(json=status))
+    page = visits.open(planted, f"image=test:3&layer=0&map={MAGENTA}&scan=s9-0a1b2c&finding=0")
+    page.locator("#answer").wait_for()
+    ends = page.locator("section.easel .legend span").all_inner_texts()
+    visits.window.unroute("**/api/scans/s9-0a1b2c")
+    assert ends == ["activation, stimulated", "0", "7.5"]
+    after = tc.stimulate(planted.network(), planted.images(3), deed).after.logits[0]
+    assert {index: pair[1] for index, pair in pairs(page).items()} == {
+        index: number(float(after[index])) for index in pairs(page)
+    }
+
+
+def test_no_scan_is_started_of_a_number_that_is_none(visits: Visits, signs: Explorer) -> None:
+    page = visits.open(signs, "view=scan&scanning=60,0,stimulation")
+    images, start = page.get_by_label("Clean test images"), page.get_by_role("button", name="Start the scan")
+    images.click(click_count=3)
+    images.press_sequentially("2500")
+    assert page.get_by_text("Clean test images: give a whole number from 4 to 2000.").is_visible()
+    assert start.is_disabled()
+    page.wait_for_function("() => location.hash.includes('scanning=60,')")
+    page.get_by_label("Seed").click()
+    assert images.input_value() == "2000"
+    assert start.is_enabled()
+    page.wait_for_function("() => location.hash.includes('scanning=2000,')")
+
+
+def test_another_tab_is_led_to_the_scan_that_is_running(visits: Visits, signs: Explorer) -> None:
+    visits.expected.append("429")
+    second = visits.open(signs, "view=scan&scanning=60,4,stimulation")
+    first = visits.open(signs, "view=scan&scanning=60,3,stimulation")
+    first.get_by_role("button", name="Start the scan").click()
+    first.get_by_role("progressbar").wait_for()
+    second.get_by_role("button", name="Start the scan").click()
+    second.locator("#scan .refusal").wait_for()
+    visits.picture(second, "scan-taken")
+    second.get_by_role("button", name="Look at the running scan").click()
+    second.get_by_role("progressbar").wait_for()
+    assert second.locator("#scan .refusal").count() == 0
+    fresh = visits.open(signs, "view=scan")
+    fresh.get_by_role("button", name="Cancel").click()
+    for page in (first, second, fresh):
+        page.locator("#scan").get_by_text("cancelled").wait_for()
 
 
 def test_a_scan_is_cancelled(visits: Visits, signs: Explorer) -> None:

@@ -108,6 +108,56 @@ def test_a_window_is_drawn_on_the_map(visits: Visits, signs: Explorer) -> None:
     visits.picture(page, "window")
 
 
+def test_a_window_stays_while_a_number_beyond_the_map_is_typed(visits: Visits, signs: Explorer) -> None:
+    page = visits.open(signs, f"{VIEW}&do=replace,1,map,keep&window=4,9,3,3&where=window")
+    row = page.locator("#stimulation").get_by_label("Row", exact=True)
+    row.click(click_count=3)
+    row.press_sequentially("70")
+    assert page.get_by_text("Row: give a whole number from 0 to 9.").is_visible()
+    value = clean_peak(signs)
+    check(page, stimulated(signs, value=value, window=(4, 9, 3, 3)))
+    row.press("Tab")
+    assert row.input_value() == "9"
+    check(page, stimulated(signs, value=value, window=(9, 9, 3, 3)))
+
+
+def test_marked_cells_are_left_behind_where_a_layer_of_the_same_name_has_others(
+    visits: Visits, signs: Explorer
+) -> None:
+    page = visits.open(signs, f"{VIEW}&do=replace,1,map,keep&window=4,9,3,3&where=paint&paint=AAAA_w")
+    assert page.get_by_text("8 of 144 cells painted").is_visible()
+    page.evaluate(
+        """async () => {
+        const { settler } = await import("./static/settling.js");
+        const { BLANK, parse } = await import("./static/state.js");
+        const layer = (size) => ({ name: "conv", size, feature_maps: 9 });
+        const model = (id, size) => ({ id, name: id, classes: [], size: [32, 32], layers: [layer(size)] });
+        const settle = settler({ models: [model("m1", [12, 12]), model("m2", [6, 6])], data: { splits: { test: 1 } } });
+        const first = settle({ ...BLANK, model: "m1", layer: "conv", map: 1, paint: "AAAA_w", window: [4, 4, 1, 1] });
+        window.same = settle({ ...first, map: 2 }, { map: 2 });
+        window.other = settle({ ...first, model: "m2" }, { model: "m2" });
+        const patch = { model: "m1", paint: "", window: [9, 9, 2, 2] };
+        window.brought = settle({ ...other, ...patch }, patch);
+    }"""
+    )
+    assert page.evaluate("[same.paint, same.window]") == ["AAAA_w", [4, 4, 1, 1]]
+    assert page.evaluate("[other.paint, other.window]") == ["", None]
+    assert page.evaluate("brought.window") == [9, 9, 2, 2]
+
+
+def test_the_answer_is_not_told_again_where_its_words_stay(visits: Visits, signs: Explorer) -> None:
+    page = visits.open(signs, f"{VIEW}&do=replace,0.01,map,keep")
+    said = page.locator("#stimulation .turned")
+    before = said.evaluate(
+        "element => { window.told = 0; new MutationObserver(() => { told += 1; }).observe(element, { childList: true });"
+        " return element.textContent; }"
+    )
+    page.get_by_label("Strength as a number").fill("0.02")
+    check(page, stimulated(signs, value=0.02 * clean_peak(signs)))
+    assert said.inner_text() == before
+    assert page.evaluate("told") == 0
+
+
 def test_several_maps_are_stimulated_together(visits: Visits, signs: Explorer) -> None:
     page = visits.open(signs, f"{VIEW}&do=replace,2.5,absolute,keep")
     field = page.get_by_label("Feature maps stimulated together")

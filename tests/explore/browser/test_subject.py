@@ -71,7 +71,8 @@ def test_an_image_of_ones_own_is_looked_at(visits: Visits, signs: Explorer, tmp_
     pixels = signs.session.model("m1").images.images[5].permute(1, 2, 0).numpy()
     Image.fromarray(pixels).save(tmp_path / "mine.png")
     page = visits.open(signs)
-    page.get_by_label("Image file").set_input_files(tmp_path / "mine.png")
+    with page.expect_request("**/api/uploads?name=mine.png"):
+        page.get_by_label("Image file").set_input_files(tmp_path / "mine.png")
     page.get_by_text("uploaded; without a class of its own").wait_for()
     settle(page)
     assert bars(page) == expected_bars(signs.network()(signs.images(5))[0])
@@ -115,6 +116,25 @@ def test_a_trigger_is_moved_by_keys_and_stays_within_the_image(visits: Visits, s
     page.get_by_label("Trigger on the image").uncheck()
     settle(page)
     assert bars(page) == expected_bars(signs.network()(signs.images(3))[0])
+
+
+def test_a_number_beyond_its_limits_changes_nothing_until_the_nearest_is_taken(visits: Visits, signs: Explorer) -> None:
+    page = visits.open(signs, "image=test:3&trigger=2,26,4,4,00b4b4,0.4")
+    row = page.locator("section[aria-label=Trigger]").get_by_label("Row", exact=True)
+    row.click(click_count=3)
+    row.press_sequentially("30")
+    assert page.get_by_text("Row: give a whole number from 0 to 28.").is_visible()
+    assert row.get_attribute("aria-invalid") == "true"
+    assert "row 2," in page.locator(".trigger").get_attribute("aria-label")
+    row.press("Tab")
+    assert row.input_value() == "28"
+    assert row.get_attribute("aria-invalid") is None
+    assert "row 28," in page.locator(".trigger").get_attribute("aria-label")
+    row.click(click_count=3)
+    row.press("Delete")
+    assert "row 28," in page.locator(".trigger").get_attribute("aria-label")
+    row.press("Tab")
+    assert row.input_value() == "28"
 
 
 def test_another_class_is_explained(visits: Visits, signs: Explorer) -> None:

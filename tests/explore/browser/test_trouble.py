@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 from tests.explore.browser.conftest import Visits
 from tests.explore.browser.reading import bars, expected_bars, settle
 from tests.explore.browser.serving import Explorer, planted_session
@@ -16,7 +18,9 @@ def test_a_wrong_file_is_refused_in_a_sentence(
     (tmp_path / name).write_bytes(b"this is neither a network nor an image")
     page = visits.open(signs, "image=test:3")
     page.get_by_label(label).set_input_files(tmp_path / name)
-    alert = page.get_by_role("dialog").get_by_role("alert")
+    if label == "Model file":
+        page.get_by_role("dialog").get_by_role("button", name="Open").click()
+    alert = page.get_by_role("dialog").get_by_role("alert").locator(":scope:not(:empty)")
     assert alert.inner_text().strip()
     page.keyboard.press("Escape")
     assert page.get_by_role("dialog").count() == 0
@@ -36,9 +40,67 @@ def test_a_file_that_is_too_large_is_refused_before_it_is_sent(visits: Visits, s
 def test_a_model_file_is_opened_as_another_network(visits: Visits, signs: Explorer) -> None:
     page = visits.open(signs, "image=test:3")
     page.get_by_label("Model file").set_input_files(signs.session.model("m2").source.path)
+    assert page.get_by_role("dialog").get_by_text("basic.safetensors").is_visible()
+    page.keyboard.press("Enter")
     page.locator("#model option").nth(2).wait_for(state="attached")
     settle(page)
     assert bars(page) == expected_bars(signs.network("m2")(signs.images(3))[0])
+
+
+def test_weights_alone_are_opened_once_their_architecture_is_said(
+    visits: Visits, signs: Explorer, tmp_path: Path
+) -> None:
+    visits.expected.append("400")
+    torch.save(load_file(signs.session.model("m2").source.path), tmp_path / "weights.pth")
+    page = visits.open(signs, "image=test:3")
+    page.get_by_label("Model file").set_input_files(tmp_path / "weights.pth")
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("button", name="Open").click()
+    dialog.locator(".refusal").wait_for()
+    visits.picture(page, "open-network")
+    dialog.get_by_label("Architecture").fill("basic")
+    dialog.get_by_label("How it is fed").fill("rgb-symmetric")
+    with page.expect_request("**/api/models?*") as sent:
+        page.keyboard.press("Enter")
+    assert sent.value.url.endswith("?name=weights.pth&architecture=basic&preprocessing=rgb-symmetric")
+    dialog.wait_for(state="detached")
+    settle(page)
+    assert page.locator("#model option:checked").inner_text() == "weights.pth"
+    opened = list(signs.session.models)[-1]
+    assert signs.network(opened).input.mean == (0.5, 0.5, 0.5)
+    assert bars(page) == expected_bars(signs.network(opened)(signs.images(3))[0])
+
+
+def test_a_network_is_not_opened_after_all(visits: Visits, signs: Explorer) -> None:
+    page = visits.open(signs, "image=test:3")
+    before = list(signs.session.models)
+    page.get_by_label("Model file").set_input_files(signs.session.model("m2").source.path)
+    page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
+    assert page.get_by_role("dialog").count() == 0
+    assert list(signs.session.models) == before
+
+
+def test_a_page_stays_where_a_server_with_another_secret_does_not_let_it_in(
+    visits: Visits, browser: object, tmp_path: Path
+) -> None:
+    visits.expected += ["ERR_CONNECTION_REFUSED", "403", "ERR_EMPTY_RESPONSE", "ERR_CONNECTION_RESET"]
+    first = Explorer(planted_session(tmp_path), host="0.0.0.0")
+    page = visits.open(first, ready=False)
+    page.goto(f"{first.url}?token={first.access.secret}#image=test:3")
+    settle(page)
+    first.stop()
+    page.get_by_role("button", name="Next image").click()
+    page.get_by_text("does not answer; was it stopped?").wait_for()
+    (tmp_path / "again").mkdir()
+    again = Explorer(planted_session(tmp_path / "again"), first.port, host="0.0.0.0")
+    page.locator("#banner").get_by_text("use the whole address that it printed when it began").wait_for()
+    visits.picture(page, "shut")
+    assert page.locator(".image-line").is_visible()
+    page.context.new_page().goto(f"{again.url}?token={again.access.secret}")
+    page.wait_for_selector("#banner:empty", state="attached")
+    settle(page)
+    assert bars(page) == expected_bars(again.network()(again.images(4))[0])
+    again.stop()
 
 
 def test_a_server_that_vanishes_is_waited_for(visits: Visits, browser: object, tmp_path: Path) -> None:

@@ -3,17 +3,21 @@
 const token = document.querySelector('meta[name="trojancam-token"]').content;
 const PATIENCE = [300, 900, 2000]; // ms before a busy server is asked again
 const RETRY = 1500; // ms between looks for a server that has gone
-const BUSY = [429, 503];
+const BUSY = 503;
 
-/** What the server refused, in its own sentence. */
+/** What the server refused, in its own sentence; `scan` is the running one that is in the way, if it is that. */
 export class Refusal extends Error {
-  constructor(sentence, status) {
+  constructor(sentence, status, scan = null) {
     super(sentence);
     this.status = status;
+    this.scan = scan;
   }
 }
 
-/** Tells `gone` when the server does not answer and `back` when it does again. */
+/**
+ * Tells `gone` when the server does not answer, `back` when it does again, and `shut` with a sentence when there is one
+ * that does not let this page in.
+ */
 export const connection = new EventTarget();
 let gone = false;
 
@@ -25,11 +29,11 @@ export async function request(method, path, { json, body, signal } = {}) {
   for (let attempt = 0; ; attempt++) {
     const response = await send(method, path, { json, body, signal });
     if (response.ok) return response;
-    if (BUSY.includes(response.status) && attempt < PATIENCE.length) {
+    if (response.status === BUSY && attempt < PATIENCE.length) {
       await pause(PATIENCE[attempt], signal);
       continue;
     }
-    throw new Refusal(await sentence(response), response.status);
+    throw await refusal(response);
   }
 }
 
@@ -57,14 +61,15 @@ async function send(method, path, { json, body, signal }) {
 }
 
 /** The server's own sentence; one of ours where it has none. */
-async function sentence(response) {
+async function refusal(response) {
+  const { status } = response;
   try {
-    const { error } = await response.json();
-    if (typeof error === "string" && error) return error;
+    const { error, scan } = await response.json();
+    if (typeof error === "string" && error) return new Refusal(error, status, scan);
   } catch {
     /* not JSON: a proxy or a crash */
   }
-  return `The explorer's server failed with status ${response.status}; see what it printed in its terminal.`;
+  return new Refusal(`The explorer's server failed with status ${status}; see what it printed in its terminal.`, status);
 }
 
 function answered() {
@@ -80,15 +85,22 @@ function vanished() {
   setTimeout(look, RETRY);
 }
 
-/** Look whether the server is there again; one that was started anew has another token, so the page is loaded anew. */
+/**
+ * Look whether the server is there again. One that was started anew has another token, so the page is loaded anew; but not
+ * where it would be refused, for that would leave nothing of it.
+ */
 async function look() {
   try {
     const response = await fetch("api/session", { headers: { "X-TrojanCAM-Token": token }, cache: "no-store" });
-    if (response.status === 403) location.reload();
-    else answered();
+    if (response.status !== 403) return answered();
+    const page = await fetch(location.pathname + location.search, { cache: "no-store" });
+    if (page.ok) return location.reload();
+    connection.dispatchEvent(new CustomEvent("shut", { detail: (await refusal(page)).message }));
   } catch {
-    setTimeout(look, RETRY);
+    /* it is still gone */
   }
+  setTimeout(look, RETRY);
+  return undefined;
 }
 
 /** Wait, unless it is given up. */

@@ -47,6 +47,7 @@ export function unitOf(state, detail) {
 /** The map's activations as the stimulation makes them; `given` is a scan's own, which may name each cell's activation. */
 export function edited({ shape, values }, state, detail, given) {
   if (given && Array.isArray(given.value)) return { shape, values: pasted(values, shape, state, given) };
+  if (given) state = { ...state, ...asView(given) };
   const here = state.maps === null || state.maps === "all" || state.maps.includes(state.map);
   if (!state.stimulated || !here) return { shape, values };
   const cells = stimulatedCells(state, shape),
@@ -56,6 +57,11 @@ export function edited({ shape, values }, state, detail, given) {
     state.kind
   ];
   return { shape, values: values.map((old, at) => (cells[at] ? deed(old) : state.rest === "zero" ? 0 : old)) };
+}
+
+/** A scan's own stimulation in the words of the view. */
+function asView({ kind, value, unit, rest, feature_maps: maps }) {
+  return { kind, value, unit, rest, maps: maps === "all" ? maps : [maps].flat() };
 }
 
 function pasted(values, shape, state, { feature_maps: maps, value, rest }) {

@@ -38,6 +38,9 @@ export function mountDeed(app) {
     onInput: () => {
       if (exact.value !== "" && exact.checkValidity()) change({ value: Number(exact.value) });
     },
+    onBlur: () => {
+      exact.value = written(app.state.value);
+    },
   });
   const unit = el("select", { onChange: () => change({ unit: unit.value, value: converted(app, unit.value) }) });
   const scanned = el("p", { class: "note" }),
@@ -64,7 +67,7 @@ export function mountDeed(app) {
     const [low, high] = reach(state, detail);
     Object.assign(slider, { min: String(low), max: String(high), step: String((high - low) / 200) });
     slider.value = String(state.value);
-    if (document.activeElement !== exact) exact.value = String(Number(state.value.toPrecision(4)));
+    if (document.activeElement !== exact) exact.value = written(state.value);
     const size =
       detail && state.kind !== "scale" && state.kind !== "zero" ? short(state.value * unitOf(state, detail)) : null;
     write(
@@ -79,6 +82,8 @@ export function mountDeed(app) {
   });
   return el("div", { class: "stack" }, scanned, kinds, strength, amount, maps.element);
 }
+
+const written = (value) => String(Number(value.toPrecision(4)));
 
 /**
  * How far the slider goes: four times the unit, or to a number given beside it, for triggers drive maps further. It does

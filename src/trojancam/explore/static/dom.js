@@ -27,6 +27,12 @@ export function write(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
+/** The same for text with elements in it. */
+export function rewrite(element, parts) {
+  const text = parts.map((part) => part.textContent ?? part).join("");
+  if (element.textContent !== text) element.replaceChildren(...parts);
+}
+
 let numbered = 0;
 
 /** One of several, as joined buttons: a radio group. `set(value)` chooses without telling `onChange`. */
@@ -51,18 +57,54 @@ export function field(label, control) {
   return el("label", { class: "field" }, el("span", {}, label), control);
 }
 
-/** A number that is told when it is one and lies within its limits. */
+/**
+ * A whole number that is told while it lies within its limits, `min` and `max`. Where it does not, what was there before the
+ * typing counts, for what was typed so far is no number that anybody meant; once the field is left, the nearest one counts.
+ */
 export function numberField(label, limits, onChange) {
-  const input = el("input", { type: "number", step: "1", ...limits });
+  const input = el("input", { type: "number", step: "1", ...limits }),
+    problem = el("span", { class: "small alarm", role: "alert", id: `problem-${++numbered}` });
+  let typing = false,
+    kept = null, // what it was before the typing
+    told = null;
+  const tell = (value) => {
+    if (value !== told) onChange((told = value));
+  };
+  const judge = () => {
+    const good = !typing || (input.value !== "" && input.checkValidity());
+    write(problem, good ? "" : `${label}: give a whole number from ${input.min} to ${input.max}.`);
+    mark(input, "aria-invalid", !good);
+    return good;
+  };
+  input.setAttribute("aria-describedby", problem.id);
   input.addEventListener("input", () => {
-    if (input.value !== "" && input.checkValidity()) onChange(Number(input.value));
+    typing = true;
+    tell(judge() ? Number(input.value) : kept);
   });
-  const element = field(label, input);
+  for (const left of ["change", "blur"])
+    input.addEventListener(left, () => {
+      if (!typing) return;
+      const value = input.checkVisibility() ? nearest(input, kept) : told; // what has gone with its view is not taken
+      typing = false;
+      tell(value);
+      element.show(value);
+    });
+  const element = el("div", { class: "number-field" }, field(label, input), problem);
   element.input = input;
   element.show = (value) => {
-    if (document.activeElement !== input || input.value === "") input.value = String(value);
+    if (typing && value === told) return;
+    typing = false; // it was changed elsewhere meanwhile
+    kept = told = value;
+    input.value = String(value);
+    judge();
   };
   return element;
+}
+
+/** The whole number within the limits that is nearest to what was typed; `otherwise` where that is no number. */
+function nearest(input, otherwise) {
+  if (input.value === "") return otherwise;
+  return Math.max(Number(input.min), Math.min(Number(input.max), Math.round(Number(input.value))));
 }
 
 /** A switch with words beside it. */

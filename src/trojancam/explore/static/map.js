@@ -74,20 +74,19 @@ function draw(app, canvas, bar, detail, cursor) {
     return;
   }
   const contributions = state.shows === "contributions";
-  const map = contributions
-    ? detail.contributions
-    : edited(
-        detail.activations,
-        state,
-        detail,
-        state.finding === null ? null : wire.stimulation(state, app.layer, app.report),
-      );
+  const map = contributions ? detail.contributions : stimulated(app, detail);
   const scale = contributions
     ? new Scale(magnitude(map.values), { signed: true })
     : new Scale(Math.max(0, peak(map.values)), { colours: "viridis" });
   const partly = state.where !== "all";
   drawEasel(canvas, map, scale, partly ? stimulatedCells(state, map.shape) : null, cursor.shown ? cursor : null);
   bar.show(scale, contributions ? "contribution" : state.stimulated ? "activation, stimulated" : "activation", false);
+}
+
+/** The activations as they are stimulated; untouched as long as it is not known how a scan's finding does it. */
+function stimulated({ state, layer, report }, detail) {
+  const given = state.finding === null ? null : wire.stimulation(state, layer, report);
+  return state.finding !== null && !given ? detail.activations : edited(detail.activations, state, detail, given);
 }
 
 function facts(element, detail) {

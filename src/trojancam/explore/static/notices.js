@@ -1,19 +1,19 @@
 /** What went wrong, as sentences on the page: beside what failed, above the page, or for a moment. */
 
 import { connection } from "./api.js";
-import { el } from "./dom.js";
+import { el, write } from "./dom.js";
 import { whole } from "./numbers.js";
 
-/** A place for a sentence, with a way to try again. */
+/** A place for a sentence, with a way out: to try again, or what `words` say. */
 export function refusalPlace() {
   const element = el("div", { role: "alert" });
-  element.show = (sentence, again) => {
+  element.show = (sentence, again, words = "Try again") => {
     const key = sentence || "";
     if (element.dataset.sentence === key) return;
     element.dataset.sentence = key;
     element.replaceChildren();
     if (!sentence) return;
-    const button = again && el("button", { type: "button", class: "link", onClick: again }, "Try again");
+    const button = again && el("button", { type: "button", class: "link", onClick: again }, words);
     element.append(el("p", { class: "refusal" }, el("span", {}, whole(sentence)), ...(button ? [button] : [])));
   };
   return element;
@@ -35,6 +35,7 @@ export function watchConnection() {
       "The explorer's server does not answer; was it stopped? Start it again with “trojancam explore”: " +
       "this page looks for it every two seconds and then goes on.";
   });
+  connection.addEventListener("shut", ({ detail }) => write(banner, whole(detail)));
   connection.addEventListener("back", () => {
     delete document.documentElement.dataset.gone;
     banner.textContent = "";

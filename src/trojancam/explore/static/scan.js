@@ -4,9 +4,10 @@ import { address, post, request } from "./api.js";
 import { el, field, numberField, options, write } from "./dom.js";
 import { findings } from "./findings.js";
 import { follow } from "./following.js";
-import { refusalPlace } from "./notices.js";
+import { refusalPlace, toast } from "./notices.js";
 import { roughly, whole } from "./numbers.js";
 import { telling } from "./share.js";
+import { GREATEST_SEED } from "./state.js";
 import * as wire from "./wire.js";
 
 const METHODS = [
@@ -25,6 +26,7 @@ export function mountScan(app) {
   const place = refusalPlace(),
     report = findings(app),
     shown = { id: undefined, status: null };
+  let starting = false;
   const intro = el("p", { class: "quiet words" }),
     line = el("p", { "aria-live": "polite" }),
     bar = progress();
@@ -55,15 +57,26 @@ export function mountScan(app) {
 
   async function begin() {
     place.show("");
-    start.disabled = true;
+    starting = true;
+    check();
     try {
       const { id } = await post("scans", wire.scan(app.state));
-      app.store.set({ scan: id }, { step: true });
+      watch(id);
     } catch (error) {
-      place.show(error.message, begin);
+      if (error.scan) place.show(error.message, () => watch(error.scan), "Look at the running scan");
+      else place.show(error.message, begin);
     }
-    start.disabled = false;
+    starting = false;
+    check();
   }
+
+  const watch = (id) => app.store.set({ scan: id }, { step: true });
+
+  /** Nothing is started while a setting is none. */
+  function check() {
+    start.disabled = starting || Boolean(controls.querySelector("[aria-invalid=true]"));
+  }
+  for (const event of ["input", "change", "focusout"]) controls.addEventListener(event, check);
 
   /** Feature maps now have success rates, and a finding can be stimulated. */
   function finished() {
@@ -90,8 +103,21 @@ export function mountScan(app) {
     write(line, whole(now.message || WORDS[now.state]) + left);
   }
 
+  /** Leave a finding that is not there, for then nobody knows how it was stimulated. */
+  function leaveFinding(sentence) {
+    if (app.state.finding === null) return;
+    toast(sentence);
+    app.store.set({ finding: null, stimulated: false });
+  }
+
+  function refused(error) {
+    place.show(error.message);
+    leaveFinding(error.message);
+  }
+
   app.watch([], () => {
     section.hidden = app.state.view !== "scan";
+    check();
     write(
       intro,
       `Scan “${app.model.name}”: is there a class that a small trigger could stand for? The scan works from clean test ` +
@@ -107,8 +133,10 @@ export function mountScan(app) {
         shown.status = now;
         show();
         if (now.state === "finished") finished();
+        if (now.state !== "running" && !now.report?.findings[app.state.finding])
+          leaveFinding("The scan has no such finding; nothing is stimulated.");
       },
-      (error) => place.show(error.message),
+      refused,
     );
     show();
   });
@@ -118,7 +146,7 @@ export function mountScan(app) {
 function settings(app) {
   const change = (patch) => app.store.set({ scanning: { ...app.state.scanning, ...patch } });
   const images = numberField("Clean test images", { min: "4", max: "2000" }, (value) => change({ images: value }));
-  const seed = numberField("Seed", { min: "0" }, (value) => change({ seed: value }));
+  const seed = numberField("Seed", { min: "0", max: String(GREATEST_SEED) }, (value) => change({ seed: value }));
   const method = el("select", { onChange: () => change({ methods: [method.value] }) });
   app.watch([], () => {
     const { scanning } = app.state;

@@ -5,28 +5,48 @@ import { toast } from "./notices.js";
 
 const DEED = ["kind", "value", "unit", "rest", "where", "window", "paint", "maps", "map", "layer", "stimulated"];
 
-/** A function that makes views whole for what this session has; `patch` is what a person has just changed. */
+/**
+ * A function that makes views whole for what this session has; `patch` is what a person has just changed, null where the
+ * view comes from a link.
+ */
 export function settler(session) {
-  return (state, patch = {}) => {
+  let grid = null; // rows and columns of the layer that was open last
+  return (state, patch = null) => {
     const settled = { ...state };
-    if (!("finding" in patch) && DEED.some((name) => name in patch)) settled.finding = null;
-    const model = settleModel(session, settled);
+    if (patch && !("finding" in patch) && DEED.some((name) => name in patch)) settled.finding = null;
+    const model = settleModel(session, settled, !patch);
+    settleScan(session, settled);
     settled.image ??= firstImage(session);
     settleTrigger(model, settled);
     if (settled.explain !== null && settled.explain >= model.classes.length) settled.explain = null;
-    settleLayer(model, settled);
+    const layer = settleLayer(model, settled);
+    if (layer) {
+      settleCells(settled, layer.size, grid, patch);
+      grid = layer.size;
+    }
     settled.scanning ??= { images: 100, seed: 0, methods: ["stimulation"] };
     if (settled.view === "compare") settleSecond(session, settled);
     return settled;
   };
 }
 
-function settleModel(session, settled) {
+function settleModel(session, settled, linked) {
   const found = session.models.find((model) => model.id === settled.model);
+  const model = found ?? session.models[0],
+    another = linked && settled.of && model.fingerprint && settled.of !== model.fingerprint;
   if (!found && settled.model) toast(`This explorer has no network “${settled.model}” open; it shows its first one.`);
-  const model = found ?? session.models[0];
+  else if (another)
+    toast(`This link was made for another network; what is shown here is of “${model.name}”.`);
   settled.model = model.id;
+  settled.of = model.fingerprint ?? null;
   return model;
+}
+
+/** The Scan view follows the scan that was running when the page was opened; nothing is stimulated as no scan did it. */
+function settleScan(session, settled) {
+  if (settled.view === "scan" && settled.scan === null && session.scan)
+    [settled.scan, session.scan] = [session.scan, null];
+  if (settled.finding !== null && settled.scan === null) Object.assign(settled, { finding: null, stimulated: false });
 }
 
 function firstImage(session) {
@@ -77,6 +97,21 @@ function settleLayer(model, settled) {
   if (!layer) Object.assign(settled, { layer: null, map: null, stimulated: false, finding: null });
   else if (settled.map !== null && settled.map >= layer.feature_maps) settled.map = null;
   if (settled.map === null) Object.assign(settled, { stimulated: false, finding: null });
+  return layer ?? null;
+}
+
+/**
+ * Painted cells and a window are of one grid only: they stay behind where another one than `before` is opened, unless they
+ * come with it. A window lies within its grid.
+ */
+function settleCells(settled, size, before, patch) {
+  const another = patch && before?.some((cells, at) => cells !== size[at]),
+    { paint, window } = settled;
+  const fits = !window || [0, 1].every((at) => window[at] + window[at + 2] <= size[at]);
+  if (another && !("paint" in patch)) settled.paint = "";
+  if (!fits || (another && !("window" in patch))) settled.window = null;
+  if (settled.paint !== paint || settled.window !== window)
+    toast("The feature maps here have other cells: what was marked on them is cleared.");
 }
 
 /** Beside the first subject stands another network if there is one, else the same image with or without the trigger. */

@@ -14,8 +14,8 @@ function questions(app) {
   if (state.view !== "compare") return [["", wire.view(state, layer, report)]];
   const explained = app.explanation.value?.explained ?? null;
   return [
-    ["first", { view: "explain", subject: wire.subject(state) }],
-    ["second", { view: "explain", subject: wire.second(state, explained) }],
+    ["first", wire.explained(state, wire.subject(state))],
+    ["second", wire.explained(state, wire.second(state, explained))],
   ];
 }
 

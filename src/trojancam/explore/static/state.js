@@ -8,6 +8,7 @@
 export const BLANK = Object.freeze({
   view: "look", // look, compare or scan
   model: null,
+  of: null, // the beginning of the model's fingerprint: a link says with it which network it was made for
   image: null, // Picture
   trigger: null, // Square, in pixels; colour as #rrggbb
   triggered: false, // whether the trigger is on the image
@@ -49,12 +50,15 @@ const KINDS = ["replace", "scale", "add", "zero"],
   UNITS = ["absolute", "map", "layer"],
   RESTS = ["keep", "zero"];
 
+export const GREATEST_SEED = 2 ** 32 - 1;
+
 /** The view as the part of an address after `#`; what is as usual is left out. */
 export function format(state) {
   const parts = {};
   for (const name of [
     "view",
     "model",
+    "of",
     "layer",
     "map",
     "explain",
@@ -94,6 +98,7 @@ export function parse(text) {
   for (const [name, choices] of Object.entries(CHOICES)) if (choices.includes(given[name])) state[name] = given[name];
   for (const name of ["model", "layer", "scan"]) if (given[name]) state[name] = given[name];
   for (const name of ["map", "explain", "finding"]) state[name] = whole(given[name]);
+  if (/^[0-9a-f]{8}$/.test(given.of ?? "")) state.of = given.of;
   state.image = readPicture(given.image);
   state.trigger = readSquare(given.trigger ?? given["trigger-off"]);
   state.triggered = Boolean(given.trigger && state.trigger);
@@ -130,12 +135,12 @@ function pair(part) {
   }
 }
 
-function whole(text) {
-  return /^\d{1,7}$/.test(text ?? "") ? Number(text) : null;
+function whole(text, most = 9_999_999) {
+  return /^\d{1,10}$/.test(text ?? "") && Number(text) <= most ? Number(text) : null;
 }
 
 function numbers(text, count) {
-  const found = (text ?? "").split(",").map(whole);
+  const found = (text ?? "").split(",").map((part) => whole(part));
   return found.includes(null) || (count && found.length !== count) ? null : found;
 }
 
@@ -147,7 +152,7 @@ function readPicture(text) {
 
 function readSquare(text) {
   const [row, column, height, width, colour, opacity] = (text ?? "").split(",");
-  const found = [row, column, height, width].map(whole);
+  const found = [row, column, height, width].map((part) => whole(part));
   const good =
     !found.includes(null) && found[2] && found[3] && /^[0-9a-f]{6}$/i.test(colour ?? "") && Number(opacity) > 0;
   if (!good) return null;
@@ -182,6 +187,6 @@ function readSecond(text) {
 
 function readScanning(text) {
   const [images, seed, ...methods] = (text ?? "").split(",");
-  const good = whole(images) !== null && whole(seed) !== null && methods.length;
-  return good ? { images: whole(images), seed: whole(seed), methods } : null;
+  const found = { images: whole(images), seed: whole(seed, GREATEST_SEED), methods };
+  return found.images !== null && found.seed !== null && methods.length ? found : null;
 }

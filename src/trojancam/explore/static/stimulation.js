@@ -1,7 +1,7 @@
 /** The stimulation: its controls, and the prediction that comes of it. */
 
 import { mountDeed } from "./deed.js";
-import { el } from "./dom.js";
+import { el, rewrite } from "./dom.js";
 import { refusalPlace } from "./notices.js";
 import { pairs } from "./pairs.js";
 import { BLANK } from "./state.js";
@@ -38,7 +38,7 @@ export function mountStimulation(app) {
       before = app.current(app.explanation);
     place.show(app.answer.error, () => app.answer.again());
     reset.hidden = !state.stimulated && !state.paint && !state.window;
-    turned.replaceChildren(...sentence(value, model.classes, state));
+    rewrite(turned, sentence(value, model.classes, state));
     if (value) list.show(value.before, value.after, model.classes);
     else if (before) list.show(before, null, model.classes);
   });

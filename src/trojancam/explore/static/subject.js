@@ -3,9 +3,10 @@
 import { chooseImage } from "./images.js";
 import { el, field, options, write } from "./dom.js";
 import { count, extent, whole } from "./numbers.js";
+import { openNetwork } from "./opening.js";
 import { mountImage } from "./placing.js";
 import { telling } from "./share.js";
-import { openFile, uploadImage } from "./uploads.js";
+import { uploadImage } from "./uploads.js";
 
 /** The sections for the network and the image. */
 export function mountSubject(app) {
@@ -23,12 +24,11 @@ function network(app) {
     type: "file",
     hidden: true,
     "aria-label": "Model file",
-    onChange: () =>
-      telling(async () => {
-        const [chosen] = file.files;
-        file.value = "";
-        if (chosen) await openFile(app, chosen);
-      }),
+    onChange: () => {
+      const [chosen] = file.files;
+      file.value = "";
+      if (chosen) openNetwork(app, chosen);
+    },
   });
   const open = el("button", { type: "button", onClick: () => file.click() }, "Open…");
   app.watch([], () => {

@@ -65,6 +65,7 @@ export function mountTrigger(app) {
   return el("section", { class: "stack", "aria-label": "Trigger" }, on, fields, recorded);
 }
 
-function most(name, { height, width }, [rows, columns]) {
-  return { row: rows - height, column: columns - width, height: rows, width: columns }[name];
+/** The greatest number with which the trigger still lies within the image. */
+function most(name, { row, column, height, width }, [rows, columns]) {
+  return { row: rows - height, column: columns - width, height: rows - row, width: columns - column }[name];
 }

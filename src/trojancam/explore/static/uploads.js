@@ -1,13 +1,12 @@
 /** Files of the person's own: a network, an image. Both are refused here already where they are too large. */
 
 import { get, request, Refusal } from "./api.js";
-import { toast } from "./notices.js";
 
-/** Open a model file as another network, and look at it. */
-export async function openFile(app, file) {
+/** Open a model file as another network, and look at it; `said` is what the person says of it, empty where nothing. */
+export async function openFile(app, file, said, signal) {
   check(file, app.session.limits.model_bytes ?? app.session.limits.upload_bytes, "network");
-  toast(`Opening ${file.name} …`);
-  const response = await request("POST", `models?name=${encodeURIComponent(file.name)}`, { body: file });
+  const told = Object.entries({ name: file.name, ...said }).filter(([, value]) => value);
+  const response = await request("POST", `models?${new URLSearchParams(told)}`, { body: file, signal });
   const { id } = await response.json();
   app.session.models = (await get("session")).models;
   app.store.set({ model: id, explain: null, layer: null, map: null }, { step: true });
@@ -16,7 +15,7 @@ export async function openFile(app, file) {
 /** Take an image file along as the one that is looked at. */
 export async function uploadImage(app, file) {
   check(file, app.session.limits.image_bytes ?? app.session.limits.upload_bytes, "image");
-  const { id } = await (await request("POST", "uploads", { body: file })).json();
+  const { id } = await (await request("POST", `uploads?name=${encodeURIComponent(file.name)}`, { body: file })).json();
   app.store.set({ image: { upload: id } }, { step: true });
 }
 

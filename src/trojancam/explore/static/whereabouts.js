@@ -32,9 +32,10 @@ export function mountWhereabouts(app) {
     rest.input.checked = state.rest === "zero";
     window.hidden = state.where !== "window";
     brush.hidden = count.hidden = state.where !== "paint";
+    const window_ = state.window ?? [0, 0, 1, 1];
     numbers.forEach((each, at) => {
-      each.input.max = String(layer.size[at % 2]);
-      if (state.window) each.show(state.window[at]);
+      each.input.max = String(layer.size[at % 2] - window_[(at + 2) % 4]); // so that the window stays within the map
+      each.show(window_[at]);
     });
     const cells = layer.size[0] * layer.size[1];
     write(count, `${unpack(state.paint, cells).reduce((sum, on) => sum + on, 0)} of ${cells} cells painted`);

@@ -46,13 +46,28 @@ export function scan(state) {
 
 /** What is exported and written as code: the view that is open now. */
 export function view(state, layer, report) {
-  if (state.view === "scan") return { view: "scan", model: state.model, scan: state.scan };
-  const what = { subject: subject(state) };
-  if (!layer || state.view === "compare") return { view: "explain", ...what };
-  if (state.map === null) return { view: "layer", ...what, layer: layer.name };
+  if (state.view === "scan") return scanned(state);
+  const what = explained(state, subject(state));
+  if (!layer || state.view === "compare") return what;
+  if (state.map === null) return { ...what, view: "layer", layer: layer.name };
   const deed = stimulation(state, layer, report);
-  if (deed) return { view: "stimulate", ...what, stimulation: deed };
-  return { view: "map", ...what, layer: layer.name, map: state.map };
+  if (deed) return { ...what, view: "stimulate", stimulation: deed };
+  return { ...what, view: "map", layer: layer.name, map: state.map };
+}
+
+/** Layers of a subject, as the page draws them. */
+export function explained(state, subject_) {
+  return { view: "explain", subject: subject_, ...drawn(state) };
+}
+
+function scanned(state) {
+  const { model, scan: begun, scanning } = state;
+  return { view: "scan", model, scan: begun, scanning: begun ? null : scanning, ...drawn(state) };
+}
+
+/** How the page draws what it shows. */
+function drawn({ signed, scale, sort, blanks, tiles, shows, layers }) {
+  return { signed, scale, sort, blanks, tiles, shows, layers };
 }
 
 function rgb(colour) {
