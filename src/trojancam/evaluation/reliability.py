@@ -49,11 +49,17 @@ class InterRater:
     dropped: int
 
     def __str__(self) -> str:
+        meaning = "" if math.isnan(self.alpha) else ": how far images agree on the ranking of the methods"
+        return self.in_short + meaning
+
+    @property
+    def in_short(self) -> str:
+        """The verdict with its alpha; where there is none, why."""
         if math.isnan(self.alpha):
             few = "fewer than two images rank all methods" if self.images < 2 else "no image tells the methods apart"
             return f"undefined: {few}"
         word = "reliable" if self.alpha >= RELIABLE else "tentative" if self.alpha >= TENTATIVE else "unreliable"
-        return f"{word} (alpha {self.alpha:.2f}): how far images agree on the ranking of the methods"
+        return f"{word} (alpha {self.alpha:.2f})"
 
 
 @dataclass(frozen=True)

@@ -177,7 +177,7 @@ def _curves_section(summary: Summary) -> Section:
 
 def _reliability_section(found: Reliability) -> Section:
     rows = [
-        [METRICS[metric].title, str(found.between_images[metric]), _number(found.between_methods[metric].mean)]
+        [METRICS[metric].title, found.between_images[metric].in_short, _number(found.between_methods[metric].mean)]
         for metric in found.between_images
     ]
     text = (
@@ -190,7 +190,7 @@ def _reliability_section(found: Reliability) -> Section:
         "The metrics themselves",
         text,
         [
-            Table(["Metric", "Agreement of images", "Between methods"], rows),
+            Table(["Metric", "Agreement of images", "Between methods"], rows, words=(0, 1)),
             Table(["Method", "Between metrics"], by_method),
         ],
     )
@@ -204,8 +204,10 @@ def _randomisation_section(randomised: dict[str, Randomisation]) -> Section:
     text = (
         "Model randomisation (Adebayo et al., arXiv 1810.03292): weights are shuffled module by module, last to first, and the "
         "maps compared with the original ones: mean Spearman correlation of their magnitudes. A map that stays as it was does "
-        "not look at the network. " + ". ".join(f"{_name(name)} {found}" for name, found in randomised.items()) + "."
+        "not look at the network. "
     )
+    sentences = [f"{_name(name)} {found}." for name, found in randomised.items()]
+    text += " ".join(sentence[0].upper() + sentence[1:] for sentence in sentences)
     return Section("Do the maps depend on the weights?", text, [Table(["Random down to", *modules], rows)])
 
 
