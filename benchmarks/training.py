@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from benchmarks.timing import Ratio, paired
 from trojancam.data import rendered_signs
 from trojancam.data.image_set import ImageSet, as_floats
-from trojancam.models import ARCHITECTURES, architecture
+from trojancam.models import architecture
 from trojancam.training import Task, TrainingSettings, train
 
 IMAGES = {"basic": 5120, "trojan1": 1280, "trojan2": 5120}
@@ -17,8 +17,8 @@ IMAGES = {"basic": 5120, "trojan1": 1280, "trojan2": 5120}
 def rows() -> Iterator[tuple[str, Ratio]]:
     """Times are seconds for one epoch; a ratio of 1.1 is 0.9 of the bare loop's images per second."""
     signs = rendered_signs(train=max(IMAGES.values()), test=64).train
-    for name in ARCHITECTURES:
-        images = signs.select(range(IMAGES[name]))
+    for name, count in IMAGES.items():
+        images = signs.select(range(count))
         yield name, paired(_ours(name, images), _bare(name, images), pairs=7, warm_up=1)
 
 
