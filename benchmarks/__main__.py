@@ -92,6 +92,11 @@ def _stimulation() -> str:
     lines.append(f"| mean | | {times:.1f} | | {share:.2f} | |")
     by_time = (sum(row[2].ours for row in found) / sum(row[2].other for row in found), _share_by_time(found))
     lines.append(f"| as many at every layer, by time | | {by_time[0]:.1f} | | {by_time[1]:.2f} | |")
+    lines.append(
+        "\nBehind `conv2d_5` there is one pooling and one small dense layer, eight microseconds for 16 images, less than Python\n"
+        "takes to make an edit of a `Stimulation` and to undo it. A scan, which needs the most of them, edits its windows many\n"
+        "at a time (`detection/replay.py`)."
+    )
     return "\n".join(lines)
 
 
