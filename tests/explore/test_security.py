@@ -93,6 +93,7 @@ def test_a_person_reads_a_refusal_as_a_page(client, path, headers, status, part)
     answer = client.get(path, headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8", **headers})
     assert (answer.status_code, answer.headers["content-type"]) == (status, "text/html; charset=utf-8")
     assert part in answer.text
+    assert 'rel="icon" href="data:,"' in answer.text, "the browser would ask for one"
     assert "default-src 'self'" in answer.headers["content-security-policy"]
     assert answer.headers["x-content-type-options"] == "nosniff"
 

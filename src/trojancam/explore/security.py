@@ -32,7 +32,8 @@ REPORT_POLICY = (  # a report is one file with its own styles and scripts: it ma
 )
 REFUSAL = """<!doctype html>
 <html lang="en">
-<head><meta charset="utf-8"><meta name="color-scheme" content="light dark"><title>TrojanCAM</title></head>
+<head><meta charset="utf-8"><meta name="color-scheme" content="light dark">
+<link rel="icon" href="data:,"><title>TrojanCAM</title></head>
 <body><h1>TrojanCAM</h1><p>{sentence}</p></body>
 </html>
 """
