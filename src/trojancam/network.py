@@ -351,6 +351,18 @@ def load(
     """
     opened = open_model(path, architecture, output, specification.size if specification else None)
     specification = specification or opened.input or _plain(Path(path), opened)
+    return network_of(opened, specification, class_names)
+
+
+def network_of(
+    opened: OpenedModel, specification: InputSpecification, class_names: Sequence[str] | None = None
+) -> Network:
+    """The network of an opened model file, fed so; `class_names` take the place of the file's.
+
+    Raises:
+        ModelError: if its module is no network.
+        UnknownNameError: if it has no such output.
+    """
     return Network.from_module(
         opened.module,
         output=opened.output,
@@ -365,4 +377,4 @@ def load(
 def _plain(path: Path, opened: OpenedModel) -> InputSpecification:
     if opened.size is None:
         raise ModelError(f"{path} does not say of what size its images are; give their height and width")
-    return InputSpecification(size=opened.size, channels="grey" if opened.channels == 1 else "rgb")
+    return opened.plain_input(opened.size)

@@ -78,7 +78,7 @@ def opened(told: ModelOptions) -> Opened:
         TrojanCamError: if an option is not to be understood, or the file cannot be opened so.
     """
     from trojancam.models.opening import open_model
-    from trojancam.network import Network
+    from trojancam.network import network_of
     from trojancam.preprocessing import preprocessing_of
 
     size = None if told.size is None else _size(told.size)
@@ -88,15 +88,7 @@ def opened(told: ModelOptions) -> Opened:
     if told.preprocessing is not None:
         specification = preprocessing_of(specification, told.preprocessing)
         _check_channels(told, module, specification)
-    network = Network.from_module(
-        module.module,
-        output=module.output,
-        specification=specification,
-        class_names=names or module.class_names,
-        name=module.name,
-        card=module.card,
-        notes=module.notes,
-    )
+    network = network_of(module, specification, names)
     fed, vouched = _fed(told, module)
     return Opened(network, fed, vouched, bool(names or module.class_names))
 
@@ -191,8 +183,6 @@ def _fed(told: ModelOptions, module: "OpenedModel") -> tuple[str, bool]:
 
 def _specification(told: ModelOptions, module: "OpenedModel", size: tuple[int, int] | None) -> "InputSpecification":
     """How the file says that its network is fed, else plainly; at the size that the command says, where that is open."""
-    from trojancam.types import InputSpecification
-
     own = module.size
     if size is not None and own is not None and own != size and told.architecture is None:
         raise ModelError(f"{told.model} takes images of {own[0]}x{own[1]} pixels, not {told.size}; leave out --size")
@@ -201,7 +191,7 @@ def _specification(told: ModelOptions, module: "OpenedModel", size: tuple[int, i
         raise ModelError(f"{told.model} does not say of what size its images are; say it with --size HEIGHTxWIDTH")
     if module.input is not None:
         return module.input.model_copy(update={"size": size})
-    return InputSpecification(size=size, channels="grey" if module.channels == 1 else "rgb")
+    return module.plain_input(size)
 
 
 def _check_channels(told: ModelOptions, module: "OpenedModel", specification: "InputSpecification") -> None:

@@ -7,9 +7,8 @@ from trojancam.errors import TrojanCamError, unknown_name
 from trojancam.explore.models import Model, Source
 from trojancam.explore.session import Session
 from trojancam.models import ARCHITECTURES
-from trojancam.models.opened import OpenedModel
 from trojancam.models.opening import open_model
-from trojancam.network import Network
+from trojancam.network import network_of
 from trojancam.preprocessing import clear_winner, tried, usual_ways
 from trojancam.types import InputSpecification
 
@@ -76,21 +75,13 @@ def _opened(session: Session, path: Path, name: str, architecture: str, output: 
     _check_architecture(architecture)
     usual = next((model.network.input.size for model in session.models.values()), (32, 32))
     opened = open_model(path, architecture or None, output or None, None if architecture else usual)
-    specification = opened.input or _plain(opened, usual)
+    specification = opened.input or opened.plain_input(opened.size or usual)
     if preprocessing:
         ways = usual_ways(specification)
         if preprocessing not in ways:
             raise unknown_name("preprocessing", preprocessing, ways)
         specification = ways[preprocessing]
-    network = Network.from_module(
-        opened.module,
-        output=opened.output,
-        specification=specification,
-        class_names=opened.class_names,
-        name=opened.name,
-        card=opened.card,
-        notes=opened.notes,
-    )
+    network = network_of(opened, specification)
     images = session.images_for(network)
     if opened.class_names is None:
         network = network.with_class_names(images.class_names)
@@ -98,10 +89,6 @@ def _opened(session: Session, path: Path, name: str, architecture: str, output: 
         best = clear_winner(tried(network, *images.take(TRIED)), len(network.class_names))
         network = network.fed(best.specification)
     return session.add(network, Source(path, name, architecture or None, output or None, uploaded=True))
-
-
-def _plain(opened: OpenedModel, usual: tuple[int, int]) -> InputSpecification:
-    return InputSpecification(size=opened.size or usual, channels="grey" if opened.channels == 1 else "rgb")
 
 
 def _check_architecture(name: str) -> None:

@@ -29,3 +29,7 @@ class OpenedModel:
     card: ModelCard | None = None
     notes: tuple[str, ...] = ()
     output: Output = None
+
+    def plain_input(self, size: tuple[int, int]) -> InputSpecification:
+        """Pixels in [0, 1] at this size: how it is fed where nobody says."""
+        return InputSpecification(size=size, channels="grey" if self.channels == 1 else "rgb")
