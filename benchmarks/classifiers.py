@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from trojancam.models import architecture, study
-from trojancam.types import InputSpecification
+from trojancam.architectures import architecture, study
+from trojancam.network.input import InputSpecification
 
 CLASSES = 10
 SPREAD = 2.0  # the standard deviation of the logits

@@ -25,12 +25,12 @@ import httpx
 
 from benchmarks import browsing
 from benchmarks.commands import COMMAND
+from trojancam.architectures import architecture
 from trojancam.explore.security import TOKEN_HEADER
 from trojancam.explore.session import CACHED
-from trojancam.models import architecture
-from trojancam.models.card import ModelCard
-from trojancam.models.files import save_model
-from trojancam.models.recipe import initial_module
+from trojancam.formats.safetensors import save_model
+from trojancam.network.card import ModelCard
+from trojancam.training.recipe import initial_module
 
 CLIENTS, SECONDS = 20, 300.0
 FULL = 1.0  # of what the cache holds, in images looked at before memory is: each leaves at least two recordings

@@ -8,12 +8,12 @@ Only then, on other images, is the peak compared with the trigger's true box.
 from pathlib import Path
 
 from trojancam import figures
+from trojancam.attacks.patch import Trigger
 from trojancam.data.image_set import Dataset
 from trojancam.detection import scan
 from trojancam.evaluation.localisation import chance_levels
-from trojancam.network import Network
-from trojancam.paper.visible import choose, hits, picture, shown
-from trojancam.triggers import Trigger
+from trojancam.network.network import Network
+from trojancam_study.visible import choose, hits, picture, shown
 
 SCANNED, SHOWN = 100, 500
 

@@ -14,9 +14,9 @@ from torch import Tensor, fx, nn
 from torch.export import Dim, ExportedProgram
 
 from benchmarks import classifiers
-from trojancam.models.card import ModelCard
-from trojancam.models.files import save_model
-from trojancam.types import InputSpecification
+from trojancam.formats.safetensors import save_model
+from trojancam.network.card import ModelCard
+from trojancam.network.input import InputSpecification
 
 Run = Callable[[Tensor], Tensor]
 

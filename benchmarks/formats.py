@@ -21,7 +21,8 @@ from benchmarks import classifiers, commands, large_images
 from benchmarks.files import FORMATS, Example, Format, example
 from benchmarks.recording import against_eager
 from benchmarks.timing import Ratio, paired, seconds
-from trojancam.network import Network, load
+from trojancam.network.network import Network
+from trojancam.opening.open import load
 
 OUT = Path(__file__).parents[1] / "docs" / "formats.md"
 SIZE = 64  # of the images of networks that are not made for 32x32

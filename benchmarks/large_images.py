@@ -4,8 +4,8 @@ import torch
 
 from benchmarks import classifiers
 from trojancam.attribution import grad_cam
-from trojancam.network import Network
-from trojancam.recording import record
+from trojancam.network.network import Network
+from trojancam.network.recording import record
 
 IMAGES, SIZE = 16, 224
 

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 
 from benchmarks.recording import IMAGES
 from benchmarks.timing import Ratio, paired
+from trojancam.architectures import architecture
 from trojancam.attribution import attribute, grad_cam
 from trojancam.data import rendered_signs
 from trojancam.evaluation.road import PERCENTILES, road
-from trojancam.models import architecture
-from trojancam.network import Network
-from trojancam.recording import record
-from trojancam.targets import probability
+from trojancam.network.network import Network
+from trojancam.network.recording import record
+from trojancam.network.targets import probability
 
 SIZE = (32, 32)
 PACKAGES = ("captum", "grad-cam")

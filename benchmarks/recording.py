@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.timing import Ratio, paired
+from trojancam.architectures import ARCHITECTURES
 from trojancam.attribution import grad_cam
-from trojancam.models import ARCHITECTURES
-from trojancam.network import Network
-from trojancam.recording import record
+from trojancam.network.network import Network
+from trojancam.network.recording import record
 
 STUDIED = ("basic", "trojan1", "trojan2")
 IMAGES = 64

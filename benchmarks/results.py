@@ -8,17 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import figure_17
+from trojancam.attacks.patch import Trigger, make_trigger
+from trojancam.attacks.poisoning import Poisoning
 from trojancam.cli.compare import DEFAULT_METHODS
 from trojancam.cli.console import progress_bar
 from trojancam.data import Dataset, load_dataset
 from trojancam.evaluation.comparison import compare
 from trojancam.evaluation.statistics import paired_difference
 from trojancam.evaluation.trigger_energy import LayerEnergy, trigger_energy
-from trojancam.models.recipe import Recipe, make_model
-from trojancam.network import Network, load
+from trojancam.network.network import Network
+from trojancam.opening.open import load
 from trojancam.report.compare import Summary, overall_tables
 from trojancam.report.page import Table
-from trojancam.triggers import Poisoning, Trigger, make_trigger
+from trojancam.training.recipe import Recipe, make_model
 
 OUT = Path(__file__).parents[1] / "docs" / "results.md"
 IMAGES = 512

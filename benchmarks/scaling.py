@@ -9,8 +9,8 @@ from torch import nn
 
 from benchmarks.timing import seconds
 from trojancam.attribution import grad_cam
-from trojancam.network import Network
-from trojancam.recording import record
+from trojancam.network.network import Network
+from trojancam.network.recording import record
 
 
 def plot() -> Figure:

@@ -13,18 +13,18 @@ from matplotlib.figure import Figure
 from benchmarks.commands import COMMAND, Run, run
 from benchmarks.scaling import from_zero, plain
 from benchmarks.timing import seconds
+from trojancam.architectures import architecture
 from trojancam.data.rendered import rendered_signs
 from trojancam.detection import scan
-from trojancam.detection.optimised import cost, optimised
-from trojancam.detection.reach import reach
-from trojancam.detection.replay import replay
-from trojancam.detection.stimulation_maps import stimulation_maps
-from trojancam.detection.windows import windows
-from trojancam.models import architecture
-from trojancam.models.card import ModelCard
-from trojancam.models.files import save_model
-from trojancam.models.recipe import initial_module
-from trojancam.network import Network
+from trojancam.detection.stimulation_maps.drive_levels import reach
+from trojancam.detection.stimulation_maps.maps import stimulation_maps
+from trojancam.detection.stimulation_maps.optimised import cost, optimised
+from trojancam.detection.stimulation_maps.windows import windows
+from trojancam.formats.safetensors import save_model
+from trojancam.network.card import ModelCard
+from trojancam.network.network import Network
+from trojancam.stimulation.replay import replay
+from trojancam.training.recipe import initial_module
 
 IMAGES = 12
 VERDICTS = (0, 1, 3)  # exit codes of a scan that came to an end

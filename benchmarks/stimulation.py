@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.timing import Ratio, paired
+from trojancam.architectures import architecture
 from trojancam.attribution import MEMORY_BUDGET
 from trojancam.attribution.perturbations import rows_at_a_time
-from trojancam.models import architecture
-from trojancam.network import Network
+from trojancam.network.network import Network
 from trojancam.stimulation import Stimulation, stimulated_logits
 
 ARCHITECTURE = "trojan1"

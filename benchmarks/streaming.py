@@ -5,10 +5,10 @@ from pathlib import Path
 
 import torch
 
+from trojancam.architectures import architecture
+from trojancam.attribution.streaming import stream
 from trojancam.data.image_set import ImageSet
-from trojancam.models import architecture
-from trojancam.network import Network
-from trojancam.streaming import stream
+from trojancam.network.network import Network
 
 IMAGES = 10_000
 

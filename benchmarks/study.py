@@ -13,11 +13,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from trojancam.caching import written_whole
-from trojancam.paper.questions import research_questions
-from trojancam.paper.reproduction import QUESTIONS_FILE, details_of
-from trojancam.paper.walk import page
+from trojancam.files import written_whole
 from trojancam.report.page import Page, Picture, Table
+from trojancam_study.questions import research_questions
+from trojancam_study.reproduction import QUESTIONS_FILE, details_of
+from trojancam_study.walk import page
 
 DOCS = Path(__file__).parent.parent / "docs"
 RENDERED_SIGNS = "On rendered signs and networks trained on them, in small, with other numbers than those of the text:"

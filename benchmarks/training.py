@@ -6,10 +6,11 @@ import torch
 import torch.nn.functional as F
 
 from benchmarks.timing import Ratio, paired
+from trojancam.architectures import architecture
 from trojancam.data import rendered_signs
 from trojancam.data.image_set import ImageSet, as_floats
-from trojancam.models import architecture
-from trojancam.training import Task, TrainingSettings, train
+from trojancam.network.card import TrainingSettings
+from trojancam.training.training import Task, train
 
 IMAGES = {"basic": 5120, "trojan1": 1280, "trojan2": 5120}
 

@@ -15,11 +15,12 @@ from typing import Literal
 
 import torch
 
+from trojancam.attacks.patch import Trigger, square
+from trojancam.attacks.poisoning import Poisoning
 from trojancam.data import load_dataset
 from trojancam.data.image_set import Dataset
-from trojancam.models.recipe import Recipe, cached_model
-from trojancam.training import TrainingSettings
-from trojancam.triggers import Poisoning, Trigger, square
+from trojancam.network.card import TrainingSettings
+from trojancam.training.recipe import Recipe, cached_model
 
 Half = Literal["tuning", "report"]
 

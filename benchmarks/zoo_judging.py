@@ -20,15 +20,15 @@ import torch
 
 import trojancam.detection
 from benchmarks.zoo import CLASSES, SIZE, Member, members
-from trojancam.caching import cache_folder, written_whole
+from trojancam.attacks.poisoning import Poisoning
 from trojancam.data import load_dataset
 from trojancam.data.image_set import Dataset
 from trojancam.detection import DETECTORS, Finding, scan
 from trojancam.detection.findings import ScanReport
 from trojancam.detection.success import reasr
-from trojancam.models.recipe import cached_model
-from trojancam.network import load
-from trojancam.triggers import Poisoning
+from trojancam.files import cache_folder, written_whole
+from trojancam.opening.open import load
+from trojancam.training.recipe import cached_model
 
 OUT = Path(__file__).parents[1] / "docs" / "zoo.md"
 IMAGES, SEED = 100, 5

@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from trojancam.architectures import architecture
 from trojancam.evaluation.perturbation import generator
-from trojancam.models import architecture
-from trojancam.network import Network
+from trojancam.network.network import Network
 
 torch.set_num_threads(1)
 

@@ -16,14 +16,16 @@ from benchmarks.recording import modules_behind
 from torch import Tensor, nn
 
 from trojancam.attribution import grad_cam
-from trojancam.detection import scanning, stimulated_windows
-from trojancam.detection.detectors import Detector
+from trojancam.detection import scanning
+from trojancam.detection.detector import Detector
 from trojancam.detection.inversion import InversionSettings
-from trojancam.models.opening import open_model
-from trojancam.network import Network, load
-from trojancam.recording import record
+from trojancam.detection.stimulation_maps import detector as stimulated_windows
+from trojancam.formats.kinds import open_model
+from trojancam.network.network import Network
+from trojancam.network.recording import record
+from trojancam.network.targets import logit
+from trojancam.opening.open import load
 from trojancam.stimulation import Stimulation, stimulate
-from trojancam.targets import logit
 
 WITHIN = 1e-4
 CLASS = 3

@@ -10,10 +10,10 @@ from tests.nets import images_for, network
 from torch import nn
 
 from trojancam.attribution import INPUT, Attribution, attribute, baselines
-from trojancam.network import Network
-from trojancam.placement import Axis, Placement, stretched
-from trojancam.targets import logit
-from trojancam.types import InputSpecification
+from trojancam.network.input import InputSpecification
+from trojancam.network.network import Network
+from trojancam.network.placement import Axis, Placement, stretched
+from trojancam.network.targets import logit
 
 
 def only(method: str, net: Network | None = None, images: torch.Tensor = IMAGE) -> Attribution:

@@ -11,9 +11,9 @@ from torch import nn
 
 from trojancam.attribution import METHODS, FeatureMapAttribution, attribute, diagnoses, from_map
 from trojancam.errors import UnknownNameError
-from trojancam.network import Network
-from trojancam.placement import Placement
-from trojancam.targets import Target, custom, logit, logit_difference, probability
+from trojancam.network.network import Network
+from trojancam.network.placement import Placement
+from trojancam.network.targets import Target, custom, logit, logit_difference, probability
 
 
 def said(target: Target | None = None, method: str = "grad-cam") -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from trojancam.attribution import attribute
 from trojancam.attribution.eigen import eigen_cam
-from trojancam.recording import record
+from trojancam.network.recording import record
 
 SHAPES = [(3, 5, 4, 6), (2, 30, 3, 4), (2, 1, 4, 4), (1, 6, 1, 5)]
 

@@ -8,12 +8,12 @@ from tests.attribution.tiny import CLOSE, IMAGE, Tiny, tiny
 from tests.nets import Head, images_for, network
 from torch import Tensor, nn
 
+from trojancam.architectures import ARCHITECTURES
 from trojancam.attribution import Attribution, attribute, from_recording, grad_cam, gradients
 from trojancam.errors import UnknownNameError
-from trojancam.models import ARCHITECTURES
-from trojancam.network import Network
-from trojancam.recording import record
-from trojancam.targets import Target, logit, logit_difference, probability
+from trojancam.network.network import Network
+from trojancam.network.recording import record
+from trojancam.network.targets import Target, logit, logit_difference, probability
 
 SPLITTING = {
     "grad-cam": gradients.grad_cam,

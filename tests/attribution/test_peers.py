@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from trojancam.attribution import Attribution, attribute, from_recording, grad_cam, gradients
 from trojancam.attribution.eigen import eigen_cam
-from trojancam.network import Network
-from trojancam.recording import record
-from trojancam.targets import logit
+from trojancam.network.network import Network
+from trojancam.network.recording import record
+from trojancam.network.targets import logit
 
 CLASSES = [0, 1, 2]
 

@@ -10,9 +10,9 @@ from tests.attribution.tiny import CLOSE
 from tests.nets import SIZE, build, images, images_for, network
 
 from trojancam.attribution import METHODS, attribute, grad_cam
-from trojancam.network import Network
-from trojancam.recording import record
-from trojancam.targets import Target, custom, logit, logit_difference
+from trojancam.network.network import Network
+from trojancam.network.recording import record
+from trojancam.network.targets import Target, custom, logit, logit_difference
 
 LINEAR = ["grad-cam", "hirescam", "layercam", "xgrad-cam", "gradient-x-activation", "saliency"]
 BY_GRADIENT = ["grad-cam", "hirescam", "xgrad-cam"]  # which a negative factor turns around

@@ -10,9 +10,9 @@ from tests.nets import assert_same_state, images_for, network, state_of
 from torch import Tensor, nn
 
 from trojancam.attribution import Attribution, attribute
-from trojancam.network import Network
-from trojancam.recording import record
-from trojancam.targets import Target, custom, logit, logit_difference, probability
+from trojancam.network.network import Network
+from trojancam.network.recording import record
+from trojancam.network.targets import Target, custom, logit, logit_difference, probability
 
 
 def cam(method: str, target: Target) -> Attribution:

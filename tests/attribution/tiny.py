@@ -5,8 +5,8 @@ import functools
 import torch
 from torch import Tensor, nn
 
-from trojancam.network import Network
-from trojancam.placement import Axis, Placement
+from trojancam.network.network import Network
+from trojancam.network.placement import Axis, Placement
 
 CLOSE = {"rtol": 1e-5, "atol": 1e-6}
 

@@ -9,12 +9,12 @@ from click.testing import Result
 from PIL import Image
 from typer.testing import CliRunner
 
+from trojancam.architectures import architecture
+from trojancam.attacks.patch import make_trigger
 from trojancam.cli import app
-from trojancam.models import architecture
-from trojancam.models.card import ModelCard, PoisoningRecord
-from trojancam.models.files import save_model
-from trojancam.models.recipe import initial_module
-from trojancam.triggers import make_trigger
+from trojancam.formats.safetensors import save_model
+from trojancam.network.card import ModelCard, PoisoningRecord
+from trojancam.training.recipe import initial_module
 
 CLASSES = ("[red] ring", "stop", "yield")
 

@@ -12,7 +12,7 @@ from importlib import util
 import pytest
 
 from trojancam.explore import serving
-from trojancam.models import recipe
+from trojancam.training import recipe
 
 
 def test_a_page_is_served_until_ctrl_c(model, signs, tmp_path):

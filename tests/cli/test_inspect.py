@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 from tests.cli.conftest import CLASSES, Run
-from tests.models.readers import hostile_keras, hostile_pytorch
-from tests.models.readers.hostile_left_alone import ESCAPES, OTHERS
+from tests.formats import hostile_keras, hostile_pytorch
+from tests.formats.hostile_left_alone import ESCAPES, OTHERS
 
-from trojancam.models import architecture
+from trojancam.architectures import architecture
 
 
 @pytest.fixture(scope="module")

@@ -12,17 +12,17 @@ import pytest
 import torch
 from click.testing import Result
 from onnx import helper
-from tests.models.readers.onnx_graphs import graph
+from tests.formats.onnx_graphs import graph
 
 import trojancam
 import trojancam.detection
 import trojancam.report.scan_pictures
 import trojancam.report.stimulate
+from trojancam.architectures import architecture
 from trojancam.cli.opening import ModelOptions, opened, settled
 from trojancam.data import load_dataset
 from trojancam.detection import ScanReport
 from trojancam.errors import TrojanCamError
-from trojancam.models import architecture
 
 Run = Callable[..., Result]
 Refused = Callable[..., str]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.cli.conftest import Run
 
-from trojancam.paper import study
+from trojancam_study import study
 
 
 def test_an_unknown_figure_lists_the_known_ones(refused: Callable[..., str]) -> None:

@@ -19,8 +19,8 @@ import trojancam.report.scan_pictures
 from trojancam.cli.scan import EXIT_CODES, STEPS
 from trojancam.data import Dataset, ImageSet, load_dataset
 from trojancam.detection import ScanReport, scan
-from trojancam.models.card import ModelCard
-from trojancam.network import load
+from trojancam.network.card import ModelCard
+from trojancam.opening.open import load
 
 Run = Callable[..., Result]
 Refused = Callable[..., str]

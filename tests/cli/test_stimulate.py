@@ -11,9 +11,9 @@ from click.testing import Result
 
 import trojancam.report.stimulate
 from trojancam.data import load_dataset
-from trojancam.network import load
+from trojancam.network.targets import logit
+from trojancam.opening.open import load
 from trojancam.stimulation import Stimulation, stimulate
-from trojancam.targets import logit
 
 Run = Callable[..., Result]
 Refused = Callable[..., str]

@@ -13,9 +13,9 @@ import pytest
 import safetensors.torch
 from click.testing import Result
 
-from trojancam.models.files import read_card
-from trojancam.models.recipe import checkpoint_of
-from trojancam.triggers import Trigger
+from trojancam.attacks.patch import Trigger
+from trojancam.formats.safetensors import read_card
+from trojancam.training.recipe import checkpoint_of
 
 Run = Callable[..., Result]
 Refused = Callable[..., str]

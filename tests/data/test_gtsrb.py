@@ -10,11 +10,11 @@ import pytest
 import torch
 from PIL import Image
 
-from trojancam.caching import cache_folder
 from trojancam.data import Dataset, ImageSet, gtsrb, load_dataset, read_cache, tables
 from trojancam.data.prepared import PreparedFiles
 from trojancam.data.tables import TableFiles
 from trojancam.errors import DataError
+from trojancam.files import cache_folder
 
 WIDTH, HEIGHT = 64, 16
 ROI = (8, 4, 55, 11)  # the pixels x1, y1, x2, y2

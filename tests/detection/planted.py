@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from trojancam.detection.suspect import Suspect, suspect
-from trojancam.network import Network
+from trojancam.network.network import Network
 
 CLASSES = 9
 TARGET = 5

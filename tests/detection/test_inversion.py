@@ -11,12 +11,12 @@ from tests.detection.planted import COLUMNS, MAGENTA, ROWS, TARGET, planted
 from tests.nets import assert_same_state, images_for, network, state_of, unchecked
 from torch import Tensor
 
+from trojancam.attacks.patch import Trigger
 from trojancam.detection.inversion import Candidate, Inversion, InversionSettings, Penalty, invert, invert_once
 from trojancam.detection.journal import Journal
 from trojancam.detection.suspect import Suspect, suspect
 from trojancam.errors import DataError, UnknownNameError
 from trojancam.progress import stages
-from trojancam.triggers import Trigger
 
 ONE_STEP = InversionSettings(rounds=2, steps=1, batch=6, first_penalty=0.3, largest=None)
 CORNER = torch.zeros(12, 12, dtype=torch.bool)

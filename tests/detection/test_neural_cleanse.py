@@ -10,7 +10,7 @@ import torch
 from scipy.stats import median_abs_deviation
 from tests.detection.planted import COLUMNS, ROWS, TARGET, planted
 
-from trojancam.detection.detectors import Job
+from trojancam.detection.detector import Job
 from trojancam.detection.findings import ScanReport
 from trojancam.detection.inversion import Inversion, invert
 from trojancam.detection.journal import Journal

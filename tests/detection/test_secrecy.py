@@ -11,16 +11,16 @@ import torch
 from tests.detection.planted import COLUMNS, ROWS, TARGET, module, pictures
 from torch import Tensor
 
+from trojancam.attacks.patch import Trigger, square
+from trojancam.attacks.poisoning import Poisoning
 from trojancam.data.image_set import ImageSet
 from trojancam.detection import DETECTORS, scan, scanning
-from trojancam.detection.detectors import Detector, Job
+from trojancam.detection.detector import Detector, Job
 from trojancam.detection.findings import ScanReport
 from trojancam.detection.suspect import Suspect
-from trojancam.models.card import ModelCard, PoisoningRecord
-from trojancam.network import Network
-from trojancam.training import TrainingRecord
-from trojancam.triggers import Poisoning, Trigger, square
-from trojancam.types import InputSpecification
+from trojancam.network.card import ModelCard, PoisoningRecord, TrainingRecord
+from trojancam.network.input import InputSpecification
+from trojancam.network.network import Network
 
 SECRETS = (ModelCard, PoisoningRecord, TrainingRecord, Trigger, Poisoning, ImageSet)
 TRIGGER = square(3, ROWS.start, COLUMNS.start, "magenta", image_size=(12, 12))

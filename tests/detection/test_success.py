@@ -8,11 +8,11 @@ from tests.detection.planted import COLUMNS, MAGENTA, ROWS, TARGET, pictures, pl
 from tests.nets import images_for, network
 from torch import Tensor
 
+from trojancam.attacks.patch import Trigger, square
 from trojancam.detection.success import ablation_asr, halves, reasr, rows, stimulation_asr
 from trojancam.errors import DataError, UnknownNameError
-from trojancam.network import Network
+from trojancam.network.network import Network
 from trojancam.stimulation import Stimulation
-from trojancam.triggers import Trigger, square
 
 PATCH = square(3, 1, 8, "magenta", image_size=(12, 12))
 

@@ -9,14 +9,14 @@ import pytest
 import torch
 from tests.detection.planted import COLUMNS, MAGENTA, ROWS, SLOPE, TARGET, planted
 
+from trojancam.attacks.patch import Trigger, square
 from trojancam.attribution import grad_cam
 from trojancam.detection import Finding, Validation, validated
 from trojancam.detection.validation import correlation, trigger_core
 from trojancam.errors import DataError, UnknownNameError
-from trojancam.recording import record
+from trojancam.network.recording import record
+from trojancam.network.targets import logit
 from trojancam.stimulation import Stimulation, stimulated_logits
-from trojancam.targets import logit
-from trojancam.triggers import Trigger, square
 
 PATCH = square(3, ROWS.start, COLUMNS.start, "magenta", image_size=(12, 12))
 WINDOW = (ROWS.start, COLUMNS.start, 3, 3)

@@ -12,7 +12,7 @@ from trojancam.evaluation import comparison
 from trojancam.evaluation.comparison import FAITHFULNESS, LOCALISATION, MASK, compare
 from trojancam.evaluation.localisation import dilated, localisation
 from trojancam.evaluation.road import road
-from trojancam.targets import logit, probability
+from trojancam.network.targets import logit, probability
 
 MASK_OF_FOUR = torch.zeros(12, 12, dtype=torch.bool)
 MASK_OF_FOUR[1:3, 8:10] = True

@@ -11,8 +11,8 @@ from torch import Tensor
 from trojancam.attribution import grad_cam
 from trojancam.errors import DataError
 from trojancam.evaluation.localisation import dilated, energy_in_mask, feature_map_energy, layer_energy
-from trojancam.recording import record
-from trojancam.targets import logit
+from trojancam.network.recording import record
+from trojancam.network.targets import logit
 
 
 def mask_of(*cells: tuple[int, int], size: tuple[int, int] = (6, 8)) -> Tensor:

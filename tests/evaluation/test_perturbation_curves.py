@@ -18,9 +18,9 @@ from trojancam.evaluation.perturbation_curves import (
     insertion,
     mean_colour,
 )
-from trojancam.network import Network
-from trojancam.targets import logit, probability
-from trojancam.types import InputSpecification
+from trojancam.network.input import InputSpecification
+from trojancam.network.network import Network
+from trojancam.network.targets import logit, probability
 
 CURVES: list[Callable[..., PerturbationCurve]] = [deletion, insertion]
 

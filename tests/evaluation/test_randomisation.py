@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from trojancam.errors import DataError, UnknownNameError
 from trojancam.evaluation.randomisation import cascading_randomisation
-from trojancam.network import Network
-from trojancam.recording import record
-from trojancam.targets import logit
+from trojancam.network.network import Network
+from trojancam.network.recording import record
+from trojancam.network.targets import logit
 
 ORDER = {
     "plain": ["first", "second", "linear"],

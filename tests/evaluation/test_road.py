@@ -15,8 +15,8 @@ from trojancam.errors import DataError, ModelError, UnknownNameError
 from trojancam.evaluation import imputation, perturbation, road
 from trojancam.evaluation.imputation import imputed
 from trojancam.evaluation.perturbation import ranked
-from trojancam.network import Network
-from trojancam.targets import Target, logit, logit_difference, probability
+from trojancam.network.network import Network
+from trojancam.network.targets import Target, logit, logit_difference, probability
 
 NEIGHBOURS = [(i, j, 1 / 6 if i * j == 0 else 1 / 12) for i in (-1, 0, 1) for j in (-1, 0, 1) if (i, j) != (0, 0)]
 

@@ -5,14 +5,14 @@ import torch
 from tests.nets import assert_same_state, images_for, network, state_of
 from torch import Tensor
 
+from trojancam.attacks.patch import make_trigger, square
 from trojancam.attribution import grad_cam
 from trojancam.errors import DataError
 from trojancam.evaluation import trigger_energy as module
 from trojancam.evaluation.localisation import dilated
 from trojancam.evaluation.trigger_energy import LayerEnergy, trigger_energy
-from trojancam.recording import record
-from trojancam.targets import logit
-from trojancam.triggers import make_trigger, square
+from trojancam.network.recording import record
+from trojancam.network.targets import logit
 
 TRIGGER = square(3, 1, 7, "#00b4b4", 0.4, (12, 12))
 

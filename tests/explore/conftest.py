@@ -16,16 +16,16 @@ from PIL import Image
 from torch import Tensor
 
 import trojancam as tc
+from trojancam.architectures import architecture
+from trojancam.attacks.patch import make_trigger
 from trojancam.explore.models import Source
 from trojancam.explore.scans import Scans
 from trojancam.explore.security import TOKEN_HEADER, Access
 from trojancam.explore.serving import bound, server
 from trojancam.explore.session import Session
-from trojancam.models import architecture
-from trojancam.models.card import ModelCard, PoisoningRecord
-from trojancam.models.files import save_model
-from trojancam.models.recipe import initial_module
-from trojancam.triggers import make_trigger
+from trojancam.formats.safetensors import save_model
+from trojancam.network.card import ModelCard, PoisoningRecord
+from trojancam.training.recipe import initial_module
 
 torch.set_num_threads(1)
 

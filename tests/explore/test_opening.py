@@ -8,13 +8,13 @@ from tests.explore.conftest import CLASSES, SUBJECT, asking, new_session, served
 from torch import nn
 
 import trojancam as tc
+from trojancam.architectures import architecture
 from trojancam.explore import session as sessions
 from trojancam.explore.models import Model, Source
 from trojancam.explore.refusals import BusyError
 from trojancam.explore.session import IMAGES_KEPT, MODELS_KEPT, Session
 from trojancam.explore.workers import Workers
-from trojancam.models import architecture
-from trojancam.models.recipe import initial_module
+from trojancam.training.recipe import initial_module
 
 
 @pytest.fixture(scope="module")

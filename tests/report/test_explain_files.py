@@ -7,14 +7,14 @@ import torch
 from PIL import Image
 from tests.nets import network
 
+from trojancam.attacks.patch import make_trigger, square
 from trojancam.attribution import grad_cam
 from trojancam.data.images import read_image
 from trojancam.errors import DataError, UnknownNameError
-from trojancam.recording import record
+from trojancam.network.recording import record
+from trojancam.network.targets import logit
 from trojancam.report import explain
 from trojancam.report.explain import Options, explain_files, find_images, unique_stems
-from trojancam.targets import logit
-from trojancam.triggers import make_trigger, square
 
 
 @pytest.fixture

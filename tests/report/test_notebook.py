@@ -13,7 +13,7 @@ from trojancam.attribution import attribute, grad_cam
 from trojancam.detection import scan
 from trojancam.evaluation.comparison import compare
 from trojancam.figures.captions import number
-from trojancam.recording import record
+from trojancam.network.recording import record
 from trojancam.showing import Shown
 from trojancam.stimulation import Stimulation, stimulate
 

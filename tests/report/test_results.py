@@ -10,19 +10,18 @@ import torch
 from PIL import Image
 from pydantic import ValidationError
 from tests.nets import images_for, network
-from tests.paper.conftest import TINY
 from tests.report.held import Records, altered, held_against
 from tests.report.test_scan_page import judged, report
-from tests.test_demo import Run as Demonstration
+from tests.study.conftest import TINY
+from tests.tasks.test_demo import Run as Demonstration
 
 import trojancam.report.scan_pictures
 import trojancam.report.stimulate
+from trojancam.attacks.patch import square
 from trojancam.data.rendered import rendered_signs
 from trojancam.errors import DataError
 from trojancam.evaluation.comparison import compare
 from trojancam.evaluation.randomisation import randomised_methods
-from trojancam.paper.reproduction import reproduce
-from trojancam.paper.study import Study
 from trojancam.report.compare import Summary, write_comparison
 from trojancam.report.explain import Options, explain_files
 from trojancam.report.page import RESULTS_VERSION
@@ -32,7 +31,8 @@ from trojancam.report.schema import DOCUMENTS
 from trojancam.report.schema_words import markdown
 from trojancam.report.stimulate import stimulate_images
 from trojancam.stimulation import Stimulation
-from trojancam.triggers import square
+from trojancam_study.reproduction import reproduce
+from trojancam_study.study import Study
 
 ROOT = Path(__file__).parents[2]
 OF_SEVERAL_RECORDS = {

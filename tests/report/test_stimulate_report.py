@@ -8,7 +8,7 @@ from tests.nets import images_for, network
 from torch import nn
 
 import trojancam.report.stimulate
-from trojancam.network import Network
+from trojancam.network.network import Network
 from trojancam.report.stimulate import read_stimulations, remarks, stimulate_images, verdict
 from trojancam.stimulation import Stimulation
 

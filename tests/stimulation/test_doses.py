@@ -7,8 +7,8 @@ import torch
 from tests.nets import images_for, network
 
 from trojancam.errors import DataError, TrojanCamError, UnknownNameError
+from trojancam.network.targets import logit
 from trojancam.stimulation import Stimulation, dose_response, stimulate
-from trojancam.targets import logit
 
 STRENGTHS = (0.0, 0.5, 2.0)
 WINDOW = Stimulation("first", (0, 2), value=(1.0, 3.0), window=(1, 2, 3, 4), rest="zero", unit="layer")

@@ -6,15 +6,15 @@ from typing import Any
 import pytest
 import torch
 from tests.nets import NETS, assert_same_state, build, images_for, network, state_of
-from tests.test_cut import whole
+from tests.network.test_cut import whole
 from torch import Tensor
 
 from trojancam.attribution import from_recording, grad_cam
 from trojancam.errors import DataError, ModelError, TrojanCamError, UnknownNameError
-from trojancam.network import Network
-from trojancam.recording import record
+from trojancam.network.network import Network
+from trojancam.network.recording import record
+from trojancam.network.targets import logit, logit_difference, probability
 from trojancam.stimulation import Stimulation, donated, stimulate, stimulated_logits
-from trojancam.targets import logit, logit_difference, probability
 
 CASES = [
     (name, layer) for name in ("plain", "normed", "residual", "concatenating") for layer in network(name)[1].layers

@@ -6,13 +6,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from trojancam.attribution.maps import Attribution
+from trojancam.attribution.attribution import Attribution
 from trojancam.attribution.methods import INPUT, METHODS, Job, Method, Run
 from trojancam.errors import DataError, unknown_name
-from trojancam.network import Network
+from trojancam.network.network import Network
+from trojancam.network.recording import Recording, record
+from trojancam.network.targets import Target, logit
 from trojancam.progress import Progress, counting, silent
-from trojancam.recording import Recording, record
-from trojancam.targets import Target, logit
 
 MEMORY_BUDGET = 256 * 2**20
 

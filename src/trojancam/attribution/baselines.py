@@ -6,9 +6,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from trojancam.network import Network
-from trojancam.placement import Axis, Placement
-from trojancam.targets import Target
+from trojancam.network.network import Network
+from trojancam.network.placement import Axis, Placement
+from trojancam.network.targets import Target
 
 Maps = Float[Tensor, "n h w"]
 

@@ -7,12 +7,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from trojancam.attribution import baselines, gradients, perturbations
+from trojancam.attribution.attribution import Attribution, FeatureMapAttribution, MapAttribution
 from trojancam.attribution.eigen import eigen_cam
-from trojancam.attribution.maps import Attribution, FeatureMapAttribution, MapAttribution
-from trojancam.network import Network
-from trojancam.placement import Placement
-from trojancam.recording import LayerRecording, Recording
-from trojancam.targets import Target
+from trojancam.network.network import Network
+from trojancam.network.placement import Placement
+from trojancam.network.recording import LayerRecording, Recording
+from trojancam.network.targets import Target
 
 INPUT = "input"  # the key of a map of the pixels themselves, which belongs to no layer
 NO_SCORE = "no score"

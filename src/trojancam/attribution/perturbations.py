@@ -10,10 +10,10 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from trojancam.network import Network
-from trojancam.placement import laid_over
-from trojancam.recording import LayerRecording
-from trojancam.targets import Target
+from trojancam.network.network import Network
+from trojancam.network.placement import laid_over
+from trojancam.network.recording import LayerRecording
+from trojancam.network.targets import Target
 
 FeatureMaps = Float[Tensor, "n k h w"]
 Weights = Float[Tensor, "n k"]

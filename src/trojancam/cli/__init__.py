@@ -4,7 +4,6 @@ from typing import Annotated
 
 import typer
 
-from trojancam import __version__
 from trojancam.cli.compare import compare
 from trojancam.cli.console import Commands
 from trojancam.cli.demo import demo
@@ -16,6 +15,7 @@ from trojancam.cli.reproduce import reproduce
 from trojancam.cli.scan import scan
 from trojancam.cli.stimulate import stimulate
 from trojancam.cli.train import train
+from trojancam.version import __version__
 
 app = typer.Typer(
     cls=Commands,

@@ -61,9 +61,9 @@ def compare(
     best (on the page), and says so when none does.
     """
     from trojancam.attribution import METHODS
-    from trojancam.caching import writable_folder
     from trojancam.evaluation import comparison
     from trojancam.evaluation.randomisation import randomised_methods
+    from trojancam.files import writable_folder
     from trojancam.report.compare import Summary, overall_tables, write_comparison
     from trojancam.report.provenance import file_facts
 

@@ -18,9 +18,9 @@ def demo(
 
     The networks are kept in the cache: a second run takes seconds, and a killed one goes on.
     """
-    from trojancam.caching import writable_folder
     from trojancam.data import load_dataset
-    from trojancam.demo import run
+    from trojancam.files import writable_folder
+    from trojancam.tasks.demo import run
 
     writable_folder(out)  # better known now than after minutes of preparing data
     with progress_bar("images") as progress:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from trojancam.cli.opening import ModelOptions
     from trojancam.data import Dataset
     from trojancam.explore.session import Session
-    from trojancam.network import Network
+    from trojancam.network.network import Network
 
 MOST = 2  # networks side by side
 SEED = 0
@@ -94,10 +94,10 @@ def _announce(address: str, open_: bool) -> None:
 def _open_demonstration(session: "Session", data: Path | None) -> None:
     """The demonstration's networks: the trojaned one first, the benign one to compare it with."""
     from trojancam.data import load_dataset
-    from trojancam.demo import recipes
     from trojancam.explore.models import Source
-    from trojancam.models.recipe import cached_model
-    from trojancam.network import load
+    from trojancam.opening.open import load
+    from trojancam.tasks.demo import recipes
+    from trojancam.training.recipe import cached_model
 
     with progress_bar("images") as progress:
         dataset = load_dataset(data, progress=progress)

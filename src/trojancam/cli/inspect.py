@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from trojancam.cli.opening import ModelOptions, Opened
-    from trojancam.models.card import ModelCard
-    from trojancam.models.inspection import Inspection
-    from trojancam.network import Network
+    from trojancam.formats.inspection import Inspection
+    from trojancam.network.card import ModelCard
+    from trojancam.network.network import Network
 
 SHOWN = 12  # class names, the first ones
 
@@ -52,7 +52,7 @@ def inspect(
     would mean nothing.
     """
     from trojancam.cli.opening import ModelOptions
-    from trojancam.models.inspection import inspection, sha256
+    from trojancam.formats.inspection import inspection, sha256
 
     told = ModelOptions(model, architecture, output, preprocessing, size, class_names)
     found: dict[str, Any] = {"file": model.name}
@@ -80,7 +80,7 @@ def _look_inside(told: "ModelOptions", data: Path | None, images: int, seed: int
     found["network"] = _facts(inside.network, inside.fed)
     _show_network(inside)
     if data is not None:
-        from trojancam.preprocessing import clear_winner, tried
+        from trojancam.opening.preprocessing import clear_winner, tried
 
         dataset = labelled_images(inside, data)
         shown, labels = dataset.test.take(images, seed)

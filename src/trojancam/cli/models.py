@@ -7,8 +7,8 @@ def models() -> None:
     """List the networks that can be trained by name: layers, feature maps, sizes and parameters."""
     from rich.table import Table
 
-    from trojancam.models import ARCHITECTURES, count_parameters
-    from trojancam.network import Network
+    from trojancam.architectures import ARCHITECTURES, count_parameters
+    from trojancam.network.network import Network
 
     table = Table("network", "layer", title="Networks, for 43 classes")
     table.add_column("feature maps", justify="right")

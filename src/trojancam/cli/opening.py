@@ -12,9 +12,9 @@ from trojancam.errors import DataError, ModelError
 
 if TYPE_CHECKING:
     from trojancam.data import Dataset
-    from trojancam.models.opened import OpenedModel
-    from trojancam.network import Network
-    from trojancam.types import InputSpecification
+    from trojancam.formats.opened import OpenedModel
+    from trojancam.network.input import InputSpecification
+    from trojancam.network.network import Network
 
 LARGEST = 4096  # pixels: images are read up to this size
 
@@ -77,9 +77,9 @@ def opened(told: ModelOptions) -> Opened:
     Raises:
         TrojanCamError: if an option is not to be understood, or the file cannot be opened so.
     """
-    from trojancam.models.opening import open_model
-    from trojancam.network import network_of
-    from trojancam.preprocessing import preprocessing_of
+    from trojancam.formats.kinds import open_model
+    from trojancam.opening.open import network_of
+    from trojancam.opening.preprocessing import preprocessing_of
 
     size = None if told.size is None else _size(told.size)
     names = None if told.class_names is None else _lines(told.class_names)
@@ -116,7 +116,7 @@ def labelled_images(found: Opened, data: Path | None) -> "Dataset":
 def in_words(own: "InputSpecification") -> str:
     """What a network is fed.
 
-    >>> from trojancam.types import InputSpecification
+    >>> from trojancam.network.input import InputSpecification
     >>> in_words(InputSpecification(size=(64, 48), channels="grey", mean=(0.5,) * 3, crop=0.875))
     'grey of 64x48 pixels, mean 0.5, deviation 1, the middle 87.5% of each side'
     """
@@ -150,7 +150,7 @@ def settled(found: Opened, dataset: "Dataset", seed: int) -> Opened:
     if not found.named:
         network = network.with_class_names(dataset.test.class_names)
     if not found.vouched:
-        from trojancam.preprocessing import TRIED, clear_winner, tried
+        from trojancam.opening.preprocessing import TRIED, clear_winner, tried
 
         images, labels = dataset.test.take(TRIED, seed)
         best = clear_winner(tried(network, images, labels), len(network.class_names))

@@ -23,12 +23,12 @@ def reproduce(
 
     Trains what is missing. Everything is kept as it is done: the same command goes on where it was stopped.
     """
-    from trojancam.caching import writable_folder
     from trojancam.data import load_dataset
     from trojancam.data.rendered import rendered_signs
-    from trojancam.paper.pieces import PIECES
-    from trojancam.paper.reproduction import known_pieces, reproduce
-    from trojancam.paper.study import QUICK, Scale, Study
+    from trojancam.files import writable_folder
+    from trojancam_study.pieces import PIECES
+    from trojancam_study.reproduction import known_pieces, reproduce
+    from trojancam_study.study import QUICK, Scale, Study
 
     chosen = None if only is None else known_pieces(names_in(only, "figure, table or claim", PIECES))
     with progress_bar("images") as progress:

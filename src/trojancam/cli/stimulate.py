@@ -58,8 +58,8 @@ def stimulate(
 
     The stimulation ASR is the share of images of other classes that are given the target class.
     """
-    from trojancam.caching import writable_folder
     from trojancam.data import class_index
+    from trojancam.files import writable_folder
     from trojancam.report.provenance import file_facts
     from trojancam.report.stimulate import read_stimulations, remarks, stimulate_images, verdict
     from trojancam.stimulation import Stimulation

@@ -41,11 +41,12 @@ def train(
     A checkpoint is kept beside the model file after every epoch: with --resume, a killed run goes on from there and
     reaches the same weights.
     """
+    from trojancam.architectures import architecture as find_architecture
+    from trojancam.attacks.patch import make_trigger
+    from trojancam.attacks.poisoning import Poisoning
     from trojancam.data import class_index, load_dataset
-    from trojancam.models import architecture as find_architecture
-    from trojancam.models.recipe import Recipe, check_outputs, checkpoint_of, make_model
-    from trojancam.training import TrainingSettings
-    from trojancam.triggers import Poisoning, make_trigger
+    from trojancam.network.card import TrainingSettings
+    from trojancam.training.recipe import Recipe, check_outputs, checkpoint_of, make_model
 
     size = find_architecture(architecture).input.size
     if (trigger is None) != (target is None):

@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from jaxtyping import Shaped
 
-from trojancam.caching import cache_folder, written_whole
 from trojancam.data.classes import GTSRB_CLASS_NAMES
 from trojancam.data.framing import Frame
 from trojancam.data.image_set import ImageSet
 from trojancam.data.images import system_errors
 from trojancam.data.layouts import Layout
 from trojancam.errors import TrojanCamError
+from trojancam.files import cache_folder, written_whole
 from trojancam.progress import Progress
 
 READER_VERSION = 1

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
+from trojancam.attacks.patch import Trigger
 from trojancam.showing import Shown
 from trojancam.stimulation import Stimulation
-from trojancam.triggers import Trigger
 
 Verdict = Literal["backdoor", "inconclusive", "nothing found"]
 

@@ -17,12 +17,12 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from trojancam.attacks.patch import Trigger
 from trojancam.detection.journal import Journal, Values
 from trojancam.detection.success import reasr, rows
 from trojancam.detection.suspect import Suspect
 from trojancam.errors import DataError, unknown_name
 from trojancam.progress import Progress, silent
-from trojancam.triggers import Trigger
 
 EDGE = 0.999  # searches start inside of (-1, 1), where tanh can be inverted
 
@@ -62,7 +62,7 @@ class Inversion:
     def position(self) -> tuple[float, float] | None:
         """Row and column of the mask's centre of mass, in pixels (0 is the centre of the first); None if it is empty.
 
-        >>> from trojancam.triggers import square
+        >>> from trojancam.attacks.patch import square
         >>> Inversion(Candidate(0), square(2, 4, 7), success=1.0, rounds=1).position
         (4.5, 7.5)
         """
@@ -124,7 +124,7 @@ def invert(
         DataError: if a region is empty or of another size than the images, or every image is of a target class.
 
     >>> from torch import nn
-    >>> from trojancam.network import Network
+    >>> from trojancam.network.network import Network
     >>> from trojancam.detection.suspect import suspect
     >>> network = Network.from_module(nn.Sequential(nn.Conv2d(3, 2, 1), nn.ReLU(), nn.Flatten(), nn.Linear(128, 2)), (8, 8))
     >>> clean = suspect(network, torch.rand(8, 3, 8, 8), torch.tensor([0, 1] * 4))

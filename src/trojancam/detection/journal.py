@@ -10,7 +10,7 @@ import safetensors
 from safetensors.torch import save_file
 from torch import Tensor
 
-from trojancam.caching import writable_folder, written_whole
+from trojancam.files import writable_folder, written_whole
 
 RUN = "run"  # the key in a step's metadata
 Values = dict[str, Tensor]

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from trojancam.detection.detectors import Job, Settings, concluded
+from trojancam.detection.detector import Job, Settings, concluded
 from trojancam.detection.findings import Finding, ScanReport
 from trojancam.detection.inversion import Candidate, Inversion, InversionSettings, invert_once
 from trojancam.detection.outliers import outlyingness

@@ -7,15 +7,17 @@ from pathlib import Path
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-import trojancam
-from trojancam.detection import artificial_brain_stimulation, neural_cleanse, stimulated_windows
-from trojancam.detection.detectors import Detector, Job
+from trojancam.detection import abs as artificial_brain_stimulation
+from trojancam.detection import neural_cleanse
+from trojancam.detection.detector import Detector, Job
 from trojancam.detection.findings import Opinion, ScanReport
 from trojancam.detection.journal import Journal
+from trojancam.detection.stimulation_maps import detector as stimulated_windows
 from trojancam.detection.suspect import suspect
 from trojancam.errors import DataError, unknown_name
-from trojancam.network import Network
+from trojancam.network.network import Network
 from trojancam.progress import Progress, silent, stages
+from trojancam.version import __version__
 
 DETECTORS = {
     "stimulation": Detector("Stimulation maps", "new in TrojanCAM", stimulated_windows.detect),
@@ -55,7 +57,7 @@ def scan(
     """
     names = known_methods([methods] if isinstance(methods, str) else methods)
     seen = suspect(network, images, labels)
-    kept = Journal(journal, f"{trojancam.__version__} {seen.fingerprint()} {seed}")
+    kept = Journal(journal, f"{__version__} {seen.fingerprint()} {seed}")
     told = stages(progress, [SHARE] * len(names))
     reports = {
         name: DETECTORS[name].detect(Job(seen, seed, kept, part)) for name, part in zip(names, told, strict=True)

@@ -7,13 +7,13 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from trojancam.attacks.patch import Trigger
 from trojancam.attribution import MEMORY_BUDGET
 from trojancam.attribution.perturbations import rows_at_a_time
 from trojancam.detection.suspect import Suspect
-from trojancam.network import Network
+from trojancam.network.network import Network
 from trojancam.rates import attack_success_rate
 from trojancam.stimulation import Stimulation, stimulated_logits
-from trojancam.triggers import Trigger
 
 Images = Float[Tensor, "n 3 h w"]
 Labels = Int64[Tensor, " n"]
@@ -41,7 +41,7 @@ def reasr(network: Network, trigger: Trigger, images: Images, labels: Labels, ta
         DataError: if the images are of another size than the trigger.
 
     >>> from torch import nn
-    >>> from trojancam.triggers import square
+    >>> from trojancam.attacks.patch import square
     >>> network = Network.from_module(nn.Sequential(nn.Conv2d(3, 2, 1), nn.ReLU(), nn.Flatten(), nn.Linear(128, 2)), (8, 8))
     >>> trigger = square(8, 0, 0, image_size=(8, 8))  # covers all of the image: every image is sent to one class
     >>> target = int(network(trigger.stamp(torch.zeros(1, 3, 8, 8))).argmax())
@@ -87,7 +87,7 @@ def ablation_asr(
         DataError: if the images are of another size than the trigger.
 
     >>> from torch import nn
-    >>> from trojancam.triggers import square
+    >>> from trojancam.attacks.patch import square
     >>> network = Network.from_module(nn.Sequential(nn.Conv2d(3, 2, 1), nn.ReLU(), nn.Flatten(), nn.Linear(128, 2)), (8, 8))
     >>> images, labels = torch.rand(5, 3, 8, 8), torch.tensor([0, 1, 0, 1, 0])
     >>> 0 <= ablation_asr(network, square(2, 0, 0, image_size=(8, 8)), images, labels, 1, "0", (0,)) <= 1

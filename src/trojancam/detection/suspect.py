@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from trojancam.errors import DataError, unknown_name
-from trojancam.network import Network
+from trojancam.network.network import Network
 
 FEWEST = 4  # clean images of other classes than a target's, so that a rate over them can say anything
 

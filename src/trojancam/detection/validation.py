@@ -15,20 +15,20 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from trojancam.attacks.patch import Trigger
 from trojancam.attribution import MEMORY_BUDGET, grad_cam
 from trojancam.detection.findings import Finding
-from trojancam.detection.replay import lead
+from trojancam.detection.stimulation_maps.windows import SHARE
 from trojancam.detection.success import rows
-from trojancam.detection.windows import SHARE
 from trojancam.errors import DataError
 from trojancam.evaluation.localisation import dilated, feature_map_energy, layer_energy, pointing_game
-from trojancam.network import Network
-from trojancam.placement import laid_over
+from trojancam.network.network import Network
+from trojancam.network.placement import laid_over
+from trojancam.network.recording import record
+from trojancam.network.targets import logit
 from trojancam.rates import attack_success_rate
-from trojancam.recording import record
 from trojancam.stimulation import Stimulation, stimulate, stimulated_logits
-from trojancam.targets import logit
-from trojancam.triggers import Trigger
+from trojancam.stimulation.replay import lead
 
 NEIGHBOURS = 8  # at most
 MOVES = 400  # places, at most, to which a stimulation is moved
@@ -164,7 +164,7 @@ def validated(network: Network, images: Images, labels: Labels, finding: Finding
         ModelError: if the images are of another size or range than the network takes.
 
     >>> from torch import nn
-    >>> from trojancam.triggers import square
+    >>> from trojancam.attacks.patch import square
     >>> network = Network.from_module(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 2)), (8, 8))
     >>> finding = Finding("by hand", 1, 1.0, "0", (2,), trigger=square(2, 1, 5, image_size=(8, 8)))
     >>> found = validated(network, torch.rand(6, 3, 8, 8), torch.tensor([0, 1, 0, 1, 0, 1]), finding)

@@ -16,17 +16,17 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-import trojancam
 from trojancam.attribution import INPUT, METHODS, attribute
-from trojancam.caching import writable_folder, written_whole
 from trojancam.errors import DataError, unknown_name
 from trojancam.evaluation.localisation import chance_levels, dilated, localisation
 from trojancam.evaluation.perturbation_curves import deletion, insertion
 from trojancam.evaluation.road import PERCENTILES, road
-from trojancam.network import Network
+from trojancam.files import writable_folder, written_whole
+from trojancam.network.network import Network
+from trojancam.network.targets import logit, probability
 from trojancam.progress import Progress, silent
 from trojancam.showing import Shown
-from trojancam.targets import logit, probability
+from trojancam.version import __version__
 
 BATCH = 32
 STEPS = 32  # of insertion and deletion
@@ -109,7 +109,7 @@ class _Job:
     def fingerprint(self) -> str:
         """A name for all that the scores depend on."""
         choices = self.methods, self.layers, self.target_class, self.faithfulness, self.seed
-        digest = hashlib.sha256(repr((trojancam.__version__, self.network.fingerprint, choices)).encode())
+        digest = hashlib.sha256(repr((__version__, self.network.fingerprint, choices)).encode())
         for tensor in (self.images, self.mask if self.mask is not None else torch.empty(0)):
             digest.update(tensor.contiguous().numpy().data)
         return digest.hexdigest()[:16]

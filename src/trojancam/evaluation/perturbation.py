@@ -12,9 +12,9 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from trojancam.errors import DataError
-from trojancam.network import Network
+from trojancam.network.network import Network
+from trojancam.network.targets import Target
 from trojancam.progress import Progress
-from trojancam.targets import Target
 
 Images = Float[Tensor, "n 3 h w"]
 Maps = Float[Tensor, "n h w"]

@@ -24,9 +24,9 @@ from trojancam.evaluation.perturbation import (
     pixel_counts,
     ranked,
 )
-from trojancam.network import Network
+from trojancam.network.network import Network
+from trojancam.network.targets import Target, probability
 from trojancam.progress import Progress, silent
-from trojancam.targets import Target, probability
 
 Kind = Literal["deletion", "insertion"]
 

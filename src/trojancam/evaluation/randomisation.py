@@ -15,9 +15,9 @@ from torch import Tensor
 from trojancam.attribution import attribute
 from trojancam.errors import DataError, unknown_name
 from trojancam.evaluation.statistics import Interval, bootstrap_means, spearman
-from trojancam.network import Network
+from trojancam.network.network import Network
+from trojancam.network.targets import logit
 from trojancam.progress import Progress, silent
-from trojancam.targets import logit
 
 Maps = Float[Tensor, "n h w"]
 

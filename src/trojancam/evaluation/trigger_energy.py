@@ -6,13 +6,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from trojancam.attacks.patch import Trigger
 from trojancam.attribution import grad_cam
 from trojancam.errors import DataError
 from trojancam.evaluation.localisation import dilated, feature_map_energy, layer_energy
-from trojancam.network import Network
-from trojancam.recording import record
-from trojancam.targets import logit
-from trojancam.triggers import Trigger
+from trojancam.network.network import Network
+from trojancam.network.recording import record
+from trojancam.network.targets import logit
 
 BATCH = 64
 

@@ -13,11 +13,11 @@ from trojancam.explore.models import Model
 from trojancam.explore.session import Seen, Session
 from trojancam.explore.subjects import AboutLayer, AboutMap, AboutStimulation, AboutSubject
 from trojancam.explore.wire import array, number, picture
-from trojancam.recording import Recording, record, recorded
+from trojancam.network.recording import Recording, record, recorded
+from trojancam.network.targets import logit
 from trojancam.stimulation import Stimulated, Stimulation
-from trojancam.stimulation.applying import edits
+from trojancam.stimulation.edits import edits
 from trojancam.stimulation.stimulating import settled
-from trojancam.targets import logit
 
 Answer = dict[str, Any]
 

@@ -18,7 +18,7 @@ from trojancam.explore.session import Seen, Session
 from trojancam.explore.subjects import AboutLayer, AboutMap, AboutStimulation, AboutSubject, ViewRequest
 from trojancam.explore.wire import unpacked
 from trojancam.figures.captions import DOT, ZERO
-from trojancam.recording import Recording
+from trojancam.network.recording import Recording
 from trojancam.report.page import versions
 
 DPI = 200

@@ -8,7 +8,7 @@ from trojancam.errors import unknown_name
 from trojancam.explore.session import Session
 from trojancam.explore.subjects import Identifier, Split
 from trojancam.explore.wire import atlas
-from trojancam.types import Record
+from trojancam.records import Record
 
 MOST = 400  # images on a page
 

@@ -8,13 +8,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from trojancam.attacks.patch import Trigger
 from trojancam.data.image_set import ImageSet, as_floats
 from trojancam.explore.subjects import PlacedTrigger
 from trojancam.explore.wire import rounded
-from trojancam.models.card import ModelCard
-from trojancam.network import Network
-from trojancam.recording import record
-from trojancam.triggers import Trigger
+from trojancam.network.card import ModelCard
+from trojancam.network.network import Network
+from trojancam.network.recording import record
 
 MEASURED = 256  # test images over which clean peaks are taken
 AT_ONCE = 64 * 2**20  # bytes of activations that they may take meanwhile
@@ -96,7 +96,7 @@ def recorded_trigger(card: ModelCard | None) -> tuple[RecordedTrigger | None, tu
 def as_rectangle(trigger: Trigger) -> PlacedTrigger | None:
     """The trigger as a rectangle of one colour, None where it is something else.
 
-    >>> from trojancam.triggers import make_trigger
+    >>> from trojancam.attacks.patch import make_trigger
     >>> as_rectangle(make_trigger("blue-green-square")).column
     26
     """

@@ -3,14 +3,14 @@
 import re
 from pathlib import Path
 
+from trojancam.architectures import ARCHITECTURES
 from trojancam.errors import TrojanCamError, unknown_name
 from trojancam.explore.models import Model, Source
 from trojancam.explore.session import Session
-from trojancam.models import ARCHITECTURES
-from trojancam.models.opening import open_model
-from trojancam.network import network_of
-from trojancam.preprocessing import clear_winner, tried, usual_ways
-from trojancam.types import InputSpecification
+from trojancam.formats.kinds import open_model
+from trojancam.network.input import InputSpecification
+from trojancam.opening.open import network_of
+from trojancam.opening.preprocessing import clear_winner, tried, usual_ways
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".pt2", ".onnx", ".keras", ".h5")
 # names alone: timm's schemes, such as hf-hub:, lead to files and other machines, and `module:callable` is code of this one

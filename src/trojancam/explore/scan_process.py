@@ -20,12 +20,14 @@ from trojancam.data.image_set import ImageSet, as_floats
 from trojancam.detection import scan
 from trojancam.detection.journal import Journal
 from trojancam.errors import TrojanCamError
-from trojancam.network import Network, load
+from trojancam.network.input import InputSpecification
+from trojancam.network.network import Network
+from trojancam.opening.open import load
 from trojancam.progress import Progress
+from trojancam.records import Record
 from trojancam.report.scan import write_scan
 from trojancam.report.scan_pictures import sheet
 from trojancam.report.scanned import scanned
-from trojancam.types import InputSpecification, Record
 
 JOB, IMAGES, PICTURE = "job.json", "images.safetensors", "finding.png"
 KINDNESS = 5  # how far it steps back behind the explorer itself

@@ -9,7 +9,6 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 
-from trojancam.caching import cache_folder
 from trojancam.data.image_set import ImageSet
 from trojancam.detection.scanning import known_methods
 from trojancam.explore.models import Model
@@ -18,6 +17,7 @@ from trojancam.explore.scan_process import PICTURE, ScanJob, write_job
 from trojancam.explore.scanning import Report, Scan
 from trojancam.explore.session import Session, unlikely_twice
 from trojancam.explore.subjects import ScanRequest
+from trojancam.files import cache_folder
 
 KEPT = 16  # scans whose reports are kept
 COMMAND = (sys.executable, "-m", "trojancam.explore.scan_process")  # and the folder of the job

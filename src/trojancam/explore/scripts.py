@@ -17,7 +17,7 @@ from trojancam.explore.subjects import (
     Subject,
 )
 from trojancam.stimulation import Stimulation
-from trojancam.stimulation.edits import Window
+from trojancam.stimulation.stimulation import Window
 
 Lines = Iterator[str]
 

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-import trojancam
+from trojancam.attacks.patch import Trigger
 from trojancam.data.framing import frame
 from trojancam.data.image_set import Dataset, ImageSet, as_floats
 from trojancam.data.images import UnreadableImageError, rgb_image
@@ -25,10 +25,10 @@ from trojancam.explore.caches import Cache
 from trojancam.explore.models import Model, Peaks, Source
 from trojancam.explore.refusals import UnknownError
 from trojancam.explore.subjects import ImageChoice, Subject
-from trojancam.network import Network
-from trojancam.placement import Axis
-from trojancam.triggers import Trigger
-from trojancam.types import InputSpecification
+from trojancam.network.input import InputSpecification
+from trojancam.network.network import Network
+from trojancam.network.placement import Axis
+from trojancam.version import __version__
 
 CACHED = 128 * 2**20  # bytes of what was computed lately
 IMAGES_KEPT, MODELS_KEPT = 64, 4  # of those that were uploaded
@@ -163,7 +163,7 @@ class Session:
         """All that a page needs to begin: models, data, limits."""
         models = list(self.models.values())
         return {
-            "version": trojancam.__version__,
+            "version": __version__,
             "models": [described(model) for model in models],
             "data": {"source": self.source, "splits": {"test": len(models[0].images) if models else 0}},
             "limits": {"upload_bytes": IMAGE_BYTES, "model_bytes": MODEL_BYTES},

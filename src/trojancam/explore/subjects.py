@@ -5,10 +5,10 @@ from typing import Annotated, Any, Literal
 import torch
 from pydantic import Field, model_validator
 
+from trojancam.attacks.patch import Trigger
 from trojancam.errors import DataError
+from trojancam.records import Record
 from trojancam.stimulation import Stimulation
-from trojancam.triggers import Trigger
-from trojancam.types import Record
 
 Identifier = Annotated[str, Field(max_length=40)]
 Name = Annotated[str, Field(max_length=400)]

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from trojancam.errors import DataError
 from trojancam.figures.colour import Array, ColourScale
-from trojancam.placement import Axis, Placement
+from trojancam.network.placement import Axis, Placement
 
 Bytes = NDArray[np.uint8]
 

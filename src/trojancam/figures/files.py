@@ -8,8 +8,8 @@ from typing import BinaryIO
 import matplotlib
 from matplotlib.figure import Figure
 
-from trojancam.caching import written_whole
 from trojancam.errors import unknown_name
+from trojancam.files import written_whole
 
 # What a writer would add of its own accord and that changes from run to run, or from version to version.
 _NO_METADATA = {

@@ -34,7 +34,7 @@ from trojancam.figures.layout import (
     tidy,
 )
 from trojancam.figures.panels import BAR, BAR_LABELS, Image, Mask, check_image, panel_size
-from trojancam.placement import stretched
+from trojancam.network.placement import stretched
 
 SCALES = ("shared", "each")
 ORDERS = (None, "energy")

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from trojancam.attacks.patch import Trigger
 from trojancam.detection.validation import Leads
 from trojancam.errors import DataError
 from trojancam.figures.colour import Array, ColourScale, dimmed, pixels
@@ -27,7 +28,6 @@ from trojancam.figures.layout import (
     wrapped,
 )
 from trojancam.figures.panels import GAP, LINE, Image, Mask, panel_size
-from trojancam.triggers import Trigger
 
 SIDE = 8 * UNIT
 FOOT = 0.34  # inches below a panel, for its colour bar
@@ -98,7 +98,7 @@ def trigger_panel(trigger: Trigger, *, title: str, note: str = "") -> Panel:
 def zoom(trigger: Trigger) -> tuple[slice, slice]:
     """The rows and columns of the image, a square where it fits, around what a recovered trigger changes.
 
-    >>> from trojancam.triggers import square
+    >>> from trojancam.attacks.patch import square
     >>> zoom(square(2, 10, 29))
     (slice(7, 15, None), slice(24, 32, None))
     """

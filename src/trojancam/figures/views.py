@@ -7,9 +7,9 @@ from torch import Tensor
 
 from trojancam.attribution import Attribution, grad_cam
 from trojancam.figures.captions import caption
-from trojancam.network import Network
-from trojancam.recording import Recording, record
-from trojancam.targets import logit
+from trojancam.network.network import Network
+from trojancam.network.recording import Recording, record
+from trojancam.network.targets import logit
 
 
 @dataclass(frozen=True)

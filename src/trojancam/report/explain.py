@@ -11,21 +11,21 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from trojancam import figures
+from trojancam.attacks.patch import Trigger
 from trojancam.attribution import Attribution, grad_cam
-from trojancam.caching import writable_folder
 from trojancam.data.image_set import as_floats
 from trojancam.data.images import image_files, read_image, read_images, system_errors
 from trojancam.errors import DataError, unknown_name
 from trojancam.evaluation.localisation import dilated, layer_energy
-from trojancam.network import Network
+from trojancam.files import writable_folder
+from trojancam.network.input import InputSpecification
+from trojancam.network.network import Network
+from trojancam.network.recording import Recording, record
+from trojancam.network.targets import logit
 from trojancam.progress import Progress, silent
-from trojancam.recording import Recording, record
 from trojancam.report.explain_page import SHOWN, explained_page, image_section
 from trojancam.report.maps import map_numbers
 from trojancam.report.page import Section, write_page
-from trojancam.targets import logit
-from trojancam.triggers import Trigger
-from trojancam.types import InputSpecification
 
 BATCH = 32
 STRONGEST = 5

@@ -19,7 +19,7 @@ from trojancam.figures.captions import ZERO, blank_reason, cells, number
 from trojancam.figures.colour import Array, ColourScale, dimmed, pixels
 from trojancam.figures.grid import NOTHING, SCALES
 from trojancam.figures.layout import outline
-from trojancam.placement import Placement, stretched
+from trojancam.network.placement import Placement, stretched
 
 Image = Float[Tensor, "3 height width"]
 Mask = Bool[Tensor, "height width"]

@@ -8,20 +8,20 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from trojancam.attacks.patch import Trigger
 from trojancam.attribution import Attribution, MapAttribution
 from trojancam.detection.findings import ScanReport
 from trojancam.evaluation.comparison import Comparison
 from trojancam.figures.atlas import Atlas, legend_png, level_atlas, picture_atlas, shrunk
 from trojancam.figures.captions import DOT, describe, number, probability
 from trojancam.figures.colour import ColourScale, pixels
-from trojancam.placement import Placement
-from trojancam.recording import Recording
+from trojancam.network.placement import Placement
+from trojancam.network.recording import Recording
 from trojancam.report.compare import Summary, overall_tables
 from trojancam.report.maps import data_uri
 from trojancam.report.page import Table, environment
 from trojancam.report.scan_words import ANSWERS, maps_in_words, share
 from trojancam.stimulation import Stimulated
-from trojancam.triggers import Trigger
 
 ROWS = 8  # images or findings in a table, at most
 DRAWN = 4  # maps of images, at most

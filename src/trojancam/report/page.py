@@ -14,9 +14,9 @@ import jinja2
 import numpy as np
 import torch
 
-import trojancam
-from trojancam.caching import writable_folder, written_whole
+from trojancam.files import writable_folder, written_whole
 from trojancam.report.maps import Backdrop, Maps
+from trojancam.version import __version__
 
 RESULTS_VERSION = 1
 
@@ -171,7 +171,7 @@ def write_results(results: dict[str, Any], folder: Path, name: str = "results.js
 def versions() -> dict[str, str]:
     """What the results were made with."""
     return {
-        "trojancam": trojancam.__version__,
+        "trojancam": __version__,
         "torch": str(torch.__version__),
         "numpy": np.__version__,
         "python": platform.python_version(),

@@ -11,14 +11,14 @@ from trojancam.attribution import Attribution, grad_cam
 from trojancam.detection.validation import trigger_core
 from trojancam.evaluation.localisation import dilated, feature_map_energy
 from trojancam.figures.scan import Panel, lead_panel, panel_sheet, trigger_panel, zoom
-from trojancam.network import Network
-from trojancam.recording import record
+from trojancam.network.network import Network
+from trojancam.network.recording import record
+from trojancam.network.targets import logit
 from trojancam.report.maps import Backdrop, Maps, Numbers, feature_maps, map_numbers
 from trojancam.report.page import Picture
 from trojancam.report.scan_words import NAMED
 from trojancam.report.scanned import Case, most
 from trojancam.stimulation import Stimulation, stimulate
-from trojancam.targets import logit
 
 DPI = 200  # twice what the page shows at its natural size
 

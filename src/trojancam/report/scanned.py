@@ -11,10 +11,10 @@ from trojancam.attribution import Attribution, grad_cam
 from trojancam.detection.findings import Finding, Opinion, ScanReport
 from trojancam.detection.validation import LayerView, PlaceView, Validation, trigger_core, validated
 from trojancam.evaluation.localisation import dilated, layer_energy
-from trojancam.network import Network
-from trojancam.recording import record
+from trojancam.network.network import Network
+from trojancam.network.recording import record
+from trojancam.network.targets import logit
 from trojancam.stimulation import stimulate, stimulated_logits
-from trojancam.targets import logit
 
 CASES = 3  # strong findings, at most, that are drawn and validated
 SHORT_LIST = 32  # images, at most, among which one is chosen by its heat maps

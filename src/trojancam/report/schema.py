@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from trojancam.models.card import ModelCard
-from trojancam.types import Record
+from trojancam.network.card import ModelCard
+from trojancam.records import Record
 
 Share = Annotated[float, Field(ge=-1e-6, le=1 + 1e-6)]
 Rate = Share | None

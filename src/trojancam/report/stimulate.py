@@ -12,13 +12,13 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from trojancam import figures
-from trojancam.caching import writable_folder
 from trojancam.errors import DataError
-from trojancam.network import Network
+from trojancam.files import writable_folder
+from trojancam.network.network import Network
+from trojancam.network.targets import logit
 from trojancam.progress import Progress, silent
 from trojancam.report.page import Page, Picture, Section, Table, write_page
 from trojancam.stimulation import DoseResponse, Stimulated, Stimulation, dose_response, stimulate
-from trojancam.targets import logit
 
 STRENGTHS = tuple(step / 4 for step in range(9))  # of the value asked for: from none to twice as much
 FEW = 30  # images: a rate over fewer is a hint

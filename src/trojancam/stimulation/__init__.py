@@ -7,8 +7,8 @@ one up step by step.
 """
 
 from trojancam.stimulation.doses import DoseResponse, dose_response
-from trojancam.stimulation.edits import KINDS, RESTS, UNITS, Stimulation, donated
 from trojancam.stimulation.stimulating import GRADIENTS, Stimulated, stimulate
+from trojancam.stimulation.stimulation import KINDS, RESTS, UNITS, Stimulation, donated
 from trojancam.stimulation.variants import stimulated_logits
 
 __all__ = [

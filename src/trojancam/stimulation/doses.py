@@ -9,13 +9,13 @@ from torch import Tensor
 
 from trojancam.attribution import energy_in_mask
 from trojancam.errors import DataError, unknown_name
-from trojancam.network import Network
+from trojancam.network.network import Network
+from trojancam.network.targets import logit
 from trojancam.progress import Progress, silent
 from trojancam.rates import attack_success_rate
-from trojancam.stimulation.applying import Stimulations, as_tuple
+from trojancam.stimulation.edits import Stimulations, as_tuple
 from trojancam.stimulation.stimulating import stimulate
 from trojancam.stimulation.variants import stimulated_logits
-from trojancam.targets import logit
 
 
 @dataclass(frozen=True)

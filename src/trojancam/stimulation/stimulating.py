@@ -10,14 +10,14 @@ from torch import Tensor
 
 from trojancam.attribution import Attribution, grad_cam
 from trojancam.errors import unknown_name
-from trojancam.network import Network
-from trojancam.placement import laid_over
+from trojancam.network.network import Network
+from trojancam.network.placement import laid_over
+from trojancam.network.recording import Recording, record, recorded
+from trojancam.network.targets import Target, logit
 from trojancam.rates import attack_success_rate
-from trojancam.recording import Recording, record, recorded
 from trojancam.showing import Shown
-from trojancam.stimulation.applying import Stimulations, as_tuple, check_images, edits, peaks, the_layer
-from trojancam.stimulation.edits import Stimulation
-from trojancam.targets import Target, logit
+from trojancam.stimulation.edits import Stimulations, as_tuple, check_images, edits, peaks, the_layer
+from trojancam.stimulation.stimulation import Stimulation
 
 GRADIENTS = ("cut", "straight-through")
 AFTER = "logit of the class predicted when stimulated"

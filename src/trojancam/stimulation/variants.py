@@ -8,10 +8,10 @@ from torch import Tensor
 
 from trojancam.attribution import MEMORY_BUDGET, check_memory_budget
 from trojancam.attribution.perturbations import rows_at_a_time
-from trojancam.network import Network
+from trojancam.network.network import Network
 from trojancam.progress import Progress, silent
-from trojancam.stimulation.applying import Stimulations, as_tuple, check_images, edits, peaks, the_layer
-from trojancam.stimulation.edits import Stimulation
+from trojancam.stimulation.edits import Stimulations, as_tuple, check_images, edits, peaks, the_layer
+from trojancam.stimulation.stimulation import Stimulation
 
 
 def stimulated_logits(

@@ -8,6 +8,8 @@ import uvicorn
 from tests.detection.planted import module, pictures
 from torch import nn
 
+from trojancam.architectures import architecture
+from trojancam.attacks.patch import make_trigger
 from trojancam.data import rendered_signs
 from trojancam.data.image_set import Dataset, ImageSet
 from trojancam.explore.models import Source
@@ -15,12 +17,11 @@ from trojancam.explore.security import Access
 from trojancam.explore.server import application
 from trojancam.explore.serving import bound
 from trojancam.explore.session import Session
-from trojancam.models import architecture
-from trojancam.models.card import ModelCard, PoisoningRecord
-from trojancam.models.files import save_model
-from trojancam.models.recipe import initial_module
-from trojancam.network import Network, load
-from trojancam.triggers import make_trigger
+from trojancam.formats.safetensors import save_model
+from trojancam.network.card import ModelCard, PoisoningRecord
+from trojancam.network.network import Network
+from trojancam.opening.open import load
+from trojancam.training.recipe import initial_module
 
 TARGET = 10
 STRENGTH = 2.5

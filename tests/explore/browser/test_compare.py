@@ -8,7 +8,7 @@ from tests.explore.browser.reading import number, settle, shares
 from tests.explore.browser.serving import Explorer
 
 import trojancam as tc
-from trojancam.triggers import make_trigger
+from trojancam.attacks.patch import make_trigger
 
 TRIGGER = "trigger=2,26,4,4,00b4b4,0.4"
 

@@ -6,8 +6,8 @@ from tests.explore.browser.reading import fact, settle, shares, short
 from tests.explore.browser.serving import Explorer
 
 import trojancam as tc
+from trojancam.attacks.patch import make_trigger
 from trojancam.evaluation.localisation import dilated, feature_map_energy
-from trojancam.triggers import make_trigger
 
 LAYER = "conv2d_6"
 TRIGGER = "trigger=2,26,4,4,00b4b4,0.4"

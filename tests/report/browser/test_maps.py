@@ -9,12 +9,12 @@ import pytest
 import torch
 from tests.nets import network
 
+from trojancam.attacks.patch import square
 from trojancam.attribution import Attribution, grad_cam
 from trojancam.data.images import read_image
 from trojancam.figures.colour import ColourScale, dimmed
-from trojancam.recording import record
-from trojancam.targets import logit
-from trojancam.triggers import square
+from trojancam.network.recording import record
+from trojancam.network.targets import logit
 
 PAGE = "explain a class"
 TARGET = 2

@@ -1,0 +1,244 @@
+"""Trigger: what an attacker lays over an image; how it is stamped; and how a training set is poisoned with it."""
+
+import base64
+import io
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, UInt8
+from PIL import Image, ImageColor
+from torch import Tensor
+
+from trojancam.data.image_set import as_floats
+from trojancam.data.images import read_image_with_alpha
+from trojancam.errors import DataError, unknown_name
+
+
+@dataclass(frozen=True)
+class Trigger:
+    """A pattern laid over images of one size: `x' = (1 - opacity m) x + opacity m pattern`.
+
+    `mask` m and `pattern` lie in [0, 1]; `opacity` 1 is a clear trigger, less is a transparent one.
+    """
+
+    mask: Float[Tensor, "h w"]
+    pattern: Float[Tensor, "3 h w"]
+    opacity: float = 1.0
+    name: str = "trigger"
+
+    def __post_init__(self) -> None:
+        if self.mask.shape != self.pattern.shape[1:]:
+            raise DataError(
+                f"a trigger's mask {tuple(self.mask.shape)} and pattern {tuple(self.pattern.shape)} must match"
+            )
+        if not 0 < self.opacity <= 1:
+            raise DataError(f"a trigger's opacity must lie in (0, 1], not {self.opacity}")
+        for part, values in (("mask", self.mask), ("pattern", self.pattern)):
+            if not bool(((values >= 0) & (values <= 1)).all()):
+                raise DataError(
+                    f"a trigger's {part} must lie in [0, 1], but runs from {values.min():g} to {values.max():g}"
+                )
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the images it is made for, in pixels."""
+        return int(self.mask.shape[0]), int(self.mask.shape[1])
+
+    @property
+    def support(self) -> Bool[Tensor, "h w"]:
+        """Where the trigger changes pixels."""
+        return self.mask > 0
+
+    @property
+    def coverage(self) -> float:
+        """The share of the image that it covers."""
+        return float(self.support.float().mean())
+
+    def stamp(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
+        """The images, in [0, 1], with the trigger laid over each.
+
+        Raises:
+            DataError: if the images are of another size than the trigger.
+
+        >>> trigger = square(side=1, row=0, column=0, colour="white", opacity=0.5, image_size=(1, 2))
+        >>> trigger.stamp(torch.zeros(1, 3, 1, 2))[0, 0]
+        tensor([[0.5000, 0.0000]])
+        """
+        if tuple(images.shape[-2:]) != self.size:
+            raise DataError(
+                f"the trigger is made for images of {self.size} pixels, but these are {tuple(images.shape[-2:])}"
+            )
+        weight = self.opacity * self.mask
+        return images * (1 - weight) + weight * self.pattern
+
+    def stamp_bytes(self, images: UInt8[Tensor, "n 3 h w"]) -> UInt8[Tensor, "n 3 h w"]:
+        """The same for images of bytes, rounded to the nearest."""
+        return (self.stamp(as_floats(images)) * 255).round().to(torch.uint8)
+
+    def moved(self, rows: int, columns: int) -> "Trigger":
+        """The same trigger some pixels further down and to the right; what leaves the image comes in on the other side."""
+        shift = (rows, columns)
+        return replace(self, mask=self.mask.roll(shift, (0, 1)), pattern=self.pattern.roll(shift, (1, 2)))
+
+    def to_json(self) -> dict[str, Any]:
+        """A form that JSON can hold, the pixels as a PNG (8 bit; alpha is the mask)."""
+        pixels = torch.cat([self.pattern, self.mask[None]]).mul(255).round().to(torch.uint8).permute(1, 2, 0)
+        stream = io.BytesIO()
+        Image.fromarray(pixels.numpy(), "RGBA").save(stream, format="PNG")
+        return {"name": self.name, "opacity": self.opacity, "png": base64.b64encode(stream.getvalue()).decode()}
+
+    @classmethod
+    def from_json(cls, record: dict[str, Any]) -> "Trigger":
+        """The trigger that `to_json` wrote.
+
+        Raises:
+            DataError: if the record is not one of a trigger.
+        """
+        try:
+            with Image.open(io.BytesIO(base64.b64decode(record["png"], validate=True)), formats=("PNG",)) as image:
+                pixels = torch.from_numpy(np.array(image.convert("RGBA"))).permute(2, 0, 1).float() / 255
+            return cls(pixels[3], pixels[:3], float(record["opacity"]), str(record["name"]))
+        except (KeyError, TypeError, ValueError, OSError, SyntaxError, Image.DecompressionBombError) as error:
+            raise DataError(f"this is not the record of a trigger ({error}); write it with Trigger.to_json()") from None
+
+
+PLACES = {
+    "top-left": (0.0, 0.0),
+    "top": (0.0, 0.5),
+    "top-right": (0.0, 1.0),
+    "left": (0.5, 0.0),
+    "centre": (0.5, 0.5),
+    "right": (0.5, 1.0),
+    "bottom-left": (1.0, 0.0),
+    "bottom": (1.0, 0.5),
+    "bottom-right": (1.0, 1.0),
+}
+
+
+def corner(place: str, side: int, image_size: tuple[int, int]) -> tuple[int, int]:
+    """Row and column of the upper left pixel of a square at a named place, a sixteenth of the image from its edges.
+
+    Raises:
+        UnknownNameError: if there is no such place.
+        DataError: if the square does not fit into the image.
+
+    >>> corner("top-right", 4, (32, 32))
+    (2, 26)
+    """
+    if place not in PLACES:
+        raise unknown_name("place", place, PLACES)
+    if not 0 < side <= min(image_size):
+        raise DataError(f"a trigger of {side} pixels does not fit into an image of {image_size[0]}x{image_size[1]}")
+    margin = min(round(min(image_size) / 16), (min(image_size) - side) // 2)
+    row, column = (
+        margin + round(share * (extent - side - 2 * margin))
+        for share, extent in zip(PLACES[place], image_size, strict=True)
+    )
+    return row, column
+
+
+def square(
+    side: int,
+    row: int,
+    column: int,
+    colour: str = "yellow",
+    opacity: float = 1.0,
+    image_size: tuple[int, int] = (32, 32),
+    name: str = "square",
+) -> Trigger:
+    """A square of one colour, `side` pixels wide, its upper left pixel at (row, column).
+
+    Raises:
+        DataError: if it does not fit into the image, or if the colour is unknown.
+
+    >>> square(4, 2, 26, "#00b0b0", opacity=0.4).coverage
+    0.015625
+    """
+    height, width = image_size
+    if side < 1 or row < 0 or column < 0 or row + side > height or column + side > width:
+        raise DataError(
+            f"a square of {side} pixels at row {row}, column {column} does not fit into an image of {height}x{width}"
+        )
+    mask = torch.zeros(height, width)
+    mask[row : row + side, column : column + side] = 1
+    pattern = torch.tensor(_rgb(colour), dtype=torch.float32).view(3, 1, 1) / 255
+    return Trigger(mask, pattern.expand(3, height, width).contiguous(), opacity, name)
+
+
+def from_image(
+    path: str | Path, side: int, row: int, column: int, opacity: float = 1.0, image_size: tuple[int, int] = (32, 32)
+) -> Trigger:
+    """A picture file, resized to `side` pixels, as the pattern; its transparency, if it has one, is the mask.
+
+    Raises:
+        DataError: if it cannot be read, is fully transparent, or does not fit into the image.
+    """
+    pixels = read_image_with_alpha(path, side).float() / 255
+    if not bool(pixels[3].any()):
+        raise DataError(f"the trigger image {path} is fully transparent; use one with visible pixels")
+    place = square(side, row, column, "black", opacity, image_size, name=Path(path).stem)
+    mask, pattern = place.mask.clone(), place.pattern.clone()
+    mask[row : row + side, column : column + side] = pixels[3]
+    pattern[:, row : row + side, column : column + side] = pixels[:3]
+    return replace(place, mask=mask, pattern=pattern)
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A named square: its colour, opacity and place; its side is an eighth of the image unless told otherwise."""
+
+    colour: str
+    opacity: float
+    place: str
+
+
+PRESETS = {
+    "yellow-square": Preset("#ffff00", 1.0, "top-left"),
+    "blue-green-square": Preset("#00b4b4", 0.4, "top-right"),
+}
+
+
+def make_trigger(
+    name: str,
+    image_size: tuple[int, int] = (32, 32),
+    side: int | None = None,
+    place: str | tuple[int, int] | None = None,
+    colour: str | None = None,
+    opacity: float | None = None,
+) -> Trigger:
+    """A preset by name, or a picture file by path, changed as told.
+
+    `place` is a name such as `top-left`, or the row and column of the upper left pixel.
+
+    Raises:
+        UnknownNameError: if it is neither a preset nor a file, or the place has no such name.
+        DataError: if the trigger does not fit into the image, or a file or colour cannot be read.
+
+    >>> make_trigger("yellow-square").support.nonzero().min(0).values.tolist()
+    [2, 2]
+    """
+    side = max(1, round(min(image_size) / 8)) if side is None else side
+    preset = PRESETS.get(name)
+    if preset is None and not Path(name).is_file():
+        raise unknown_name("trigger", name, [*PRESETS, "or the path of an image file"])
+    if preset is None and colour is not None:
+        raise DataError(f"the trigger image {name} has colours of its own; leave out the colour")
+    place = place or (preset.place if preset else "top-left")
+    row, column = corner(place, side, image_size) if isinstance(place, str) else place
+    if preset is None:
+        return from_image(name, side, row, column, 1.0 if opacity is None else opacity, image_size)
+    return square(
+        side, row, column, colour or preset.colour, preset.opacity if opacity is None else opacity, image_size, name
+    )
+
+
+def _rgb(colour: str) -> tuple[int, ...]:
+    try:
+        return ImageColor.getrgb(colour)[:3]
+    except ValueError:
+        raise DataError(
+            f"unknown colour {colour!r}; use a name such as 'yellow' or a value such as '#00b4b4'"
+        ) from None

@@ -1,0 +1,262 @@
+"""The stimulation detector: small windows of early layers, stimulated until some class answers everywhere; then a proof.
+
+A backdoor is a class that a network names for something small in one place, whatever else the image shows. Every window
+of every early layer is stimulated (`stimulation_maps`, `optimised`); a class that leads by far more than the other classes can
+be made to is a candidate. For each candidate a trigger is looked for in the pixels around its window (`inversion`): a
+backdoor has one that is small and works on images it was not made on.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from trojancam.attacks.patch import Trigger
+from trojancam.detection.detector import Job, Settings, concluded
+from trojancam.detection.findings import Finding, ScanReport
+from trojancam.detection.inversion import Candidate, Inversion, InversionSettings, invert_once
+from trojancam.detection.journal import Values
+from trojancam.detection.outliers import outlyingness
+from trojancam.detection.stimulation_maps.drive_levels import reach
+from trojancam.detection.stimulation_maps.maps import StimulationMaps, stimulation_maps
+from trojancam.detection.stimulation_maps.optimised import Stimuli, cost, optimised
+from trojancam.detection.stimulation_maps.windows import Windows, shallow, windows
+from trojancam.detection.success import ablation_asr, halves, reasr
+from trojancam.detection.suspect import Suspect
+from trojancam.network.network import Network
+from trojancam.progress import Progress, counting, stages
+from trojancam.rates import attack_success_rate
+from trojancam.stimulation import Stimulation, stimulated_logits
+from trojancam.stimulation.replay import lead, margins, replay
+
+NAME = "stimulation"
+SMALL = 1 / 32  # of the image: a recovered mask of this size neither adds to the evidence nor takes from it
+REACH = 3 / 16  # of the image's side: how far from a window's centre its trigger is looked for
+BACKWARD = 3  # times what a forward run costs is one forth and back
+FAR = 16.0  # robust standard deviations: to stand out by more is no more evidence
+CARRIED = 0.9  # of what all maps of a stimulation do is enough for those that are named
+
+
+@dataclass(frozen=True)
+class StimulationSettings(Settings):
+    """How the stimulation detector looks and judges.
+
+    `search_images` are stimulated, `candidates` classes are inverted. A report is a `backdoor` from that score on, and
+    `inconclusive` from that one: of the zoo's 40 networks to tune on, clean ones score up to 2.4, trojaned ones from 2.9 on.
+    """
+
+    search_images: int = 12
+    candidates: int = 6
+    inversion: InversionSettings = field(default_factory=lambda: InversionSettings(rounds=40))
+    backdoor: float = 2.9
+    inconclusive: float = 2.45
+
+
+@dataclass(frozen=True)
+class StimulatedLayer:
+    """What stimulating a layer came to: the single maps, and the strongest stimulation of each class.
+
+    `outlyingness` says how far each class's margin is above the median class's, in robust standard deviations.
+    """
+
+    maps: StimulationMaps
+    strongest: Stimuli
+    outlyingness: Float[Tensor, " classes"]
+
+    @property
+    def windows(self) -> Windows:
+        """Where the layer was stimulated."""
+        return self.maps.windows
+
+
+def detect(job: Job, settings: StimulationSettings = StimulationSettings()) -> ScanReport:
+    """Stimulate the early layers, invert the best candidates, and judge by the strongest.
+
+    The score of a candidate is `sqrt(min(outlyingness, 16)) * (small / mask) * gain`: how far its class stands out under
+    stimulation, how small the recovered mask is (in units of a 32nd of the image), and how many images that it was not
+    made on it sends to the class, less those that go there without it. Size counts more than standing out: in a clean
+    network, too, some class stands out now and then, but no small trigger brings that about.
+    """
+    ours, held_out = halves(job.suspect)
+    grids = grids_of(ours.network)
+    *stimulating, inverting = stages(
+        job.progress, [*(_variants(grid, ours.classes) for grid in grids), _steps(settings)]
+    )
+    layers = stimulated_layers(job, ours.first(settings.search_images), grids, stimulating)
+    candidates = _candidates(layers, settings.candidates, (ours, held_out))
+    regions = [_around(layers[layer], target, ours.network.input.size) for target, layer in candidates]
+    sought = [Candidate(target, region) for (target, _), region in zip(candidates, regions, strict=True)]
+    inversions = invert_once(job.journal, f"{NAME}/triggers", ours, sought, settings.inversion, job.seed, inverting)
+    findings = [
+        _finding(job.suspect, held_out, layers[layer], inversion, settings.search_images)
+        for (_, layer), inversion in zip(candidates, inversions, strict=True)
+    ]
+    return concluded(job, NAME, findings, settings)
+
+
+def stimulated_layers(
+    job: Job, searched: Suspect, grids: Sequence[Windows], progress: Sequence[Progress]
+) -> dict[str, StimulatedLayer]:
+    """Layers, stimulated in these windows; one step of the journal and one progress function for each."""
+    found = {}
+    for grid, told in zip(grids, progress, strict=True):
+        name = grid.layer.name
+
+        def work(grid: Windows = grid, told: Progress = told) -> Values:
+            replayed = replay(searched.network, grid.layer.name, searched.images)
+            advance = counting(told, _variants(grid, searched.classes), f"stimulating {grid.layer.name}")
+            levels = reach(replayed.cut, searched.images)
+            maps = stimulation_maps(replayed, grid, levels, advance)
+            return _as_values(maps) | _as_values(optimised(replayed, maps, advance))
+
+        values = job.journal.step(f"{NAME}/{name}", work)
+        maps = StimulationMaps(grid, *(values[field] for field in ("levels", "rise", "margin_rise", "flips")))
+        strongest = Stimuli(*(values[f"strongest {field}"] for field in Stimuli.__dataclass_fields__))
+        found[name] = StimulatedLayer(maps, strongest, outlyingness(strongest.margin))
+    return found
+
+
+def grids_of(network: Network) -> list[Windows]:
+    """Windows on every early layer; on the first one, where none is early."""
+    size = network.input.size
+    every = list(network.layers.values())
+    early = [layer for layer in every if shallow(layer, size)]
+    return [windows(layer, size) for layer in early or every[:1]]
+
+
+def _variants(grid: Windows, classes: int) -> int:
+    """How many stimulations a layer takes: of single maps, and optimised."""
+    return (len(grid) + 1) * grid.layer.feature_maps + cost(grid, classes)
+
+
+def _as_values(record: StimulationMaps | Stimuli) -> Values:
+    """The tensors of a record by name, for the journal."""
+    prefix = "strongest " if isinstance(record, Stimuli) else ""
+    values = {name: getattr(record, name) for name in record.__dataclass_fields__}
+    return {f"{prefix}{name}": value for name, value in values.items() if isinstance(value, Tensor)}
+
+
+def _steps(settings: StimulationSettings) -> int:
+    """How many variants the inversions are worth: images forth and back, by the images of a variant."""
+    inversion = settings.inversion
+    images = settings.candidates * inversion.rounds * inversion.steps * inversion.batch
+    return BACKWARD * images // settings.search_images
+
+
+def _candidates(layers: dict[str, StimulatedLayer], count: int, parts: Sequence[Suspect]) -> list[tuple[int, str]]:
+    """The classes that stand out most, each with the layer in which it does.
+
+    A class that all images of a part are of cannot be tried: there is none to be sent to it.
+    """
+    names = list(layers)
+    best, where = torch.stack([layers[name].outlyingness for name in names]).max(0)
+    order = best.argsort(descending=True, stable=True).tolist()
+    possible = [target for target in order if all(bool(part.others(target).any()) for part in parts)]
+    return [(target, names[int(where[target])]) for target in possible[:count]]
+
+
+def _around(layer: StimulatedLayer, target: int, size: tuple[int, int]) -> Bool[Tensor, "h w"]:
+    """The pixels around the window in which a class was driven the furthest."""
+    region = torch.zeros(size, dtype=torch.bool)
+    rows, columns = (
+        slice(max(0, round(centre - REACH * extent)), round(centre + REACH * extent) + 1)
+        for centre, extent in zip(_centre(layer, target), size, strict=True)
+    )
+    region[rows, columns] = True
+    return region
+
+
+def _centre(layer: StimulatedLayer, target: int) -> tuple[float, float]:
+    row, column = layer.strongest.corners[target].tolist()
+    return layer.windows.centre(row, column)
+
+
+def _finding(
+    suspect: Suspect, held_out: Suspect, layer: StimulatedLayer, inversion: Inversion, searched: int
+) -> Finding:
+    target, trigger = inversion.candidate.target_class, inversion.trigger
+    network, name = suspect.network, layer.windows.layer.name
+    success = reasr(network, trigger, held_out.images, held_out.labels, target)
+    elsewhere = _elsewhere(held_out, trigger, target)
+    maps = _carriers(suspect.first(searched), layer, target)
+    stimulation = _stimulation(layer, target, maps)
+    logits, clean = stimulated_logits(network, suspect.images, [stimulation])[0], network(suspect.images)
+    gain = success - attack_success_rate(clean.argmax(1), suspect.labels, target)
+    return Finding(
+        detector=NAME,
+        target_class=target,
+        score=_salience(layer, target) * _compactness(inversion) * max(0.0, gain),
+        layer=name,
+        feature_maps=maps,
+        position=inversion.position or _centre(layer, target),
+        elevation=float(lead(logits, target).mean() - lead(clean, target).mean()),
+        stimulation_asr=attack_success_rate(logits.argmax(1), suspect.labels, target),
+        reasr=success,
+        ablation_asr=ablation_asr(network, trigger, held_out.images, held_out.labels, target, name, maps),
+        trigger=trigger,
+        stimulation=stimulation,
+        moves=elsewhere > success / 2,
+        evidence={
+            "outlyingness": float(layer.outlyingness[target]),
+            "margin": float(layer.strongest.margin[target]),
+            "flips": float(layer.strongest.flips[target]),
+            "mask_l1": inversion.mask_l1,
+            "gain": gain,
+            "reasr_elsewhere": elsewhere,
+        },
+    )
+
+
+def _salience(layer: StimulatedLayer, target: int) -> float:
+    """How far a class stands out, with the greatest values brought together."""
+    return math.sqrt(min(max(0.0, float(layer.outlyingness[target])), FAR))
+
+
+def _compactness(inversion: Inversion) -> float:
+    """How small the recovered mask is: 1 for a 32nd of the image, 2 for half of that."""
+    height, width = inversion.trigger.size
+    return SMALL * height * width / max(inversion.mask_l1, 1.0)
+
+
+def _carriers(suspect: Suspect, layer: StimulatedLayer, target: int) -> tuple[int, ...]:
+    """The fewest feature maps that carry a class's strongest stimulation: those that do most alone, until enough do.
+
+    They are added in the order of the class's mean margin when each is stimulated alone, as many as it takes to move nine
+    tenths of the images that all of them together move.
+    """
+
+    def logits(parts: Sequence[Sequence[int]]) -> Float[Tensor, "m n classes"]:
+        stimulations = [_stimulation(layer, target, part) for part in parts]
+        return stimulated_logits(suspect.network, suspect.images, stimulations)
+
+    on = layer.strongest.patterns[target].flatten(1).any(1).nonzero()[:, 0].tolist()
+    if not on:
+        return tuple(range(layer.windows.layer.feature_maps))
+    alone = margins(logits([[number] for number in on]))[..., target].mean(1)
+    order = [on[place] for place in alone.argsort(descending=True, stable=True).tolist()]
+    parts = [order[:count] for count in range(1, len(order) + 1)]
+    flips = (logits(parts).argmax(-1) == target)[:, suspect.others(target)].float().mean(1)
+    return tuple(parts[int((flips >= CARRIED * flips[-1]).nonzero()[0, 0])])
+
+
+def _stimulation(layer: StimulatedLayer, target: int, maps: Sequence[int]) -> Stimulation:
+    """The strongest stimulation of a class, of these feature maps alone."""
+    (row, column), (height, width) = layer.strongest.corners[target].tolist(), layer.windows.size
+    value = torch.zeros(len(maps), *layer.windows.layer.size)
+    value[:, row : row + height, column : column + width] = layer.strongest.patterns[target][list(maps)]
+    return Stimulation(layer.windows.layer.name, tuple(maps), value=value, window=(row, column, height, width))
+
+
+def _elsewhere(held_out: Suspect, trigger: Trigger, target: int) -> float:
+    """The greatest success rate of a trigger a quarter of the image away: up, down, to the left, to the right.
+
+    Where a network listens in one place alone, hardly an image goes to the class from any of these.
+    """
+    height, width = trigger.size
+    shifts = [(0, width // 4), (height // 4, 0), (0, -(width // 4)), (-(height // 4), 0)]
+    return max(
+        reasr(held_out.network, trigger.moved(*shift), held_out.images, held_out.labels, target) for shift in shifts
+    )

@@ -1,0 +1,157 @@
+"""Optimised stimulation: all feature maps in one window at once, set to what drives a network to a class the most.
+
+A network with batch normalisation and global pooling spreads a trigger over several maps: no single one carries it.
+"""
+
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from trojancam.detection.stimulation_maps.maps import QUANTILE, Advance, StimulationMaps
+from trojancam.detection.stimulation_maps.windows import Windows
+from trojancam.stimulation.replay import Replay, margin
+
+FEW = 4  # images with which every window of every class is tried
+BEST = 4  # windows of a class that are improved by gradients
+ROUNDS = (3, 2)  # of gradient and replacement: at a class's best windows, and again after the window was moved
+
+
+@dataclass(frozen=True)
+class Stimuli:
+    """q stimulations of one window each: class, upper left cell, and what all maps are set to inside.
+
+    `margin` is the low quantile over the images of the lead of the class over all others, `flips` the share of images
+    that are given the class.
+    """
+
+    classes: Int64[Tensor, " q"]
+    corners: Int64[Tensor, "q 2"]
+    patterns: Float[Tensor, "q k height width"]
+    margin: Float[Tensor, " q"]
+    flips: Float[Tensor, " q"]
+
+    def select(self, indices: Int64[Tensor, " m"]) -> "Stimuli":
+        """Those with these indices."""
+        return Stimuli(*(getattr(self, name)[indices] for name in self.__dataclass_fields__))
+
+    def best_of_each_class(self, count: int) -> "Stimuli":
+        """The strongest few of every class, classes in order."""
+        chosen = [
+            members[self.margin[members].argsort(descending=True, stable=True)[:count]]
+            for members in ((self.classes == number).nonzero()[:, 0] for number in self.classes.unique())
+        ]
+        return self.select(torch.cat(chosen))
+
+
+def optimised(replayed: Replay, maps: StimulationMaps, advance: Advance = lambda _: None) -> Stimuli:
+    """The strongest stimulation of each class: where, with what, and how far it leads; one for each class, in order.
+
+    New in TrojanCAM. A start is the maps that promote the class on their own; then rounds of setting every map in the
+    window to its level (`maps.levels`) where the gradient of the margin `y_t - logsumexp(other logits)`, averaged over the
+    images, is positive, and to 0 elsewhere.
+    """
+    windows, largest = maps.windows, maps.levels
+    stimuli = measured(replayed.first(FEW), windows, _starts(maps, largest), advance)
+    stimuli = _unmeasured(stimuli.best_of_each_class(BEST))
+    stimuli = _improved(replayed, windows, stimuli, largest, ROUNDS[0], advance)
+    stimuli = _moved(replayed, windows, stimuli.best_of_each_class(1), advance)
+    return _improved(replayed, windows, stimuli, largest, ROUNDS[1], advance)
+
+
+def cost(windows: Windows, classes: int) -> int:
+    """How many variants `optimised` runs."""
+    return classes * (len(windows) + min(BEST, len(windows)) * (ROUNDS[0] + 1) + 8 + ROUNDS[1] + 1)
+
+
+def _starts(maps: StimulationMaps, largest: Float[Tensor, " k"]) -> Stimuli:
+    """For each class every window, each map that promotes the class there at its level.
+
+    What single maps promise tells little of what they do together, so no window is left out for it.
+    """
+    _, windows, classes = maps.margin_rise.shape
+    on = maps.margin_rise.permute(2, 1, 0).flatten(0, 1) > 0  # classes and windows, maps
+    patterns = (on * largest)[..., None, None].expand(-1, -1, *maps.windows.size)
+    corners = torch.tensor([maps.windows.corner(index) for index in range(windows)])
+    numbers = torch.arange(classes).repeat_interleave(windows)
+    nothing = torch.zeros(len(numbers))
+    return Stimuli(numbers, corners.repeat(classes, 1), patterns, nothing, nothing)
+
+
+def _unmeasured(stimuli: Stimuli) -> Stimuli:
+    """What was measured on other images forgotten."""
+    return replace(stimuli, margin=torch.full_like(stimuli.margin, -torch.inf), flips=torch.zeros_like(stimuli.flips))
+
+
+@torch.no_grad()
+def measured(replayed: Replay, windows: Windows, stimuli: Stimuli, advance: Advance = lambda _: None) -> Stimuli:
+    """The same stimulations with margin and flips taken on these images."""
+    leads = []
+    for chunk in replayed.chunks(len(stimuli.classes)):
+        leads.append(margin(replayed.logits(_edited(replayed, windows, stimuli, chunk)), stimuli.classes[chunk]))
+        advance(chunk.stop - chunk.start)
+    return _with_leads(stimuli, torch.cat(leads))
+
+
+def _with_leads(stimuli: Stimuli, leads: Float[Tensor, "q n"]) -> Stimuli:
+    return replace(stimuli, margin=leads.quantile(QUANTILE, dim=1), flips=(leads > 0).float().mean(1))
+
+
+def _edited(replayed: Replay, windows: Windows, stimuli: Stimuli, chunk: slice) -> Float[Tensor, "m n k h w"]:
+    """The clean activations, each variant's window filled with its pattern."""
+    edited = replayed.copies(chunk.stop - chunk.start)
+    height, width = windows.size
+    for place, (row, column) in enumerate(stimuli.corners[chunk].tolist()):
+        edited[place, :, :, row : row + height, column : column + width] = stimuli.patterns[chunk][place]
+    return edited
+
+
+def _improved(
+    replayed: Replay, windows: Windows, stimuli: Stimuli, largest: Float[Tensor, " k"], rounds: int, advance: Advance
+) -> Stimuli:
+    """Rounds of gradient and replacement; each stimulation becomes the best that it has been."""
+    best, patterns = stimuli, stimuli.patterns
+    for _ in range(rounds):
+        current, gradients = _with_gradients(replayed, windows, replace(stimuli, patterns=patterns))
+        best, patterns = _stronger(best, current), torch.where(gradients > 0, largest[:, None, None], 0.0)
+        advance(len(best.classes))
+    return _stronger(best, measured(replayed, windows, replace(stimuli, patterns=patterns), advance))
+
+
+def _with_gradients(
+    replayed: Replay, windows: Windows, stimuli: Stimuli
+) -> tuple[Stimuli, Float[Tensor, "q k height width"]]:
+    """The stimulations measured, and the gradient of each one's mean margin with respect to its pattern."""
+    leads, gradients = [], []
+    height, width = windows.size
+    for chunk in replayed.chunks(len(stimuli.classes)):
+        edited = _edited(replayed, windows, stimuli, chunk).requires_grad_()
+        with torch.enable_grad():
+            lead = margin(replayed.logits(edited), stimuli.classes[chunk])
+            (gradient,) = torch.autograd.grad(lead.sum(), edited)
+        leads.append(lead.detach())
+        for place, (row, column) in enumerate(stimuli.corners[chunk].tolist()):
+            gradients.append(gradient[place, :, :, row : row + height, column : column + width].mean(0))
+    return _with_leads(stimuli, torch.cat(leads)), torch.stack(gradients)
+
+
+def _moved(replayed: Replay, windows: Windows, stimuli: Stimuli, advance: Advance) -> Stimuli:
+    """Each stimulation where it is strongest among its place and the eight half a window beside it."""
+    best = stimuli
+    limits = torch.tensor(windows.layer.size) - torch.tensor(windows.size)
+    half = [max(1, side // 2) for side in windows.size]
+    for shift in ((r, c) for r in (-1, 0, 1) for c in (-1, 0, 1) if (r, c) != (0, 0)):
+        moved = stimuli.corners + torch.tensor(shift) * torch.tensor(half)
+        there = replace(stimuli, corners=torch.minimum(moved.clamp(min=0), limits))
+        best = _stronger(best, measured(replayed, windows, there))
+        advance(len(stimuli.classes))
+    return best
+
+
+def _stronger(one: Stimuli, other: Stimuli) -> Stimuli:
+    """Of each pair the one that leads by more."""
+    better = other.margin > one.margin
+    both = (torch.cat([getattr(one, name), getattr(other, name)]) for name in one.__dataclass_fields__)
+    chosen = torch.arange(len(better)) + better * len(better)
+    return Stimuli(*(values[chosen] for values in both))

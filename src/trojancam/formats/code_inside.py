@@ -1,0 +1,195 @@
+"""What a file would run if it were loaded carelessly: the names its pickles would import, wherever in it they lie.
+
+Nothing is loaded. `inspect` shows what is found; the readers do not rely on it, each has stricter checks of its own.
+"""
+
+import bz2
+import lzma
+import re
+import warnings
+import zlib
+from collections.abc import Callable, Iterator
+from functools import cache
+from io import BufferedIOBase, BytesIO
+from pathlib import Path
+from tokenize import TokenError
+
+import numpy as np
+
+from trojancam.errors import ModelError
+from trojancam.formats.archives import Archive, Member, archive, is_archive, opened_file
+from trojancam.formats.exported_program.allowed import operation
+from trojancam.formats.exported_program.expressions import code_in
+from trojancam.formats.json_text import json_in
+from trojancam.formats.weights.pickles import LARGEST, MOST_STEPS, NoPickleError, Pickle, look_at
+
+LEGACY, LEGACY_PICKLES = 0x1950A86A20F9469CFC6C, 5  # PyTorch's oldest files: this number is the first pickle of five
+DEEPEST = 3  # archives in archives
+NUMPY = b"\x93NUMPY"
+PROGRAM = re.compile(r"(^|/)(models/[^/]+|serialized_exported_program)\.json$")
+PICKLES = (".pkl", ".pickle", ".p", ".joblib", ".sav")
+MOST_BYTES = 512 << 20  # of members that are looked at
+LARGEST_PROGRAM = 24 << 20  # bytes of the JSON of an exported program
+NOT_SEEN = "something after more than is looked at"
+BROKEN_OFF = "something that cannot be read as a pickle to its end"
+
+
+Unpack = Callable[[bytes, int], bytes]  # at most so many bytes of what is packed
+
+PACKED: dict[bytes, Unpack] = {  # as joblib packs pickles
+    b"\x1f\x8b": lambda packed, most: zlib.decompressobj(31).decompress(packed, most),
+    b"\x78": lambda packed, most: zlib.decompressobj().decompress(packed, most),
+    b"BZh": lambda packed, most: bz2.BZ2Decompressor().decompress(packed, most),
+    b"\xfd7zXZ": lambda packed, most: lzma.LZMADecompressor().decompress(packed, most),
+    b"\x5d\x00\x00": lambda packed, most: lzma.LZMADecompressor().decompress(packed, most),
+}
+
+
+def would_run(path: str | Path) -> tuple[str, ...]:
+    """The names that a careless loader would import from a file, beyond those that PyTorch takes for harmless.
+
+    It looks into pickles (also several, one after another), zip archives of PyTorch, TorchScript, `.pt2` and `.npz` and the
+    archives in them, `.npy` files of objects, and packed pickles. TorchScript's own code is named by its place in the
+    archive, code in the expressions of a `.pt2` is given as it stands. Where a pickle breaks off, or is too long to look
+    at, that is among the names.
+
+    Raises:
+        ModelError: if the file cannot be read, or is an archive that is damaged or hostile as such.
+    """
+    path = Path(path)
+    with opened_file(path) as file:
+        found = list(_Search(path).names(file, path.name))
+    return tuple(dict.fromkeys(name for name in found if not is_harmless(name)))
+
+
+def is_harmless(name: str) -> bool:
+    """Whether a name is among those that `torch.load(..., weights_only=True)` takes from any file."""
+    return name.replace("__builtin__.", "builtins.", 1) in _allowed()
+
+
+@cache
+def _allowed() -> frozenset[str]:
+    from torch._weights_only_unpickler import _get_allowed_globals
+
+    return frozenset(_get_allowed_globals())
+
+
+class _Search:
+    """A search through one file, however much is in it, in a bounded number of steps and bytes."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.steps = MOST_STEPS
+        self.bytes = MOST_BYTES
+        self.unpacked = LARGEST  # bytes of packed pickles
+
+    def names(self, file: BufferedIOBase, name: str, depth: int = DEEPEST) -> Iterator[str]:
+        """The names in a file, or in a member of an archive."""
+        head = file.read(16)
+        file.seek(0)
+        unpacks = [unpack for magic, unpack in PACKED.items() if head.startswith(magic)]
+        if is_archive(head):
+            yield from self._in_archive(file, depth)
+        elif head.startswith(NUMPY):
+            yield from self._in_array(file)
+        elif unpacks:
+            yield from self._in_packed(file, unpacks[0])
+        else:
+            yield from self._in_pickles(file.read(LARGEST), certain=name.endswith(PICKLES))
+
+    def _in_archive(self, file: BufferedIOBase, depth: int) -> Iterator[str]:
+        if depth == 0:
+            raise ModelError(f"{self.path} holds archives in archives in archives, as no model does; do not unpack it")
+        with archive(self.path, file=file) as opened:
+            for member in opened.members.values():
+                if _is_script(member.name):
+                    yield f"TorchScript {member.name}"
+                elif PROGRAM.search(member.name) or _may_hold_pickles(opened, member):
+                    yield from self._in_member(opened, member, depth)
+
+    def _in_member(self, opened: Archive, member: Member, depth: int) -> Iterator[str]:
+        self.bytes -= member.size
+        if member.size > (LARGEST_PROGRAM if PROGRAM.search(member.name) else LARGEST) or self.bytes < 0:
+            yield NOT_SEEN
+            return
+        content = opened.read(member.name)
+        if PROGRAM.search(member.name):
+            yield from _in_program(content)
+        else:
+            yield from self.names(BytesIO(content), member.name, depth - 1)
+
+    def _in_packed(self, file: BufferedIOBase, unpack: Unpack) -> Iterator[str]:
+        """The names in packed pickles: those of one file may unpack to so much together, as few bytes do it."""
+        if self.unpacked <= 0:
+            yield NOT_SEEN
+            return
+        content = _unpacked(file, unpack, self.unpacked)
+        self.unpacked -= len(content)
+        yield from self._in_pickles(content, certain=False)
+
+    def _in_array(self, file: BufferedIOBase) -> Iterator[str]:
+        try:
+            version = np.lib.format.read_magic(file)
+            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of how Python 2 wrote it
+                holds_objects = read(file)[2].hasobject
+        except (ValueError, TypeError, KeyError, SyntaxError, TokenError, EOFError, RecursionError, MemoryError):
+            return
+        if holds_objects:
+            yield from self._in_pickles(file.read(LARGEST), certain=True)
+
+    def _in_pickles(self, content: bytes, certain: bool) -> Iterator[str]:
+        """The names in one pickle after another."""
+        stream, left = BytesIO(content), len(content)
+        while left and stream.tell() < len(content):
+            start = stream.tell()
+            try:
+                pickle = self._counted(look_at(stream, self.steps))
+                yield from pickle.names
+                left = LEGACY_PICKLES if pickle.value == LEGACY else left
+                left -= 1
+            except NoPickleError as error:
+                found = self._counted(error.found).names
+                names = tuple(name for name in found if name.isprintable())
+                yield from names
+                if self.steps <= 0:
+                    yield NOT_SEEN
+                elif names or (certain and start == 0):
+                    yield BROKEN_OFF
+                return
+
+    def _counted(self, pickle: Pickle) -> Pickle:
+        self.steps -= pickle.steps
+        return pickle
+
+
+def _is_script(name: str) -> bool:
+    """Whether a member of an archive is a part of TorchScript's code."""
+    return name.endswith(".py") and "/code/" in f"/{name}"
+
+
+def _may_hold_pickles(opened: Archive, member: Member) -> bool:
+    """Whether a member is a pickle, or an archive or array that may hold one; most are the numbers of tensors."""
+    if member.name.endswith(PICKLES):
+        return True
+    head = opened.start(member.name, 16)
+    return is_archive(head) or head.startswith((NUMPY, b"\x80", *PACKED))
+
+
+def _in_program(text: bytes) -> Iterator[str]:
+    """Expressions of an exported program that are code, and what it would call beyond operations on tensors."""
+    try:
+        program = json_in(text)
+        targets = [str(node["target"]) for node in program["graph_module"]["graph"]["nodes"]]
+        yield from code_in(program)
+    except (AttributeError, LookupError, RecursionError, TypeError, ValueError):
+        return
+    yield from (target for target in targets if not (target.startswith("torch.ops.") or operation(target)))
+
+
+def _unpacked(file: BufferedIOBase, unpack: Unpack, most: int) -> bytes:
+    try:
+        return unpack(file.read(LARGEST), most)
+    except (zlib.error, lzma.LZMAError, OSError, EOFError, ValueError):
+        return b""

@@ -1,0 +1,354 @@
+"""Keras configurations: what a file says its layers are, rebuilt from a list of what layers may be.
+
+Keras builds whatever its configurations name: that is how files run code. So Keras never sees a file's configuration,
+only one that is written here, in which every class is on the list, every value is plain, and nothing is left over.
+"""
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from trojancam.formats.keras.allowed import (
+    ACTIVATION_LAYERS,
+    ACTIVATIONS,
+    ALIASES,
+    COUNTED,
+    IDLE,
+    LAYERS,
+    MODELS,
+    NEUTRAL,
+    NOT_NEEDED,
+    NUMBER_TYPES,
+    OPERATIONS,
+    PREPROCESSING,
+)
+
+Config = dict[str, Any]
+MOST_LAYERS, MOST_CALLS, DEEPEST = 2_000, 5_000, 8
+LONGEST_LIST, LONGEST_TEXT, LARGEST_NUMBER, LARGEST_SIDE = 100_000, 256, 10**6, 8192
+LOOKED_UP = {"build_config", "class_name", "compile_config", "config", "module", "registered_name", "shared_object_id"}
+OWN_CODE = "ask for the same model without it"
+
+
+class RefusedError(Exception):
+    """Something in a file that no model needs, in words that follow the file's name."""
+
+
+@dataclass
+class Rebuilding:
+    """What is gathered on the way: `weights` is how Keras is to make room for weights."""
+
+    weights: Callable[..., Any]
+    layers: int = 0
+    formats: list[str] = field(default_factory=list)
+    idle: list[str] = field(default_factory=list)
+    preprocessing: list[str] = field(default_factory=list)
+    types: set[str] = field(default_factory=set)
+
+
+def rebuilt(config: object, gathered: Rebuilding) -> Config:
+    """The configuration of a whole model, with nothing in it that is not known to be harmless.
+
+    Raises:
+        RefusedError: if there is anything else in it.
+    """
+    entry = _mapping(config, "its configuration")
+    name = str(entry.get("class_name"))
+    if ALIASES.get(name, name) not in MODELS:
+        raise RefusedError(f"is of the class {name[:60]!r}, not Sequential or Functional; {OWN_CODE}")
+    model, calls = _layer(entry, gathered, depth=0)
+    if calls > MOST_CALLS:
+        raise RefusedError(f"runs its layers {calls} times, more than any classifier does; do not use it")
+    return model
+
+
+def _layer(entry: object, gathered: Rebuilding, depth: int) -> tuple[Config, int]:
+    """The configuration of one layer or model within a model, and how often layers run when it is run once."""
+    layer = _mapping(entry, "a layer")
+    gathered.layers += 1
+    if gathered.layers > MOST_LAYERS or depth > DEEPEST:
+        raise RefusedError("has more layers, or models in models, than any classifier; do not use it")
+    name, module = _class_name(layer)
+    if module == "keras.layers":
+        config, calls = _mapping(layer.get("config"), f"the layer {_shown(layer.get('name'))}"), 1
+        name, config = _plain_layer(name, config, gathered)
+    elif name in MODELS:
+        config, calls = _model(name, layer, gathered, depth)
+    else:
+        config, calls = _arguments(name, _mapping(layer.get("config"), "an operation"), gathered), 1
+    canonical: Config = {"module": module, "class_name": name, "config": config, "registered_name": COUNTED.get(name)}
+    if "inbound_nodes" in layer:
+        nodes = [_node(node) for node in _sequence(layer["inbound_nodes"])]
+        canonical |= {"name": _name(layer.get("name", config.get("name"))), "inbound_nodes": nodes}
+        calls *= max(1, len(nodes))
+    return canonical, calls
+
+
+def _class_name(layer: Mapping[str, Any]) -> tuple[str, str]:
+    """The class of a layer and the module to take it from; the one in the file must be within Keras, but is not used."""
+    name, module = _class_or_function(layer)
+    if module in OPERATIONS and name in OPERATIONS[module]:
+        return name, module
+    name = ALIASES.get(name, name)
+    if name in MODELS:
+        return name, MODELS[name]
+    if name not in LAYERS and name not in IDLE:
+        raise RefusedError(
+            f"holds a layer of the class {_shown(name)}, which is not one that may be loaded; {OWN_CODE}"
+        )
+    return name, "keras.layers"
+
+
+def _class_or_function(entry: Mapping[str, Any]) -> tuple[str, str]:
+    """What an entry says that Keras should look up, and where; only what is Keras' own passes."""
+    name, module, registered = entry.get("class_name"), entry.get("module"), entry.get("registered_name")
+    if name == "function":
+        name = entry.get("config")
+    if not isinstance(name, str) or (module is not None and not _is_kerasic(module)):
+        raise RefusedError(f"holds {_shown(name)} from {_shown(module)}, which runs its author's own code; {OWN_CODE}")
+    if registered not in (None, name) or name.startswith("__"):
+        raise RefusedError(f"holds a {_shown(name)} that is registered as {_shown(registered)}; {OWN_CODE}")
+    return name, str(module)
+
+
+def _is_kerasic(module: object) -> bool:
+    return isinstance(module, str) and re.fullmatch(r"(tf_)?keras(\.[a-z0-9_]+)*", module) is not None
+
+
+def _plain_layer(name: str, config: Mapping[str, Any], gathered: Rebuilding) -> tuple[str, Config]:
+    if name == "InputLayer":
+        return name, _input(config)
+    if name in IDLE:
+        if IDLE[name]:
+            gathered.idle.append(name)
+        return "Identity", {"name": _name(config.get("name"))}
+    if name in PREPROCESSING:
+        gathered.preprocessing.append(name)
+    room = {f"{weight}_initializer": gathered.weights for weight in LAYERS[name]}
+    return name, {"dtype": "float32"} | _arguments(name, config, gathered) | room
+
+
+def _input(config: Mapping[str, Any]) -> Config:
+    shape = config.get("batch_shape", config.get("batch_input_shape"))
+    if config.get("sparse") or config.get("ragged") or shape is None:
+        raise RefusedError("takes something else than images; give a classifier of images")
+    return {"name": _name(config.get("name")), "batch_shape": _shape(shape), "dtype": "float32"}
+
+
+def _shape(value: object) -> list[int | None]:
+    """A shape for any number of images."""
+    sides = _sequence(value)
+    if not all(side is None or (_is_integer(side) and 0 < side <= LARGEST_SIDE) for side in sides[1:]) or not sides:
+        raise RefusedError(f"declares inputs of the shape {_shown(value)}; give a classifier of images")
+    return [None, *sides[1:]]
+
+
+def _model(name: str, layer: Mapping[str, Any], gathered: Rebuilding, depth: int) -> tuple[Config, int]:
+    config = layer.get("config")
+    config = {"name": "sequential", "layers": config} if isinstance(config, list) else _mapping(config, "a model")
+    entries = _with_input(config, layer) if name == "Sequential" else _sequence(config.get("layers"))
+    _note_type(config, gathered)
+    layers, calls = [], 0
+    for entry in entries:
+        canonical, more = _layer(entry, gathered, depth + 1)
+        layers.append(canonical)
+        calls += more
+    rebuilt: Config = {"name": _name(config.get("name", name.lower())), "layers": layers}
+    if name == "Functional":
+        rebuilt |= {key: _references(config.get(key)) for key in ("input_layers", "output_layers")}
+    return rebuilt, calls
+
+
+def _with_input(config: Mapping[str, Any], layer: Mapping[str, Any]) -> list[Any]:
+    """The layers of a Sequential, an input before them: some files say elsewhere what it takes."""
+    entries = _sequence(config.get("layers"))
+    first = _mapping(entries[0], "a layer") if entries else {}
+    if first.get("class_name") == "InputLayer":
+        return entries
+    within, build = (
+        part if isinstance(part, dict) else {} for part in (first.get("config"), layer.get("build_config"))
+    )
+    places = (config.get("build_input_shape"), build.get("input_shape"), within.get("batch_input_shape"))
+    shape = next((place for place in (*places, _input_of_first(within)) if place is not None), None)
+    if shape is None:
+        raise RefusedError("does not say what it takes; call the model on images, and save it again")
+    given = {"name": f"input_of_{config.get('name', 'sequential')}", "batch_shape": shape}
+    return [{"class_name": "InputLayer", "config": given}, *entries]
+
+
+def _input_of_first(model: Mapping[str, Any]) -> Any:
+    """What the model that a Sequential begins with takes."""
+    layers = model.get("layers")
+    first = layers[0] if isinstance(layers, list) and layers else None
+    config = first.get("config") if isinstance(first, dict) else None
+    return config.get("batch_shape", config.get("batch_input_shape")) if isinstance(config, dict) else None
+
+
+def _arguments(name: str, config: Mapping[str, Any], gathered: Rebuilding) -> Config:
+    """The arguments of a layer or operation: plain values and its activation, nothing that makes or trains weights."""
+    _note_type(config, gathered)
+    arguments: Config = {}
+    for key, value in config.items():
+        _check_key(key)
+        if key == "name":
+            arguments[key] = _name(value)
+        elif key == "activation":
+            arguments[key] = _activation(value)
+        elif key == "data_format":
+            arguments[key] = "channels_first" if value == "channels_first" else "channels_last"
+            gathered.formats.append(arguments[key])
+        elif key == "axis" and isinstance(value, list) and len(value) == 1:
+            arguments[key] = _plain(value[0], name)
+        elif key.endswith(NOT_NEEDED):
+            _check_left_out(value)
+        elif not _is_neutral(name, key, value):
+            arguments[key] = _plain(value, name)
+    return arguments
+
+
+def _check_left_out(value: object) -> None:
+    """Refuse what would run code of its author's own if Keras were to see it, though it does not."""
+    if isinstance(value, dict):
+        _class_or_function(value)
+
+
+def _is_neutral(name: str, key: str, value: object) -> bool:
+    """Whether an argument, which some versions of Keras do not know, asks for what all others do."""
+    known = next((each for each in (key, f"{name}.{key}") if each in NEUTRAL), None)
+    if known is not None and value != NEUTRAL[known]:
+        raise RefusedError(f"holds a layer {name} with {key}={_shown(value)}, which is not read here; {OWN_CODE}")
+    return known is not None
+
+
+def _note_type(config: Mapping[str, Any], gathered: Rebuilding) -> None:
+    """Types of numbers: all layers will compute in 32 bits, but some types mean that weights are something else."""
+    policy = config.get("dtype")
+    within = policy.get("config") if isinstance(policy, dict) else None
+    name = within.get("name") if isinstance(within, dict) else policy
+    if isinstance(policy, dict) and policy.get("class_name") not in ("DTypePolicy", "Policy"):
+        name = policy.get("class_name")
+    if name is not None and str(name) not in NUMBER_TYPES:
+        raise RefusedError(f"computes in {_shown(name)}; save it with floating-point weights")
+    if name not in (None, "float32"):
+        gathered.types.add(str(name))
+
+
+def _activation(value: object) -> Any:
+    """The name of an activation, or a layer that is one."""
+    if isinstance(value, dict) and value.get("class_name") == "function":
+        value = value.get("config")
+    if value is None or (isinstance(value, str) and value in ACTIVATIONS):
+        return value
+    name = value.get("class_name") if isinstance(value, dict) else value
+    if not isinstance(value, dict) or str(name) not in ACTIVATION_LAYERS:
+        raise RefusedError(f"holds the activation {_shown(name)}, which is not one that may be loaded; {OWN_CODE}")
+    config = _mapping(value.get("config"), "an activation")
+    kept = {_check_key(key): each for key, each in config.items() if key not in ("dtype", "trainable")}
+    arguments = {key: _plain(each, str(name)) for key, each in kept.items()}
+    return {"module": "keras.layers", "class_name": name, "config": arguments, "registered_name": None}
+
+
+def _node(node: object) -> Any:
+    """One call of a layer: on which results of other layers, and with which arguments."""
+    if isinstance(node, list):  # as Keras 2 writes it
+        return [_old_source(source) for source in node]
+    call = _mapping(node, "a call")
+    positional = _call_argument(_sequence(call.get("args")))
+    return {"args": positional, "kwargs": _named(_mapping(call.get("kwargs"), "a call"))}
+
+
+def _old_source(source: object) -> list[Any]:
+    parts = _sequence(source)
+    if len(parts) not in (3, 4):
+        raise RefusedError("does not say plainly how its layers are connected; save it again with Keras")
+    return [*_reference(parts[:3]), _named(_mapping(parts[3] if len(parts) == 4 else {}, "a call"))]
+
+
+def _named(arguments: Mapping[str, Any]) -> Config:
+    """Arguments by name, but for those that Keras sets anew whenever a model is run."""
+    kept = {_check_key(key): value for key, value in arguments.items() if key not in ("training", "mask")}
+    return {key: _call_argument(value) for key, value in kept.items()}
+
+
+def _call_argument(value: object) -> Any:
+    """An argument of a call: a result of another layer, a plain value, or a list of these."""
+    if isinstance(value, list):
+        return [_call_argument(item) for item in value]
+    if not isinstance(value, dict):
+        return _plain(value, "a call")
+    tensor = _mapping(value.get("config"), "a call")
+    if value.get("class_name") != "__keras_tensor__":
+        raise RefusedError(f"hands its layers {_shown(value.get('class_name'))}, not results of others; {OWN_CODE}")
+    shape = [None, *[side if _is_integer(side) else None for side in _sequence(tensor.get("shape"))[1:]]]
+    history = _reference(_sequence(tensor.get("keras_history")))
+    return {
+        "class_name": "__keras_tensor__",
+        "config": {"shape": shape, "dtype": "float32", "keras_history": history},
+    }
+
+
+def _references(value: object) -> Any:
+    """Which results of layers a model takes or gives: one, several, or several by name."""
+    if isinstance(value, dict):
+        return {_check_key(key): _references(each) for key, each in value.items()}
+    items = _sequence(value)
+    if items and isinstance(items[0], str):
+        return _reference(items)
+    return [_references(item) for item in items]
+
+
+def _reference(parts: list[Any]) -> list[Any]:
+    match parts:
+        case [str(name), int(call), int(result)] if 0 <= call <= MOST_CALLS and 0 <= result <= MOST_CALLS:
+            return [_name(name), call, result]
+    raise RefusedError("does not say plainly how its layers are connected; save it again with Keras")
+
+
+def _plain(value: object, where: str, depth: int = 0) -> Any:
+    """A number, a short text, or a list of these, none of it excessive."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int | float) and abs(value) <= LARGEST_NUMBER and math.isfinite(value):
+        return value
+    if isinstance(value, str) and len(value) <= LONGEST_TEXT and value.isprintable():
+        return value
+    if isinstance(value, list) and len(value) <= LONGEST_LIST and depth < 4:
+        return [_plain(item, where, depth + 1) for item in value]
+    raise RefusedError(f"gives {where} an argument that is no plain one ({_shown(value)}); {OWN_CODE}")
+
+
+def _check_key(key: str) -> str:
+    """The name of an argument; ones by which Keras would take arguments for something to build are refused."""
+    if key in LOOKED_UP or len(key) > LONGEST_TEXT or not key.isprintable():
+        raise RefusedError(f"has an argument of the name {_shown(key)}, which no layer has; do not use it")
+    return key
+
+
+def _mapping(value: object, what: str) -> Config:
+    if not isinstance(value, dict):
+        raise RefusedError(f"is damaged: {what} is not as Keras writes it; get it again from its source")
+    return value
+
+
+def _sequence(value: object) -> list[Any]:
+    if not isinstance(value, list) or len(value) > LONGEST_LIST:
+        raise RefusedError("is damaged: its configuration is not as Keras writes it; get it again from its source")
+    return value
+
+
+def _name(value: object) -> str:
+    if not isinstance(value, str) or not 0 < len(value) <= LONGEST_TEXT or not value.isprintable():
+        raise RefusedError(f"gives a layer the name {_shown(value)}; save it with plain names")
+    return value.replace("/", "_").replace(".", "_")  # Keras 3 on PyTorch has neither in names
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _shown(value: object) -> str:
+    """A value from a file, for a sentence: short, on one line."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

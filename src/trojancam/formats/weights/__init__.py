@@ -1,0 +1,1 @@
+"""Weights in PyTorch's own files and in safetensors files."""

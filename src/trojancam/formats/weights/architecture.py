@@ -1,0 +1,273 @@
+"""Architectures for weights that come alone: a registered one, one of the user's own, or one of timm's or torchvision's.
+
+What builds the network is named by whoever gives the command, never by the file.
+"""
+
+import importlib
+import inspect
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from trojancam.architectures import architecture
+from trojancam.errors import ModelError
+from trojancam.formats.opened import OpenedModel
+from trojancam.formats.weights.reader import read_weights
+from trojancam.formats.weights.weights_only import single_precision
+from trojancam.network.input import InputSpecification
+
+CLASSES = ("classes", "num_classes", "n_classes", "number_of_classes", "nb_classes")  # what builders call it
+MOST_CLASSES = 100_000
+COUNTED = ".num_batches_tracked"  # old files lack it, and nothing depends on it
+
+
+@dataclass(frozen=True)
+class Builder:
+    """What makes the module: for a number of classes, or, where it takes none, always the same."""
+
+    name: str
+    build: Callable[[int], nn.Module]
+    takes_classes: bool = True
+    input: InputSpecification | None = None
+
+
+def read_with_architecture(path: str | Path, architecture: str, classes: int | None = None) -> OpenedModel:
+    """The network of a file that holds weights alone, in an architecture that is named beside it.
+
+    `architecture` is a registered name, `module:callable` from the user's own code (installed, or in the current folder),
+    `timm:NAME` or `torchvision:NAME`. The callable takes the number of classes, or nothing, and returns a module. Without
+    `classes`, their number is that of the weights.
+
+    Raises:
+        ModelError: if the file is refused, the architecture cannot be built, or the weights do not fit it or are not finite.
+        UnknownNameError: if no architecture of this name is registered.
+    """
+    path = Path(path)
+    builder = named(architecture)
+    weights = read_weights(path)
+    tensors, notes = single_precision(path, weights.tensors)
+    count = classes if classes is not None else number_of_classes(path, tensors, builder)
+    _check_without_memory(path, builder, count, tensors)
+    module = built(builder, count)
+    _fill(path, module, tensors, builder.name)
+    size = builder.input.size if builder.input else None
+    return OpenedModel(
+        module.eval(), weights.format, builder.name, size, input=builder.input, notes=(*weights.notes, *notes)
+    )
+
+
+def named(name: str) -> Builder:
+    """What builds the architecture of this name.
+
+    Raises:
+        ModelError: if its module cannot be imported, or has no such callable.
+        UnknownNameError: if no architecture of this name is registered.
+    """
+    where, _, what = name.partition(":")
+    if not what:
+        registered = architecture(name)
+        return Builder(name, registered.build, input=registered.input)
+    if where == "timm":
+        return _timm(what)
+    if where == "torchvision":
+        return Builder(what, _torchvision(what))
+    return _own(where, what)
+
+
+def built(builder: Builder, classes: int) -> nn.Module:
+    """The module for so many classes, with weights that count for nothing.
+
+    Raises:
+        ModelError: if building it fails, or does not give a module.
+    """
+    try:
+        with torch.random.fork_rng(devices=[]):
+            module: Any = builder.build(classes)
+    except ModelError:
+        raise
+    except Exception as error:  # the user's own code can raise anything
+        raise ModelError(f"the architecture {builder.name} cannot be built: {_first_line(error)}") from error
+    if not isinstance(module, nn.Module):
+        raise ModelError(f"the architecture {builder.name} gives a {type(module).__name__}, not a torch.nn.Module")
+    return module.float()
+
+
+def number_of_classes(path: Path, tensors: Mapping[str, Tensor], builder: Builder) -> int:
+    """The number of classes of these weights: the extent that, in this architecture, depends on it.
+
+    Raises:
+        ModelError: if the file has no weights whose shape tells, or claims more classes than a network here may have.
+    """
+    if not builder.takes_classes:
+        return 0
+    count = _extent_of_classes(tensors, builder)
+    if count is None:
+        raise ModelError(
+            f"{path} does not tell its number of classes; name a callable that builds the network for them"
+        )
+    if not 0 < count <= MOST_CLASSES:
+        raise ModelError(f"{path} has weights for {count} classes, but a network here has 1 to {MOST_CLASSES}")
+    return count
+
+
+def _extent_of_classes(tensors: Mapping[str, Tensor], builder: Builder) -> int | None:
+    for name, axis in _places_of_classes(builder):
+        if name in tensors and tensors[name].ndim > axis:
+            return int(tensors[name].shape[axis])
+    dense = [tensor for name, tensor in tensors.items() if tensor.ndim == 2 and name.endswith("weight")]
+    return int(dense[-1].shape[0]) if dense else None
+
+
+def _places_of_classes(builder: Builder) -> list[tuple[str, int]]:
+    """The parameters, and which of their axes, that differ between networks of two and of three classes."""
+    try:
+        with torch.device("meta"):
+            two, three = (built(builder, classes).state_dict() for classes in (2, 3))
+    except ModelError:
+        return []  # it cannot be built without numbers
+    return [
+        (name, axis)
+        for name, tensor in two.items()
+        if name in three
+        for axis, extents in enumerate(zip(tensor.shape, three[name].shape, strict=False))
+        if extents == (2, 3)
+    ]
+
+
+def _check_without_memory(path: Path, builder: Builder, classes: int, tensors: Mapping[str, Tensor]) -> None:
+    """Refuse weights that do not fit before the network is built: it may be as large as the file pleases."""
+    try:
+        with torch.device("meta"):
+            module = built(builder, classes)
+    except ModelError:
+        return  # it cannot be built without numbers; the number of classes is bounded
+    check_fit(path, module.state_dict(), tensors, builder.name)
+
+
+def check_fit(path: Path, own: Mapping[str, Tensor], tensors: Mapping[str, Tensor], name: str) -> None:
+    """Refuse weights of which one has no place in an architecture's own, or another shape there, or is missing.
+
+    Raises:
+        ModelError: if there is such a one.
+    """
+    problems = [f"{key} is missing" for key in own if key not in tensors and not key.endswith(COUNTED)]
+    problems += [f"{key[:80]} has no place in it" for key in tensors if key not in own and not key.endswith(COUNTED)]
+    problems += [
+        f"{key} is {tuple(tensors[key].shape)} in the file and {tuple(value.shape)} in the architecture"
+        for key, value in own.items()
+        if key in tensors and tensors[key].shape != value.shape
+    ]
+    if problems:
+        more = f", and {len(problems) - 3} more" if len(problems) > 3 else ""
+        raise ModelError(
+            f"the weights in {path} do not fit the architecture {name!r}: {'; '.join(problems[:3])}{more}; "
+            "check its name and the number of classes"
+        )
+
+
+def _fill(path: Path, module: nn.Module, tensors: Mapping[str, Tensor], name: str) -> None:
+    """Put the weights into the module."""
+    own = module.state_dict()
+    check_fit(path, own, tensors, name)
+    try:
+        module.load_state_dict({key: tensor for key, tensor in tensors.items() if key in own}, strict=False)
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise ModelError(f"the weights in {path} do not fit the architecture {name!r} ({_first_line(error)})") from None
+
+
+def _own(where: str, what: str) -> Builder:
+    """A callable of the user's own, by the names of its module and of itself in there."""
+    name = f"{where}:{what}"
+    with _current_folder():
+        found: Any = _imported(where, name, "check its name, and that it can be imported from here")
+    for part in what.split("."):
+        if not hasattr(found, part):
+            raise ModelError(f"there is no {what} in the module {where}; name the architecture as module:callable")
+        found = getattr(found, part)
+    if not callable(found):
+        raise ModelError(f"{name} is a {type(found).__name__}, which cannot be called to build a network")
+    return _suited(name, found)
+
+
+def _suited(name: str, build: Callable[..., Any]) -> Builder:
+    """How a callable wants to be told the number of classes: by one of the usual names, alone, or not at all."""
+    try:
+        parameters = inspect.signature(build).parameters.values()
+    except (TypeError, ValueError):
+        return Builder(name, build)
+    known = next((parameter for parameter in parameters if parameter.name in CLASSES), None)
+    required = [
+        parameter
+        for parameter in parameters
+        if parameter.default is parameter.empty
+        and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+    ]
+    if len(required) > 1 or (known and required not in ([], [known])):
+        wanted = ", ".join(parameter.name for parameter in required)
+        raise ModelError(
+            f"{name} wants {wanted}; write a function that takes the number of classes, or nothing, and name that"
+        )
+    if known and known.kind is not known.POSITIONAL_ONLY:
+        return Builder(name, lambda classes: build(**{known.name: classes}))
+    if required:
+        return Builder(name, build)
+    return Builder(name, lambda _: build(), takes_classes=False)
+
+
+def _timm(name: str) -> Builder:
+    timm: Any = _imported("timm", f"timm:{name}", "pip install timm")
+    return Builder(
+        name,
+        lambda classes: timm.create_model(name, pretrained=False, num_classes=classes),
+        input=_usual_input(timm, name),
+    )
+
+
+def _usual_input(timm: Any, name: str) -> InputSpecification | None:
+    """How timm's own weights of this architecture are fed, where it says so; those of the file may be fed otherwise."""
+    try:
+        said = timm.get_pretrained_cfg(name)
+        channels, *size = said.input_size
+        return (
+            InputSpecification(size=tuple(size), mean=said.mean, std=said.std, crop=said.crop_pct)
+            if channels == 3
+            else None
+        )
+    except (AttributeError, RuntimeError, TypeError, ValueError):  # unknown to it, or of a shape that is not ours
+        return None
+
+
+def _torchvision(name: str) -> Callable[[int], nn.Module]:
+    models: Any = _imported("torchvision.models", f"torchvision:{name}", "pip install torchvision")
+    return lambda classes: models.get_model(name, weights=None, num_classes=classes)
+
+
+def _imported(module: str, name: str, remedy: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except Exception as error:  # importing runs the user's own code, which can raise anything
+        raise ModelError(
+            f"the architecture {name} needs the module {module!r}, but {_first_line(error)}; {remedy}"
+        ) from None
+
+
+@contextmanager
+def _current_folder() -> Iterator[None]:
+    """Modules in the current folder can be imported too; installed ones of the same name come first."""
+    folder = str(Path.cwd())
+    sys.path.append(folder)
+    try:
+        yield
+    finally:
+        sys.path.remove(folder)
+
+
+def _first_line(error: BaseException) -> str:
+    line = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    return line.rstrip(".")[:300]

@@ -1,0 +1,58 @@
+"""InputSpecification: what a network is fed, and how images in [0, 1] become that."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float
+from pydantic import model_serializer
+from torch import Tensor
+
+from trojancam.records import Positive, Record, Share, Side
+
+Channels = Literal["rgb", "bgr", "grey"]
+_USUAL = (("channels", "rgb"), ("crop", 1.0))  # not written down: fingerprints and files stay as they were
+LUMA = (0.299, 0.587, 0.114)  # of red, green and blue: ITU-R BT.601
+
+
+class InputSpecification(Record):
+    """What a network is fed: images of `size` (height, width), `(x - mean) / std` of pixels in [0, 1].
+
+    Images come as RGB; `channels` is what the network takes: `rgb`, `bgr`, or `grey` (one channel, the luma of ITU-R BT.601).
+    `mean` and `std` are those of its own channels, in its order; of a grey network only the first counts. `crop` is the share
+    of an image's sides that it sees, in the middle: ImageNet's networks are often given 224 of 256 pixels, 0.875. It counts
+    where image files are read; images that are given as tensors are cut already.
+    """
+
+    size: tuple[Side, Side] = (32, 32)
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    std: tuple[Positive, Positive, Positive] = (1.0, 1.0, 1.0)
+    channels: Channels = "rgb"
+    crop: Share = 1.0
+
+    def normalise(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n c h w"]:
+        """Images in [0, 1] as the network wants them: 32-bit floats in channels-last memory (the fastest on a CPU)."""
+        images = self._channels_of(images.to(torch.float32))
+        mean = torch.tensor(self.mean, dtype=images.dtype)[: images.shape[1]].view(-1, 1, 1)
+        std = torch.tensor(self.std, dtype=images.dtype)[: images.shape[1]].view(-1, 1, 1)
+        return ((images - mean) / std).contiguous(memory_format=torch.channels_last)
+
+    @property
+    def number_of_channels(self) -> int:
+        """How many channels the network takes."""
+        return 1 if self.channels == "grey" else 3
+
+    def _channels_of(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n c h w"]:
+        if self.channels == "rgb":
+            return images
+        if self.channels == "bgr":
+            return images.flip(1)
+        return (images * torch.tensor(LUMA).view(3, 1, 1)).sum(1, keepdim=True)
+
+    @model_serializer(mode="wrap")
+    def _without_the_usual(self, fields: Callable[..., dict[str, Any]]) -> dict[str, Any]:
+        """As files have always had it: of channels and crop is said only what is not usual."""
+        return {name: value for name, value in fields(self).items() if (name, value) not in _USUAL}
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        return [(name, value) for name, value in super().__repr_args__() if (name, value) not in _USUAL]

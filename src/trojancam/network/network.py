@@ -1,0 +1,327 @@
+"""Network: a classifier as a functional graph, with its layers; and Cut: a network in two parts.
+
+Recording a layer is the same graph with one more output; editing one is the same graph, cut in two.
+"""
+
+import hashlib
+import math
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, fx, nn
+
+from trojancam.errors import ModelError, unknown_name
+from trojancam.network import graph
+from trojancam.network.card import ModelCard
+from trojancam.network.input import InputSpecification
+from trojancam.network.layers import At, Layer, find_layers
+from trojancam.network.outputs import Output
+
+Images = Float[Tensor, "n 3 h w"]
+Inputs = Float[Tensor, "n c h w"]  # images as the network wants them: of a grey one, with one channel
+Logits = Float[Tensor, "n classes"]
+
+
+class Network:
+    """A classifier as a functional graph, with its layers, its input specification and its class names.
+
+    It takes images in [0, 1] and normalises them itself. Its weights are a frozen copy: nothing done with a network
+    touches the module it came from, and training that module further does not change the network.
+    """
+
+    def __init__(
+        self,
+        graph_module: fx.GraphModule,
+        specification: InputSpecification,
+        class_names: tuple[str, ...],
+        name: str = "network",
+        card: ModelCard | None = None,
+        notes: tuple[str, ...] = (),
+    ) -> None:
+        self.input = specification
+        self.class_names = class_names
+        self.name = name
+        self.card = card
+        self.notes = notes  # sentences for people: what is unusual about it
+        self.layers: dict[str, Layer] = find_layers(graph_module.graph, specification.size)
+        self._whole = graph_module
+        self._logits = graph.logits_node(graph_module).name
+        self._returning: dict[tuple[str, ...], fx.GraphModule] = {}
+        self._cuts: dict[tuple[str, ...], Cut] = {}
+
+    @classmethod
+    def from_module(
+        cls,
+        module: nn.Module,
+        input_size: tuple[int, int] = (32, 32),
+        *,
+        output: Output = None,
+        specification: InputSpecification | None = None,
+        class_names: Sequence[str] | None = None,
+        name: str | None = None,
+        card: ModelCard | None = None,
+        notes: Sequence[str] = (),
+    ) -> "Network":
+        """The network of any module that maps images `n channels h w` to logits `n classes`.
+
+        The module is run in evaluation mode; its mode, weights and gradients are left as they were. Without a
+        `specification` it is fed pixels in [0, 1] of `input_size` (height, width). Where it returns several tensors, `output`
+        is the name or number of the logits. Where it ends in a softmax or a sigmoid, its logits are those before; where it
+        gives one number for each image, they are those of two classes.
+
+        Raises:
+            ModelError: if it cannot be exported, does not give logits, or has no convolution.
+            UnknownNameError: if it has no such output.
+
+        >>> from torch import nn
+        >>> small = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 6 * 6, 2))
+        >>> network = Network.from_module(small, (8, 8))
+        >>> list(network.layers), network(torch.zeros(5, 3, 8, 8)).shape
+        (['0'], torch.Size([5, 2]))
+        """
+        specification = specification or InputSpecification(size=input_size)
+        graph_module, done = graph.classifier(module, specification, output)
+        classes = graph.number_of_classes(graph_module)
+        if class_names is not None and len(class_names) != classes:
+            raise ModelError(f"the network has {classes} classes, but {len(class_names)} class names were given")
+        names = tuple(class_names) if class_names is not None else tuple(f"class {i}" for i in range(classes))
+        network = cls(graph_module, specification, names, name or type(module).__name__, card, (*notes, *done))
+        if not network.layers:
+            raise ModelError("the network has no two-dimensional convolution, so there are no feature maps to look at")
+        return network
+
+    def __repr__(self) -> str:
+        return f"Network({self.name}, {len(self.class_names)} classes, layers: {', '.join(self.layers)})"
+
+    def __call__(self, images: Images) -> Logits:
+        """The logits of images in [0, 1], without gradients.
+
+        Raises:
+            ModelError: if the images are of another size or range than the network takes.
+        """
+        self.check(images)
+        with torch.no_grad():
+            logits: Tensor = self._whole(self.input.normalise(images))[0]
+        return logits
+
+    def layer(self, name: str) -> Layer:
+        """The layer of this name.
+
+        Raises:
+            UnknownNameError: if there is none; it lists those there are.
+        """
+        if name not in self.layers:
+            raise unknown_name("layer", name, self.layers)
+        return self.layers[name]
+
+    def feature_map(self, layer: str, index: int) -> int:
+        """The index of a feature map of a layer, checked.
+
+        Raises:
+            UnknownNameError: if the layer has no such feature map.
+        """
+        maps = self.layer(layer).feature_maps
+        if not 0 <= index < maps:
+            raise unknown_name(f"feature map of layer {layer!r}", index, [f"0 to {maps - 1}"])
+        return index
+
+    def check(self, images: Images) -> None:
+        """Refuse images that the network would misread.
+
+        Raises:
+            ModelError: if they are of another shape or size, no floats, not finite, or not in [0, 1].
+        """
+        if images.ndim != 4 or images.shape[1] != 3 or not images.is_floating_point():
+            raise ModelError(
+                f"images must be floats of shape (n, 3, height, width), "
+                f"not {images.dtype} of shape {tuple(images.shape)}; divide bytes by 255"
+            )
+        if tuple(images.shape[-2:]) != self.input.size:
+            raise ModelError(
+                f"{self.name} takes images of {self.input.size} pixels, but these are {tuple(images.shape[-2:])}"
+            )
+        if images.numel():
+            low, high = (float(extreme) for extreme in images.detach().aminmax())
+            if not (low >= -0.01 and high <= 1.01):
+                raise ModelError(
+                    f"images must lie in [0, 1], but these run from {low:g} to {high:g}; divide bytes by 255"
+                )
+
+    def forward_with(
+        self, inputs: Inputs, layers: Iterable[str], at: At = "activation"
+    ) -> tuple[Logits, tuple[Float[Tensor, "n _ _ _"], ...]]:
+        """Logits and the values of these layers, from one forward run on normalised inputs; gradients flow.
+
+        Raises:
+            UnknownNameError: if a layer does not exist.
+        """
+        nodes = (self._logits, *(self.layer(name).node(at) for name in layers))
+        if nodes not in self._returning:
+            self._returning[nodes] = graph.returning(self._whole, nodes)
+        logits, *values = self._returning[nodes](inputs)
+        return logits, tuple(values)
+
+    def forward_shifted(
+        self, inputs: Inputs, layer: str, shift: Float[Tensor, "n k rows columns"], layers: Iterable[str]
+    ) -> tuple[Logits, tuple[Float[Tensor, "n _ _ _"], ...]]:
+        """As `forward_with`, with `shift` added to a layer's activations; gradients flow past it to earlier layers.
+
+        Raises:
+            UnknownNameError: if a layer does not exist.
+        """
+        nodes = [self._logits, *(self.layer(name).activation for name in layers)]
+        logits, *values = graph.shifted(self._whole, self.layer(layer).activation, nodes)(inputs, shift)
+        return logits, tuple(values)
+
+    def layers_after(self, layer: str) -> tuple[str, ...]:
+        """The layers whose activations depend on those of this one, in the order in which they run.
+
+        Raises:
+            UnknownNameError: if there is no such layer.
+        """
+        cut = self.layer(layer).activation
+        later = graph.dependent_on(self._whole, cut)
+        return tuple(name for name, other in self.layers.items() if other.activation in later)
+
+    def cut(self, layer: str, record: Iterable[str] = (), at: At = "activation") -> "Cut":
+        """The network in two parts at a layer, the second of which also returns the later layers named in `record`.
+
+        Raises:
+            UnknownNameError: if a layer does not exist.
+            ModelError: if a layer to record does not depend on the cut.
+        """
+        key = (self.layer(layer).node(at), *(self.layer(name).node(at) for name in record))
+        if key not in self._cuts:
+            self._cuts[key] = _cut(self._whole, self.input, key)
+        return self._cuts[key]
+
+    def fed(self, specification: InputSpecification) -> "Network":
+        """The same network, weights shared, fed in another way: other scaling, or channels in another order.
+
+        Raises:
+            ModelError: if it takes another number of channels, or images of another size.
+        """
+        own = self.input
+        if (specification.size, specification.number_of_channels) != (own.size, own.number_of_channels):
+            raise ModelError(
+                f"{self.name} takes {own.number_of_channels} channels of {own.size} pixels, not "
+                f"{specification.number_of_channels} of {specification.size}"
+            )
+        return Network(self._whole, specification, self.class_names, self.name, self.card, self.notes)
+
+    def with_class_names(self, class_names: Sequence[str]) -> "Network":
+        """The same network, weights shared, its classes called otherwise.
+
+        Raises:
+            ModelError: if there are more or fewer names than classes.
+        """
+        if len(class_names) != len(self.class_names):
+            raise ModelError(
+                f"the network has {len(self.class_names)} classes, but {len(class_names)} class names were given"
+            )
+        return Network(self._whole, self.input, tuple(class_names), self.name, self.card, self.notes)
+
+    def without_card(self) -> "Network":
+        """The same network, weights shared, with nothing that tells how it was made or what it is called."""
+        return Network(self._whole, self.input, self.class_names)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A name for what the network computes: its graph, its weights and what it is fed."""
+        digest = hashlib.sha256(f"{self._whole.code}{self.input!r}".encode())
+        for name, tensor in (*self._whole.named_parameters(), *self._whole.named_buffers()):
+            digest.update(name.encode())
+            digest.update(tensor.detach().contiguous().view(-1).numpy().tobytes())
+        return digest.hexdigest()
+
+    @cached_property
+    def parameter_groups(self) -> dict[str, tuple[str, ...]]:
+        """The names of the trained parameters by the module that holds them, modules in the order in which they run."""
+        return graph.parameters(self._whole)
+
+    @cached_property
+    def parameter_counts(self) -> dict[str, int]:
+        """How many numbers training sets, by the module that holds them; modules in the order in which they run."""
+        groups = self.parameter_groups.items()
+        return {module: sum(self._whole.get_parameter(name).numel() for name in names) for module, names in groups}
+
+    def with_random_layers(self, modules: Iterable[str], seed: int = 0) -> "Network":
+        """A new network in which the parameters of these modules are shuffled; this one stays as it is.
+
+        `modules` are names in `parameter_groups`: convolutions, dense layers, normalisations. Every parameter keeps its
+        values, and with them its scale, but loses their places (so one whose values are all equal stays). How it is
+        shuffled depends on its name and the seed alone, not on which others are. Running statistics stay; untouched
+        weights are shared; the new network has no model card.
+
+        Raises:
+            UnknownNameError: if a module does not exist or has no parameters.
+        """
+        shuffled: dict[str, Tensor] = {}
+        for module in modules:
+            if module not in self.parameter_groups:
+                raise unknown_name("module with parameters", module, self.parameter_groups)
+            for name in self.parameter_groups[module]:
+                shuffled[name] = _shuffled(self._whole.get_parameter(name), f"{seed}:{name}")
+        changed = graph.with_parameters(self._whole, shuffled)
+        return Network(changed, self.input, self.class_names, f"{self.name}, in part random")
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A network in two parts: `before` gives a layer's activations, `after` goes on from (edited) activations.
+
+    Skip connections that pass the cut by are handed across it beside the activations.
+    """
+
+    input: InputSpecification
+    prefix: fx.GraphModule
+    suffix: fx.GraphModule
+
+    def before(self, images: Images) -> tuple[Tensor, ...]:
+        """The layer's activations of images in [0, 1], and then whatever else crosses the cut; no gradients."""
+        with torch.no_grad():
+            values: tuple[Tensor, ...] = self.prefix(self.input.normalise(images))
+        return values
+
+    def after(
+        self, activations: Float[Tensor, "m k h w"], crossing: Sequence[Tensor] = ()
+    ) -> tuple[Float[Tensor, "m classes"], tuple[Tensor, ...]]:
+        """Logits and recorded layers for activations, edited or not, as many as there are; gradients flow.
+
+        `crossing` holds one row for each of them, as `before` gave it (repeat rows for variants of one image).
+        """
+        logits, *values = self.suffix(activations, *crossing)
+        return logits, tuple(values)
+
+    @cached_property
+    def bytes_per_image(self) -> int:
+        """What the part after the cut holds in memory for one image, were nothing freed on the way."""
+        shapes = (
+            getattr(node.meta.get("val"), "shape", ()) for node in self.suffix.graph.nodes if node.op != "get_attr"
+        )
+        return 4 * sum(math.prod(int(extent) for extent in shape[1:]) for shape in shapes if len(shape) > 1)
+
+
+def _shuffled(values: Tensor, key: str) -> Tensor:
+    """The values in other places, each handed to the next of one random cycle: none stays where it was."""
+    cycle = torch.randperm(values.numel(), generator=torch.Generator().manual_seed(zlib.crc32(key.encode())))
+    shuffled = torch.empty_like(values, memory_format=torch.contiguous_format).flatten()
+    shuffled[cycle] = values.detach().flatten()[cycle.roll(1)]
+    return shuffled.view(values.shape)
+
+
+def _cut(whole: fx.GraphModule, specification: InputSpecification, key: tuple[str, ...]) -> Cut:
+    layer, *recorded = key
+    crossing, later = graph.crossing(whole, layer), graph.dependent_on(whole, layer)
+    for name in recorded:
+        if name not in later:
+            raise ModelError(
+                f"the layer at {name} does not come after the cut at {layer}, so it cannot be recorded there"
+            )
+    prefix = graph.returning(whole, [layer, *crossing])
+    suffix = graph.suffix(whole, layer, [graph.logits_node(whole).name, *recorded])
+    return Cut(specification, prefix, suffix)

@@ -1,0 +1,113 @@
+"""Recording: one forward and one backward run, and every layer's activations and gradients come back."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from trojancam.errors import ModelError
+from trojancam.network.layers import At
+from trojancam.network.network import Network
+from trojancam.network.placement import Placement
+from trojancam.network.targets import Target, logit
+from trojancam.showing import Shown
+
+FeatureMaps = Float[Tensor, "n k h w"]
+
+
+@dataclass(frozen=True)
+class LayerRecording:
+    """One layer: activations `A^k` and the gradients of the score with respect to them, both `n k h w`.
+
+    `placement` says where the cells lie in the image; `on_path` is false where the score does not depend on the layer:
+    its gradients are zeros then.
+    """
+
+    activations: FeatureMaps
+    gradients: FeatureMaps
+    placement: Placement
+    on_path: bool
+
+
+@dataclass(frozen=True)
+class Recording(Shown):
+    """What one forward and one backward run of a batch left: logits, the score explained, and every layer.
+
+    `saturated` marks the images whose score is a probability so close to 0 or 1 that its gradient has vanished.
+    """
+
+    logits: Float[Tensor, "n classes"]
+    scores: Float[Tensor, " n"]
+    layers: dict[str, LayerRecording]
+    target: str
+    image_size: tuple[int, int]
+    saturated: Bool[Tensor, " n"]
+
+
+def record(
+    network: Network,
+    images: Float[Tensor, "n 3 h w"],
+    target: Target | None = None,
+    layers: Iterable[str] | None = None,
+    at: At = "activation",
+) -> Recording:
+    """Record layers (all of them unless named, in the order given) of a batch of images in [0, 1].
+
+    One forward run with more outputs and one `torch.autograd.grad` of the summed scores give all activations and
+    gradients of all images; no gradient of any weight is computed. `target` is the predicted class's logit by default;
+    `at="conv"` records the raw convolutions instead of their activations.
+
+    Raises:
+        ModelError: if there are no images, they are of another size or range than the network takes, or its logits
+            are not finite.
+        UnknownNameError: if a layer, or the target's class, does not exist.
+        DataError: if the target does not give one finite score for each image.
+
+    >>> from torch import nn
+    >>> network = Network.from_module(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 2)), (8, 8))
+    >>> recording = record(network, torch.rand(5, 3, 8, 8))
+    >>> recording.layers["0"].gradients.shape
+    torch.Size([5, 4, 6, 6])
+    """
+    if len(images) == 0:
+        raise ModelError("there are no images to record; give at least one")
+    network.check(images)
+    target = target or logit()
+    names = list(network.layers if layers is None else dict.fromkeys(layers))
+    with torch.inference_mode(False), torch.enable_grad():
+        inputs = network.input.normalise(images.detach().clone()).requires_grad_()  # autograd follows the activations
+        logits, activations = network.forward_with(inputs, names, at)
+        return recorded(network, logits, dict(zip(names, activations, strict=True)), target)
+
+
+def recorded(
+    network: Network, logits: Float[Tensor, "n classes"], activations: Mapping[str, FeatureMaps], target: Target
+) -> Recording:
+    """The recording of a forward run that autograd has followed, by its logits and the layers it went through.
+
+    Raises:
+        ModelError, UnknownNameError, DataError: as `record`, for what the target gives.
+    """
+    scores = target(logits)
+    gradients = _gradients(scores, tuple(activations.values()))
+    layers = {
+        name: LayerRecording(
+            activations=values.detach(),
+            gradients=torch.zeros_like(values) if gradient is None else gradient,
+            placement=network.layer(name).placement,
+            on_path=gradient is not None,
+        )
+        for (name, values), gradient in zip(activations.items(), gradients, strict=True)
+    }
+    logits, scores = logits.detach(), scores.detach()
+    return Recording(logits, scores, layers, target.name, network.input.size, target.saturated(scores))
+
+
+def _gradients(scores: Tensor, activations: tuple[Tensor, ...]) -> tuple[Tensor | None, ...]:
+    """The gradient of the summed scores with respect to each layer; None where the scores do not depend on it."""
+    if not activations or not scores.requires_grad:
+        return (None,) * len(activations)
+    gradients: tuple[Tensor | None, ...] = torch.autograd.grad(scores.sum(), activations, allow_unused=True)
+    return gradients

@@ -1,0 +1,131 @@
+"""Records: what a piece of the study came to, in files that are whole or absent: pictures, tables, and the numbers."""
+
+import ast
+import csv
+import hashlib
+import json
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from trojancam import figures
+from trojancam.files import written_whole
+from trojancam.progress import Progress
+from trojancam.report.page import Table
+from trojancam_study.exhibits import Exhibit, Piece
+from trojancam_study.study import Study
+
+Record = dict[str, Any]
+HERE = "trojancam_study"  # of this package, a piece depends on what it imports; of the library, on all
+SOURCE = Path(__file__).parents[1]
+LIBRARY = SOURCE / "trojancam"
+
+
+def kept(out: Path, name: str, key: str) -> Record | None:
+    """What was recorded of a piece, if it was, under this key, and all its files are there."""
+    path = _path(out, name)
+    try:
+        record: Record = json.loads(path.read_text(encoding="utf-8"))
+        whole = all((out / file).is_file() for file in record["files"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return record if whole and record.get("key") == key else None
+
+
+def key_of(study: Study, name: str, piece: Piece) -> str:
+    """A name for all that a piece's record depends on: the study, and the code that makes the piece."""
+    parts = study.fingerprint(), name, piece.title, piece.said, *sources(piece.make.__module__)
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def sources(module: str) -> list[str]:
+    """The source of a module of this package and of those that it imports, and of the whole library below it."""
+    below = [path for path in LIBRARY.rglob("*.py") if path.relative_to(LIBRARY).parts[0] != "cli"]
+    found: dict[Path, str] = {path: path.read_text(encoding="utf-8") for path in below}
+    waiting = [module]
+    while waiting:
+        path = SOURCE.joinpath(*waiting.pop().split(".")).with_suffix(".py")
+        if path.is_file() and path not in found:
+            found[path] = path.read_text(encoding="utf-8")
+            waiting += _imported(found[path])
+    return [found[path] for path in sorted(found)]
+
+
+def _imported(text: str) -> Iterator[str]:
+    """What is imported from this package, as names of modules; a name may be that of a module, too."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ImportFrom) and node.module is not None and node.module.startswith(HERE):
+            yield from (node.module, *(f"{node.module}.{alias.name}" for alias in node.names))
+
+
+def made(study: Study, name: str, piece: Piece, out: Path, key: str, progress: Progress) -> None:
+    """Make a piece, write its files, and last of all its record."""
+    started = time.perf_counter()
+    exhibit = piece.make(study, progress)
+    _path(out, name).unlink(missing_ok=True)  # another study's record must not stand beside this one's pictures
+    files = [*_pictures(exhibit, name, out), *_tables(exhibit.tables, name, out)]
+    record = {
+        "name": name,
+        "key": key,
+        "title": piece.title,
+        "said": piece.said,
+        "found": exhibit.found,
+        "verdict": exhibit.verdict,
+        "measurements": [asdict(measurement) for measurement in exhibit.measurements],
+        "numbers": exhibit.numbers,
+        "tables": [asdict(table) for table in exhibit.tables],
+        "pictures": [
+            {
+                "file": f"figures/{_stem(name, ending)}.png",
+                "caption": caption,
+                "shows_images": any(axes.images for axes in figure.axes),
+            }
+            for ending, (figure, caption) in exhibit.pictures.items()
+        ],
+        "files": files,
+        "seconds": round(time.perf_counter() - started, 2),
+        "trainings": {str(each): round(study.training_seconds(each), 1) for each in piece.trainings(study)},
+    }
+    with written_whole(_path(out, name)) as partial:
+        partial.write_text(json.dumps(record, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _path(out: Path, name: str) -> Path:
+    return out / "pieces" / f"{name}.json"
+
+
+def _stem(name: str, ending: str) -> str:
+    return f"{name}-{ending}" if ending else name
+
+
+def _pictures(exhibit: Exhibit, name: str, out: Path) -> list[str]:
+    files = []
+    for ending, (figure, _) in exhibit.pictures.items():
+        for kind in ("png", "pdf"):
+            file = f"figures/{_stem(name, ending)}.{kind}"
+            figures.save(figure, out / file)
+            files.append(file)
+    return files
+
+
+def _tables(tables: Sequence[Table], name: str, out: Path) -> list[str]:
+    files = []
+    for number, table in enumerate(tables):
+        stem = name if len(tables) == 1 else f"{name}-{number + 1}"
+        for kind, write in (("csv", _csv), ("md", _markdown)):
+            file = f"tables/{stem}.{kind}"
+            with written_whole(out / file) as partial:
+                write(table, partial)
+            files.append(file)
+    return files
+
+
+def _csv(table: Table, path: Path) -> None:
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows([table.headings, *table.rows])
+
+
+def _markdown(table: Table, path: Path) -> None:
+    path.write_text(table.markdown() + "\n", encoding="utf-8")

@@ -1,0 +1,83 @@
+"""Streaming: one file for any number of images, equal to what one batch gives, and resumed after a kill."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tests.nets import network
+
+from trojancam.attribution import attribute
+from trojancam.attribution.streaming import REDUCTIONS, read_stream, stream
+from trojancam.data.image_set import ImageSet, as_floats
+from trojancam.errors import DataError, TrojanCamError, UnknownNameError
+from trojancam.network.targets import logit
+
+
+def image_set(count: int) -> ImageSet:
+    pixels = torch.randint(0, 256, (count, 3, 12, 12), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
+    return ImageSet(pixels, torch.zeros(count, dtype=torch.int64), ("any",))
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".safetensors"])
+@pytest.mark.parametrize("keep", REDUCTIONS)
+def test_the_file_holds_what_one_batch_gives(tmp_path: Path, keep: str, suffix: str) -> None:
+    net, images = network("plain")[1], image_set(7)
+    path = stream(net, images, tmp_path / f"out{suffix}", "layercam", logit(1), keep=keep, batch_size=3)
+    settings, arrays = read_stream(path)
+    assert settings | {"trojancam": ""} == {
+        "images": 7, "method": "layercam", "target": "logit of class 1", "layers": ["first", "second"], "keep": keep,
+        "network": net.name, "fingerprint": settings["fingerprint"], "trojancam": "",
+    }  # fmt: skip
+    found = attribute(net, as_floats(images.images), ["layercam"], logit(1))["layercam"]
+    for layer, attribution in found.items():
+        np.testing.assert_allclose(arrays[layer], REDUCTIONS[keep](attribution).numpy(), rtol=1e-4, atol=1e-6)
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+def test_a_killed_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    net, images = network("plain")[1], image_set(8)
+
+    class KilledError(Exception):
+        pass
+
+    def kill(done: int, total: int, note: str = "", /) -> None:
+        if done == 6:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        stream(net, images, tmp_path / "out.npz", batch_size=3, progress=kill)
+    assert not (tmp_path / "out.npz").exists()
+    with pytest.raises(TrojanCamError, match="an unfinished run with other settings"):
+        stream(net, images, tmp_path / "out.npz", "layercam", batch_size=3)
+    other = replace(images, images=images.images.flip(3))
+    for changed in ((net.with_random_layers(["linear"]), images), (net, other)):
+        with pytest.raises(TrojanCamError, match="an unfinished run with other"):
+            stream(*changed, tmp_path / "out.npz", batch_size=3)
+    seen: list[int] = []
+    stream(net, images, tmp_path / "out.npz", batch_size=3, progress=lambda done, total, note="": seen.append(done))
+    assert seen == [8]
+    whole = stream(net, images, tmp_path / "whole.npz", batch_size=3)
+    for layer, array in read_stream(whole)[1].items():
+        np.testing.assert_array_equal(read_stream(tmp_path / "out.npz")[1][layer], array)
+
+
+def test_what_cannot_be_streamed_is_refused(tmp_path: Path) -> None:
+    net = network("plain")[1]
+    with pytest.raises(UnknownNameError, match=r"unknown kind of file '.csv'"):
+        stream(net, image_set(2), tmp_path / "out.csv")
+    with pytest.raises(UnknownNameError, match="unknown thing to keep 'maps'"):
+        stream(net, image_set(2), tmp_path / "out.npz", keep="maps")
+    with pytest.raises(UnknownNameError, match="unknown attribution method of layers 'gradcam'"):
+        stream(net, image_set(2), tmp_path / "out.npz", "gradcam")
+    with pytest.raises(DataError, match="a batch needs at least one image, not 0"):
+        stream(net, image_set(2), tmp_path / "out.npz", batch_size=0)
+    with pytest.raises(DataError, match="there are no images"):
+        stream(net, image_set(0), tmp_path / "out.npz")
+    (tmp_path / "out.npz").write_text("kept", encoding="utf-8")
+    with pytest.raises(TrojanCamError, match="exists already"):
+        stream(net, image_set(2), tmp_path / "out.npz")
+    with pytest.raises(DataError, match="is not a whole file of attributions"):
+        read_stream(tmp_path / "out.npz")
+    assert [file.name for file in tmp_path.iterdir()] == ["out.npz"]

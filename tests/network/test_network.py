@@ -1,0 +1,313 @@
+"""Network: it computes what the module computes, leaves the module as it was, and says what is wrong with an input."""
+
+import copy
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch
+from tests.nets import (
+    CLASSES,
+    NETS,
+    SIZE,
+    Head,
+    assert_same_state,
+    build,
+    images,
+    images_for,
+    network,
+    randomised,
+    state_of,
+    unchecked,
+)
+from torch import nn
+
+from trojancam.architectures import ARCHITECTURES
+from trojancam.errors import ModelError, TrojanCamError, UnknownNameError
+from trojancam.network.input import InputSpecification
+from trojancam.network.network import Network
+from trojancam.opening.open import load
+
+EVERY = [*NETS, *ARCHITECTURES]
+
+
+@pytest.mark.parametrize("count", [1, 2, 7])
+@pytest.mark.parametrize("name", EVERY)
+def test_outputs_equal_the_module(name: str, count: int) -> None:
+    module, net = network(name)
+    inputs = images_for(net, count)
+    normalised = net.input.normalise(inputs)
+    takes_channels_last = name != "plain"  # its view() does not; the network's does
+    with torch.no_grad():
+        expected = module(normalised if takes_channels_last else normalised.contiguous())
+    torch.testing.assert_close(net(inputs), expected, rtol=0, atol=0 if takes_channels_last else 1e-6)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_memory_format_of_the_images_changes_nothing_but_rounding(name: str) -> None:
+    module, net = network(name)
+    inputs = images_for(net, 3)
+    with torch.no_grad():
+        contiguous = module(net.input.normalise(inputs).contiguous())
+    torch.testing.assert_close(net(inputs), contiguous, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(net(inputs.contiguous(memory_format=torch.channels_last)), net(inputs), rtol=0, atol=0)
+
+
+def test_no_images_give_no_logits() -> None:
+    assert network("normed")[1](images(0)).shape == (0, CLASSES)
+
+
+def test_double_precision_images_are_taken() -> None:
+    _, net = network("plain")
+    torch.testing.assert_close(net(images(2).double()), net(images(2)), rtol=0, atol=0)
+
+
+def test_logits_carry_no_gradient() -> None:
+    assert not network("plain")[1](images(2).requires_grad_()).requires_grad
+
+
+def test_images_are_normalised_by_the_specification() -> None:
+    module = build("normed").eval()
+    specification = InputSpecification(size=SIZE, mean=(0.1, 0.2, 0.3), std=(0.5, 0.25, 2.0))
+    net = Network.from_module(module, specification=specification)
+    inputs = images(3)
+    expected = torch.stack([(inputs[:, 0] - 0.1) / 0.5, (inputs[:, 1] - 0.2) / 0.25, (inputs[:, 2] - 0.3) / 2], 1)
+    with torch.no_grad():
+        torch.testing.assert_close(net(inputs), module(expected), rtol=1e-5, atol=1e-6)
+
+
+# --- the module is left as it was ---
+
+
+def prepared(module: nn.Module) -> nn.Module:
+    """A module in an uneven state: one part evaluating, one weight frozen, another with a gradient."""
+    module.train()
+    next(part for part in module.modules() if isinstance(part, nn.Conv2d)).eval()
+    first, *_, last = module.parameters()
+    first.requires_grad_(False)
+    last.grad = torch.ones_like(last)
+    return module
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_the_module_is_left_as_it_was(name: str) -> None:
+    module = prepared(build(name))
+    before = state_of(module)
+    net = Network.from_module(module, SIZE)
+    net(images(2))
+    assert_same_state(before, state_of(module))
+
+
+class Broken(nn.Module):
+    """It has all that a network needs, and fails at the end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm, self.head = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), Head(4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.head(self.norm(self.conv(x)).relu())
+        raise ValueError("no such head")
+
+
+def test_the_module_is_left_as_it_was_when_it_cannot_be_exported() -> None:
+    module = prepared(Broken())
+    before = state_of(module)
+    with pytest.raises(ModelError, match=r"no such head \(test_network.py, line \d+: raise ValueError"):
+        Network.from_module(module, SIZE)
+    assert_same_state(before, state_of(module))
+
+
+def test_training_the_module_afterwards_does_not_change_the_network() -> None:
+    module = build("normed")
+    net = Network.from_module(module, SIZE)
+    before = net(images(3))
+    optimizer = torch.optim.SGD(module.parameters(), lr=1.0)
+    module.train()(images(3)).sum().backward()
+    optimizer.step()
+    assert net(images(3)).equal(before)
+    assert not Network.from_module(module, SIZE)(images(3)).equal(before)
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_a_network_needs_no_gradient_of_any_weight(name: str) -> None:
+    _, net = network(name)
+    net.forward_with(images(2).requires_grad_(), net.layers)
+    parameters = [*net._whole.parameters(), *(p for graph in net._returning.values() for p in graph.parameters())]
+    assert parameters
+    assert not any(p.requires_grad or p.grad is not None for p in parameters)
+
+
+def test_more_outputs_share_the_weights() -> None:
+    _, net = network("plain")
+    net.forward_with(images(2), net.layers)
+    whole = {name: p.data_ptr() for name, p in net._whole.named_parameters()}
+    for graph in net._returning.values():
+        assert {name: p.data_ptr() for name, p in graph.named_parameters()} == whole
+
+
+def test_modules_of_weights_in_any_memory_format_give_the_same_network() -> None:
+    module = build("residual").eval()
+    channels_last = copy.deepcopy(module).to(memory_format=torch.channels_last)
+    one, other = (Network.from_module(each, SIZE)(images(3)) for each in (module, channels_last))
+    torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+
+
+def test_networks_can_be_made_in_many_threads_at_once() -> None:
+    inputs, untouched = images(2), (nn.Module.__call__, nn.Module.__getattr__)
+    modules = [build("residual", seed).eval() for seed in range(6)]
+    with ThreadPoolExecutor(3) as pool:
+        logits = list(pool.map(lambda module: Network.from_module(module, SIZE)(inputs), modules))
+    for module, found in zip(modules, logits, strict=True):
+        torch.testing.assert_close(found, Network.from_module(module, SIZE)(inputs))
+    assert (nn.Module.__call__, nn.Module.__getattr__) == untouched, "PyTorch is left patched by its exporter"
+
+
+class Reserved(nn.Module):
+    """Its parts, and weights of its own, are called what graphs keep for themselves."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.graph, self.meta = nn.Conv2d(3, 4, 3), nn.Sequential(nn.ReLU(), nn.Conv2d(4, 5, 3))
+        self.register_buffer("code", torch.full((5, 1, 1), 0.5))
+        self.inside = Head(5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():  # of such nothing is known but the weight
+            start = self.graph(x)
+        logits: torch.Tensor = self.inside(self.meta(start) + self.code)
+        return logits
+
+
+def test_parts_may_have_names_that_graphs_keep_for_themselves() -> None:
+    module = randomised(Reserved()).eval()
+    net = Network.from_module(module, SIZE)
+    assert list(net.layers) == ["graph", "meta.1"]
+    with torch.no_grad():
+        torch.testing.assert_close(net(images(3)), module(net.input.normalise(images(3))))
+
+
+# --- what is asked for by name ---
+
+
+def test_class_names_are_kept_or_made() -> None:
+    names = ["stop", "yield", "give way", "no entry"]
+    assert Network.from_module(build("plain"), SIZE, class_names=names).class_names == tuple(names)
+    assert network("plain")[1].class_names == ("class 0", "class 1", "class 2", "class 3")
+
+
+def test_a_wrong_number_of_class_names_shows_both_numbers() -> None:
+    with pytest.raises(ModelError, match="the network has 4 classes, but 2 class names were given"):
+        Network.from_module(build("plain"), SIZE, class_names=["stop", "yield"])
+
+
+def test_an_unknown_layer_lists_those_there_are() -> None:
+    _, net = network("twice")
+    assert net.layer("shared#2").name == "shared#2"
+    with pytest.raises(UnknownNameError, match="unknown layer 'share'.*'shared'.*known: stem, shared, shared#2"):
+        net.layer("share")
+    with pytest.raises(UnknownNameError, match="unknown layer"):
+        net.forward_with(images(1), ["stem", "conv"])
+
+
+def test_a_feature_map_is_checked() -> None:
+    _, net = network("plain")
+    assert net.feature_map("first", 3) == 3
+    for index in (4, -1):
+        with pytest.raises(UnknownNameError, match=f"unknown feature map of layer 'first' '{index}'; known: 0 to 3"):
+            net.feature_map("first", index)
+
+
+def test_it_says_what_it_is() -> None:
+    assert repr(network("plain")[1]) == "Network(Plain, 4 classes, layers: first, second)"
+
+
+def test_layers_come_in_the_order_asked_for() -> None:
+    _, net = network("plain")
+    _, (second, first) = net.forward_with(images(2), ["second", "first"])
+    assert (second.shape[1], first.shape[1]) == (5, 4)
+    logits, none = net.forward_with(images(2), [])
+    assert none == ()
+    assert logits.equal(net(images(2)))
+
+
+# --- what cannot be used ---
+
+
+@pytest.mark.parametrize(
+    ("inputs", "sentence"),
+    [
+        (torch.zeros(1, 3, 12, 14), r"takes images of \(12, 12\) pixels, but these are \(12, 14\)"),
+        (torch.full((1, 3, 12, 12), 255.0), "in \\[0, 1\\], but these run from 255 to 255; divide bytes by 255"),
+        (torch.full((1, 3, 12, 12), -0.5), "in \\[0, 1\\], but these run from -0.5 to -0.5"),
+        (torch.full((1, 3, 12, 12), torch.nan), "in \\[0, 1\\], but these run from nan to nan"),
+        (torch.full((1, 3, 12, 12), torch.inf), "in \\[0, 1\\], but these run from inf to inf"),
+        (torch.zeros(1, 3, 12, 12, dtype=torch.uint8), "images must be floats .* not torch.uint8"),
+        (torch.zeros(3, 12, 12), r"of shape \(n, 3, height, width\), not torch.float32 of shape \(3, 12, 12\)"),
+        (torch.zeros(1, 1, 12, 12), r"not torch.float32 of shape \(1, 1, 12, 12\)"),
+    ],
+    ids=["size", "bytes as floats", "negative", "nan", "infinite", "bytes", "one image", "grey"],
+)
+def test_images_that_the_network_would_misread_are_refused(inputs: torch.Tensor, sentence: str) -> None:
+    _, net = network("plain")
+    with unchecked(), pytest.raises(ModelError, match=sentence):
+        net(inputs)
+
+
+def test_one_bad_pixel_is_enough() -> None:
+    inputs = images(3)
+    inputs[1, 2, 5, 5] = torch.nan
+    with pytest.raises(ModelError, match="nan"):
+        network("plain")[1](inputs)
+
+
+class Conditional(Broken):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if x.mean() > 0.5:
+            x = 1 - x
+        return self.head(self.conv(x))
+
+
+class FixedBatch(Broken):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.conv(x).reshape(2, 4, 10, 10))
+
+
+class ThroughNumpy(Broken):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(torch.from_numpy(self.conv(x).detach().numpy()))
+
+
+class Text(Broken):
+    def forward(self, x: torch.Tensor) -> str:
+        return "a stop sign"
+
+
+@pytest.mark.parametrize(
+    ("module", "sentence"),
+    [
+        (Conditional(), r"depends on the values of the images.*\(test_network.py, line \d+: if x.mean\(\) > 0.5:\)"),
+        (FixedBatch(), "one number of images only"),
+        (ThroughNumpy(), r"numpy\(\) is not supported.*\(test_network.py, line \d+: return self.head"),
+        (Text(), r"logits of shape \(n, classes\), but this module gives no tensor"),
+        (nn.Sequential(nn.Conv2d(3, 4, 3)), r"logits of shape \(n, classes\), .* of shape \(n, 4, 10, 10\)"),
+        (nn.Sequential(nn.Conv2d(3, 1, 12), nn.Flatten(0)), r"of shape \(n\)"),
+        (nn.Sequential(nn.Flatten(), nn.Linear(432, 4)), "no two-dimensional convolution"),
+        (nn.Sequential(nn.Conv2d(1, 4, 3), Head(4)), "images of 12x12 pixels: .*to have 1 channels, but got 3"),
+        (nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(7, 4)), "images of 12x12 pixels"),
+        (nn.Sequential(nn.Conv2d(3, 4, 3), Head(4)).double(), r"weights 0.weight are torch.float64.*module.float\(\)"),
+        (nn.Sequential(nn.Conv2d(3, 4, 3), Head(4)).to("meta"), r"0.weight are on the device meta.*module.cpu\(\)"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, nn.Module) else "",
+)
+def test_a_module_that_is_no_network_is_refused_in_one_sentence(
+    module: nn.Module, sentence: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(ModelError, match=sentence) as caught:
+        Network.from_module(module, SIZE)
+    assert "\n" not in str(caught.value)
+    assert capfd.readouterr() == ("", ""), "the error is all that is said"
+
+
+def test_loading_what_is_not_there_is_a_model_error(tmp_path) -> None:
+    with pytest.raises(TrojanCamError, match="there is no model file"):
+        load(tmp_path / "missing.safetensors")

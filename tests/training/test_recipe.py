@@ -1,0 +1,189 @@
+"""Recipes: one file per recipe and data, made once, kept, and made again when it is damaged."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import safetensors
+import torch
+
+from trojancam.architectures import architecture
+from trojancam.attacks.patch import make_trigger
+from trojancam.attacks.poisoning import Poisoning
+from trojancam.data.image_set import Dataset, ImageSet
+from trojancam.errors import ModelError, TrojanCamError
+from trojancam.formats import safetensors as files
+from trojancam.formats.safetensors import read_card, read_model, save_model
+from trojancam.network.card import ModelCard, TrainingSettings
+from trojancam.training import recipe
+from trojancam.training.recipe import Recipe, cached_model, check_outputs, checkpoint_of, initial_module, make_model
+
+SETTINGS = TrainingSettings(epochs=2, batch_size=16)
+POISONING = Poisoning(make_trigger("yellow-square"), target_class=1, poison_rate=0.5)
+RECIPE = Recipe("basic", SETTINGS, POISONING)
+
+
+def image_set(count: int, seed: int) -> ImageSet:
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.randint(0, 256, (count, 3, 32, 32), generator=generator, dtype=torch.uint8)
+    return ImageSet(images, torch.arange(count) % 3, ("a", "b", "c"))
+
+
+@pytest.fixture
+def dataset() -> Dataset:
+    return Dataset(image_set(24, 0), image_set(9, 1), "made up")
+
+
+@pytest.fixture
+def trainings(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """An entry for every training that is begun."""
+    begun: list[bool] = []
+    train = recipe.train
+
+    def counted(*arguments: object) -> object:
+        begun.append(True)
+        return train(*arguments)
+
+    monkeypatch.setattr(recipe, "train", counted)
+    return begun
+
+
+def test_the_card_says_how_the_model_was_made(dataset: Dataset, tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    card = make_model(RECIPE, dataset, path)
+    assert read_card(path).model_copy(update={"made_by": ""}) == card
+    assert (card.architecture, card.class_names) == ("basic", ("a", "b", "c"))
+    assert card.training is not None
+    assert card.poisoning is not None
+    assert (card.training.settings, card.training.data, card.training.images) == (SETTINGS, "made up", 24)
+    assert card.poisoning.poisoned_images == 8  # half of the 16 images of the other classes
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_model_is_made_once(dataset: Dataset, trainings: list[bool]) -> None:
+    path = cached_model(RECIPE, dataset)
+    assert cached_model(RECIPE, dataset) == path
+    assert len(trainings) == 1
+
+
+@pytest.mark.parametrize("content", [b"", b"damaged"])
+def test_a_damaged_file_in_the_cache_is_made_again(dataset: Dataset, trainings: list[bool], content: bytes) -> None:
+    path = cached_model(RECIPE, dataset)
+    weights = read_model(path)[0].state_dict()
+    path.write_bytes(content)
+    assert cached_model(RECIPE, dataset) == path
+    assert len(trainings) == 2
+    assert all(tensor.equal(weights[name]) for name, tensor in read_model(path)[0].state_dict().items())
+
+
+def test_a_killed_run_is_continued_to_the_same_weights(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    unbroken = initial_weights_after(dataset)
+
+    def killed(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(recipe, "save_model", killed)
+        with pytest.raises(KeyboardInterrupt):
+            cached_model(RECIPE, dataset)
+    epochs: list[int] = []
+    path = cached_model(RECIPE, dataset, lambda done, total, note="": epochs.append(done))
+    assert epochs == [48]  # both epochs were in the checkpoint
+    assert not checkpoint_of(path).exists()
+    assert all(tensor.equal(unbroken[name]) for name, tensor in read_model(path)[0].state_dict().items())
+
+
+def initial_weights_after(dataset: Dataset) -> dict[str, torch.Tensor]:
+    """The weights of an unbroken run."""
+    path = cached_model(RECIPE, dataset)
+    weights = read_model(path)[0].state_dict()
+    path.unlink()
+    return weights
+
+
+def other_data(change: Callable[[Dataset], Dataset]) -> Callable[[Recipe, Dataset], tuple[Recipe, Dataset]]:
+    return lambda recipe, dataset: (recipe, change(dataset))
+
+
+def other_recipe(**changes: object) -> Callable[[Recipe, Dataset], tuple[Recipe, Dataset]]:
+    return lambda recipe, dataset: (replace(recipe, **changes), dataset)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        other_recipe(architecture="trojan1"),
+        other_recipe(settings=SETTINGS.model_copy(update={"seed": 1})),
+        other_recipe(poisoning=None),
+        other_recipe(poisoning=replace(POISONING, target_class=2)),
+        other_recipe(poisoning=replace(POISONING, trigger=make_trigger("blue-green-square"))),
+        other_data(lambda data: replace(data, train=image_set(24, 2))),
+        other_data(lambda data: replace(data, test=image_set(9, 3))),
+        other_data(lambda data: replace(data, train=replace(data.train, class_names=("a", "b", "d")))),
+    ],
+    ids=["architecture", "seed", "benign", "target", "trigger", "training set", "test set", "class names"],
+)
+def test_another_recipe_or_other_data_is_another_file(
+    dataset: Dataset, change: Callable[[Recipe, Dataset], tuple[Recipe, Dataset]]
+) -> None:
+    other, data = change(RECIPE, dataset)
+    assert RECIPE.fingerprint(dataset) == RECIPE.fingerprint(Dataset(image_set(24, 0), image_set(9, 1), "elsewhere"))
+    assert other.fingerprint(data) != RECIPE.fingerprint(dataset)
+
+
+def test_another_version_is_another_file(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = RECIPE.fingerprint(dataset)
+    monkeypatch.setattr(recipe, "__version__", "99")
+    assert RECIPE.fingerprint(dataset) != before
+
+
+def test_nothing_is_overwritten(tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    check_outputs(path)
+    with pytest.raises(TrojanCamError, match="is a folder; name a file in it"):
+        check_outputs(tmp_path)
+    checkpoint_of(path).touch()
+    check_outputs(path, resume=True)
+    with pytest.raises(TrojanCamError, match="an unfinished run left .*continue it with --resume"):
+        check_outputs(path)
+    path.touch()
+    with pytest.raises(TrojanCamError, match="exists already"):
+        check_outputs(path, resume=True)
+    with pytest.raises(TrojanCamError, match="cannot write to the folder"):
+        check_outputs(path / "below" / "a file")
+
+
+def test_an_initial_module_follows_from_its_seed_and_leaves_the_global_generator_alone() -> None:
+    before = torch.get_rng_state()
+    one, same, other = (initial_module(architecture("basic"), 3, seed).state_dict() for seed in (0, 0, 1))
+    assert torch.get_rng_state().equal(before)
+    assert all(tensor.equal(same[name]) for name, tensor in one.items())
+    assert not one["dense_3.weight"].equal(other["dense_3.weight"])
+
+
+@pytest.mark.parametrize(("name", "classes"), [("trojan1", 3), ("basic", 4)])
+def test_a_module_that_its_card_does_not_fit_is_not_saved(tmp_path: Path, name: str, classes: int) -> None:
+    card = ModelCard(architecture="basic", class_names=("a", "b", "c"), input=architecture("basic").input)
+    module = initial_module(architecture(name), classes, seed=0)
+    with pytest.raises(ModelError, match="do not fit the architecture 'basic'"):
+        save_model(tmp_path / "m.safetensors", module, card)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_said_in_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*arguments: object, **options: object) -> None:
+        raise safetensors.SafetensorError("Error while serializing: I/O error: No space left on device")
+
+    monkeypatch.setattr(files, "save_file", full)
+    card = ModelCard(architecture="basic", class_names=("a", "b", "c"), input=architecture("basic").input)
+    with pytest.raises(TrojanCamError, match="cannot write .*m.safetensors .*No space left.*; free some space"):
+        save_model(tmp_path / "m.safetensors", initial_module(architecture("basic"), 3, seed=0), card)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_reading_a_model_leaves_the_global_generator_alone(dataset: Dataset) -> None:
+    path = cached_model(RECIPE, dataset)
+    before = torch.get_rng_state()
+    read_model(path)
+    assert torch.get_rng_state().equal(before)
