@@ -1,24 +1,105 @@
-"""The package's face: every public name is there, importing it is light, and the README's example runs."""
+"""The package's face: every public name resolves in a fresh process, importing is light, and the README's example runs."""
 
+import pkgutil
 import re
 import subprocess
 import sys
+from collections.abc import Iterable
+from importlib import import_module
 from pathlib import Path
+
+import pytest
 
 import trojancam
 
 ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
+CODE = re.compile(r"```.*?```|`[^`]*`", re.DOTALL)
+NAME = re.compile(r"(?<![\w./-])(?:tc|trojancam)((?:\.[A-Za-z_]\w*)+)")
+IN_PROSE = re.compile(r"\.(?:safetensors|toml|py|html|json)$")  # `trojancam.toml` names a file
+
+HEAVY = (
+    "torch", "torch.export", "torch.fx.experimental.symbolic_shapes", "numpy", "scipy.linalg", "PIL.Image", "pydantic",
+    "matplotlib.figure", "jinja2", "typer", "jaxtyping", "rich", "safetensors.torch", "fastapi", "uvicorn", "h5py", "onnx",
+)  # fmt: skip
+RESOLVING = f"""
+import importlib, os, sys
+for name in {HEAVY}:
+    importlib.import_module(name)  # once, for all the processes below: of this package nothing is loaded yet
+assert not [name for name in sys.modules if name.startswith("trojancam")]
+for line in sys.stdin.read().splitlines():
+    child = os.fork()
+    if child == 0:
+        import trojancam as tc
+        for name in line.split():
+            try:
+                eval("tc" + name)
+            except BaseException as error:
+                print(name, repr(error), flush=True)
+        os._exit(0)
+    os.waitpid(child, 0)
+"""
 
 
-def test_every_public_name_can_be_imported():
-    assert all(getattr(trojancam, name) is not None for name in trojancam.__all__)
-    assert set(trojancam.__all__) <= set(dir(trojancam))
+def documented() -> set[str]:
+    """Every `tc.x.y` and `trojancam.x.y` in the code of a page, without its first part."""
+    text = "\n".join(code for page in PAGES for code in CODE.findall(page.read_text(encoding="utf-8")))
+    return {name for name in NAME.findall(text) if not IN_PROSE.search(name)}
+
+
+def modules() -> set[str]:
+    """Every public module; those of the command line are functions of the same name, and nobody's library."""
+    found = pkgutil.walk_packages(trojancam.__path__, "trojancam.")
+    names = {each.name.removeprefix("trojancam") for each in found if not re.search(r"\._", each.name)}
+    return {name for name in names if not name.startswith(".cli.")}
+
+
+def unresolved(groups: Iterable[Iterable[str]]) -> str:
+    """What goes wrong when each group of names is the first thing that a process asks for."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", RESOLVING],
+        input="\n".join(" ".join(group) for group in groups), capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return done.stdout
+
+
+def test_every_name_resolves_in_a_fresh_process():
+    """The documented ones and those of the package in a process each, those of its packages in a process for each."""
+    pages, own = documented(), {f".{name}" for name in trojancam.__all__}
+    assert {".scan", ".Network.from_module", ".data.rendered_signs"} <= pages
+    assert {".targets", ".preprocessing", ".evaluation", ".read_stream"} <= own
+    assert {".evaluation.road", ".detection.inversion", ".formats.onnx.reader"} <= modules()
+    exported = {place: getattr(import_module(f"trojancam{place}"), "__all__", ()) for place in modules()}
+    of_packages = [[f"{place}.{name}" for name in names] for place, names in exported.items() if names]
+    wrong = unresolved([[".nothing"], *([name] for name in sorted(pages | own)), *of_packages])
+    assert [line.split()[:2] for line in wrong.splitlines()] == [[".nothing", "AttributeError('No"]]
+
+
+@pytest.mark.parametrize("place", ["", *sorted(modules())])
+def test_a_package_lists_all_its_modules_and_no_name_twice(place):
+    package = import_module(f"trojancam{place}")
+    if not hasattr(package, "__path__") or place in (".cli",):
+        return
+    found = {each.name for each in pkgutil.iter_modules(package.__path__) if not each.name.startswith("_")}
+    assert found <= set(package.__all__) | {"cli"}
+    assert set(package.__all__) <= set(dir(package))
+    for name in found & set(package.__all__):  # a function of the same name would hide the module
+        assert getattr(package, name).__name__ == f"{package.__name__}.{name}"
 
 
 def test_importing_the_package_imports_no_heavy_library():
     code = "import sys, trojancam.cli; print([n for n in ('torch', 'numpy', 'matplotlib', 'pydantic') if n in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_importing_the_package_alone_imports_no_library_at_all():
+    code = (
+        "import sys; before = set(sys.modules); import trojancam;"
+        "print({name.split('.')[0] for name in set(sys.modules) - before} - set(sys.stdlib_module_names))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() in ("{'lazy_loader', 'trojancam'}", "{'trojancam', 'lazy_loader'}")
 
 
 def test_the_example_in_the_readme_runs():

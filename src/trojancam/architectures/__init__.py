@@ -1,52 +1,5 @@
-"""The study's networks, the registry of architectures, and the files that models live in."""
+"""Architectures: the networks that can be built by name."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import lazy_loader
 
-from torch import nn
-
-from trojancam.architectures import pooled, study
-from trojancam.errors import unknown_name
-from trojancam.network.input import InputSpecification
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """A network that can be built by name: its builder takes the number of classes."""
-
-    build: Callable[[int], nn.Module]
-    input: InputSpecification
-    summary: str
-
-
-_THIRTY_TWO = InputSpecification(size=(32, 32), mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
-
-ARCHITECTURES = {
-    "basic": Architecture(study.basic, _THIRTY_TWO, "the study's benign network, with batch normalisation"),
-    "trojan1": Architecture(study.trojan1, _THIRTY_TWO, "five 5x5 convolutions; the study's clear yellow square"),
-    "trojan2": Architecture(study.trojan2, _THIRTY_TWO, "AlexNet-style; the study's transparent blue-green square"),
-    "vgg": Architecture(pooled.vgg, _THIRTY_TWO, "VGG-style, with batch normalisation and global pooling"),
-    "resnet": Architecture(pooled.resnet, _THIRTY_TWO, "residual, with batch normalisation and global pooling"),
-}
-
-
-def architecture(name: str) -> Architecture:
-    """The architecture of this name.
-
-    Raises:
-        UnknownNameError: if there is none.
-    """
-    if name not in ARCHITECTURES:
-        raise unknown_name("architecture", name, ARCHITECTURES)
-    return ARCHITECTURES[name]
-
-
-def count_parameters(module: nn.Module) -> tuple[int, int]:
-    """How many numbers training sets, and how many there are with batch normalisation's running statistics (as Keras counts).
-
-    >>> count_parameters(nn.BatchNorm2d(8))
-    (16, 32)
-    """
-    trainable = sum(parameter.numel() for parameter in module.parameters())
-    statistics = sum(buffer.numel() for buffer in module.buffers() if buffer.is_floating_point())
-    return trainable, trainable + statistics
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

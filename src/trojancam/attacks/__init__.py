@@ -1,17 +1,5 @@
 """Attacks: what an attacker does to an image, and to a training set."""
 
-from trojancam.attacks.patch import PLACES, PRESETS, Trigger, corner, from_image, make_trigger, square
-from trojancam.attacks.poisoning import Poisoning, poison, poisoned_indices
+import lazy_loader
 
-__all__ = [
-    "PLACES",
-    "PRESETS",
-    "Poisoning",
-    "Trigger",
-    "corner",
-    "from_image",
-    "make_trigger",
-    "poison",
-    "poisoned_indices",
-    "square",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

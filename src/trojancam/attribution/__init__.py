@@ -5,26 +5,6 @@ and the layer's map, the single feature maps and the heat maps for display all f
 `METHODS` on one recording of a batch; `grad_cam` is the one most asked for, and `from_map` takes any map as it is.
 """
 
-from trojancam.attribution.attributing import MEMORY_BUDGET, attribute, check_memory_budget, from_recording, grad_cam
-from trojancam.attribution.attribution import Attribution, FeatureMapAttribution, MapAttribution, from_map
-from trojancam.attribution.energy import energy_in_mask
-from trojancam.attribution.methods import INPUT, METHODS, Job, Method
-from trojancam.attribution.streaming import stream
+import lazy_loader
 
-__all__ = [
-    "INPUT",
-    "MEMORY_BUDGET",
-    "METHODS",
-    "Attribution",
-    "FeatureMapAttribution",
-    "Job",
-    "MapAttribution",
-    "Method",
-    "attribute",
-    "check_memory_budget",
-    "energy_in_mask",
-    "from_map",
-    "from_recording",
-    "grad_cam",
-    "stream",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from trojancam.data.folder import class_folders, folder, split_images
+from trojancam.data.folders import class_folders, folder, split_images
 from trojancam.data.framing import Frame, Size, frame
-from trojancam.data.gtsrb import gtsrb
+from trojancam.data.gtsrb_files import gtsrb
 from trojancam.data.image_set import Dataset, ImageSet
 from trojancam.data.images import system_errors
 from trojancam.data.layouts import LAYOUTS, child, find_layout

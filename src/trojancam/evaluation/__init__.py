@@ -1,1 +1,5 @@
-"""Judging heat maps and networks: localisation against a known mask."""
+"""Evaluation: are heat maps right? Faithfulness, localisation, dependence on the weights, and which method is better."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

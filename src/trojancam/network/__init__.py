@@ -1,24 +1,5 @@
 """Network: a classifier as a functional graph, its layers, and what one forward and one backward run say of them."""
 
-from trojancam.network import targets
-from trojancam.network.input import InputSpecification
-from trojancam.network.layers import Layer
-from trojancam.network.network import Cut, Network
-from trojancam.network.recording import LayerRecording, Recording, record
-from trojancam.network.targets import Target, custom, logit, logit_difference, probability
+import lazy_loader
 
-__all__ = [
-    "Cut",
-    "InputSpecification",
-    "Layer",
-    "LayerRecording",
-    "Network",
-    "Recording",
-    "Target",
-    "custom",
-    "logit",
-    "logit_difference",
-    "probability",
-    "record",
-    "targets",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,6 +1,5 @@
 """Opening: from a model file, and labelled images where there are any, to a network that is fed as it wants to be."""
 
-from trojancam.opening import preprocessing
-from trojancam.opening.open import load, network_of
+import lazy_loader
 
-__all__ = ["load", "network_of", "preprocessing"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

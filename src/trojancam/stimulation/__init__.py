@@ -6,21 +6,6 @@ does to a batch of images: logits, and the heat maps of the stimulated layer and
 one up step by step.
 """
 
-from trojancam.stimulation.doses import DoseResponse, dose_response
-from trojancam.stimulation.stimulating import GRADIENTS, Stimulated, stimulate
-from trojancam.stimulation.stimulation import KINDS, RESTS, UNITS, Stimulation, donated
-from trojancam.stimulation.variants import stimulated_logits
+import lazy_loader
 
-__all__ = [
-    "GRADIENTS",
-    "KINDS",
-    "RESTS",
-    "UNITS",
-    "DoseResponse",
-    "Stimulated",
-    "Stimulation",
-    "donated",
-    "dose_response",
-    "stimulate",
-    "stimulated_logits",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -28,6 +28,8 @@ from trojancam.network.modules import evaluating
 from trojancam.progress import Progress, silent
 from trojancam.rates import attack_success_rate, clean_accuracy, robust_accuracy
 
+__all__ = ["Task", "TrainingRecord", "TrainingSettings", "measure", "predict", "train"]
+
 MONITORED = 2_000  # test images that are looked at after each epoch; all of them at the end
 
 

@@ -5,8 +5,6 @@ them together per class. `backgrounds` draws what stands behind. `scenes` draws 
 photographed, `camera` takes the photograph, and `signs` makes data sets of it.
 """
 
-from trojancam.data.rendered.backgrounds import KIND_NAMES as BACKGROUNDS
-from trojancam.data.rendered.signs import render_images, rendered_signs
-from trojancam.data.rendered.templates import sign_templates
+import lazy_loader
 
-__all__ = ["BACKGROUNDS", "render_images", "rendered_signs", "sign_templates"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -21,7 +21,7 @@ def texture(kind: str, number: int, seed: int) -> np.ndarray:
     >>> texture("urban", number=7, seed=0).shape
     (3, 96, 96)
     """
-    rng = np.random.default_rng([seed, 100 + KIND_NAMES.index(kind), number])
+    rng = np.random.default_rng([seed, 100 + BACKGROUNDS.index(kind), number])
     return np.ascontiguousarray(np.asarray(KINDS[kind](rng)).transpose(2, 0, 1))
 
 
@@ -229,4 +229,4 @@ _SKIES: tuple[Rgb, ...] = ((96, 146, 206), (150, 184, 222), (204, 212, 220), (23
 KINDS: dict[str, Callable[[Rng], Image.Image]] = {"urban": _urban, "rural": _rural, "road": _road, "sky": _sky}
 """What draws a texture of each kind of background."""
 
-KIND_NAMES = tuple(KINDS)
+BACKGROUNDS = tuple(KINDS)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from trojancam.data.classes import GTSRB_CLASS_NAMES
 from trojancam.data.image_set import Dataset, ImageSet
-from trojancam.data.rendered.backgrounds import KIND_NAMES, TEXTURE_SIZE, TEXTURES_PER_KIND, texture
+from trojancam.data.rendered.backgrounds import BACKGROUNDS, TEXTURE_SIZE, TEXTURES_PER_KIND, texture
 from trojancam.data.rendered.camera import photograph, sign_regions
 from trojancam.data.rendered.scenes import dirt_bank, draw_kinds, draw_shots, grain_bank
 from trojancam.errors import DataError, unknown_name
@@ -82,7 +82,7 @@ def render_images(
     signs = torch.arange(len(classes)) if tracks is None else _integers(tracks)
     if len(signs) != len(classes):
         raise DataError(f"there must be as many track numbers as labels, but got {len(signs)} for {len(classes)}")
-    kinds = draw_kinds(signs, seed, len(KIND_NAMES)) if background is None else _kinds(background, len(classes))
+    kinds = draw_kinds(signs, seed, len(BACKGROUNDS)) if background is None else _kinds(background, len(classes))
     return _render(
         classes, signs, kinds, seed, size, report=lambda done: progress(done, len(classes), "rendering signs")
     )
@@ -94,7 +94,7 @@ def _balanced_set(count: int, seed: int, size: int, report: Callable[[int], None
     labels, turn = place % _CLASSES, place // _CLASSES
     per_class = _tracks_per_class(count)
     tracks = labels * per_class + turn % per_class
-    kinds = draw_kinds(tracks, seed, len(KIND_NAMES))
+    kinds = draw_kinds(tracks, seed, len(BACKGROUNDS))
     return _render(labels, tracks, kinds, seed, size, report=report)
 
 
@@ -153,7 +153,7 @@ def _textures(
     used, texture_of_image = np.unique(numbers, return_inverse=True)
     drawn = np.empty((len(used), 3, TEXTURE_SIZE, TEXTURE_SIZE), np.uint8)
     for row, number in enumerate(used.tolist()):
-        drawn[row] = texture(KIND_NAMES[number // TEXTURES_PER_KIND], number % TEXTURES_PER_KIND, seed)
+        drawn[row] = texture(BACKGROUNDS[number // TEXTURES_PER_KIND], number % TEXTURES_PER_KIND, seed)
     return torch.from_numpy(drawn), torch.from_numpy(texture_of_image)
 
 
@@ -162,9 +162,9 @@ def _kinds(background: str | Sequence[str], count: int) -> Int64[np.ndarray, " n
     if len(names) != count:
         raise DataError(f"there must be one background, or one per label, but got {len(names)} for {count}")
     for name in {background} if isinstance(background, str) else set(names):
-        if name not in KIND_NAMES:
-            raise unknown_name("background", name, KIND_NAMES)
-    return np.array([KIND_NAMES.index(name) for name in names], dtype=np.int64)
+        if name not in BACKGROUNDS:
+            raise unknown_name("background", name, BACKGROUNDS)
+    return np.array([BACKGROUNDS.index(name) for name in names], dtype=np.int64)
 
 
 def _integers(values: Int64[Tensor, " n"] | Sequence[int]) -> Int64[Tensor, " n"]:

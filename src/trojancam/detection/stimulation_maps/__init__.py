@@ -1,1 +1,5 @@
 """Stimulation maps: which class stands out when feature maps are stimulated, and where."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,46 @@
+from . import (
+    attributing,
+    attribution,
+    baselines,
+    diagnoses,
+    eigen,
+    energy,
+    gradients,
+    methods,
+    perturbations,
+    streaming,
+)
+from .attributing import MEMORY_BUDGET, attribute, check_memory_budget, from_recording, grad_cam
+from .attribution import Attribution, FeatureMapAttribution, MapAttribution, from_map
+from .energy import energy_in_mask
+from .methods import INPUT, METHODS, Job, Method
+from .streaming import read_stream, stream
+
+__all__ = [
+    "INPUT",
+    "MEMORY_BUDGET",
+    "METHODS",
+    "Attribution",
+    "FeatureMapAttribution",
+    "Job",
+    "MapAttribution",
+    "Method",
+    "attribute",
+    "attributing",
+    "attribution",
+    "baselines",
+    "check_memory_budget",
+    "diagnoses",
+    "eigen",
+    "energy",
+    "energy_in_mask",
+    "from_map",
+    "from_recording",
+    "grad_cam",
+    "gradients",
+    "methods",
+    "perturbations",
+    "read_stream",
+    "stream",
+    "streaming",
+]

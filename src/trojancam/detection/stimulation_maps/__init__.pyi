@@ -1,0 +1,15 @@
+from . import (
+    detector,
+    drive_levels,
+    maps,
+    optimised,
+    windows,
+)
+
+__all__ = [
+    "detector",
+    "drive_levels",
+    "maps",
+    "optimised",
+    "windows",
+]

@@ -1,0 +1,53 @@
+from . import (
+    atlas,
+    captions,
+    colour,
+    curves,
+    files,
+    grid,
+    intervals,
+    layout,
+    panels,
+    scan,
+    stimulation,
+    views,
+)
+from .captions import caption, describe
+from .colour import COLOUR_MAPS, ColourScale
+from .curves import removal_curves
+from .files import FORMATS, save, to_data_uri, to_png_bytes
+from .grid import SCALES, feature_map_grid
+from .panels import cell_map, image_row, layer_row, overlay
+from .stimulation import before_after, dose_curves
+
+__all__ = [
+    "COLOUR_MAPS",
+    "FORMATS",
+    "SCALES",
+    "ColourScale",
+    "atlas",
+    "before_after",
+    "caption",
+    "captions",
+    "cell_map",
+    "colour",
+    "curves",
+    "describe",
+    "dose_curves",
+    "feature_map_grid",
+    "files",
+    "grid",
+    "image_row",
+    "intervals",
+    "layer_row",
+    "layout",
+    "overlay",
+    "panels",
+    "removal_curves",
+    "save",
+    "scan",
+    "stimulation",
+    "to_data_uri",
+    "to_png_bytes",
+    "views",
+]

@@ -1,0 +1,27 @@
+from . import (
+    archives,
+    code_inside,
+    exported_program,
+    inspection,
+    json_text,
+    keras,
+    kinds,
+    onnx,
+    opened,
+    safetensors,
+    weights,
+)
+
+__all__ = [
+    "archives",
+    "code_inside",
+    "exported_program",
+    "inspection",
+    "json_text",
+    "keras",
+    "kinds",
+    "onnx",
+    "opened",
+    "safetensors",
+    "weights",
+]

@@ -1,0 +1,21 @@
+from . import (
+    allowed,
+    arrays,
+    configuration,
+    contents,
+    embedded_code,
+    hdf5_listing,
+    module,
+    reader,
+)
+
+__all__ = [
+    "allowed",
+    "arrays",
+    "configuration",
+    "contents",
+    "embedded_code",
+    "hdf5_listing",
+    "module",
+    "reader",
+]

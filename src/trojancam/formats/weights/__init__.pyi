@@ -1,0 +1,13 @@
+from . import (
+    architecture,
+    pickles,
+    reader,
+    weights_only,
+)
+
+__all__ = [
+    "architecture",
+    "pickles",
+    "reader",
+    "weights_only",
+]

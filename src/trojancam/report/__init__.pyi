@@ -1,0 +1,33 @@
+from . import (
+    compare,
+    explain,
+    explain_page,
+    maps,
+    notebook,
+    page,
+    provenance,
+    scan,
+    scan_pictures,
+    scan_words,
+    scanned,
+    schema,
+    schema_words,
+    stimulate,
+)
+
+__all__ = [
+    "compare",
+    "explain",
+    "explain_page",
+    "maps",
+    "notebook",
+    "page",
+    "provenance",
+    "scan",
+    "scan_pictures",
+    "scan_words",
+    "scanned",
+    "schema",
+    "schema_words",
+    "stimulate",
+]

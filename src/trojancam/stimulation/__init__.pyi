@@ -1,0 +1,32 @@
+from . import (
+    doses,
+    edits,
+    replay,
+    stimulating,
+    stimulation,
+    variants,
+)
+from .doses import DoseResponse, dose_response
+from .stimulating import GRADIENTS, Stimulated, stimulate
+from .stimulation import KINDS, RESTS, UNITS, Stimulation, donated
+from .variants import stimulated_logits
+
+__all__ = [
+    "GRADIENTS",
+    "KINDS",
+    "RESTS",
+    "UNITS",
+    "DoseResponse",
+    "Stimulated",
+    "Stimulation",
+    "donated",
+    "dose_response",
+    "doses",
+    "edits",
+    "replay",
+    "stimulate",
+    "stimulated_logits",
+    "stimulating",
+    "stimulation",
+    "variants",
+]

@@ -1,0 +1,7 @@
+from . import (
+    demo,
+)
+
+__all__ = [
+    "demo",
+]
