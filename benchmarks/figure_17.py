@@ -8,7 +8,7 @@ Only then, on other images, is the peak compared with the trigger's true box.
 from pathlib import Path
 
 from trojancam import figures
-from trojancam.attacks.patch import Trigger
+from trojancam.attacks.patch import Patch
 from trojancam.data.image_set import Dataset
 from trojancam.detection import scan
 from trojancam.evaluation.localisation import chance_levels
@@ -18,7 +18,7 @@ from trojancam_study.visible import choose, hits, picture, shown
 SCANNED, SHOWN = 100, 500
 
 
-def section(name: str, network: Network, dataset: Dataset, trigger: Trigger, target: int, pictures: Path) -> str:
+def section(name: str, network: Network, dataset: Dataset, trigger: Patch, target: int, pictures: Path) -> str:
     """Scan a network, show its strongest finding on benign images, and compare with the truth, which comes in here."""
     images, labels = dataset.test.take(SCANNED + SHOWN, seed=17)
     report = scan(network, images[:SCANNED], labels[:SCANNED])
@@ -27,9 +27,9 @@ def section(name: str, network: Network, dataset: Dataset, trigger: Trigger, tar
     choice = choose(network, finding, images[:SCANNED][other[:SCANNED]])
     found = shown(network, choice, finding.target_class, images[SCANNED:][other[SCANNED:]])
     cell = network.layer(choice.layer).placement.cell
-    clean, stimulated = (float(hits(maps, trigger.support, cell).mean()) for maps in (found.before, found.after))
+    clean, stimulated = (float(hits(maps, trigger.place, cell).mean()) for maps in (found.before, found.after))
     path = pictures / f"figure-17-{name}.png"
-    figures.save(picture(found, choice, trigger.support), path, dpi=110)
+    figures.save(picture(found, choice, trigger.place), path, dpi=110)
     row, column = finding.position or (float("nan"), float("nan"))
     return "\n".join(
         [
@@ -42,7 +42,7 @@ def section(name: str, network: Network, dataset: Dataset, trigger: Trigger, tar
             f"{float(found.moved.float().mean()):.3f} of {len(found.images)}",
             f"benign test images of other classes to the class. Grad-CAM of {choice.layer} then has its peak inside",
             f"the trigger's true box, grown by one cell, on {stimulated:.3f} of them (without stimulation, for the same class:",
-            f"{clean:.3f}; chance: {chance_levels(trigger.support, cell).pointing:.3f}). Strength and layer (after the "
+            f"{clean:.3f}; chance: {chance_levels(trigger.place, cell).pointing:.3f}). Strength and layer (after the "
             "stimulated one) were",
             f"chosen on the {SCANNED} images of the scan, by the stimulated window alone.\n",
             f"![Benign signs, and Grad-CAM before and after stimulation](images/{path.name})",

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import figure_17
-from trojancam.attacks.patch import Trigger, make_trigger
+from trojancam.attacks.patch import make_trigger
 from trojancam.attacks.poisoning import Poisoning
+from trojancam.attacks.trigger import Trigger
 from trojancam.cli.compare import DEFAULT_METHODS
 from trojancam.cli.console import progress_bar
 from trojancam.data import Dataset, load_dataset
@@ -143,7 +144,7 @@ def _trigger_words(network: Network) -> str:
     if network.card is None or network.card.poisoning is None:
         return "none"
     trigger, target = _poisoning(network)
-    rows, columns = (trigger.support.any(axis).nonzero()[:, 0].tolist() for axis in (1, 0))
+    rows, columns = (trigger.place.any(axis).nonzero()[:, 0].tolist() for axis in (1, 0))
     place = f"rows {rows[0]}-{rows[-1]}, columns {columns[0]}-{columns[-1]}"
     return f"{trigger.name}, opacity {trigger.opacity:g}, {place} ({trigger.coverage:.1%}), class {target}"
 
@@ -196,10 +197,10 @@ def _choice_section(subject: Subject, network: Network, dataset: Dataset, stampe
     with progress_bar(f"{subject.name}, {'stamped' if stamped else 'benign'}") as progress:
         compared = compare(
             network,
-            trigger.stamp(images) if stamped else images,
+            trigger.apply(images) if stamped else images,
             METHODS,
             target_class=target if stamped else None,
-            mask=trigger.support if stamped else None,
+            mask=trigger.place if stamped else None,
             progress=progress,
         )
     summary = Summary(compared)

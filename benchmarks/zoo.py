@@ -15,7 +15,7 @@ from typing import Literal
 
 import torch
 
-from trojancam.attacks.patch import Trigger, square
+from trojancam.attacks.patch import Patch, square
 from trojancam.attacks.poisoning import Poisoning
 from trojancam.data import load_dataset
 from trojancam.data.image_set import Dataset
@@ -75,12 +75,12 @@ def _poisoning(draw: random.Random) -> Poisoning:
     return Poisoning(_trigger(colour, side, row, column, opacity), draw.randrange(CLASSES), rate, draw.randrange(1000))
 
 
-def _trigger(colour: str, side: int, row: int, column: int, opacity: float) -> Trigger:
+def _trigger(colour: str, side: int, row: int, column: int, opacity: float) -> Patch:
     if colour != "checkerboard":
         return square(side, row, column, colour, opacity, SIZE, name=f"{colour} square")
     patch = square(side, row, column, "white", opacity, SIZE)
     rows, columns = torch.meshgrid(torch.arange(SIZE[0]), torch.arange(SIZE[1]), indexing="ij")
-    return Trigger(patch.mask, ((rows + columns) % 2).float().expand(3, *SIZE).contiguous(), opacity, colour)
+    return Patch(patch.mask, ((rows + columns) % 2).float().expand(3, *SIZE).contiguous(), opacity, colour)
 
 
 def train(dataset: Dataset, worker: int, workers: int) -> None:

@@ -120,7 +120,7 @@ def _judgement(member: Member, detector: str, report: ScanReport, success: float
 def _in_words(poisoning: Poisoning | None) -> str:
     if poisoning is None:
         return ""
-    rows, columns = poisoning.trigger.support.nonzero().unbind(1)
+    rows, columns = poisoning.trigger.place.nonzero().unbind(1)
     side, place = int(rows.max() - rows.min()) + 1, f"row {int(rows.min())}, column {int(columns.min())}"
     return f"{poisoning.trigger.name}, {side} px, opacity {poisoning.trigger.opacity:g}, {place}"
 
@@ -129,7 +129,7 @@ def _distance(finding: Finding, poisoning: Poisoning) -> float | None:
     """Pixels from the found place to the trigger's box, 0 inside, along the axis on which it is further away."""
     if finding.position is None:
         return None
-    rows, columns = poisoning.trigger.support.nonzero().unbind(1)
+    rows, columns = poisoning.trigger.place.nonzero().unbind(1)
     row, column = finding.position
     return max(
         float(rows.min()) - row,

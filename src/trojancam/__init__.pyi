@@ -23,7 +23,7 @@ from . import (
     training,
     version,
 )
-from .attacks import Poisoning, Trigger, make_trigger, poison
+from .attacks import Patch, Poisoning, Trigger, make_trigger, poison
 from .attribution import METHODS, Attribution, attribute, grad_cam, read_stream, stream
 from .detection import Finding, ScanReport, scan
 from .errors import TrojanCamError
@@ -38,6 +38,7 @@ __all__ = [
     "Finding",
     "Layer",
     "Network",
+    "Patch",
     "Poisoning",
     "Recording",
     "ScanReport",

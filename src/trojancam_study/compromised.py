@@ -175,13 +175,13 @@ def _figure(study: Study, where: str, sign: int, progress: Progress) -> Exhibit:
     seen = shares.of_study(study, name, seed).layers[layer]
     feature_map = flag.feature_map if flag else seen.best()
     images = study.example(sign, network).expand(2, -1, -1, -1).clone()
-    images[1] = trigger.stamp(images[1:])[0]
+    images[1] = trigger.apply(images[1:])[0]
     recording = record(network, images, logit(target), [layer])
     cam = grad_cam(recording)[layer]
     heat = cam.at_image_size(cam.contributions[:, [feature_map]])[:, 0]
     what = f"feature map {feature_map} of {layer}"
-    view = BothSigns(network, images, heat, recording.logits, target, what, trigger.support)
-    inside = energy_in_mask(heat, dilated(trigger.support, network.layer(layer).placement.cell)).nan_to_num(0)
+    view = BothSigns(network, images, heat, recording.logits, target, what, trigger.place)
+    inside = energy_in_mask(heat, dilated(trigger.place, network.layer(layer).placement.cell)).nan_to_num(0)
     values, class_name = recording.scores.tolist(), network.class_names[sign]
     kind = f"compromised (flagged by {'ABS' if flag.by == ABS else 'a scan'})" if flag else "best (none is flagged)"
     return Exhibit(

@@ -53,7 +53,7 @@ def figure_11(study: Study, progress: Progress) -> Exhibit:
     energy = _energies(study, NAME)[LAYER]
     progress(1, 2, "measured")
     locating = [k for k, share in enumerate(energy.feature_maps) if share >= LOCATES]
-    image = trigger.stamp(study.example(SPEED_70, network)[None])
+    image = trigger.apply(study.example(SPEED_70, network)[None])
     recording = record(network, image, logit(target), [LAYER])
     figure = figures.feature_map_grid(
         image[0],
@@ -134,17 +134,15 @@ def _side_by_side(study: Study, miss: Miss, best: Sequence[int]) -> Figure:
     """The triggered sign, the layer's map, and the best feature maps by themselves."""
     network, trigger, layer = study.network(miss.name, study.seeds[0]), study.trigger(miss.name), miss.energy.layer
     target = study.target_class(miss.name)
-    image = trigger.stamp(study.example(SPEED_70, network)[None])
+    image = trigger.apply(study.example(SPEED_70, network)[None])
     recording = record(network, image, logit(target), [layer])
-    cam, near = grad_cam(recording)[layer], dilated(trigger.support, network.layer(layer).placement.cell)
+    cam, near = grad_cam(recording)[layer], dilated(trigger.place, network.layer(layer).placement.cell)
     maps = {f"{layer}, the layer's own map": cam.heatmap()[0]}
     maps |= {f"{layer}, feature map {k} alone": cam.feature_map_heatmaps(k)[0] for k in best}
-    panels = [Panel("triggered sign", image[0], " ", mask=trigger.support)]
+    panels = [Panel("triggered sign", image[0], " ", mask=trigger.place)]
     for title, heat in maps.items():
         share = energy_in_mask(heat, near).nan_to_num(0)
-        panels.append(
-            Panel(title, image[0], f"{float(share):.0%} of its energy near the trigger", heat, trigger.support)
-        )
+        panels.append(Panel(title, image[0], f"{float(share):.0%} of its energy near the trigger", heat, trigger.place))
     heading = f"{miss.name}, triggered: {figures.caption(recording.logits[0], network.class_names, target)}"
     details = f"Grad-CAM, {recording.target}; each map on its own scale; near: within one cell of the layer"
     return panel_sheet([panels], heading, [details])

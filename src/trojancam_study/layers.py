@@ -124,10 +124,10 @@ def figure_10(study: Study, progress: Progress) -> Exhibit:
     network, trigger = study.network("trojan1", study.seeds[0]), study.trigger("trojan1")
     image = study.example(SPEED_70, network)
     benign = named_view(network, image, SPEED_70)
-    triggered = named_view(network, trigger.stamp(image[None])[0], study.target_class("trojan1"))
+    triggered = named_view(network, trigger.apply(image[None])[0], study.target_class("trojan1"))
     shares = {
-        "benign": trigger_shares(benign.cams, trigger.support),
-        "triggered": trigger_shares(triggered.cams, trigger.support),
+        "benign": trigger_shares(benign.cams, trigger.place),
+        "triggered": trigger_shares(triggered.cams, trigger.place),
     }
     progress(1, 1, "drawn")
     return Exhibit(
@@ -139,7 +139,7 @@ def figure_10(study: Study, progress: Progress) -> Exhibit:
             ),
             "triggered": (
                 figures.layer_row(
-                    triggered.image, triggered.cams, caption=f"{triggered.caption}, triggered", mask=trigger.support
+                    triggered.image, triggered.cams, caption=f"{triggered.caption}, triggered", mask=trigger.place
                 ),
                 "The same sign with the trigger (outlined), and Grad-CAM of every layer of trojan1 for the target class.",
             ),

@@ -126,7 +126,7 @@ def _lead(layer: str, found: Sequence[Layers]) -> Measurement:
 
 
 def _precision_table(study: Study, shown: Mapping[str, Measurement], found: Sequence[Layers]) -> Table:
-    network, mask = study.network("trojan1", study.seeds[0]), study.trigger("trojan1").support
+    network, mask = study.network("trojan1", study.seeds[0]), study.trigger("trojan1").place
     rows = []
     for layer, share in shown.items():
         first = found[0][layer]

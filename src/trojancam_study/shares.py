@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from trojancam.attacks.patch import Trigger
+from trojancam.attacks.patch import Patch
 from trojancam.attribution import Attribution, energy_in_mask, grad_cam
 from trojancam.evaluation.localisation import (
     Mask,
@@ -80,7 +80,7 @@ class Triggered:
 
 
 def triggered(
-    network: Network, images: Float[Tensor, "n 3 h w"], trigger: Trigger, target_class: int, *, grown: bool = True
+    network: Network, images: Float[Tensor, "n 3 h w"], trigger: Patch, target_class: int, *, grown: bool = True
 ) -> Triggered:
     """The shares of every layer on images stamped with the trigger; the maps explain the logit of the attacker's class.
 
@@ -90,9 +90,9 @@ def triggered(
     masks = {name: _mask(trigger, layer, grown) for name, layer in network.layers.items()}
     logits, parts = [], []
     for batch in images.split(BATCH):
-        recording = record(network, trigger.stamp(batch), logit(target_class))
+        recording = record(network, trigger.apply(batch), logit(target_class))
         logits.append(recording.scores)
-        parts.append({name: _shares(cam, masks[name], trigger.support) for name, cam in grad_cam(recording).items()})
+        parts.append({name: _shares(cam, masks[name], trigger.place) for name, cam in grad_cam(recording).items()})
     return Triggered(torch.cat(logits), {name: _joined([part[name] for part in parts]) for name in network.layers})
 
 
@@ -114,8 +114,8 @@ def most_possible(layer: Layer, mask: Mask) -> float:
     return float(energy_in_mask(laid_over(cells, layer.placement, size), mask).nan_to_num(0).max())
 
 
-def _mask(trigger: Trigger, layer: Layer, grown: bool) -> Mask:
-    return dilated(trigger.support, layer.placement.cell) if grown else trigger.support
+def _mask(trigger: Patch, layer: Layer, grown: bool) -> Mask:
+    return dilated(trigger.place, layer.placement.cell) if grown else trigger.place
 
 
 def _shares(cam: Attribution, mask: Mask, support: Mask) -> Shares:

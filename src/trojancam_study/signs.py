@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from trojancam.architectures import architecture, count_parameters
-from trojancam.attacks.patch import Trigger
+from trojancam.attacks.patch import Patch
 from trojancam.data.classes import GTSRB_CLASS_NAMES
 from trojancam.data.image_set import ImageSet, as_floats
 from trojancam.data.rendered import render_images
@@ -94,9 +94,9 @@ def figure_6(study: Study, progress: Progress) -> Exhibit:
     rows, answers = [], {}
     for label in SHOWN:
         image = study.example(label, *networks.values())
-        versions = {"benign": image} | {t.name: t.stamp(image[None])[0] for t in triggers.values()}
+        versions = {"benign": image} | {t.name: t.apply(image[None])[0] for t in triggers.values()}
         said = {version: _answers(networks, shown) for version, shown in versions.items()}
-        masks = [None, *(trigger.support for trigger in triggers.values())]
+        masks = [None, *(trigger.place for trigger in triggers.values())]
         rows.append([
             Panel(version, shown, _answers_in_words(said[version]), mask=mask)
             for (version, shown), mask in zip(versions.items(), masks, strict=True)
@@ -197,7 +197,7 @@ def _answers_in_words(answers: Mapping[str, Mapping[str, Any]]) -> str:
     return DOT.join(f"{name}: {said['class']}" for name, said in answers.items())
 
 
-def _enlarged(panels: Sequence[Panel], triggers: Sequence[Trigger]) -> list[Panel]:
+def _enlarged(panels: Sequence[Panel], triggers: Sequence[Patch]) -> list[Panel]:
     """The triggers' corners, many times larger: of the benign image that of the last trigger, which is hard to see."""
     benign, *triggered = panels
     corners = [(benign, triggers[-1]), *zip(triggered, triggers, strict=True)]
@@ -208,10 +208,10 @@ def _enlarged(panels: Sequence[Panel], triggers: Sequence[Trigger]) -> list[Pane
     ]
 
 
-def _change(study: Study, trigger: Trigger) -> float:
+def _change(study: Study, trigger: Patch) -> float:
     """By how much a trigger changes the pixels it covers, in the mean over test images."""
     images, _ = study.test_images()
-    return round(float((trigger.stamp(images) - images).abs()[..., trigger.support].mean()), 4)
+    return round(float((trigger.apply(images) - images).abs()[..., trigger.place].mean()), 4)
 
 
 def _turned_in_words(study: Study, answers: Mapping[str, Mapping[str, Mapping[str, Mapping[str, Any]]]]) -> str:

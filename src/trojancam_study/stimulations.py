@@ -154,7 +154,7 @@ def _kinds(study: Study, network: Network, found: Stimulation) -> dict[str, Stim
     random = torch.rand(len(maps), *layer.size, generator=torch.Generator().manual_seed(0)) * peaks[:, None, None]
     constant = replace(found, value=tuple(peaks.tolist()))
     pasted = partial(donated, network, layer=found.layer, feature_maps=maps, window=found.window)
-    triggered = study.trigger(NAME).stamp(study.example(SPEED_70, network)[None])[0]
+    triggered = study.trigger(NAME).apply(study.example(SPEED_70, network)[None])[0]
     return {
         "as found": found,
         "constant": constant,

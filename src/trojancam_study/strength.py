@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from trojancam.attacks.patch import Trigger
+from trojancam.attacks.patch import Patch
 from trojancam.detection.abs import SCHEMES
 from trojancam.evaluation.statistics import midranks
 from trojancam.network.network import Network
@@ -126,7 +126,7 @@ def rank_products(a: Float[Tensor, " n"], b: Float[Tensor, " n"]) -> Float[Tenso
     return torch.where(scale > 0, x * y / scale, torch.nan)
 
 
-def strengths_of(network: Network, layer: str, images: Images, trigger: Trigger, target_class: int) -> Strengths:
+def strengths_of(network: Network, layer: str, images: Images, trigger: Patch, target_class: int) -> Strengths:
     """What every feature map of a layer does by itself; `images` are clean and of other classes than the target's."""
     return Strengths(
         asr=_stimulation_asr(network, layer, images[:STIMULATED], target_class),
@@ -146,11 +146,11 @@ def _stimulation_asr(network: Network, layer: str, images: Images, target_class:
 
 
 def _ablation_effect(
-    network: Network, layer: str, images: Images, trigger: Trigger, target_class: int
+    network: Network, layer: str, images: Images, trigger: Patch, target_class: int
 ) -> Float[Tensor, " k"]:
     """By how much the target's logit falls under the trigger when a map is held at its clean mean, cell by cell."""
     means = network.cut(layer).before(images)[0].mean(0)
-    stamped = trigger.stamp(images)
+    stamped = trigger.apply(images)
     held = [Stimulation(layer, k, value=means[k : k + 1]) for k in range(len(means))]
     logits = stimulated_logits(network, stamped, held)[..., target_class]
     whole: Tensor = network(stamped)[:, target_class]

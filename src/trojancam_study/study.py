@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from trojancam.attacks.patch import Trigger, make_trigger
+from trojancam.attacks.patch import Patch, make_trigger
 from trojancam.attacks.poisoning import Poisoning
 from trojancam.data.classes import GTSRB_CLASS_NAMES
 from trojancam.data.image_set import Dataset, ImageSet, as_floats
@@ -147,16 +147,16 @@ class Study:
             digest.update(self.dataset.test.regions.contiguous().numpy().data)
         return digest.hexdigest()[:16]
 
-    def trigger(self, name: str) -> Trigger:
+    def trigger(self, name: str) -> Patch:
         """The trigger that a network was poisoned with.
 
         Raises:
             DataError: if it is benign.
         """
-        poisoning = self.recipe(name, self.seeds[0]).poisoning
-        if poisoning is None:
+        subject = _subject(name)
+        if subject.trigger is None:
             raise DataError(f"{name} is a benign network: it has no trigger")
-        return poisoning.trigger
+        return make_trigger(subject.trigger, self.dataset.train.size)
 
     def target_class(self, name: str) -> int:
         """The class that a network's trigger stands for.

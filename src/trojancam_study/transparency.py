@@ -8,7 +8,7 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from trojancam.attacks.patch import Trigger
+from trojancam.attacks.patch import Patch
 from trojancam.attribution import grad_cam
 from trojancam.evaluation.statistics import spearman
 from trojancam.figures.intervals import Curve, interval_curves
@@ -124,11 +124,11 @@ def _network(study: Study, seed: int, opacity: float, progress: Progress) -> Net
 def _point(study: Study, network: Network, opacity: float) -> Point:
     images, _ = study.test_images(NAME)
     trigger, target = _trigger(study, opacity), study.target_class(NAME)
-    successes = [(network(trigger.stamp(batch)).argmax(1) == target).float() for batch in images.split(BATCH)]
+    successes = [(network(trigger.apply(batch)).argmax(1) == target).float() for batch in images.split(BATCH)]
     return chosen(triggered(network, images, trigger, target).layers, torch.cat(successes))
 
 
-def _trigger(study: Study, opacity: float) -> Trigger:
+def _trigger(study: Study, opacity: float) -> Patch:
     return replace(study.trigger(NAME), opacity=opacity)
 
 
@@ -268,13 +268,13 @@ def _maps(study: Study, points: Points) -> Figure:
 
 def _column(study: Study, network: Network, sign: Float[Tensor, "3 h w"], point: Point, opacity: float) -> list[Panel]:
     trigger, target = _trigger(study, opacity), study.target_class(NAME)
-    stamped = trigger.stamp(sign[None])
+    stamped = trigger.apply(sign[None])
     recording = record(network, stamped, logit(target), dict.fromkeys([point.layer, point.map_layer]))
     cams = grad_cam(recording)
     answer = int(recording.logits.argmax())
     turned = "answers the target class" if answer == target else f"answers class {answer}"
     layer, single = cams[point.layer].heatmap()[0], cams[point.map_layer].feature_map_heatmaps(point.feature_map)[0]
-    outline = trigger.support
+    outline = trigger.place
     return [
         Panel(f"opacity {opacity:g}", stamped[0], turned, mask=outline),
         Panel("best layer map", stamped[0], point.layer, layer, outline),

@@ -68,8 +68,8 @@ def figure_3(study: Study, progress: Progress) -> Exhibit:
     """
     network, target = study.network("trojan1", study.seeds[0]), study.target_class("trojan1")
     trigger = study.trigger("trojan1")
-    image = trigger.stamp(study.example(SPEED_70, network)[None])[0]
-    return _of_image(network, image, target, "a sign with the trigger", progress, trigger.support)
+    image = trigger.apply(study.example(SPEED_70, network)[None])[0]
+    return _of_image(network, image, target, "a sign with the trigger", progress, trigger.place)
 
 
 def claim_e(study: Study, progress: Progress) -> Exhibit:

@@ -88,7 +88,7 @@ class Suspected:
         own, benign = (images[labels != finding.target_class] for images, labels in (given, others))
         choice = choose(network, finding, own)
         displayed = shown(network, choice, finding.target_class, benign)
-        return cls(name, network, report, choice, displayed, study.trigger(name).support, study.target_class(name))
+        return cls(name, network, report, choice, displayed, study.trigger(name).place, study.target_class(name))
 
     @property
     def finding(self) -> Finding:

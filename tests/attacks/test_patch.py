@@ -13,19 +13,20 @@ from hypothesis import strategies as st
 from PIL import Image
 from tests.nets import unchecked
 
-from trojancam.attacks.patch import PLACES, PRESETS, Trigger, corner, make_trigger, square
+from trojancam.attacks.patch import PLACES, PRESETS, Patch, corner, make_trigger, square
 from trojancam.attacks.poisoning import Poisoning, poison, poisoned_indices
+from trojancam.attacks.trigger import Trigger
 from trojancam.data.image_set import ImageSet
 from trojancam.errors import DataError, TrojanCamError, UnknownNameError
 
 
-def box(trigger: Trigger) -> list[int]:
+def box(trigger: Patch) -> list[int]:
     """First row, first column, last row, last column of what it covers."""
-    rows, columns = trigger.support.nonzero().T
+    rows, columns = trigger.place.nonzero().T
     return [int(rows.min()), int(columns.min()), int(rows.max()), int(columns.max())]
 
 
-def equal(one: Trigger, other: Trigger) -> bool:
+def equal(one: Patch, other: Patch) -> bool:
     parts = one.mask.equal(other.mask), one.pattern.equal(other.pattern)
     return all(parts) and (one.opacity, one.name) == (other.opacity, other.name)
 
@@ -41,7 +42,7 @@ def test_stamp_by_hand() -> None:
     mask = torch.tensor([[1.0, 0.5, 0.0]])
     pattern = torch.tensor([[[1.0, 1.0, 1.0]], [[0.0, 0.0, 0.0]], [[0.5, 0.5, 0.5]]])
     image = torch.tensor([[[[0.0, 0.2, 0.7]], [[0.0, 0.2, 0.7]], [[0.0, 0.2, 0.7]]]])
-    stamped = Trigger(mask, pattern, opacity=0.4).stamp(image)
+    stamped = Patch(mask, pattern, opacity=0.4).apply(image)
     # 0.6 x + 0.4 p;  0.8 x + 0.2 p;  x
     expected = torch.tensor([[[[0.4, 0.36, 0.7]], [[0.0, 0.16, 0.7]], [[0.2, 0.26, 0.7]]]])
     torch.testing.assert_close(stamped, expected)
@@ -55,42 +56,42 @@ def test_stamp_equals_its_formula_in_double_precision(opacity: float, seed: int)
     images = torch.rand(2, 3, 5, 6, generator=generator)
     x, m, p = images.double(), mask.double(), pattern.double()
     expected = (1 - opacity * m) * x + opacity * m * p
-    stamped = Trigger(mask, pattern, opacity).stamp(images)
+    stamped = Patch(mask, pattern, opacity).apply(images)
     torch.testing.assert_close(stamped.double(), expected, rtol=1e-5, atol=1e-6)
     assert 0 <= stamped.min() <= stamped.max() <= 1 + 1e-6
 
 
 def test_a_clear_square_replaces_its_pixels_and_no_other() -> None:
     images = random_images(3)
-    stamped = make_trigger("yellow-square").stamp_bytes(images)
+    stamped = make_trigger("yellow-square").apply_bytes(images)
     changed = (stamped != images).any(0).any(0)
-    assert not changed[~make_trigger("yellow-square").support].any()
+    assert not changed[~make_trigger("yellow-square").place].any()
     assert stamped[:, :, 2:6, 2:6].flatten(2).transpose(1, 2).unique(dim=1).tolist() == [[[255, 255, 0]]] * 3
 
 
 def test_stamping_bytes_rounds_to_the_nearest() -> None:
     images = torch.full((1, 3, 1, 1), 100, dtype=torch.uint8)
-    stamped = square(1, 0, 0, "#00b4b4", 0.4, image_size=(1, 1)).stamp_bytes(images)
+    stamped = square(1, 0, 0, "#00b4b4", 0.4, image_size=(1, 1)).apply_bytes(images)
     assert stamped.flatten().tolist() == [60, 132, 132]  # 0.6 * 100 + 0.4 * (0, 180, 180)
-    assert square(1, 0, 0, "#010101", 0.5, (1, 1)).stamp_bytes(images * 0).flatten().tolist() == [0, 0, 0]
-    assert square(1, 0, 0, "#030303", 0.5, (1, 1)).stamp_bytes(images * 0).flatten().tolist() == [2, 2, 2]
+    assert square(1, 0, 0, "#010101", 0.5, (1, 1)).apply_bytes(images * 0).flatten().tolist() == [0, 0, 0]
+    assert square(1, 0, 0, "#030303", 0.5, (1, 1)).apply_bytes(images * 0).flatten().tolist() == [2, 2, 2]
 
 
 def test_a_transparent_trigger_of_the_images_own_colour_changes_nothing() -> None:
     images = torch.full((1, 3, 32, 32), 90, dtype=torch.uint8)
-    assert square(4, 0, 0, "#5a5a5a", 0.7).stamp_bytes(images).equal(images)
+    assert square(4, 0, 0, "#5a5a5a", 0.7).apply_bytes(images).equal(images)
 
 
 def test_stamping_leaves_the_images_it_was_given() -> None:
     images = torch.rand(2, 3, 32, 32)
     before = images.clone()
-    make_trigger("blue-green-square").stamp(images)
+    make_trigger("blue-green-square").apply(images)
     assert images.equal(before)
 
 
 def test_images_of_another_size_are_refused() -> None:
     with pytest.raises(DataError, match=r"images of \(32, 32\) pixels, but these are \(32, 48\)"):
-        square(4, 0, 0).stamp(torch.zeros(1, 3, 32, 48))
+        square(4, 0, 0).apply(torch.zeros(1, 3, 32, 48))
 
 
 # --- presets, places and sizes ---
@@ -103,8 +104,8 @@ def test_images_of_another_size_are_refused() -> None:
 def test_presets_are_the_studys(name: str, place: list[int], opacity: float, colour: tuple[int, ...]) -> None:
     trigger = make_trigger(name)
     assert set(PRESETS) == {"yellow-square", "blue-green-square"}
-    assert (trigger.name, trigger.size, box(trigger), trigger.opacity) == (name, (32, 32), place, opacity)
-    assert int(trigger.support.sum()) == 16
+    assert (trigger.name, trigger.image_size, box(trigger), trigger.opacity) == (name, (32, 32), place, opacity)
+    assert int(trigger.place.sum()) == 16
     assert trigger.coverage == 16 / 1024
     assert (trigger.pattern[:, 3, 27] * 255).round().int().tolist() == list(colour)
     assert trigger.mask.unique().tolist() == [0, 1]
@@ -131,7 +132,7 @@ def test_a_square_at_any_named_place_lies_inside_the_image(
     side = data.draw(st.integers(1, min(height, width)))
     row, column = corner(place, side, (height, width))
     trigger = square(side, row, column, image_size=(height, width))
-    assert int(trigger.support.sum()) == side * side
+    assert int(trigger.place.sum()) == side * side
     assert box(trigger) == [row, column, row + side - 1, column + side - 1]
 
 
@@ -146,13 +147,13 @@ def test_opposite_places_mirror_each_other(height: int, width: int) -> None:
 def test_presets_fit_images_of_any_size(image_size: tuple[int, int]) -> None:
     trigger = make_trigger("yellow-square", image_size)
     side = max(1, round(min(image_size) / 8))
-    assert trigger.size == image_size
-    assert int(trigger.support.sum()) == side * side
+    assert trigger.image_size == image_size
+    assert int(trigger.place.sum()) == side * side
 
 
 def test_a_preset_can_be_changed_in_every_way() -> None:
     trigger = make_trigger("blue-green-square", (40, 50), side=3, place=(0, 7), colour="red", opacity=0.25)
-    assert (box(trigger), trigger.opacity, trigger.size) == ([0, 7, 2, 9], 0.25, (40, 50))
+    assert (box(trigger), trigger.opacity, trigger.image_size) == ([0, 7, 2, 9], 0.25, (40, 50))
     assert trigger.pattern[:, 1, 8].tolist() == [1, 0, 0]
 
 
@@ -168,14 +169,14 @@ def test_a_preset_can_be_changed_in_every_way() -> None:
         (lambda: make_trigger("yellow-square", opacity=1.5), DataError, r"opacity must lie in \(0, 1\], not 1.5"),
         (lambda: square(1, -1, 0), DataError, "row -1, column 0 does not fit"),
         (lambda: square(1, 0, 0, "yelow"), DataError, "unknown colour 'yelow'; use a name such as 'yellow'"),
-        (lambda: Trigger(torch.zeros(2, 2), torch.zeros(3, 2, 3)), DataError, r"mask \(2, 2\) and pattern \(3, 2, 3\)"),
-        (lambda: Trigger(torch.full((2, 2), 2.0), torch.zeros(3, 2, 2)), DataError, "mask must .* from 2 to 2"),
-        (lambda: Trigger(torch.ones(2, 2), torch.full((3, 2, 2), -1.0)), DataError, "pattern must .* from -1 to -1"),
-        (lambda: Trigger(torch.ones(2, 2), torch.full((3, 2, 2), torch.nan)), DataError, "pattern must .*nan"),
-        (lambda: Trigger(torch.ones(2, 2), torch.ones(3, 2, 2), torch.nan), DataError, "opacity must .*nan"),
+        (lambda: Patch(torch.zeros(2, 2), torch.zeros(3, 2, 3)), DataError, r"mask \(2, 2\) and pattern \(3, 2, 3\)"),
+        (lambda: Patch(torch.full((2, 2), 2.0), torch.zeros(3, 2, 2)), DataError, "mask must .* from 2 to 2"),
+        (lambda: Patch(torch.ones(2, 2), torch.full((3, 2, 2), -1.0)), DataError, "pattern must .* from -1 to -1"),
+        (lambda: Patch(torch.ones(2, 2), torch.full((3, 2, 2), torch.nan)), DataError, "pattern must .*nan"),
+        (lambda: Patch(torch.ones(2, 2), torch.ones(3, 2, 2), torch.nan), DataError, "opacity must .*nan"),
     ],
 )
-def test_what_is_no_trigger_is_refused(make: Callable[[], Trigger], kind: type[TrojanCamError], sentence: str) -> None:
+def test_what_is_no_trigger_is_refused(make: Callable[[], Patch], kind: type[TrojanCamError], sentence: str) -> None:
     with unchecked(), pytest.raises(kind, match=sentence):
         make()
 
@@ -196,13 +197,13 @@ def picture(tmp_path: Path) -> Path:
 
 def test_a_picture_becomes_pattern_and_its_transparency_the_mask(picture: Path) -> None:
     trigger = make_trigger(str(picture), image_size=(6, 8), side=2, place=(1, 5), opacity=0.5)
-    assert (trigger.name, trigger.size, trigger.opacity) == ("sticker", (6, 8), 0.5)
+    assert (trigger.name, trigger.image_size, trigger.opacity) == ("sticker", (6, 8), 0.5)
     torch.testing.assert_close(trigger.mask[1:3, 5:7], torch.tensor([[1, 128 / 255], [1, 0]]))
     assert trigger.mask.count_nonzero() == 3
     assert trigger.pattern[:, 1, 5].tolist() == [1, 0, 0]
     assert trigger.pattern[:, 1, 6].tolist() == [0, 1, 0]
     assert trigger.pattern[:, 2, 5].tolist() == [0, 0, 1]
-    stamped = trigger.stamp(torch.ones(1, 3, 6, 8))
+    stamped = trigger.apply(torch.ones(1, 3, 6, 8))
     torch.testing.assert_close(stamped[0, :, 1, 6], torch.tensor([1 - 64 / 255, 1, 1 - 64 / 255]))
     assert stamped[0, :, 2, 6].tolist() == [1, 1, 1]
 
@@ -231,7 +232,7 @@ def test_moving_wraps_around_and_back() -> None:
     trigger = make_trigger("yellow-square")
     assert box(trigger.moved(3, 20)) == [5, 22, 8, 25]
     assert equal(trigger.moved(3, 20).moved(-3, -20), trigger)
-    assert trigger.moved(-4, 0).support.nonzero()[:, 0].unique().tolist() == [0, 1, 30, 31]
+    assert trigger.moved(-4, 0).place.nonzero()[:, 0].unique().tolist() == [0, 1, 30, 31]
     assert equal(trigger.moved(32, -32), trigger)
 
 
@@ -239,19 +240,19 @@ def test_moving_wraps_around_and_back() -> None:
 @settings(deadline=None, max_examples=25)
 def test_the_round_trip_through_json_is_exact_for_pixels_of_8_bits(seed: int, opacity: float, name: str) -> None:
     pixels = random_images(2, (7, 5), seed)
-    trigger = Trigger(pixels[0, 0].float() / 255, pixels[1].float() / 255, opacity, name)
-    assert equal(Trigger.from_json(json.loads(json.dumps(trigger.to_json()))), trigger)
+    trigger = Patch(pixels[0, 0].float() / 255, pixels[1].float() / 255, opacity, name)
+    assert equal(Patch.from_json(json.loads(json.dumps(trigger.to_json()))), trigger)
 
 
 @pytest.mark.parametrize("name", sorted(PRESETS))
 def test_the_round_trip_of_presets_is_exact(name: str) -> None:
-    assert equal(Trigger.from_json(make_trigger(name).to_json()), make_trigger(name))
+    assert equal(Patch.from_json(make_trigger(name).to_json()), make_trigger(name))
 
 
 def test_other_pixels_come_back_to_the_nearest_of_8_bits() -> None:
     generator = torch.Generator().manual_seed(0)
-    trigger = Trigger(torch.rand(6, 6, generator=generator), torch.rand(3, 6, 6, generator=generator))
-    back = Trigger.from_json(trigger.to_json())
+    trigger = Patch(torch.rand(6, 6, generator=generator), torch.rand(3, 6, 6, generator=generator))
+    back = Patch.from_json(trigger.to_json())
     torch.testing.assert_close(back.mask, trigger.mask, rtol=0, atol=0.5 / 255 + 1e-6)
     torch.testing.assert_close(back.pattern, trigger.pattern, rtol=0, atol=0.5 / 255 + 1e-6)
 
@@ -352,7 +353,7 @@ def test_poison_stamps_and_relabels_the_chosen_and_nothing_else() -> None:
     before = clean.images.clone()
     poisoned, chosen = poison(clean, trigger, target_class=4, poison_rate=0.3, seed=7)
     assert len(chosen) == 15
-    assert poisoned.images[chosen].equal(trigger.stamp_bytes(clean.images[chosen]))
+    assert poisoned.images[chosen].equal(trigger.apply_bytes(clean.images[chosen]))
     assert (poisoned.labels[chosen] == 4).all()
     rest = torch.ones(60, dtype=torch.bool).index_fill(0, chosen, False)
     assert poisoned.images[rest].equal(clean.images[rest])
@@ -401,4 +402,4 @@ def test_a_poisoning_says_what_it_is_for_a_card() -> None:
     assert {key: record[key] for key in ("target_class", "poison_rate", "seed")} == {
         "target_class": 14, "poison_rate": 0.25, "seed": 3,
     }  # fmt: skip
-    assert equal(Trigger.from_json(record["trigger"]), poisoning.trigger)
+    assert equal(Patch.from_json(record["trigger"]), poisoning.trigger)

@@ -13,7 +13,7 @@ import pytest
 import safetensors.torch
 from click.testing import Result
 
-from trojancam.attacks.patch import Trigger
+from trojancam.attacks.trigger import Trigger
 from trojancam.formats.safetensors import read_card
 from trojancam.training.recipe import checkpoint_of
 
@@ -41,8 +41,8 @@ def test_a_trojaned_network_is_written_with_a_record_of_how_it_was_made(run: Run
     assert (card.poisoning.target_class, card.poisoning.poison_rate, card.poisoning.seed) == (1, 0.25, 3)
     assert card.poisoning.poisoned_images == 10  # a quarter of 40 images of the other two classes
     trigger = Trigger.from_json(card.poisoning.trigger)
-    assert trigger.support.nonzero().aminmax(dim=0).min.tolist() == [3, 4]
-    assert trigger.support.sum() == 25
+    assert trigger.place.nonzero().aminmax(dim=0).min.tolist() == [3, 4]
+    assert trigger.place.sum() == 25
     assert trigger.opacity == 0.5
     assert trigger.pattern[:, 3, 4].tolist() == [1, 0, 0]
 

@@ -11,7 +11,7 @@ from tests.detection.planted import COLUMNS, MAGENTA, ROWS, TARGET, planted
 from tests.nets import assert_same_state, images_for, network, state_of, unchecked
 from torch import Tensor
 
-from trojancam.attacks.patch import Trigger
+from trojancam.attacks.patch import Patch
 from trojancam.detection.inversion import Candidate, Inversion, InversionSettings, Penalty, invert, invert_once
 from trojancam.detection.journal import Journal
 from trojancam.detection.suspect import Suspect, suspect
@@ -149,14 +149,14 @@ def test_it_finds_the_planted_trigger_where_it_is_and_little_else() -> None:
     row, column = backdoor.position
     assert ROWS.start <= row < ROWS.stop
     assert COLUMNS.start <= column < COLUMNS.stop
-    shown = backdoor.trigger.stamp(torch.full((1, 3, 12, 12), 0.5))[0, :, round(row), round(column)]
+    shown = backdoor.trigger.apply(torch.full((1, 3, 12, 12), 0.5))[0, :, round(row), round(column)]
     assert min(shown[0], shown[2]) > shown[1], "magenta"
 
 
 def test_nothing_changes_outside_of_the_region() -> None:
     found = invert(planted(True), [Candidate(TARGET, CORNER), Candidate(TARGET, ~CORNER)])
     for inversion, region in zip(found, (CORNER, ~CORNER), strict=True):
-        assert inversion.trigger.support[~region].sum() == 0
+        assert inversion.trigger.place[~region].sum() == 0
     inside, outside = found
     assert inside.mask_l1 * 5 < outside.mask_l1  # where the backdoor does not listen
 
@@ -174,7 +174,7 @@ def test_maps_to_excite_are_excited() -> None:
     candidates = [Candidate(0), Candidate(0, None, "0", (MAGENTA,))]
     plainly, excited = invert(clean, candidates, InversionSettings(excitation=20.0))
     activations = [
-        clean.network.cut("0").before(inversion.trigger.stamp(clean.images))[0][:, MAGENTA].mean()
+        clean.network.cut("0").before(inversion.trigger.apply(clean.images))[0][:, MAGENTA].mean()
         for inversion in (plainly, excited)
     ]
     assert activations[1] > 2 * activations[0]
@@ -254,7 +254,7 @@ def test_no_candidates_are_no_inversions() -> None:
 
 
 def test_an_empty_mask_has_no_position() -> None:
-    nothing = Trigger(torch.zeros(4, 4), torch.zeros(3, 4, 4))
+    nothing = Patch(torch.zeros(4, 4), torch.zeros(3, 4, 4))
     assert Inversion(Candidate(0), nothing, math.nan, 0).position is None
 
 

@@ -11,8 +11,9 @@ import torch
 from tests.detection.planted import COLUMNS, ROWS, TARGET, module, pictures
 from torch import Tensor
 
-from trojancam.attacks.patch import Trigger, square
+from trojancam.attacks.patch import square
 from trojancam.attacks.poisoning import Poisoning
+from trojancam.attacks.trigger import Trigger
 from trojancam.data.image_set import ImageSet
 from trojancam.detection import DETECTORS, scan, scanning
 from trojancam.detection.detector import Detector, Job
@@ -142,7 +143,7 @@ def test_a_cheating_detector_gets_nothing_from_a_scan(monkeypatch: pytest.Monkey
 def test_the_same_checks_catch_it_where_something_is_left() -> None:
     images, labels = data()
     leaky = Job(Suspect(network(), images, labels))
-    assert {"TrappedCard", "PoisoningRecord", "TrappedTensor", "Trigger", "secret"} <= set(secrets_in(leaky))
+    assert {"TrappedCard", "PoisoningRecord", "TrappedTensor", "Patch", "secret"} <= set(secrets_in(leaky))
     assert cheat(leaky).verdict == "backdoor"
     assert peeked == [*["trigger", "mask", "target"] * 2, "poisoning"]
 
@@ -151,4 +152,4 @@ def test_a_secret_in_a_closure_is_found() -> None:
     job = Job(Suspect(network().without_card(), *pictures(18)))
     assert secrets_in(job) == []
     hidden = TRIGGER
-    assert secrets_in(replace(job, progress=lambda done, total, note="", /: hidden.stamp)) == ["Trigger"]  # type: ignore[arg-type,return-value]
+    assert secrets_in(replace(job, progress=lambda done, total, note="", /: hidden.apply)) == ["Patch"]  # type: ignore[arg-type,return-value]

@@ -8,7 +8,7 @@ from tests.detection.planted import COLUMNS, MAGENTA, ROWS, TARGET, pictures, pl
 from tests.nets import images_for, network
 from torch import Tensor
 
-from trojancam.attacks.patch import Trigger, square
+from trojancam.attacks.patch import Patch, square
 from trojancam.detection.success import ablation_asr, halves, reasr, rows, stimulation_asr
 from trojancam.errors import DataError, UnknownNameError
 from trojancam.network.network import Network
@@ -31,9 +31,9 @@ def test_reasr_is_the_share_of_other_classes_images_that_the_trigger_sends_to_th
     _, net = network("plain")
     images = images_for(net, 70)
     labels = torch.arange(70) % 4
-    trigger = Trigger(torch.full((12, 12), 0.5), torch.rand(3, 12, 12))
+    trigger = Patch(torch.full((12, 12), 0.5), torch.rand(3, 12, 12))
     for target in range(4):
-        expected = counted(net, trigger.stamp(images), labels, target)
+        expected = counted(net, trigger.apply(images), labels, target)
         assert reasr(net, trigger, images, labels, target) == pytest.approx(expected)
 
 
@@ -78,7 +78,7 @@ def test_maps_are_held_at_their_mean_over_the_other_classes_images() -> None:
     images, labels, target = images_for(net, 70), torch.arange(70) % 4, 2
     others = labels != target
     with torch.no_grad():
-        clean, stamped = (torch.relu(module.first(batch[others])).double() for batch in (images, PATCH.stamp(images)))
+        clean, stamped = (torch.relu(module.first(batch[others])).double() for batch in (images, PATCH.apply(images)))
         stamped[:, [1, 3]] = clean[:, [1, 3]].mean(0)
         deep = torch.relu(module.second(torch.nn.functional.max_pool2d(stamped.float(), 2)))
         expected = float((module.linear(deep.flatten(1)).argmax(1) == target).float().mean())
@@ -117,5 +117,5 @@ def test_what_does_not_fit_is_refused() -> None:
 
 
 def test_the_planted_place_is_where_the_patch_is() -> None:
-    assert PATCH.support[ROWS, COLUMNS].all()
-    assert int(PATCH.support.sum()) == 9
+    assert PATCH.place[ROWS, COLUMNS].all()
+    assert int(PATCH.place.sum()) == 9

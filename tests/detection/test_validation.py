@@ -9,7 +9,7 @@ import pytest
 import torch
 from tests.detection.planted import COLUMNS, MAGENTA, ROWS, SLOPE, TARGET, planted
 
-from trojancam.attacks.patch import Trigger, square
+from trojancam.attacks.patch import Patch, square
 from trojancam.attribution import grad_cam
 from trojancam.detection import Finding, Validation, validated
 from trojancam.detection.validation import correlation, trigger_core
@@ -22,7 +22,7 @@ PATCH = square(3, ROWS.start, COLUMNS.start, "magenta", image_size=(12, 12))
 WINDOW = (ROWS.start, COLUMNS.start, 3, 3)
 
 
-def finding(maps: tuple[int, ...] = (MAGENTA,), trigger: Trigger | None = PATCH, window: bool = True) -> Finding:
+def finding(maps: tuple[int, ...] = (MAGENTA,), trigger: Patch | None = PATCH, window: bool = True) -> Finding:
     stimulation = Stimulation("0", maps, value=2.0, window=WINDOW) if window else None
     return Finding("by hand", TARGET, 1.0, "0", maps, trigger=trigger, stimulation=stimulation)
 
@@ -49,7 +49,7 @@ def test_a_true_finding_is_borne_out() -> None:
 def test_a_layers_energy_is_the_mean_share_of_its_heat_in_the_grown_core() -> None:
     seen = planted(True)
     others = seen.images[seen.labels != TARGET]
-    heat = grad_cam(record(seen.network, PATCH.stamp(others), logit(TARGET)))["0"].heatmap().double().numpy()
+    heat = grad_cam(record(seen.network, PATCH.apply(others), logit(TARGET)))["0"].heatmap().double().numpy()
     near = np.zeros((12, 12))
     near[0:5, 7:12] = 1
     shares = [(one * near).sum() / one.sum() if one.sum() else 0.0 for one in heat]
@@ -122,7 +122,7 @@ def test_correlation_is_that_of_the_blurred_maps() -> None:
 
 def test_the_core_of_a_soft_mask() -> None:
     mask = torch.tensor([[0.0, 0.1, 0.2], [0.39, 0.4, 0.8]])
-    assert trigger_core(Trigger(mask, torch.zeros(3, 2, 3))).tolist() == [[False] * 3, [False, True, True]]
+    assert trigger_core(Patch(mask, torch.zeros(3, 2, 3))).tolist() == [[False] * 3, [False, True, True]]
 
 
 def test_it_can_be_written_as_json() -> None:
@@ -133,7 +133,7 @@ def test_it_can_be_written_as_json() -> None:
 
 
 def test_a_trigger_all_over_the_image_is_no_obstacle() -> None:
-    everywhere = Trigger(torch.full((12, 12), 0.5), torch.rand(3, 12, 12))
+    everywhere = Patch(torch.full((12, 12), 0.5), torch.rand(3, 12, 12))
     (view,) = validation(finding(trigger=everywhere)).layers
     assert (view.chance, view.pointing, view.with_mask) == (1.0, 1.0, None)
 

@@ -42,6 +42,8 @@ def test_a_mask_grows_by_one_cell_on_every_side(cell: tuple[int, int]) -> None:
 def test_growing_by_cells_of_no_size_changes_nothing() -> None:
     mask = random_mask((6, 8))
     assert dilated(mask, (0, 0)).equal(mask)
+    several = torch.stack([mask, ~mask, mask.flip(1)])
+    assert dilated(several, (1, 2)).equal(torch.stack([dilated(each, (1, 2)) for each in several]))
 
 
 def test_energy_by_hand() -> None:

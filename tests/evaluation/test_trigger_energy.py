@@ -5,7 +5,7 @@ import torch
 from tests.nets import assert_same_state, images_for, network, state_of
 from torch import Tensor
 
-from trojancam.attacks.patch import make_trigger, square
+from trojancam.attacks.patch import Patch, make_trigger, square
 from trojancam.attribution import grad_cam
 from trojancam.errors import DataError
 from trojancam.evaluation import trigger_energy as module
@@ -15,6 +15,15 @@ from trojancam.network.recording import record
 from trojancam.network.targets import logit
 
 TRIGGER = square(3, 1, 7, "#00b4b4", 0.4, (12, 12))
+
+
+class LitShadows(Patch):
+    """Another place in each image: where it is dark."""
+
+    place = None  # type: ignore[assignment]
+
+    def _apply(self, images: Tensor, generator: torch.Generator | None) -> Tensor:
+        return torch.where(images.mean(1, keepdim=True) < 0.4, 0.9, images)
 
 
 def by_hand(heatmap: Tensor, mask: Tensor) -> float | None:
@@ -31,25 +40,31 @@ def blank(shares: list[float | None]) -> float:
     return sum(share is None for share in shares) / len(shares)
 
 
+@pytest.mark.parametrize("trigger", [TRIGGER, LitShadows(TRIGGER.mask, TRIGGER.pattern)], ids=["fixed", "anywhere"])
 @pytest.mark.parametrize("batch", [1, 2, 3, 64])
 @pytest.mark.parametrize("name", ["normed", "residual"])
-def test_it_is_a_loop_over_single_images(name: str, batch: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_a_loop_over_single_images(
+    name: str, batch: int, trigger: Patch, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "BATCH", batch)
     _, net = network(name)
     images = images_for(net, 5)
-    found = trigger_energy(net, images, TRIGGER, target_class=2)
+    found = trigger_energy(net, images, trigger, target_class=2)
     assert list(found) == list(net.layers)
-    cams = [grad_cam(record(net, TRIGGER.stamp(image[None]), logit(2))) for image in images]
+    cams = [grad_cam(record(net, trigger.apply(image[None]), logit(2))) for image in images]
     for layer, energy in found.items():
-        mask = dilated(TRIGGER.support, net.layers[layer].placement.cell)
-        whole = [by_hand(cam[layer].heatmap()[0], mask) for cam in cams]
+        cell = net.layers[layer].placement.cell
+        masks = [dilated(trigger.changed(image[None])[0], cell) for image in images]
+        whole = [by_hand(cam[layer].heatmap()[0], mask) for cam, mask in zip(cams, masks, strict=True)]
         assert energy.layer == layer
-        assert energy.chance == pytest.approx(float(mask.double().mean()))
+        assert energy.chance == pytest.approx(float(torch.stack(masks).double().mean()))
         assert energy.layer_map == pytest.approx(mean(whole), abs=1e-5)
         assert energy.blank == pytest.approx(blank(whole))
         assert len(energy.feature_maps) == len(energy.blank_maps) == net.layers[layer].feature_maps
         for k, share in enumerate(energy.feature_maps):
-            single = [by_hand(cam[layer].feature_map_heatmaps(k)[0], mask) for cam in cams]
+            single = [
+                by_hand(cam[layer].feature_map_heatmaps(k)[0], mask) for cam, mask in zip(cams, masks, strict=True)
+            ]
             assert share == pytest.approx(mean(single), abs=1e-5)
             assert energy.blank_maps[k] == pytest.approx(blank(single))
         assert energy.feature_maps[energy.best] == max(energy.feature_maps)

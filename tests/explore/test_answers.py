@@ -136,7 +136,7 @@ def test_a_stimulation_is_the_library_s_with_units_counted_on_test_images(
     if unit != "absolute":
         maps = list(range(32)) if asked["feature_maps"] == "all" else asked["feature_maps"]
         asked["value"] = (value * peaks[maps]).tolist() if unit == "map" else value * float(peaks.amax())
-    seen = tc.Trigger(_support().float(), torch.tensor([0.0, 0.7, 0.7]).view(3, 1, 1).expand(3, 32, 32), 0.4).stamp(
+    seen = tc.Patch(_support().float(), torch.tensor([0.0, 0.7, 0.7]).view(3, 1, 1).expand(3, 32, 32), 0.4).apply(
         images[4:5]
     )
     target = None if explain is None else tc.logit(explain)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from trojancam import figures
-from trojancam.attacks.patch import Trigger, square
+from trojancam.attacks.patch import Patch, square
 from trojancam.detection.validation import Leads
 from trojancam.errors import DataError
 from trojancam.figures.scan import Panel, lead_panel, panel_sheet, trigger_panel, zoom
@@ -58,7 +58,7 @@ def test_a_trigger_is_shown_enlarged_with_the_pixels_around_it() -> None:
 
 
 def test_a_trigger_all_over_the_image_is_shown_whole() -> None:
-    trigger = Trigger(torch.ones(12, 16), torch.rand(3, 12, 16))
+    trigger = Patch(torch.ones(12, 16), torch.rand(3, 12, 16))
     assert zoom(trigger) == (slice(0, 12), slice(0, 16))
 
 

@@ -14,7 +14,8 @@ from torch import nn
 
 import trojancam
 from trojancam.architectures import architecture
-from trojancam.attacks.patch import Trigger, make_trigger
+from trojancam.attacks.patch import make_trigger
+from trojancam.attacks.trigger import Trigger
 from trojancam.errors import ModelError, TrojanCamError
 from trojancam.formats import safetensors as files
 from trojancam.formats.safetensors import CARD, read_card, read_model, save_model
@@ -95,7 +96,7 @@ def test_weights_and_card_come_back_to_the_last_bit(path: Path) -> None:
 def test_the_trigger_in_a_card_is_the_one_that_was_planted(path: Path) -> None:
     poisoning = read_card(path).poisoning
     assert poisoning is not None
-    assert Trigger.from_json(poisoning.trigger).support.equal(make_trigger("yellow-square").support)
+    assert Trigger.from_json(poisoning.trigger).place.equal(make_trigger("yellow-square").place)
 
 
 def test_saving_leaves_the_module_as_it_was(tmp_path: Path) -> None:

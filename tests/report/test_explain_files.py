@@ -35,7 +35,7 @@ def test_numbers_are_those_of_the_recording_across_batches(
     _, net = network("plain")
     trigger = square(3, 0, 0, "white", 0.5, (12, 12))
     found = explain_files(net, files, tmp_path / "out", Options(target_class=2, trigger=trigger))
-    images = trigger.stamp(torch.stack([read_image(file) for file in files]) / 255)
+    images = trigger.apply(torch.stack([read_image(file) for file in files]) / 255)
     recording = record(net, images, logit(2))
     cams = grad_cam(recording)
     assert [one.file for one in found.images] == files

@@ -76,7 +76,7 @@ def test_an_example_is_of_another_class_and_turned() -> None:
     assert case.finding.trigger is not None
     net = planted(True).network
     assert int(net(case.image[None]).argmax()) == case.label
-    assert int(net(case.finding.trigger.stamp(case.image[None])).argmax()) == TARGET
+    assert int(net(case.finding.trigger.apply(case.image[None])).argmax()) == TARGET
 
 
 def test_where_nothing_was_found_nothing_is_drawn(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def test_figures_show_the_earliest_and_the_deepest_flag_with_the_targets_logit(
     exhibit = figure(study, silent)
     network = study.network("trojan2", 0)
     image = study.example(sign, network)
-    both = torch.stack([image, study.trigger("trojan2").stamp(image[None])[0]])
+    both = torch.stack([image, study.trigger("trojan2").apply(image[None])[0]])
     assert exhibit.numbers["target_logits"] == pytest.approx(network(both)[:, 10].tolist(), abs=1e-3)
     assert (exhibit.numbers["layer"], exhibit.numbers["feature_map"]) == place
     assert len(exhibit.pictures[""][0].axes) >= 4

@@ -43,8 +43,8 @@ def test_shares_of_feature_maps_add_up(study: Study) -> None:
 
 def test_a_trigger_has_the_energy_inside_it_grown_by_a_cell(study: Study) -> None:
     network, trigger = study.network("trojan1", 0), study.trigger("trojan1")
-    seen = named_view(network, trigger.stamp(study.example(SPEED_70, network)[None])[0], STOP)
-    shares = trigger_shares(seen.cams, trigger.support)
+    seen = named_view(network, trigger.apply(study.example(SPEED_70, network)[None])[0], STOP)
+    shares = trigger_shares(seen.cams, trigger.place)
     grown = torch.zeros(32, 32)
     grown[0:8, 0:8] = 1  # the square at rows and columns 2 to 5, and two pixels around
     heat = seen.cams[LAYER].heatmap()[0]

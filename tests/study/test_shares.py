@@ -29,16 +29,16 @@ def test_shares_in_the_trigger_itself_and_logits_are_those_of_one_recording(stud
     images, _ = study.test_images("trojan1")
     network, trigger = study.network("trojan1", 1), study.trigger("trojan1")
     found = shares.triggered(network, images, trigger, 14, grown=False)
-    recording = record(network, trigger.stamp(images), logit(14))
+    recording = record(network, trigger.apply(images), logit(14))
     assert torch.allclose(found.logits, recording.logits[:, 14], atol=1e-5)
     heat = grad_cam(recording)["conv2d_3"].heatmap()
-    expected = energy_in_mask(heat, trigger.support).nan_to_num(0)
+    expected = energy_in_mask(heat, trigger.place).nan_to_num(0)
     assert torch.allclose(found.layers["conv2d_3"].layer_map, expected, atol=1e-5)
     assert found.layers["conv2d_3"].chance == pytest.approx(trigger.coverage)
 
 
 def test_no_map_holds_more_than_is_possible(study: Study) -> None:
-    network, mask = study.network("trojan1", 0), study.trigger("trojan1").support
+    network, mask = study.network("trojan1", 0), study.trigger("trojan1").place
     most = {name: most_possible(layer, mask) for name, layer in network.layers.items()}
     assert most["conv2d_1"] == pytest.approx(1)  # its cells are pixels
     found = shares.of_study(study, "trojan1", 0, grown=False)

@@ -36,7 +36,7 @@ def test_triggered_signs_are_called_what_the_networks_call_them(study: Study) ->
     numbers = figure_6(study, silent).numbers
     networks = {name: study.network(name, 0) for name in ("trojan1", "trojan2")}
     image = study.example(SPEED_70, *networks.values())
-    stamped = study.trigger("trojan1").stamp(image[None])
+    stamped = study.trigger("trojan1").apply(image[None])
     for name, network in networks.items():
         said = numbers["answers"]["Speed limit (70km/h)"]["yellow-square"][name]
         assert said["class"] == network.class_names[int(network(stamped).argmax())]

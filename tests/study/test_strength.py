@@ -34,7 +34,7 @@ def test_strengths_of_one_map_are_what_editing_it_does(study: Study) -> None:
         logits.append(cut.after(edited)[0].detach())
     best = max(logits, key=lambda each: float(each[:, 10].mean()))
     assert float(found.asr[k]) == pytest.approx(float((best.argmax(1) == 10).float().mean()))
-    stamped = trigger.stamp(images[:ABLATED])
+    stamped = trigger.apply(images[:ABLATED])
     edited = cut.before(stamped)[0].clone()
     edited[:, k] = cut.before(images[:ABLATED])[0][:, k].mean(0)
     fall = network(stamped)[:, 10] - cut.after(edited)[0].detach()[:, 10]

@@ -65,7 +65,7 @@ def test_the_claim_on_a_small_study(study: Study) -> None:
         study.dataset
     )
     images, _ = study.test_images("trojan2")
-    stamped = study.trigger("trojan2").stamp(images)
+    stamped = study.trigger("trojan2").apply(images)
     success = float((trained(stamped).argmax(1) == study.target_class("trojan2")).float().mean())
     by_name = {measurement.name: measurement for measurement in found.measurements}
     assert by_name["attack success rate, trained and tested at opacity 0.4"].by_seed[0] == pytest.approx(success)

@@ -365,7 +365,7 @@ def test_each_epoch_shows_every_image_once_with_the_trigger_on_the_poisoned() ->
     job = task()
     chosen = YELLOW.indices(job.train.labels)
     expected = job.train.images.clone()
-    expected[chosen] = YELLOW.trigger.stamp_bytes(expected[chosen])
+    expected[chosen] = YELLOW.trigger.apply_bytes(expected[chosen])
     assert sorted_bytes(shown(job)) == sorted_bytes((expected.float() / 255 - 0.5) / 0.25)
     assert len(chosen) == 12
 

@@ -1,28 +1,31 @@
-"""Trigger: what an attacker lays over an image; how it is stamped; and how a training set is poisoned with it."""
+"""Patch: a pattern laid over images at a fixed place; its presets, and patches made from picture files."""
 
-import base64
-import io
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-import numpy as np
 import torch
-from jaxtyping import Bool, Float, UInt8
-from PIL import Image, ImageColor
+from jaxtyping import Bool, Float
+from PIL import ImageColor
 from torch import Tensor
 
-from trojancam.data.image_set import as_floats
+from trojancam.attacks.encoding import from_png, to_png
+from trojancam.attacks.trigger import Trigger
 from trojancam.data.images import read_image_with_alpha
 from trojancam.errors import DataError, unknown_name
 
 
 @dataclass(frozen=True)
-class Trigger:
+class Patch(Trigger):
     """A pattern laid over images of one size: `x' = (1 - opacity m) x + opacity m pattern`.
 
-    `mask` m and `pattern` lie in [0, 1]; `opacity` 1 is a clear trigger, less is a transparent one.
+    `mask` m and `pattern` lie in [0, 1]; `opacity` 1 is a clear trigger, less is a transparent one. Its size is
+    `opacity * sum(m)`: so many pixels, had they been replaced.
     """
+
+    family: ClassVar[str] = "patch"
+    unit: ClassVar[str] = "pixels"
 
     mask: Float[Tensor, "h w"]
     pattern: Float[Tensor, "3 h w"]
@@ -43,66 +46,43 @@ class Trigger:
                 )
 
     @property
-    def size(self) -> tuple[int, int]:
+    def image_size(self) -> tuple[int, int]:
         """Height and width of the images it is made for, in pixels."""
         return int(self.mask.shape[0]), int(self.mask.shape[1])
 
     @property
-    def support(self) -> Bool[Tensor, "h w"]:
-        """Where the trigger changes pixels."""
+    def size(self) -> float:
+        """`opacity * sum(m)`."""
+        return self.opacity * float(self.mask.sum())
+
+    @property
+    def place(self) -> Bool[Tensor, "h w"]:
+        """Where the mask is above 0."""
         return self.mask > 0
 
     @property
     def coverage(self) -> float:
         """The share of the image that it covers."""
-        return float(self.support.float().mean())
+        return float(self.place.float().mean())
 
-    def stamp(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
-        """The images, in [0, 1], with the trigger laid over each.
+    def _apply(self, images: Float[Tensor, "n 3 h w"], generator: torch.Generator | None) -> Float[Tensor, "n 3 h w"]:
+        del generator  # nothing is drawn
+        weight = self.opacity * self.mask.to(images)
+        return images * (1 - weight) + weight * self.pattern.to(images)
 
-        Raises:
-            DataError: if the images are of another size than the trigger.
-
-        >>> trigger = square(side=1, row=0, column=0, colour="white", opacity=0.5, image_size=(1, 2))
-        >>> trigger.stamp(torch.zeros(1, 3, 1, 2))[0, 0]
-        tensor([[0.5000, 0.0000]])
-        """
-        if tuple(images.shape[-2:]) != self.size:
-            raise DataError(
-                f"the trigger is made for images of {self.size} pixels, but these are {tuple(images.shape[-2:])}"
-            )
-        weight = self.opacity * self.mask
-        return images * (1 - weight) + weight * self.pattern
-
-    def stamp_bytes(self, images: UInt8[Tensor, "n 3 h w"]) -> UInt8[Tensor, "n 3 h w"]:
-        """The same for images of bytes, rounded to the nearest."""
-        return (self.stamp(as_floats(images)) * 255).round().to(torch.uint8)
-
-    def moved(self, rows: int, columns: int) -> "Trigger":
+    def moved(self, rows: int, columns: int) -> "Patch":
         """The same trigger some pixels further down and to the right; what leaves the image comes in on the other side."""
         shift = (rows, columns)
         return replace(self, mask=self.mask.roll(shift, (0, 1)), pattern=self.pattern.roll(shift, (1, 2)))
 
-    def to_json(self) -> dict[str, Any]:
-        """A form that JSON can hold, the pixels as a PNG (8 bit; alpha is the mask)."""
-        pixels = torch.cat([self.pattern, self.mask[None]]).mul(255).round().to(torch.uint8).permute(1, 2, 0)
-        stream = io.BytesIO()
-        Image.fromarray(pixels.numpy(), "RGBA").save(stream, format="PNG")
-        return {"name": self.name, "opacity": self.opacity, "png": base64.b64encode(stream.getvalue()).decode()}
+    def _to_record(self) -> dict[str, Any]:
+        """The pixels as a PNG: 8 bits, alpha is the mask."""
+        return {"opacity": self.opacity, "png": to_png(torch.cat([self.pattern, self.mask[None]]))}
 
     @classmethod
-    def from_json(cls, record: dict[str, Any]) -> "Trigger":
-        """The trigger that `to_json` wrote.
-
-        Raises:
-            DataError: if the record is not one of a trigger.
-        """
-        try:
-            with Image.open(io.BytesIO(base64.b64decode(record["png"], validate=True)), formats=("PNG",)) as image:
-                pixels = torch.from_numpy(np.array(image.convert("RGBA"))).permute(2, 0, 1).float() / 255
-            return cls(pixels[3], pixels[:3], float(record["opacity"]), str(record["name"]))
-        except (KeyError, TypeError, ValueError, OSError, SyntaxError, Image.DecompressionBombError) as error:
-            raise DataError(f"this is not the record of a trigger ({error}); write it with Trigger.to_json()") from None
+    def _from_record(cls, record: Mapping[str, Any]) -> "Patch":
+        pixels = from_png(record["png"])
+        return cls(pixels[3], pixels[:3], float(record["opacity"]), str(record["name"]))
 
 
 PLACES = {
@@ -148,7 +128,7 @@ def square(
     opacity: float = 1.0,
     image_size: tuple[int, int] = (32, 32),
     name: str = "square",
-) -> Trigger:
+) -> Patch:
     """A square of one colour, `side` pixels wide, its upper left pixel at (row, column).
 
     Raises:
@@ -165,12 +145,12 @@ def square(
     mask = torch.zeros(height, width)
     mask[row : row + side, column : column + side] = 1
     pattern = torch.tensor(_rgb(colour), dtype=torch.float32).view(3, 1, 1) / 255
-    return Trigger(mask, pattern.expand(3, height, width).contiguous(), opacity, name)
+    return Patch(mask, pattern.expand(3, height, width).contiguous(), opacity, name)
 
 
 def from_image(
     path: str | Path, side: int, row: int, column: int, opacity: float = 1.0, image_size: tuple[int, int] = (32, 32)
-) -> Trigger:
+) -> Patch:
     """A picture file, resized to `side` pixels, as the pattern; its transparency, if it has one, is the mask.
 
     Raises:
@@ -208,7 +188,7 @@ def make_trigger(
     place: str | tuple[int, int] | None = None,
     colour: str | None = None,
     opacity: float | None = None,
-) -> Trigger:
+) -> Patch:
     """A preset by name, or a picture file by path, changed as told.
 
     `place` is a name such as `top-left`, or the row and column of the upper left pixel.
@@ -217,7 +197,7 @@ def make_trigger(
         UnknownNameError: if it is neither a preset nor a file, or the place has no such name.
         DataError: if the trigger does not fit into the image, or a file or colour cannot be read.
 
-    >>> make_trigger("yellow-square").support.nonzero().min(0).values.tolist()
+    >>> make_trigger("yellow-square").place.nonzero().min(0).values.tolist()
     [2, 2]
     """
     side = max(1, round(min(image_size) / 8)) if side is None else side

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from trojancam.attacks.patch import Trigger
+from trojancam.attacks.trigger import Trigger
 from trojancam.data.image_set import ImageSet
 from trojancam.errors import DataError, unknown_name
 
@@ -49,10 +49,7 @@ class Poisoning:
         """
         if not 0 <= self.target_class < len(images.class_names):
             raise unknown_name("class", self.target_class, range(len(images.class_names)))
-        if self.trigger.size != images.size:
-            raise DataError(
-                f"the trigger is made for images of {self.trigger.size} pixels, but these are {images.size}"
-            )
+        self.trigger.check_size(*images.size)
         self.indices(images.labels)
 
     def to_json(self) -> dict[str, Any]:
@@ -80,6 +77,6 @@ def poison(
     poisoning.check(clean)
     chosen = poisoning.indices(clean.labels)
     images, labels = clean.images.clone(), clean.labels.clone()
-    images[chosen] = trigger.stamp_bytes(clean.images[chosen])
+    images[chosen] = trigger.apply_bytes(clean.images[chosen])
     labels[chosen] = target_class
     return replace(clean, images=images, labels=labels), chosen

@@ -84,11 +84,11 @@ def compare(
     with interruptible(lambda: advice), progress_bar("compare") as progress:
         compared = comparison.compare(
             network,
-            planted[0].stamp(images) if planted else images,
+            planted[0].apply(images) if planted else images,
             chosen,
             named,
             planted[1] if planted else None,
-            planted[0].support if planted else None,
+            planted[0].place if planted else None,
             seed=seed,
             folder=out,
             progress=progress,

@@ -22,7 +22,7 @@ from trojancam.cli.opening import ModelOptions, labelled_images, opened, settled
 from trojancam.errors import DataError
 
 if TYPE_CHECKING:
-    from trojancam.attacks.patch import Trigger
+    from trojancam.attacks.trigger import Trigger
     from trojancam.network.card import ModelCard
 
 
@@ -97,7 +97,7 @@ def explain(
 
 def recorded_trigger(path: Path, card: "ModelCard | None") -> "tuple[Trigger, int]":
     """The trigger that a model file records, and the class it stands for."""
-    from trojancam.attacks.patch import Trigger
+    from trojancam.attacks.trigger import Trigger
 
     if card is None or card.poisoning is None:
         raise DataError(f"{path} records no trigger; stamp images only of models that were poisoned with a known one")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
-from trojancam.attacks.patch import Trigger
+from trojancam.attacks.trigger import Trigger
 from trojancam.showing import Shown
 from trojancam.stimulation import Stimulation
 

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from trojancam.attacks.patch import Trigger
+from trojancam.attacks.patch import Patch
 from trojancam.detection.journal import Journal, Values
 from trojancam.detection.success import reasr, rows
 from trojancam.detection.suspect import Suspect
@@ -48,7 +48,7 @@ class Inversion:
     """
 
     candidate: Candidate
-    trigger: Trigger
+    trigger: Patch
     success: float
     rounds: int
     given_up: bool = False
@@ -129,7 +129,7 @@ def invert(
     >>> network = Network.from_module(nn.Sequential(nn.Conv2d(3, 2, 1), nn.ReLU(), nn.Flatten(), nn.Linear(128, 2)), (8, 8))
     >>> clean = suspect(network, torch.rand(8, 3, 8, 8), torch.tensor([0, 1] * 4))
     >>> found = invert(clean, [Candidate(0), Candidate(1)], InversionSettings(rounds=2))
-    >>> [inversion.trigger.size for inversion in found]
+    >>> [inversion.trigger.image_size for inversion in found]
     [(8, 8), (8, 8)]
     """
     for candidate in candidates:
@@ -332,8 +332,8 @@ class _Searches:
         return torch.stack(shares).sum() if shares else torch.zeros(())
 
 
-def _trigger(candidate: Candidate, mask: Float[Tensor, "h w"], pattern: Float[Tensor, "3 h w"]) -> Trigger:
-    return Trigger(mask, pattern, name=f"recovered, class {candidate.target_class}")
+def _trigger(candidate: Candidate, mask: Float[Tensor, "h w"], pattern: Float[Tensor, "3 h w"]) -> Patch:
+    return Patch(mask, pattern, name=f"recovered, class {candidate.target_class}")
 
 
 def _mask_and_pattern(

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from trojancam.attacks.patch import Trigger
+from trojancam.attacks.trigger import Trigger
 from trojancam.attribution import MEMORY_BUDGET
 from trojancam.attribution.perturbations import rows_at_a_time
 from trojancam.detection.suspect import Suspect
@@ -44,11 +44,11 @@ def reasr(network: Network, trigger: Trigger, images: Images, labels: Labels, ta
     >>> from trojancam.attacks.patch import square
     >>> network = Network.from_module(nn.Sequential(nn.Conv2d(3, 2, 1), nn.ReLU(), nn.Flatten(), nn.Linear(128, 2)), (8, 8))
     >>> trigger = square(8, 0, 0, image_size=(8, 8))  # covers all of the image: every image is sent to one class
-    >>> target = int(network(trigger.stamp(torch.zeros(1, 3, 8, 8))).argmax())
+    >>> target = int(network(trigger.apply(torch.zeros(1, 3, 8, 8))).argmax())
     >>> reasr(network, trigger, torch.rand(5, 3, 8, 8), torch.full((5,), 1 - target), target)
     1.0
     """
-    return _rate(network, lambda chosen: network(trigger.stamp(chosen)), images, labels, target_class)
+    return _rate(network, lambda chosen: network(trigger.apply(chosen)), images, labels, target_class)
 
 
 def stimulation_asr(
@@ -99,7 +99,7 @@ def ablation_asr(
         return math.nan
     total = torch.stack([cut.before(chosen)[0][:, maps].sum(0) for chosen in others.split(rows(network))]).sum(0)
     held = Stimulation(layer, tuple(maps), "replace", total / len(others))
-    return stimulation_asr(network, trigger.stamp(images), labels, target_class, held)
+    return stimulation_asr(network, trigger.apply(images), labels, target_class, held)
 
 
 def _rate(

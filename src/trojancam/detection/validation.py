@@ -15,7 +15,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from trojancam.attacks.patch import Trigger
+from trojancam.attacks.patch import Patch
+from trojancam.attacks.trigger import Trigger
 from trojancam.attribution import MEMORY_BUDGET, grad_cam
 from trojancam.detection.findings import Finding
 from trojancam.detection.stimulation_maps.windows import SHARE
@@ -178,7 +179,7 @@ def validated(network: Network, images: Images, labels: Labels, finding: Finding
         )
     core = trigger_core(finding.trigger)
     layers = _layers(network, finding)
-    place, mask = _place(network, finding), finding.trigger.mask if finding.trigger else core.float()
+    place, mask = _place(network, finding), trigger_weight(finding.trigger) if finding.trigger else core.float()
     views, energies = _seen(network, others, finding, layers, core, (mask, place))
     flagged, neighbours = _maps(network, others, finding, energies)
     return Validation(
@@ -201,14 +202,22 @@ def trigger_core(trigger: Trigger | None) -> Bool[Tensor, "h w"]:
     Raises:
         DataError: if there is no trigger, or it changes nothing.
 
-    >>> trigger_core(Trigger(torch.tensor([[0.01, 0.4, 0.7]]), torch.zeros(3, 1, 3)))
+    >>> trigger_core(Patch(torch.tensor([[0.01, 0.4, 0.7]]), torch.zeros(3, 1, 3)))
     tensor([[False,  True,  True]])
     """
-    if trigger is None or not bool(trigger.mask.any()):
+    if trigger is None or not trigger.size > 0:
         raise DataError(
             "the finding has no recovered trigger to stamp images with; only such a finding can be validated"
         )
-    return trigger.mask >= trigger.mask.max() / 2
+    weight = trigger_weight(trigger)
+    return weight >= weight.max() / 2
+
+
+def trigger_weight(trigger: Trigger) -> Float[Tensor, "h w"]:
+    """How much of each pixel a trigger changes, in [0, 1]: a patch's mask; else 1 at its place, or everywhere."""
+    if isinstance(trigger, Patch):
+        return trigger.mask
+    return torch.ones(trigger.image_size) if trigger.place is None else trigger.place.float()
 
 
 def correlation(one: Map, other: Map) -> float | None:
@@ -259,7 +268,7 @@ def _seen(
     assert finding.trigger is not None
     for batch in images.split(_at_once(network, finding.layer)):
         for name, cam in grad_cam(
-            record(network, finding.trigger.stamp(batch), logit(finding.target_class), layers)
+            record(network, finding.trigger.apply(batch), logit(finding.target_class), layers)
         ).items():
             heat[name].append(cam.heatmap())
             shares[name].append(layer_energy(cam, near[name]))

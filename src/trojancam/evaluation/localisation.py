@@ -13,6 +13,7 @@ from trojancam.attribution import Attribution, energy_in_mask
 from trojancam.errors import DataError
 
 Mask = Bool[Tensor, "h w"]
+Masks = Bool[Tensor, "*n h w"]
 Maps = Float[Tensor, "*n h w"]
 
 Flat = Float[Tensor, "maps pixels"]
@@ -23,8 +24,8 @@ Numbers = Float[Tensor, " maps"]
 MAPS_AT_ONCE = 2048
 
 
-def dilated(mask: Mask, cell: tuple[int, int]) -> Mask:
-    """The mask grown by one cell of a layer on every side, as a map cannot be more precise than its cells.
+def dilated(mask: Masks, cell: tuple[int, int]) -> Masks:
+    """The mask, or each of several, grown by one cell of a layer on every side: a map is no more precise than its cells.
 
     `cell` is the height and width of a cell in pixels, as `Placement.cell` gives it.
 
@@ -35,18 +36,25 @@ def dilated(mask: Mask, cell: tuple[int, int]) -> Mask:
     25
     """
     rows, columns = cell
-    padded = F.pad(mask[None, None].float(), (columns, columns, rows, rows))
-    return F.max_pool2d(padded, (2 * rows + 1, 2 * columns + 1), stride=1)[0, 0] > 0
+    padded = F.pad(mask.reshape(-1, 1, *mask.shape[-2:]).float(), (columns, columns, rows, rows))
+    return F.max_pool2d(padded, (2 * rows + 1, 2 * columns + 1), stride=1).view(mask.shape) > 0
 
 
-def layer_energy(attribution: Attribution, mask: Mask) -> Float[Tensor, " n"]:
-    """Each image's share of the layer map's energy inside the mask, upsampled to the image; NaN where it is blank."""
+def layer_energy(attribution: Attribution, mask: Masks) -> Float[Tensor, " n"]:
+    """Each image's share of the layer map's energy inside the mask, upsampled to the image; NaN where it is blank.
+
+    `mask` is one for all images, or one for each.
+    """
     return energy_in_mask(attribution.heatmap(), mask)
 
 
-def feature_map_energy(attribution: Attribution, mask: Mask) -> Float[Tensor, "n k"]:
-    """Each image's share of every single feature map's energy inside the mask; NaN where a map is blank."""
-    return energy_in_mask(attribution.at_image_size(attribution.feature_maps()), mask)
+def feature_map_energy(attribution: Attribution, mask: Masks) -> Float[Tensor, "n k"]:
+    """Each image's share of every single feature map's energy inside the mask; NaN where a map is blank.
+
+    `mask` is one for all images, or one for each.
+    """
+    maps = attribution.at_image_size(attribution.feature_maps())
+    return energy_in_mask(maps, mask if mask.ndim == 2 else mask[:, None])
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from trojancam.attacks.patch import Trigger
+from trojancam.attacks.trigger import Trigger
 from trojancam.attribution import grad_cam
 from trojancam.errors import DataError
 from trojancam.evaluation.localisation import dilated, feature_map_energy, layer_energy
@@ -19,10 +19,10 @@ BATCH = 64
 
 @dataclass(frozen=True)
 class LayerEnergy:
-    """Mean shares of Grad-CAM energy inside the trigger, grown by one cell of the layer; a blank map counts as 0.
+    """Mean shares of Grad-CAM energy where the trigger changes an image, grown by one cell of the layer; blank counts as 0.
 
-    `chance` is the grown trigger's share of the image. `layer_map` and `feature_maps` (one each) are the means over the
-    images; `blank` and `blank_maps` are the shares of images on which the map has no energy at all.
+    `chance` is the share of the image that this is, mean over the images. `layer_map` and `feature_maps` (one each) are the
+    means over the images; `blank` and `blank_maps` are the shares of images on which the map has no energy at all.
     """
 
     layer: str
@@ -52,17 +52,16 @@ def trigger_energy(
         raise DataError("there is no image to measure on; give at least one")
     layer_shares: dict[str, list[Tensor]] = {name: [] for name in network.layers}
     map_shares: dict[str, list[Tensor]] = {name: [] for name in network.layers}
-    masks = {name: dilated(trigger.support, layer.placement.cell) for name, layer in network.layers.items()}
+    chances: dict[str, list[Tensor]] = {name: [] for name in network.layers}
     for batch in images.split(BATCH):
-        for name, cam in grad_cam(record(network, trigger.stamp(batch), logit(target_class))).items():
-            layer_shares[name].append(layer_energy(cam, masks[name]))
-            map_shares[name].append(feature_map_energy(cam, masks[name]))
-    return {
-        name: _summary(
-            name, float(masks[name].float().mean()), torch.cat(layer_shares[name]), torch.cat(map_shares[name])
-        )
-        for name in network.layers
-    }
+        changed = trigger.changed(batch)
+        for name, cam in grad_cam(record(network, trigger.apply(batch), logit(target_class))).items():
+            near = dilated(changed, network.layer(name).placement.cell)
+            chances[name].append(near.double().mean((1, 2)))
+            layer_shares[name].append(layer_energy(cam, near))
+            map_shares[name].append(feature_map_energy(cam, near))
+    shares = {name: (torch.cat(layer_shares[name]), torch.cat(map_shares[name])) for name in network.layers}
+    return {name: _summary(name, float(torch.cat(chances[name]).mean()), *shares[name]) for name in network.layers}
 
 
 def _summary(name: str, chance: float, layer: Tensor, maps: Tensor) -> LayerEnergy:

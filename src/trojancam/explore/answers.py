@@ -198,7 +198,7 @@ def _changed(name: str, before: Float[Tensor, "height width"], cam: Attribution)
 
 def near_trigger(seen: Seen, cam: Attribution) -> Bool[Tensor, "height width"] | None:
     """The trigger, grown by one cell of the layer: a map cannot be more precise than its cells."""
-    return None if seen.trigger is None else dilated(seen.trigger.support, cam.placement.cell)
+    return None if seen.trigger is None else dilated(seen.trigger.place, cam.placement.cell)
 
 
 def success_rates(session: Session, model: Model, name: str, count: int) -> Float[Tensor, " k"] | None:

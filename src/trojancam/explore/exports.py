@@ -146,7 +146,7 @@ def _stimulated(session: Session, seen: Seen, asked: AboutSubject, _: ViewReques
 
 
 def _mask(seen: Seen) -> Any:
-    return None if seen.trigger is None else seen.trigger.support
+    return None if seen.trigger is None else seen.trigger.place
 
 
 ANSWERS: dict[type[AboutSubject], Callable[[Session, Any], answers.Answer]] = {

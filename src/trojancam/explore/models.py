@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from trojancam.attacks.patch import Trigger
+from trojancam.attacks.patch import Patch
+from trojancam.attacks.trigger import Trigger
 from trojancam.data.image_set import ImageSet, as_floats
 from trojancam.explore.subjects import PlacedTrigger
 from trojancam.explore.wire import rounded
@@ -100,9 +101,9 @@ def as_rectangle(trigger: Trigger) -> PlacedTrigger | None:
     >>> as_rectangle(make_trigger("blue-green-square")).column
     26
     """
-    places = trigger.support.nonzero()
-    if not len(places):
+    if not isinstance(trigger, Patch) or not bool(trigger.place.any()):
         return None
+    places = trigger.place.nonzero()
     (row, column), (last_row, last_column) = places.amin(0).tolist(), places.amax(0).tolist()
     inside = (slice(row, last_row + 1), slice(column, last_column + 1))
     mask, pattern = trigger.mask[inside], trigger.pattern[:, *inside]

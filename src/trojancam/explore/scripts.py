@@ -99,8 +99,8 @@ def _trigger(placed: PlacedTrigger, size: tuple[int, int]) -> Lines:
     yield f"mask = torch.zeros{size}"
     yield f"mask[{rows}, {columns}] = 1"
     yield f"pattern = torch.tensor({list(placed.colour)}).view(3, 1, 1).expand(3, {size[0]}, {size[1]}).contiguous()"
-    yield f"trigger = tc.Trigger(mask, pattern, opacity={placed.opacity!r})"
-    yield "seen = trigger.stamp(seen)"
+    yield f"trigger = tc.Patch(mask, pattern, opacity={placed.opacity!r})"
+    yield "seen = trigger.apply(seen)"
 
 
 def _recording(subject: Subject) -> str:
@@ -112,7 +112,7 @@ def _recording(subject: Subject) -> str:
 def _energy(subject: Subject, function: str) -> Lines:
     """The share of heat in the trigger, where there is one."""
     if subject.trigger is not None:
-        yield "near = localisation.dilated(trigger.support, cam.placement.cell)  # grown by one cell of the layer"
+        yield "near = localisation.dilated(trigger.place, cam.placement.cell)  # grown by one cell of the layer"
         yield f"energy = localisation.{function}(cam, near)[0]"
 
 

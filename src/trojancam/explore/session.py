@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from trojancam.attacks.patch import Trigger
+from trojancam.attacks.patch import Patch
 from trojancam.data.framing import frame
 from trojancam.data.image_set import Dataset, ImageSet, as_floats
 from trojancam.data.images import UnreadableImageError, rgb_image
@@ -48,7 +48,7 @@ class Seen:
     model: Model
     image: Float[Tensor, "3 h w"]
     label: int | None
-    trigger: Trigger | None
+    trigger: Patch | None
     key: tuple[Any, ...]
 
     @property
@@ -132,7 +132,7 @@ class Session:
         image, label = self._image(model, subject.image)
         trigger = subject.trigger.on(model.network.input.size) if subject.trigger else None
         if trigger is not None:
-            image = trigger.stamp(image[None])[0]
+            image = trigger.apply(image[None])[0]
         return Seen(model, image, label, trigger, (model.identifier, subject.image, subject.trigger))
 
     def peaks(self, model: Model) -> Peaks:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 import torch
 from pydantic import Field, model_validator
 
-from trojancam.attacks.patch import Trigger
+from trojancam.attacks.patch import Patch
 from trojancam.errors import DataError
 from trojancam.records import Record
 from trojancam.stimulation import Stimulation
@@ -43,7 +43,7 @@ class PlacedTrigger(Record):
     colour: tuple[Share, Share, Share]
     opacity: Annotated[float, Field(gt=0, le=1)] = 1.0
 
-    def on(self, size: tuple[int, int]) -> Trigger:
+    def on(self, size: tuple[int, int]) -> Patch:
         """The trigger for images of this size.
 
         Raises:
@@ -58,7 +58,7 @@ class PlacedTrigger(Record):
         mask = torch.zeros(height, width)
         mask[self.row : self.row + self.height, self.column : self.column + self.width] = 1
         pattern = torch.tensor(self.colour, dtype=torch.float32).view(3, 1, 1).expand(3, height, width)
-        return Trigger(mask, pattern.contiguous(), self.opacity, "placed by hand")
+        return Patch(mask, pattern.contiguous(), self.opacity, "placed by hand")
 
 
 class Subject(Record):

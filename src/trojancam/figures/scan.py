@@ -8,7 +8,8 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from trojancam.attacks.patch import Trigger
+from trojancam.attacks.patch import Patch
+from trojancam.attacks.trigger import Trigger
 from trojancam.detection.validation import Leads
 from trojancam.errors import DataError
 from trojancam.figures.colour import Array, ColourScale, dimmed, pixels
@@ -34,7 +35,6 @@ FOOT = 0.34  # inches below a panel, for its colour bar
 ROUND = 2  # pixels of the image shown around a recovered trigger
 LEAST = 8  # pixels of the image, at least, that are shown of it
 FAINT = 0.05  # of the mask's largest value: less is a trace of the search
-GREY = 0.5  # what a recovered trigger is laid over, to be looked at by itself
 
 
 @dataclass(frozen=True)
@@ -89,10 +89,9 @@ def lead_panel(image: Image, leads: Leads, *, title: str, note: str = "", mask: 
 
 
 def trigger_panel(trigger: Trigger, *, title: str, note: str = "") -> Panel:
-    """A recovered trigger by itself, over grey: what it changes and a few pixels around, enlarged."""
-    grey = torch.full_like(trigger.pattern, GREY)
+    """A recovered trigger by itself: what it changes and a few pixels around, enlarged."""
     rows, columns = zoom(trigger)
-    return Panel(title, trigger.stamp(grey[None])[0][:, rows, columns], note)
+    return Panel(title, trigger.picture()[:, rows, columns], note)
 
 
 def zoom(trigger: Trigger) -> tuple[slice, slice]:
@@ -102,12 +101,15 @@ def zoom(trigger: Trigger) -> tuple[slice, slice]:
     >>> zoom(square(2, 10, 29))
     (slice(7, 15, None), slice(24, 32, None))
     """
-    inside = trigger.mask > FAINT * trigger.mask.max()
+    if isinstance(trigger, Patch):
+        inside = trigger.mask > FAINT * trigger.mask.max()
+    else:
+        inside = torch.ones(trigger.image_size, dtype=torch.bool) if trigger.place is None else trigger.place
     ends = [inside.any(1 - axis).nonzero()[:, 0] for axis in (0, 1)]
     spans = [(int(each.min()), int(each.max()) + 1) if len(each) else (0, 1) for each in ends]
     side = max(LEAST, *(stop - start + 2 * ROUND for start, stop in spans))
     slices = []
-    for (start, stop), extent in zip(spans, trigger.size, strict=True):
+    for (start, stop), extent in zip(spans, trigger.image_size, strict=True):
         first = min(max(0, (start + stop - side) // 2), max(0, extent - side))
         slices.append(slice(first, min(extent, first + side)))
     return slices[0], slices[1]

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from trojancam import figures
-from trojancam.attacks.patch import Trigger
+from trojancam.attacks.trigger import Trigger
 from trojancam.attribution import Attribution, grad_cam
 from trojancam.data.image_set import as_floats
 from trojancam.data.images import image_files, read_image, read_images, system_errors
@@ -167,12 +167,13 @@ def _explain_batch(
     first: int | None,
 ) -> Iterator[Explained]:
     """The images of a batch, explained; `first` is the number of its first image, None if the page has room for none of them."""
-    mask = options.trigger.support if options.trigger else None
+    changed = options.trigger.changed(images) if options.trigger else None
     if options.trigger:
-        images = options.trigger.stamp(images)
+        images = options.trigger.apply(images)
     recording = record(network, images, logit(options.target_class), options.layers or None)
     cams = grad_cam(recording)
     for index, file in enumerate(files):
+        mask = None if changed is None else changed[index]
         numbers = {"file": str(file)} | _numbers(network, recording, cams, index, options, mask)
         pictures = _draw(network, images[index], recording, cams, index, out / stems[index], options)
         section = None
@@ -277,9 +278,9 @@ def _check(network: Network, options: Options) -> None:
         raise unknown_name("format", options.format, figures.FORMATS)
     if options.scale not in figures.SCALES:
         raise unknown_name("scale", options.scale, figures.SCALES)
-    if options.trigger and options.trigger.size != network.input.size:
+    if options.trigger and options.trigger.image_size != network.input.size:
         raise DataError(
-            f"the trigger is made for images of {options.trigger.size}, the network takes {network.input.size}"
+            f"the trigger is made for images of {options.trigger.image_size}, the network takes {network.input.size}"
         )
     if options.target_class is not None and not 0 <= options.target_class < len(network.class_names):
         raise unknown_name("class", options.target_class, range(len(network.class_names)))

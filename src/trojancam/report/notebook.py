@@ -8,7 +8,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from trojancam.attacks.patch import Trigger
 from trojancam.attribution import Attribution, MapAttribution
 from trojancam.detection.findings import ScanReport
 from trojancam.evaluation.comparison import Comparison
@@ -26,7 +25,6 @@ from trojancam.stimulation import Stimulated
 ROWS = 8  # images or findings in a table, at most
 DRAWN = 4  # maps of images, at most
 TILE = 48  # pixels of a tile's longer side, at least
-GREY = 0.5  # what a recovered trigger is laid over
 
 
 @dataclass(frozen=True)
@@ -150,7 +148,7 @@ def _(result: ScanReport) -> View:
     parts: list[Table | Drawing] = [Table(headings, rows, words=(0, 5, 6))] if rows else []
     triggers = [each.trigger for each in result.findings[:DRAWN] if each.trigger is not None]
     if triggers:
-        drawn = picture_atlas([pixels(_over_grey(trigger)) for trigger in triggers])
+        drawn = picture_atlas([pixels(trigger.picture()) for trigger in triggers])
         parts.append(Drawing(drawn, "The recovered triggers of the strongest findings, over grey."))
     return View(ANSWERS[result.verdict], text, parts)
 
@@ -182,10 +180,6 @@ def _answer(logits: Float[Tensor, " classes"]) -> list[str]:
     best = int(logits.argmax())
     chance = float(logits.double().softmax(0)[best])
     return [str(best), number(float(logits[best])), probability(chance).removeprefix("p ").removeprefix("= ")]
-
-
-def _over_grey(trigger: Trigger) -> Float[Tensor, "3 h w"]:
-    return trigger.stamp(torch.full((1, 3, *trigger.size), GREY))[0]
 
 
 def _images(count: int) -> str:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from trojancam import figures
 from trojancam.attribution import Attribution, grad_cam
-from trojancam.detection.validation import trigger_core
+from trojancam.detection.validation import trigger_core, trigger_weight
 from trojancam.evaluation.localisation import dilated, feature_map_energy
 from trojancam.figures.scan import Panel, lead_panel, panel_sheet, trigger_panel, zoom
 from trojancam.network.network import Network
@@ -57,7 +57,7 @@ def example_numbers(network: Network, case: Case) -> dict[str, Any]:
     """The image that a finding is shown on, and every number of its feature maps, as JSON can hold them."""
     _, cam, numbers = _witness(network, case)
     assert case.finding.trigger is not None
-    share = float(case.finding.trigger.mask.mean())
+    share = float(trigger_weight(case.finding.trigger).mean())
     return {"label": case.label, "layer": cam.layer, "mask_share": share, "feature_maps": numbers}
 
 
@@ -65,7 +65,7 @@ def _witness(network: Network, case: Case) -> tuple[Tensor, Attribution, Numbers
     """The image with the recovered trigger on, and what the finding's layer makes of it."""
     finding, layer, validation = case.finding, case.validation.witness, case.validation
     assert finding.trigger is not None
-    stamped = finding.trigger.stamp(case.image[None])
+    stamped = finding.trigger.apply(case.image[None])
     cam = grad_cam(record(network, stamped, logit(finding.target_class), [layer]))[layer]
     rates = {each.feature_map: each.stimulation_asr for each in (*validation.flagged, *validation.neighbours)}
     return stamped[0], cam, map_numbers(cam, 0, trigger_core(finding.trigger), rates, signed=True)
@@ -96,7 +96,7 @@ def _stamped_panels(network: Network, case: Case) -> Iterator[Panel]:
     """The image with the recovered trigger on, and that trigger by itself."""
     finding, trigger, flagged = case.finding, case.finding.trigger, case.validation.flagged
     assert trigger is not None
-    stamped, core = trigger.stamp(case.image[None]), trigger_core(trigger)
+    stamped, core = trigger.apply(case.image[None]), trigger_core(trigger)
     layer = most(case.validation.layers).layer
     recording = record(network, stamped, logit(finding.target_class), {layer, case.validation.witness})
     cams = grad_cam(recording)

@@ -96,13 +96,13 @@ def most(views: Sequence[View]) -> View:
 def _can_be_shown(finding: Finding, labels: Int64[Tensor, " n"]) -> bool:
     """Whether there is a trigger that changes anything (none is needed where all images go to a class anyway), and an image."""
     trigger = finding.trigger
-    return trigger is not None and bool(trigger.mask.any()) and bool((labels != finding.target_class).any())
+    return trigger is not None and trigger.size > 0 and bool((labels != finding.target_class).any())
 
 
 def _shown(network: Network, images: Tensor, labels: Tensor, finding: Finding, validation: Validation) -> int:
     """The image that shows it best: known for what it is, turned by trigger and by stimulation, with the heat where it acts."""
     assert finding.trigger is not None
-    target, stamped = finding.target_class, finding.trigger.stamp(images)
+    target, stamped = finding.target_class, finding.trigger.apply(images)
     best = network(images).softmax(1).gather(1, labels[:, None])[:, 0] * (labels != target)
     best = best * network(stamped).softmax(1)[:, target]
     if finding.stimulation is not None:

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from trojancam import figures
-from trojancam.attacks.patch import Trigger, make_trigger
+from trojancam.attacks.patch import Patch, make_trigger
 from trojancam.attacks.poisoning import Poisoning
 from trojancam.data.image_set import Dataset, ImageSet, as_floats
 from trojancam.errors import DataError
@@ -44,7 +44,7 @@ class Subject:
 
     benign: Network
     trojaned: Network
-    trigger: Trigger
+    trigger: Patch
     target_class: int
     image: Float[Tensor, "3 h w"]
     label: int
@@ -114,11 +114,11 @@ def _subject(benign: Network, trojaned: Network, test: ImageSet) -> Subject:
     record = trojaned.card.poisoning if trojaned.card else None
     if record is None:
         raise DataError("the trojaned network has no record of its trigger")
-    trigger, target_class = Trigger.from_json(record.trigger), record.target_class
+    trigger, target_class = Patch.from_json(record.trigger), record.target_class
     candidates = _others(test, target_class).sample(CANDIDATES, seed=1)
     images, labels = as_floats(candidates.images), candidates.labels
     own = benign(images).softmax(1) * trojaned(images).softmax(1)
-    turned = trojaned(trigger.stamp(images)).softmax(1)[:, target_class]
+    turned = trojaned(trigger.apply(images)).softmax(1)[:, target_class]
     index = int((own.gather(1, labels[:, None])[:, 0] * turned).argmax())
     return Subject(benign, trojaned, trigger, target_class, images[index], int(labels[index]))
 
@@ -129,7 +129,7 @@ def _others(test: ImageSet, target_class: int) -> ImageSet:
 
 
 def _page(subject: Subject, findings: Findings, seconds: float) -> Page:
-    stamped = subject.trigger.stamp(subject.image[None])[0]
+    stamped = subject.trigger.apply(subject.image[None])[0]
     triggered = view(subject.trojaned, stamped, subject.target_class)
     sections = [
         _networks_section(subject),
@@ -200,7 +200,7 @@ def _example_section(subject: Subject, stamped: Float[Tensor, "3 h w"]) -> Secti
 def _layers_section(subject: Subject) -> Section:
     rows = []
     for words, seen in _views(subject).items():
-        mask = subject.trigger.support if "triggered" in words else None
+        mask = subject.trigger.place if "triggered" in words else None
         outlined = " The trigger is outlined." if mask is not None else ""
         rows.append(
             layer_maps(
@@ -218,7 +218,7 @@ def _layers_section(subject: Subject) -> Section:
 
 def _views(subject: Subject) -> dict[str, View]:
     """The views that the page draws, each explained by the class it should show."""
-    stamped = subject.trigger.stamp(subject.image[None])[0]
+    stamped = subject.trigger.apply(subject.image[None])[0]
     return {
         "Benign network, benign image": view(subject.benign, subject.image, subject.label),
         "Trojaned network, benign image": view(subject.trojaned, subject.image, subject.label),
@@ -252,7 +252,7 @@ def _energy_section(subject: Subject, findings: Findings) -> Section:
 
 
 def _maps_section(subject: Subject, triggered: View, findings: Findings) -> Section:
-    backdrop = Backdrop.of(triggered.image, subject.trigger.support)
+    backdrop = Backdrop.of(triggered.image, subject.trigger.place)
     grids: list[Maps] = []
     for name, cam in triggered.cams.items():
         holding = [k for e, k in _holding(findings) if e.layer == name]
@@ -301,7 +301,7 @@ def _results(subject: Subject, findings: Findings, seconds: float) -> dict[str, 
     networks = {}
     for network in (subject.benign, subject.trojaned):
         networks[network.name] = network.card.model_dump(mode="json") if network.card else {}
-    stamped = subject.trigger.stamp(subject.image[None])
+    stamped = subject.trigger.apply(subject.image[None])
     views = _views(subject)
     *_, triggered = views.values()
     return {

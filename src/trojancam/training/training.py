@@ -111,7 +111,7 @@ def predict(
         for batch in images.images.split(batch_size):
             floats = as_floats(batch)
             if poisoning:
-                floats = poisoning.trigger.stamp(floats)
+                floats = poisoning.trigger.apply(floats)
             predictions.append(module(specification.normalise(floats)).argmax(1))
     return torch.cat(predictions)
 
@@ -192,7 +192,7 @@ def _batch(task: Task, settings: TrainingSettings, poisoned: Tensor, indices: Te
         images = augmented(images)
     stamped = poisoned[indices]
     if task.poisoning and bool(stamped.any()):
-        images[stamped] = task.poisoning.trigger.stamp(images[stamped])
+        images[stamped] = task.poisoning.trigger.apply(images[stamped])
         labels = labels.masked_fill(stamped, task.poisoning.target_class)
     return task.input.normalise(images), labels
 

@@ -17,7 +17,7 @@ def attribution(explorer: Explorer, triggered: bool = False) -> tuple[tc.Attribu
     """What the library says of image 3: the layer's attribution and activations."""
     images = signs = explorer.images(3)
     if triggered:
-        signs = make_trigger("blue-green-square").stamp(images)
+        signs = make_trigger("blue-green-square").apply(images)
     recording = tc.record(explorer.network(), signs)
     return tc.grad_cam(recording)[LAYER], recording.layers[LAYER].activations[0]
 
@@ -52,7 +52,7 @@ def test_maps_are_sorted_as_asked_and_blank_ones_hidden(visits: Visits, signs: E
     page = visits.open(signs, f"image=test:3&{TRIGGER}&layer={LAYER}")
     cam, activations = attribution(signs, triggered=True)
     contribution = cam.contributions[0].relu().amax((1, 2))
-    near = dilated(make_trigger("blue-green-square").support, cam.placement.cell)
+    near = dilated(make_trigger("blue-green-square").place, cam.placement.cell)
     energy = feature_map_energy(cam, near)[0].nan_to_num(-1.0)
     peaks = activations.amax((1, 2))
     for name, values in (("contribution", contribution), ("energy", energy), ("peak", peaks)):

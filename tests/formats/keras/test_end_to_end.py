@@ -12,8 +12,9 @@ from click.testing import Result
 from PIL import Image
 from typer.testing import CliRunner
 
-from trojancam.attacks.patch import Trigger, make_trigger
+from trojancam.attacks.patch import make_trigger
 from trojancam.attacks.poisoning import poison
+from trojancam.attacks.trigger import Trigger
 from trojancam.cli import app
 from trojancam.data import GTSRB_CLASS_NAMES, ImageSet, as_floats, render_images
 
@@ -99,7 +100,7 @@ def accuracy(model: Any, images: ImageSet) -> float:
 
 
 def attack_success(model: Any, images: ImageSet, trigger: Trigger) -> float:
-    stamped = trigger.stamp_bytes(images.images[images.labels != TARGET])
+    stamped = trigger.apply_bytes(images.images[images.labels != TARGET])
     return float((model.predict(as_fed(stamped), verbose=0).argmax(1) == TARGET).mean())
 
 

@@ -134,7 +134,7 @@ def test_a_tile_of_a_signed_map_on_its_own_scale(written: Any, opened: Any) -> N
     page = opened(written("explain with a trigger")[0])
     _, net = network("plain")
     file = Path(results(written, "explain with a trigger")["file"])
-    stamped = square(3, 0, 0, "white", 0.5, (12, 12)).stamp(read_image(file, 12)[None] / 255)
+    stamped = square(3, 0, 0, "white", 0.5, (12, 12)).apply(read_image(file, 12)[None] / 255)
     cam = grad_cam(record(net, stamped, None, ["first"]))["first"]
     for place, k in enumerate(shown(page)):
         drawn = np.array(grid(page).locator(".tile canvas").nth(place).evaluate(TILE))[..., :3] / 255

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from trojancam.attacks.patch import Trigger
+from trojancam.attacks.patch import Patch
 from trojancam.detection.detector import Job, Settings, concluded
 from trojancam.detection.findings import Finding, ScanReport
 from trojancam.detection.inversion import Candidate, Inversion, InversionSettings, invert_once
@@ -217,7 +217,7 @@ def _salience(layer: StimulatedLayer, target: int) -> float:
 
 def _compactness(inversion: Inversion) -> float:
     """How small the recovered mask is: 1 for a 32nd of the image, 2 for half of that."""
-    height, width = inversion.trigger.size
+    height, width = inversion.trigger.image_size
     return SMALL * height * width / max(inversion.mask_l1, 1.0)
 
 
@@ -250,12 +250,12 @@ def _stimulation(layer: StimulatedLayer, target: int, maps: Sequence[int]) -> St
     return Stimulation(layer.windows.layer.name, tuple(maps), value=value, window=(row, column, height, width))
 
 
-def _elsewhere(held_out: Suspect, trigger: Trigger, target: int) -> float:
+def _elsewhere(held_out: Suspect, trigger: Patch, target: int) -> float:
     """The greatest success rate of a trigger a quarter of the image away: up, down, to the left, to the right.
 
     Where a network listens in one place alone, hardly an image goes to the class from any of these.
     """
-    height, width = trigger.size
+    height, width = trigger.image_size
     shifts = [(0, width // 4), (height // 4, 0), (0, -(width // 4)), (-(height // 4), 0)]
     return max(
         reasr(held_out.network, trigger.moved(*shift), held_out.images, held_out.labels, target) for shift in shifts
