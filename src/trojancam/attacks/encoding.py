@@ -37,19 +37,25 @@ def from_png(text: object, mode: str = "RGBA") -> Float[Tensor, "c h w"]:
 def to_numbers(values: Float[Tensor, "..."]) -> dict[str, Any]:
     """A tensor's shape, and its values as 32-bit floats (little-endian) in base 64.
 
-    >>> from_numbers(to_numbers(torch.tensor([[0.1, -2.0]])))
+    >>> from_numbers(to_numbers(torch.tensor([[0.1, -2.0]])), (1, None))
     tensor([[ 0.1000, -2.0000]])
     """
     plain = values.detach().cpu().contiguous().numpy().astype("<f4")
     return {"shape": list(values.shape), "float32": base64.b64encode(plain.tobytes()).decode()}
 
 
-def from_numbers(record: dict[str, Any]) -> Float[Tensor, "..."]:
-    """What `to_numbers` wrote; raises one of `UNREADABLE` if it is something else, or not finite."""
+def from_numbers(record: Any, expected: tuple[int | None, ...]) -> Float[Tensor, "..."]:
+    """What `to_numbers` wrote, of the expected shape (None: any side of at least 1).
+
+    Raises one of `UNREADABLE` if it is something else, or its numbers are not finite.
+    """
     shape = [int(side) for side in record["shape"]]
     content = base64.b64decode(record["float32"], validate=True)
-    if min(shape, default=0) < 0 or len(content) != 4 * math.prod(shape):
-        raise ValueError(f"{len(content)} bytes are no array of {shape} numbers")
+    fits = len(shape) == len(expected) and all(
+        side == wanted or (wanted is None and side >= 1) for side, wanted in zip(shape, expected, strict=True)
+    )
+    if not fits or len(content) != 4 * math.prod(shape):
+        raise ValueError(f"{len(content)} bytes as numbers of shape {shape} are not what belongs there")
     values = torch.from_numpy(np.frombuffer(content, "<f4").reshape(shape).astype(np.float32))
     if not bool(values.isfinite().all()):
         raise ValueError("some of its numbers are not finite")

@@ -1,5 +1,6 @@
 """Patch: a pattern laid over images at a fixed place; its presets, and patches made from picture files."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from PIL import ImageColor
 from torch import Tensor
 
 from trojancam.attacks.encoding import from_png, to_png
+from trojancam.attacks.family import Changed, ImageFamily, Images, Parameters, Sizes, for_each, picked
 from trojancam.attacks.trigger import Trigger
 from trojancam.data.images import read_image_with_alpha
 from trojancam.errors import DataError, unknown_name
@@ -66,7 +68,6 @@ class Patch(Trigger):
         return float(self.place.float().mean())
 
     def _apply(self, images: Float[Tensor, "n 3 h w"], generator: torch.Generator | None) -> Float[Tensor, "n 3 h w"]:
-        del generator  # nothing is drawn
         weight = self.opacity * self.mask.to(images)
         return images * (1 - weight) + weight * self.pattern.to(images)
 
@@ -83,6 +84,48 @@ class Patch(Trigger):
     def _from_record(cls, record: Mapping[str, Any]) -> "Patch":
         pixels = from_png(record["png"])
         return cls(pixels[3], pixels[:3], float(record["opacity"]), str(record["name"]))
+
+
+class PatchFamily(ImageFamily[Patch]):
+    """Parameters: `mask` (c h w) and `pattern` (c 3 h w), both in [0, 1]."""
+
+    name = "patch"
+    unit = Patch.unit
+    scales = ("mask",)
+    bounds: ClassVar = {"mask": (0.0, 1.0), "pattern": (0.0, 1.0)}
+    start_size = 16.0
+
+    def drawn(self, count: int, size: float, generator: torch.Generator) -> Parameters:
+        """Squares of noise in colour, just large enough for the size, anywhere in the image."""
+        side = min(math.ceil(math.sqrt(size)), *self.image_size)
+        mask = torch.zeros(count, *self.image_size)
+        for each in mask:
+            row, column = (int(torch.randint(whole - side + 1, (1,), generator=generator)) for whole in self.image_size)
+            each[row : row + side, column : column + side] = 1
+        return {"mask": mask, "pattern": torch.rand(count, 3, *self.image_size, generator=generator)}
+
+    def start(
+        self, count: int, generator: torch.Generator | None = None, device: torch.device | str = "cpu"
+    ) -> Parameters:
+        """A faint mask over all of the image: a search decides where the patch lies."""
+        generator = generator or torch.Generator().manual_seed(0)
+        mask = torch.full((count, *self.image_size), self.start_size / (self.image_size[0] * self.image_size[1]))
+        pattern = torch.rand(count, 3, *self.image_size, generator=generator)
+        return {"mask": mask.to(device), "pattern": pattern.to(device)}
+
+    def apply(self, images: Images, parameters: Parameters, generator: torch.Generator | None = None) -> Changed:
+        """`(1 - m) x + m pattern`."""
+        mask = parameters["mask"][:, None, None]
+        return for_each(images) * (1 - mask) + mask * parameters["pattern"][:, None]
+
+    def size(self, parameters: Parameters) -> Sizes:
+        """The sum of the mask."""
+        return parameters["mask"].abs().sum((1, 2))
+
+    def member(self, parameters: Parameters, index: int = 0, name: str | None = None) -> Patch:
+        """One of the patches; as a record it is rounded to 8 bits."""
+        one = picked(self.project(parameters), index)
+        return Patch(one["mask"], one["pattern"], name=name or "patch")
 
 
 PLACES = {
