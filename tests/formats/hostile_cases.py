@@ -109,7 +109,12 @@ def _part(folder: Path, part: int) -> list[Outcome]:
     done = subprocess.run(
         [sys.executable, "-m", __name__, str(folder), str(part)],
         cwd=REPOSITORY,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "KERAS_BACKEND": "torch", "PYTHONPATH": str(REPOSITORY)},
+        env={
+            **os.environ,
+            "OMP_NUM_THREADS": "1",
+            "KERAS_BACKEND": "torch",
+            "PYTHONPATH": f"{REPOSITORY / 'src'}{os.pathsep}{REPOSITORY}",
+        },
         capture_output=True,
         text=True,
         timeout=900,

@@ -270,15 +270,90 @@ def sharing(_: Path) -> Any:
     return {f"tensor{place}": numbers[place:] for place in range(4000)}
 
 
+def member(name: str, content: bytes, /, **said: Any) -> tuple[bytes, bytes]:
+    """A member of an archive, and its line in the list of members without the place; `said` are other words in that list."""
+    named, extra, listed = name.encode(), said.get("extra", b""), said.get("name", name).encode()
+    sizes = struct.pack("<III", zlib.crc32(content), len(content), len(content))
+    listed_sizes = struct.pack("<III", zlib.crc32(content), *said.get("sizes", (len(content), len(content))))
+    head = struct.pack("<HHHHH", 20, said.get("local_flags", 0), 0, 0, 0)
+    line = struct.pack("<HHHHHH", 20, 20, said.get("flags", 0), said.get("method", 0), 0, 0)
+    local = b"PK\3\4" + head + sizes + struct.pack("<HH", len(named), len(extra)) + named + extra + content
+    lengths = struct.pack("<HHHHHI", len(listed), len(extra), 0, 0, 0, 0)
+    return local, b"PK\1\2" + line + listed_sizes + lengths + b"%PLACE" + listed + extra
+
+
+def joined(parts: list[tuple[bytes, bytes]], places: list[int] | None = None) -> bytes:
+    """An archive of members, one after the other, or listed at other places."""
+    body = b"".join(local for local, _ in parts)
+    starts = [sum(len(local) for local, _ in parts[:place]) for place in range(len(parts))]
+    lines = [
+        line.replace(b"%PLACE", struct.pack("<I", place))
+        for (_, line), place in zip(parts, places or starts, strict=True)
+    ]
+    listed = b"".join(lines)
+    return body + listed + b"PK\5\6" + struct.pack("<HHHHIIH", 0, 0, len(parts), len(parts), len(listed), len(body), 0)
+
+
 def overlapping(_: Path) -> bytes:
-    """A thousand members that are all the same megabyte."""
-    content = bytes(1 << 20)
-    whole = zipped({"archive/data.pkl": content})
-    place = whole.index(b"PK\1\2")
-    first = whole[place : whole.index(b"PK\5\6")]
-    entries = b"".join(first.replace(b"archive/data.pkl", b"archive/%08d" % number) for number in range(1000))
-    end = b"PK\5\6" + struct.pack("<HHHHIIH", 0, 0, 1000, 1000, len(entries), place, 0)
-    return whole[:place] + entries + end
+    """Three hundred members, each of which holds all those after it: a megabyte that unpacks to three hundred."""
+    content, lines, lengths = bytes(1 << 20), list[bytes](), list[int]()
+    for number in range(300):
+        content, line = member(f"archive/data/{number}", content)
+        lines.append(line)
+        lengths.append(len(content))
+    parts = [(content, lines[-1]), *((b"", line) for line in lines[-2::-1])]
+    return joined(parts, [len(content) - length for length in reversed(lengths)])
+
+
+def listed_otherwise(**said: Any) -> Callable[[Path], bytes]:
+    """The weights, whose pickle is one thing before its content and another in the list of members."""
+
+    def make(_: Path) -> bytes:
+        parts = members(plain_zip())
+        return joined(
+            [member(name, content, **(said if name.endswith("data.pkl") else {})) for name, content in parts.items()]
+        )
+
+    return make
+
+
+def renamed_member(_: Path) -> bytes:
+    """The weights, with an extra field that calls a member of another pickle `archive/data.pkl`: newer Pythons follow it."""
+    named, second = b"archive/other.pkl", b"archive/data.pkl"
+    extra = struct.pack("<HHBI", 0x7075, 5 + len(second), 1, zlib.crc32(named)) + second
+    other = member(named.decode(), pickle.dumps({}), extra=extra)
+    return joined([*(member(name, content) for name, content in members(plain_zip()).items()), other])
+
+
+def in_another_case(canary: Path) -> bytes:
+    """A harmless pickle and one with code, whose names differ in case alone: PyTorch's reader takes one for the other."""
+    parts = members(plain_zip())
+    hostile = torch_saved(weights(code(canary)))
+    return zipped([*parts.items(), ("archive/DATA.PKL", members(hostile)["archive/data.pkl"])])
+
+
+def described_twice(_: Path) -> bytes:
+    """A tensor's numbers, once as a hundred floats and once as fifty doubles."""
+
+    class Claimed:
+        def __init__(self, kind: Any, numbers: int) -> None:
+            self.claim = kind, numbers
+
+        def __reduce__(self) -> Any:
+            return torch._utils._rebuild_tensor_v2, (Storage(*self.claim), 0, (4,), (1,), False, OrderedDict())
+
+    class Storage:
+        def __init__(self, kind: Any, numbers: int) -> None:
+            self.claim = kind, numbers
+
+    class Pickler(pickle.Pickler):
+        def persistent_id(self, item: Any) -> Any:
+            return ("storage", item.claim[0], "0", "cpu", item.claim[1]) if isinstance(item, Storage) else None
+
+    buffer = io.BytesIO()
+    twice = {"0.weight": Claimed(torch.FloatStorage, 100), "0.bias": Claimed(torch.DoubleStorage, 50)}
+    Pickler(buffer, protocol=2).dump(twice)
+    return zipped({**members(plain_zip()), "archive/data.pkl": buffer.getvalue()})  # type: ignore[dict-item]
 
 
 def countless(_: Path) -> bytes:
@@ -650,6 +725,14 @@ WEIGHTS: dict[str, dict[str, Generator]] = {
     },
     "archives that two readers see differently": {
         "a member that comes twice": written("m.pt", with_member("archive/data.pkl", pickle.dumps({}))),
+        "members that differ in case": written("m.pt", in_another_case),
+        "a member with a second name": written("m.pt", renamed_member),
+        "a member that is listed by another name": written("m.pt", listed_otherwise(name="archive/data.pk1")),
+        "a member that is listed with other sizes": written("m.pt", listed_otherwise(sizes=(9, 9))),
+        "a member that is listed as packed": written("m.pt", listed_otherwise(method=8)),
+        "a member that is listed with other flags": written("m.pt", listed_otherwise(flags=0x800)),
+        "a member of unknown flags": written("m.pt", listed_otherwise(flags=0x20, local_flags=0x20)),
+        "numbers that are described twice": written("m.pt", described_twice),
         "an archive behind something else": written("m.pt", lambda c: b"PK\3\4" + pickle.dumps(code(c)) + plain_zip()),
     },
     "damage": {

@@ -11,10 +11,14 @@ import torch
 from tests.formats.hostile_pytorch import (
     bomb,
     countless,
+    joined,
+    listed_otherwise,
+    member,
     members,
     overlapping,
     plain_program,
     plain_zip,
+    renamed_member,
     with_member,
     zipped,
 )
@@ -78,6 +82,17 @@ def test_an_archive_with_the_ends_of_large_files_is_read(tmp_path: Path) -> None
         (with_member("a\nb"), "leads out of the archive"),
         (with_member("link", b"/etc/passwd", 0o120777), "is a link to another place"),
         (with_member("archive/data.pkl"), "two members called"),
+        (with_member("archive/DATA.pkl"), "two members called"),
+        (
+            with_member("archive/\N{LATIN SMALL LETTER LONG S}", content_of=lambda: zipped({"archive/s": b"x"})),
+            "two members called",
+        ),
+        (renamed_member, "a second name for its member 'archive/other.pkl'"),
+        (listed_otherwise(name="archive/data.pk1"), "describes its member 'archive/data.pk1' twice"),
+        (listed_otherwise(sizes=(9, 9)), "describes its member 'archive/data.pkl' twice"),
+        (listed_otherwise(method=8), "describes its member 'archive/data.pkl' twice"),
+        (listed_otherwise(flags=0x800), "describes its member 'archive/data.pkl' twice"),
+        (listed_otherwise(flags=0x20, local_flags=0x20), "compressed in a way that no model is"),
         (bomb, "claim to unpack to 67108864, as in a zip bomb"),
         (overlapping, "members that overlap"),
         (countless, "contradict each other"),
@@ -92,6 +107,19 @@ def test_what_is_refused(tmp_path: Path, make: Callable[[Path], bytes], sentence
     path = tmp_path / "m.zip"
     path.write_bytes(make(tmp_path))
     refused(path, sentence)
+
+
+def test_nothing_lies_between_members(tmp_path: Path) -> None:
+    """A reader that goes from header to header would find what the list does not name."""
+    (first, one), (second, two) = member("a/b", b"x"), member("a/c", b"y")
+    for gap, sentence in ((16, ""), (24, ""), (25, "something before 'a/c'")):
+        (tmp_path / "m.zip").write_bytes(joined([(first + bytes(gap), one), (second, two)]))
+        if sentence:
+            refused(tmp_path / "m.zip", sentence)
+        else:
+            assert opened_names(tmp_path / "m.zip") == ["a/b", "a/c"]
+    (tmp_path / "m.zip").write_bytes(joined([(first, one), (second + bytes(30), two)]))
+    refused(tmp_path / "m.zip", "something before its list of members")
 
 
 def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:

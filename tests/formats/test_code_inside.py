@@ -3,6 +3,7 @@
 import gzip
 import io
 import lzma
+import os
 import pickle
 import zlib
 from collections.abc import Callable
@@ -86,7 +87,7 @@ def test_what_pytorch_calls_harmless_is_what_its_own_loader_takes(tmp_path: Path
         torch.save(value, tmp_path / "m.pt")
         torch.load(tmp_path / "m.pt", weights_only=True)
         assert would_run(tmp_path / "m.pt") == ()
-    for value in (small(), np.float64(3), Path("a"), slice(1)):
+    for value in (small(), len, os.getpid):
         torch.save(value, tmp_path / "m.pt")
         with pytest.raises(pickle.UnpicklingError):
             torch.load(tmp_path / "m.pt", weights_only=True)
@@ -174,3 +175,19 @@ def test_a_flipped_bit_in_a_member(tmp_path: Path, name: str) -> None:
     with pytest.raises(ModelError, match=f"is not a whole zip archive .archive/{name}: Bad CRC-32") as caught:
         names(tmp_path, bytes(content))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("called", ["data", "DATA.PKL", "numbers.bin", "readme.txt"])
+@pytest.mark.parametrize("protocol", [0, 1, 2, 4])
+def test_a_member_s_content_tells_that_it_is_a_pickle(tmp_path: Path, called: str, protocol: int) -> None:
+    """Those of old protocols have no head."""
+    parts = {
+        "archive/data.pkl": pickle.dumps({}),
+        f"archive/{called.replace('DATA', 'OTHER')}": pickle.dumps(os.getpid, protocol),
+    }
+    assert names(tmp_path, zipped(parts)) == ("posix.getpid",)  # type: ignore[arg-type]
+
+
+def test_values_that_only_make_data_are_no_code(tmp_path: Path) -> None:
+    torch.save({"model": weights(), "lr": np.float64(3), "out": Path("a"), "cut": slice(1)}, tmp_path / "m.pt")
+    assert would_run(tmp_path / "m.pt") == ()

@@ -9,7 +9,6 @@ import re
 import warnings
 import zlib
 from collections.abc import Callable, Iterator
-from functools import cache
 from io import BufferedIOBase, BytesIO
 from pathlib import Path
 from tokenize import TokenError
@@ -21,13 +20,23 @@ from trojancam.formats.archives import Archive, Member, archive, is_archive, ope
 from trojancam.formats.exported_program.allowed import operation
 from trojancam.formats.exported_program.expressions import code_in
 from trojancam.formats.json_text import json_in
-from trojancam.formats.weights.pickles import LARGEST, MOST_STEPS, NoPickleError, Pickle, look_at
+from trojancam.formats.weights.inert import is_harmless
+from trojancam.formats.weights.pickles import (
+    LARGEST,
+    LEGACY,
+    LEGACY_PICKLES,
+    MOST_STEPS,
+    NoPickleError,
+    Pickle,
+    look_at,
+)
 
-LEGACY, LEGACY_PICKLES = 0x1950A86A20F9469CFC6C, 5  # PyTorch's oldest files: this number is the first pickle of five
 DEEPEST = 3  # archives in archives
 NUMPY = b"\x93NUMPY"
 PROGRAM = re.compile(r"(^|/)(models/[^/]+|serialized_exported_program)\.json$")
 PICKLES = (".pkl", ".pickle", ".p", ".joblib", ".sav")
+BEGINNING, FIRST_STEPS = 4096, 1000  # bytes of a member, and steps in them, that tell whether it is a pickle
+IMPORTABLE = re.compile(r"[\w.]+")
 MOST_BYTES = 512 << 20  # of members that are looked at
 LARGEST_PROGRAM = 24 << 20  # bytes of the JSON of an exported program
 NOT_SEEN = "something after more than is looked at"
@@ -62,18 +71,6 @@ def would_run(path: str | Path) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in found if not is_harmless(name)))
 
 
-def is_harmless(name: str) -> bool:
-    """Whether a name is among those that `torch.load(..., weights_only=True)` takes from any file."""
-    return name.replace("__builtin__.", "builtins.", 1) in _allowed()
-
-
-@cache
-def _allowed() -> frozenset[str]:
-    from torch._weights_only_unpickler import _get_allowed_globals
-
-    return frozenset(_get_allowed_globals())
-
-
 class _Search:
     """A search through one file, however much is in it, in a bounded number of steps and bytes."""
 
@@ -95,7 +92,7 @@ class _Search:
         elif unpacks:
             yield from self._in_packed(file, unpacks[0])
         else:
-            yield from self._in_pickles(file.read(LARGEST), certain=name.endswith(PICKLES))
+            yield from self._in_pickles(file.read(LARGEST), certain=name.lower().endswith(PICKLES))
 
     def _in_archive(self, file: BufferedIOBase, depth: int) -> Iterator[str]:
         if depth == 0:
@@ -104,8 +101,28 @@ class _Search:
             for member in opened.members.values():
                 if _is_script(member.name):
                     yield f"TorchScript {member.name}"
-                elif PROGRAM.search(member.name) or _may_hold_pickles(opened, member):
+                elif PROGRAM.search(member.name) or self._may_hold_pickles(opened, member):
                     yield from self._in_member(opened, member, depth)
+
+    def _may_hold_pickles(self, opened: Archive, member: Member) -> bool:
+        """Whether a member is a pickle, or an archive or array that may hold one; most are the numbers of tensors.
+
+        Its content tells, not its name: the pickles of old Pythons begin with their first step. Numbers break off there.
+        """
+        if member.name.lower().endswith(PICKLES):
+            return True
+        start = opened.start(member.name, BEGINNING)
+        return is_archive(start) or start.startswith((NUMPY, b"\x80", *PACKED)) or self._begins_as_pickle(start)
+
+    def _begins_as_pickle(self, start: bytes) -> bool:
+        stream = BytesIO(start)
+        try:
+            self._counted(look_at(stream, min(self.steps, FIRST_STEPS)))
+        except NoPickleError as error:
+            seen = self._counted(error.found)
+            to_its_end = stream.tell() >= len(start) == BEGINNING
+            return bool(seen.names) or seen.steps > FIRST_STEPS or to_its_end
+        return True
 
     def _in_member(self, opened: Archive, member: Member, depth: int) -> Iterator[str]:
         self.bytes -= member.size
@@ -151,7 +168,7 @@ class _Search:
                 left -= 1
             except NoPickleError as error:
                 found = self._counted(error.found).names
-                names = tuple(name for name in found if name.isprintable())
+                names = tuple(name for name in found if (name.isprintable() if certain else IMPORTABLE.fullmatch(name)))
                 yield from names
                 if self.steps <= 0:
                     yield NOT_SEEN
@@ -167,14 +184,6 @@ class _Search:
 def _is_script(name: str) -> bool:
     """Whether a member of an archive is a part of TorchScript's code."""
     return name.endswith(".py") and "/code/" in f"/{name}"
-
-
-def _may_hold_pickles(opened: Archive, member: Member) -> bool:
-    """Whether a member is a pickle, or an archive or array that may hold one; most are the numbers of tensors."""
-    if member.name.endswith(PICKLES):
-        return True
-    head = opened.start(member.name, 16)
-    return is_archive(head) or head.startswith((NUMPY, b"\x80", *PACKED))
 
 
 def _in_program(text: bytes) -> Iterator[str]:

@@ -12,9 +12,10 @@ from trojancam.architectures import architecture
 from trojancam.errors import ModelError, UnknownNameError
 from trojancam.files import written_whole
 from trojancam.formats.json_text import check_parts
-from trojancam.formats.weights.architecture import check_fit
+from trojancam.formats.weights.architecture import shapes_of
+from trojancam.formats.weights.fitting import Skeleton, check_fit
 from trojancam.formats.weights.reader import read_safetensors
-from trojancam.formats.weights.weights_only import single_precision
+from trojancam.formats.weights.tensors import single_precision
 from trojancam.network.card import ModelCard
 from trojancam.version import __version__
 
@@ -93,7 +94,7 @@ def _filled(path: Path, card: ModelCard, tensors: dict[str, Tensor]) -> nn.Modul
     except UnknownNameError as error:
         raise ModelError(f"{path}: {error}") from None
     with torch.device("meta"):  # without memory: the card may name more classes than there are weights for
-        check_fit(path, build(classes).state_dict(), tensors, card.architecture)
+        check_fit(path, Skeleton(shapes_of(build(classes))), tensors, card.architecture)
     with torch.random.fork_rng(devices=[]):  # the first weights are drawn for nothing
         module = build(classes)
     try:

@@ -1,11 +1,17 @@
 """State dicts: the tensors of PyTorch's and safetensors files come back to the last bit, whatever they are wrapped in."""
 
+import argparse
+import collections
+import datetime
+import os
 import pickle
 import struct
+import sys
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
@@ -14,7 +20,7 @@ from tests.nets import NETS, build
 from torch import Tensor, nn
 
 from trojancam.errors import ModelError
-from trojancam.formats.weights.reader import read_state_dict, read_tensors, read_weights
+from trojancam.formats.weights.reader import read_checkpoint, read_state_dict, read_tensors, read_weights
 
 
 def assert_same(read: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
@@ -99,15 +105,6 @@ def test_a_checkpoint_in_a_checkpoint(tmp_path: Path) -> None:
     assert "model / state_dict" in weights.notes[0]
 
 
-def test_prefixes_of_wrappers_are_left_out_and_said(tmp_path: Path) -> None:
-    state = nn.DataParallel(small()).state_dict()
-    weights = read_weights(saved(tmp_path / "m.pt", state))
-    assert_same(weights.tensors, small().state_dict())
-    assert weights.notes == ("the prefix 'module.' that nn.DataParallel put before all names was left out",)
-    mixed = {**state, "other": torch.ones(1)}
-    assert list(read_weights(saved(tmp_path / "m.pt", mixed)).tensors) == list(mixed)
-
-
 def test_what_is_no_tensor_is_left_out_and_said(tmp_path: Path) -> None:
     weights = read_weights(saved(tmp_path / "m.pt", {**small().state_dict(), "epoch": 3, "name": "a"}))
     assert_same(weights.tensors, small().state_dict())
@@ -135,7 +132,8 @@ def test_a_dict_that_hides_its_items(tmp_path: Path) -> None:
         ({}, "holds no state dict, but an empty dict|a dict"),
         ({"epoch": 3, "lr": 0.1}, "holds no state dict, but a dict of epoch, lr"),
         ([torch.ones(3)], "holds no state dict, but a list"),
-        (Path("a"), "would import pathlib.PosixPath .*nothing of it was run"),
+        (Path("a"), "holds no state dict, but a PosixPath"),
+        (os.getpid, "would import posix.getpid .*nothing of it was run"),
         ({"a": torch.eye(3).to_sparse()}, "plain weights never do"),
         ({"a": torch.ones(3, dtype=torch.uint16)}, "plain weights never do|not read here"),
     ],
@@ -199,22 +197,80 @@ def test_a_state_dict_that_lies_in_another_file_is_checked_too(tmp_path: Path) -
         tensors_in(tmp_path, torch_saved(small()))
 
 
-def test_pytorch_s_own_loader_is_never_asked_for_more_than_weights(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[dict[str, Any]] = []
-    load = torch.load
+@pytest.mark.parametrize("zipped_", [True, False], ids=["zip", "legacy"])
+def test_no_other_loader_sees_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, zipped_: bool) -> None:
+    """Neither PyTorch's nor Python's unpickler is asked: what was looked at on paper is what is built."""
+    state = small().state_dict()
+    path = saved(tmp_path / "m.pt", {"model": state, "lr": np.float64(0.1)}, _use_new_zipfile_serialization=zipped_)
 
-    def noted(*arguments: Any, **options: Any) -> Any:
-        asked.append(options)
-        return load(*arguments, **options)
+    def never(*_: Any, **__: Any) -> Any:
+        raise AssertionError("a loader was asked")
 
-    monkeypatch.setattr(torch, "load", noted)
-    monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
-    read_state_dict(saved(tmp_path / "m.pt", small().state_dict()))
-    with pytest.raises(ModelError):
-        read_state_dict(saved(tmp_path / "m.pt", small()))
-    assert [options["weights_only"] for options in asked] == [True]
+    monkeypatch.setattr(torch, "load", never)
+    monkeypatch.setattr(torch._C, "PyTorchFileReader", never)
+    for name in ("load", "loads", "Unpickler", "_Unpickler"):
+        monkeypatch.setattr(pickle, name, never)
+    assert_same(read_state_dict(path), state)
+
+
+def test_files_without_checksums(tmp_path: Path) -> None:
+    """PyTorch can be told to write none; then zeros stand in their place."""
+    state = small().state_dict()
+    torch.serialization.set_crc32_options(False)
+    try:
+        saved(tmp_path / "m.pt", state)
+    finally:
+        torch.serialization.set_crc32_options(True)
+    assert_same(read_state_dict(tmp_path / "m.pt"), state)
+
+
+def test_a_flipped_bit_among_the_numbers(tmp_path: Path) -> None:
+    content = bytearray(plain_zip())
+    content[content.index(members(plain_zip())["archive/data/0"]) + 100] ^= 1
+    (tmp_path / "m.pt").write_bytes(content)
+    refused(tmp_path / "m.pt", "archive/data/0: Bad CRC-32")
+
+
+def test_values_beside_the_weights_are_read_as_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is imported for them, and nothing of them is called."""
+    beside = {
+        "args": argparse.Namespace(lr=0.1, out=Path("a")),
+        "numbers": [np.float32(1), np.int64(2), np.arange(3), np.bool_(True), complex(1, 2), slice(1, 2)],
+        "counts": collections.Counter("aab"),
+        "when": datetime.datetime(2020, 1, 1),
+        "more": [collections.deque([1]), collections.defaultdict(list, a=[1]), frozenset({1}), {2}, b"x", 1 << 70],
+    }
+    for protocol in (2, 4, 5):
+        path = saved(tmp_path / "m.pt", {**beside, "model": small().state_dict()}, pickle_protocol=protocol)
+        for module in ("argparse", "numpy", "collections", "datetime"):
+            monkeypatch.setitem(sys.modules, module, sys.modules[module])
+        assert_same(read_state_dict(path), small().state_dict())
+
+
+@pytest.mark.parametrize("more", [{"best": torch.tensor(71.3)}, {"epoch": torch.tensor(4), "grid": torch.zeros(9, 9)}])
+def test_a_state_dict_beside_tensors(tmp_path: Path, more: dict[str, Tensor]) -> None:
+    weights = read_weights(saved(tmp_path / "m.pt", {"anything": small().state_dict(), **more}))
+    assert_same(weights.tensors, small().state_dict())
+    assert weights.notes == ("the weights are those that the checkpoint calls anything",)
+
+
+def test_a_dict_made_of_pairs_as_python_2_made_it(tmp_path: Path) -> None:
+    """Pairs that are added after the call do not count: the dict was made before."""
+    state = small().state_dict()
+    pairs = [list(pair) for pair in state.items()]
+
+    class Old:
+        def __reduce__(self) -> Any:
+            return OrderedDict, (pairs,)
+
+    assert_same(read_state_dict(saved(tmp_path / "m.pt", Old())), state)
+
+
+def test_modules_know_the_version_they_were_saved_with(tmp_path: Path) -> None:
+    with read_checkpoint(saved(tmp_path / "m.pt", build("residual").state_dict())) as checkpoint:
+        expected = {name: about["version"] for name, about in build("residual").state_dict()._metadata.items()}
+        assert checkpoint.likeliest.versions == expected
+        assert 2 in expected.values()  # that of a batch normalisation
 
 
 def test_names_that_others_called_safe_are_still_refused(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from trojancam.formats.exported_program.steps import WHAT_ODD_JSON_RAISES, Progr
 from trojancam.formats.json_text import json_in
 from trojancam.formats.opened import OpenedModel
 from trojancam.formats.weights.reader import tensors_in
-from trojancam.formats.weights.weights_only import check_shares, single_precision, within
+from trojancam.formats.weights.tensors import check_shares, single_precision, within
 from trojancam.network.outputs import Output, choice_in_words, chosen_output
 
 LARGEST_JSON = 24 << 20  # bytes; a network of a thousand layers has three million

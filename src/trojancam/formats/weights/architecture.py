@@ -6,9 +6,10 @@ What builds the network is named by whoever gives the command, never by the file
 import importlib
 import inspect
 import sys
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,14 @@ from torch import Tensor, nn
 from trojancam.architectures import architecture
 from trojancam.errors import ModelError
 from trojancam.formats.opened import OpenedModel
-from trojancam.formats.weights.reader import read_weights
-from trojancam.formats.weights.weights_only import single_precision
+from trojancam.formats.weights.fitting import Skeleton, best_fit, check_fit
+from trojancam.formats.weights.reader import read_checkpoint
+from trojancam.formats.weights.tensors import single_precision
 from trojancam.network.input import InputSpecification
+from trojancam.network.modules import channels_of, unwrapped
 
 CLASSES = ("classes", "num_classes", "n_classes", "number_of_classes", "nb_classes")  # what builders call it
 MOST_CLASSES = 100_000
-COUNTED = ".num_batches_tracked"  # old files lack it, and nothing depends on it
 
 
 @dataclass(frozen=True)
@@ -37,28 +39,41 @@ class Builder:
     input: InputSpecification | None = None
 
 
-def read_with_architecture(path: str | Path, architecture: str, classes: int | None = None) -> OpenedModel:
+def read_with_architecture(
+    path: str | Path, architecture: str, classes: int | None = None, key: str | None = None
+) -> OpenedModel:
     """The network of a file that holds weights alone, in an architecture that is named beside it.
 
     `architecture` is a registered name, `module:callable` from the user's own code (installed, or in the current folder),
     `timm:NAME` or `torchvision:NAME`. The callable takes the number of classes, or nothing, and returns a module. Without
-    `classes`, their number is that of the weights.
+    `classes`, their number is that of the weights. Of several dictionaries of weights in a checkpoint, `key` names one
+    (keys with slashes between); without it, the one that fits the architecture best is taken.
 
     Raises:
         ModelError: if the file is refused, the architecture cannot be built, or the weights do not fit it or are not finite.
-        UnknownNameError: if no architecture of this name is registered.
+        UnknownNameError: if no architecture of this name is registered, or there is nothing under this key.
     """
     path = Path(path)
     builder = named(architecture)
-    weights = read_weights(path)
-    tensors, notes = single_precision(path, weights.tensors)
-    count = classes if classes is not None else number_of_classes(path, tensors, builder)
-    _check_without_memory(path, builder, count, tensors)
+    with read_checkpoint(path) as checkpoint:
+        skeleton = skeleton_of(builder)
+        fit = best_fit(checkpoint, skeleton, key)
+        weights, said = fit.tensors(skeleton)
+        form = checkpoint.format
+    tensors, notes = single_precision(path, weights)
+    count = classes if classes is not None else number_of_classes(path, tensors, builder, skeleton)
+    _check_without_memory(path, builder, count, tensors, skeleton)
     module = built(builder, count)
-    _fill(path, module, tensors, builder.name)
+    _fill(path, module, tensors, fit.versions, replace(skeleton, shapes=shapes_of(module)), builder.name)
     size = builder.input.size if builder.input else None
     return OpenedModel(
-        module.eval(), weights.format, builder.name, size, input=builder.input, notes=(*weights.notes, *notes)
+        module.eval(),
+        form,
+        builder.name,
+        size,
+        channels=channels_of(module),
+        input=builder.input,
+        notes=(*said, *notes),
     )
 
 
@@ -95,10 +110,37 @@ def built(builder: Builder, classes: int) -> nn.Module:
         raise ModelError(f"the architecture {builder.name} cannot be built: {_first_line(error)}") from error
     if not isinstance(module, nn.Module):
         raise ModelError(f"the architecture {builder.name} gives a {type(module).__name__}, not a torch.nn.Module")
-    return module.float()
+    return unwrapped(module).float()
 
 
-def number_of_classes(path: Path, tensors: Mapping[str, Tensor], builder: Builder) -> int:
+def skeleton_of(builder: Builder) -> Skeleton:
+    """The names and shapes of an architecture's weights, found without memory where it can be built so.
+
+    What is as long as there are classes differs between the networks of two and of three classes.
+    """
+    for device in ("meta", "cpu"):  # some cannot be built without numbers
+        try:
+            with torch.device(device):
+                two = shapes_of(built(builder, 2))
+                three = shapes_of(built(builder, 3)) if builder.takes_classes else two
+        except ModelError:
+            continue
+        places = [
+            (name, axis)
+            for name, shape in two.items()
+            for axis, extents in enumerate(zip(shape, three.get(name, ()), strict=False))
+            if extents == (2, 3)
+        ]
+        return Skeleton(two, tuple(places))
+    return Skeleton({})
+
+
+def shapes_of(module: nn.Module) -> dict[str, tuple[int, ...]]:
+    """The shapes of a module's weights, by their names."""
+    return {name: tuple(tensor.shape) for name, tensor in module.state_dict().items() if isinstance(tensor, Tensor)}
+
+
+def number_of_classes(path: Path, tensors: Mapping[str, Tensor], builder: Builder, skeleton: Skeleton) -> int:
     """The number of classes of these weights: the extent that, in this architecture, depends on it.
 
     Raises:
@@ -106,7 +148,7 @@ def number_of_classes(path: Path, tensors: Mapping[str, Tensor], builder: Builde
     """
     if not builder.takes_classes:
         return 0
-    count = _extent_of_classes(tensors, builder)
+    count = _extent_of_classes(tensors, skeleton)
     if count is None:
         raise ModelError(
             f"{path} does not tell its number of classes; name a callable that builds the network for them"
@@ -116,67 +158,40 @@ def number_of_classes(path: Path, tensors: Mapping[str, Tensor], builder: Builde
     return count
 
 
-def _extent_of_classes(tensors: Mapping[str, Tensor], builder: Builder) -> int | None:
-    for name, axis in _places_of_classes(builder):
+def _extent_of_classes(tensors: Mapping[str, Tensor], skeleton: Skeleton) -> int | None:
+    for name, axis in skeleton.classes:
         if name in tensors and tensors[name].ndim > axis:
             return int(tensors[name].shape[axis])
     dense = [tensor for name, tensor in tensors.items() if tensor.ndim == 2 and name.endswith("weight")]
     return int(dense[-1].shape[0]) if dense else None
 
 
-def _places_of_classes(builder: Builder) -> list[tuple[str, int]]:
-    """The parameters, and which of their axes, that differ between networks of two and of three classes."""
-    try:
-        with torch.device("meta"):
-            two, three = (built(builder, classes).state_dict() for classes in (2, 3))
-    except ModelError:
-        return []  # it cannot be built without numbers
-    return [
-        (name, axis)
-        for name, tensor in two.items()
-        if name in three
-        for axis, extents in enumerate(zip(tensor.shape, three[name].shape, strict=False))
-        if extents == (2, 3)
-    ]
-
-
-def _check_without_memory(path: Path, builder: Builder, classes: int, tensors: Mapping[str, Tensor]) -> None:
+def _check_without_memory(
+    path: Path, builder: Builder, classes: int, tensors: Mapping[str, Tensor], skeleton: Skeleton
+) -> None:
     """Refuse weights that do not fit before the network is built: it may be as large as the file pleases."""
     try:
         with torch.device("meta"):
-            module = built(builder, classes)
+            shapes = shapes_of(built(builder, classes))
     except ModelError:
         return  # it cannot be built without numbers; the number of classes is bounded
-    check_fit(path, module.state_dict(), tensors, builder.name)
+    check_fit(path, replace(skeleton, shapes=shapes), tensors, builder.name)
 
 
-def check_fit(path: Path, own: Mapping[str, Tensor], tensors: Mapping[str, Tensor], name: str) -> None:
-    """Refuse weights of which one has no place in an architecture's own, or another shape there, or is missing.
-
-    Raises:
-        ModelError: if there is such a one.
-    """
-    problems = [f"{key} is missing" for key in own if key not in tensors and not key.endswith(COUNTED)]
-    problems += [f"{key[:80]} has no place in it" for key in tensors if key not in own and not key.endswith(COUNTED)]
-    problems += [
-        f"{key} is {tuple(tensors[key].shape)} in the file and {tuple(value.shape)} in the architecture"
-        for key, value in own.items()
-        if key in tensors and tensors[key].shape != value.shape
-    ]
-    if problems:
-        more = f", and {len(problems) - 3} more" if len(problems) > 3 else ""
-        raise ModelError(
-            f"the weights in {path} do not fit the architecture {name!r}: {'; '.join(problems[:3])}{more}; "
-            "check its name and the number of classes"
-        )
-
-
-def _fill(path: Path, module: nn.Module, tensors: Mapping[str, Tensor], name: str) -> None:
-    """Put the weights into the module."""
-    own = module.state_dict()
-    check_fit(path, own, tensors, name)
+def _fill(
+    path: Path,
+    module: nn.Module,
+    tensors: Mapping[str, Tensor],
+    versions: Mapping[str, int],
+    skeleton: Skeleton,
+    name: str,
+) -> None:
+    """Put the weights into the module, with the versions that its parts had: PyTorch mends older ones as it loads them."""
+    check_fit(path, skeleton, tensors, name)
+    state = OrderedDict((key, tensor) for key, tensor in tensors.items() if key in skeleton.shapes)
+    state._metadata = {part: {"version": version} for part, version in versions.items()}  # type: ignore[attr-defined]
     try:
-        module.load_state_dict({key: tensor for key, tensor in tensors.items() if key in own}, strict=False)
+        module.load_state_dict(state, strict=False)
     except (RuntimeError, TypeError, ValueError) as error:
         raise ModelError(f"the weights in {path} do not fit the architecture {name!r} ({_first_line(error)})") from None
 

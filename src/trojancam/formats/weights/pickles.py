@@ -14,6 +14,7 @@ from typing import Any
 LARGEST = 64 << 20  # bytes of a pickle, without the tensors that lie beside it
 MOST_STEPS = 250_000  # a checkpoint of a thousand tensors has thirty thousand
 UNKNOWN = "a name that is made up as it runs"
+LEGACY, LEGACY_PICKLES = 0x1950A86A20F9469CFC6C, 5  # PyTorch's oldest files: this number is the first pickle of five
 
 
 class NoPickleError(ValueError):
@@ -31,13 +32,28 @@ class Global:
     name: str
 
 
+class Entries(list[Any]):
+    """A dict on paper: its keys and values in turn, each as often as it is set."""
+
+
+class Members(list[Any]):
+    """A set on paper."""
+
+
 @dataclass(frozen=True, eq=False)
 class Call:
-    """Something that would be called, with what: by `REDUCE`, `NEWOBJ`, or `BUILD` (an object's `__setstate__`)."""
+    """Something that would be called, with what: by `REDUCE`, `NEWOBJ`, or `BUILD` (an object's `__setstate__`).
+
+    What is put into the result afterwards, as into a list or a dict, is in `items`; what it is given by `BUILD`, in `states`.
+    Of a list that it is called with, the first `given` items were there already: others may be added later.
+    """
 
     kind: str
     function: Any
     arguments: Any
+    given: int = 0
+    items: Entries = field(default_factory=Entries)
+    states: list[Any] = field(default_factory=list)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +67,7 @@ class Reference:
 class Pickle:
     """What a pickle would do: import `globals`, make `calls`, ask for `references`, and give `value`.
 
-    Its dicts and sets are lists here, of keys and values in turn. It ends at byte `end`, after `steps`.
+    Its dicts are `Entries` here and its sets `Members`. It ends at byte `end`, after `steps`.
     """
 
     globals: list[Global] = field(default_factory=list)
@@ -135,7 +151,8 @@ class _Machine:
         self.stack.append(found)
 
     def call(self, kind: str, function: Any, arguments: Any) -> None:
-        made = Call(kind, function, arguments)
+        last = arguments[-1] if isinstance(arguments, tuple) and arguments else ()
+        made = Call(kind, function, arguments, len(last) if isinstance(last, list) else 0)
         self.pickle.calls.append(made)
         self.stack.append(made)
 
@@ -159,13 +176,23 @@ def _tuple_of(count: int) -> Step:
     return run
 
 
-def _add(machine: _Machine, items: list[Any]) -> None:
-    """Into a list (or what stands for a dict or a set); into an object, it is one more call."""
-    container = machine.stack[-1]
-    if isinstance(container, list):
-        container.extend(items)
-    else:
+def _adding(kind: type, marked: bool) -> Step:
+    """Items for a list, a dict or a set; for any other object they are one more call."""
+
+    def run(machine: _Machine) -> None:
+        count = 2 if kind is Entries else 1
+        items = machine.marked() if marked else [machine.stack.pop() for _ in range(count)][::-1]
+        container = machine.stack[-1]
+        if isinstance(container, list):
+            if type(container) is not kind or len(items) % count:
+                raise ValueError(f"it adds to a {type(container).__name__} as to a {kind.__name__}")
+            container.extend(items)
+            return
         machine.pickle.calls.append(Call("APPENDS", container, tuple(items)))
+        if isinstance(container, Call):
+            container.items.extend(items)
+
+    return run
 
 
 def _global(machine: _Machine, argument: str) -> None:
@@ -203,8 +230,10 @@ def _newobj_ex(machine: _Machine) -> None:
 
 
 def _build(machine: _Machine) -> None:
-    state = machine.stack.pop()
-    machine.pickle.calls.append(Call("BUILD", machine.stack[-1], state))
+    state, built = machine.stack.pop(), machine.stack[-1]
+    machine.pickle.calls.append(Call("BUILD", built, state))
+    if isinstance(built, Call):
+        built.states.append(state)
 
 
 def _pop(machine: _Machine) -> None:
@@ -239,13 +268,19 @@ _STEPS: dict[str, Step] = {
     "NEWTRUE": _push(lambda: True),
     "NEWFALSE": _push(lambda: False),
     "EMPTY_TUPLE": _push(tuple),
-    **dict.fromkeys(("EMPTY_LIST", "EMPTY_DICT", "EMPTY_SET"), _push(list)),
-    **dict.fromkeys(("LIST", "DICT", "FROZENSET"), lambda machine: machine.stack.append(machine.marked())),
+    "EMPTY_DICT": _push(Entries),
+    "DICT": lambda machine: machine.stack.append(Entries(machine.marked())),
+    "EMPTY_SET": _push(Members),
+    "FROZENSET": lambda machine: machine.stack.append(Members(machine.marked())),
+    "EMPTY_LIST": _push(list),
+    "LIST": lambda machine: machine.stack.append(machine.marked()),
     "TUPLE": lambda machine: machine.stack.append(tuple(machine.marked())),
     **{f"TUPLE{count}": _tuple_of(count) for count in (1, 2, 3)},
-    "APPEND": lambda machine: _add(machine, [machine.stack.pop()]),
-    "SETITEM": lambda machine: _add(machine, [machine.stack.pop(), machine.stack.pop()][::-1]),
-    **dict.fromkeys(("APPENDS", "SETITEMS", "ADDITEMS"), lambda machine: _add(machine, machine.marked())),
+    "APPEND": _adding(list, marked=False),
+    "APPENDS": _adding(list, marked=True),
+    "SETITEM": _adding(Entries, marked=False),
+    "SETITEMS": _adding(Entries, marked=True),
+    "ADDITEMS": _adding(Members, marked=True),
     "STACK_GLOBAL": _stack_global,
     "OBJ": _obj,
     "NEWOBJ": _called("NEWOBJ"),

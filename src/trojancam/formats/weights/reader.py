@@ -1,27 +1,23 @@
 """State dicts: the tensors in PyTorch's own files and in safetensors files. Nothing that such a file says is run."""
 
 import struct
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import BufferedIOBase, BytesIO
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import safetensors
-import torch
 from torch import Tensor
 
 from trojancam.errors import ModelError
 from trojancam.formats.archives import Archive, archive, is_archive, opened_file
-from trojancam.formats.code_inside import LEGACY
-from trojancam.formats.weights.pickles import LARGEST, NoPickleError, Pickle, look_at
-from trojancam.formats.weights.weights_only import check_weights_only
+from trojancam.formats.weights.checkpoint import Checkpoint, StateDict, checkpoint_in
+from trojancam.formats.weights.pickles import LARGEST, LEGACY, LEGACY_PICKLES, NoPickleError, Pickle, look_at
+from trojancam.formats.weights.plain_data import check_plain, entries_of, storage
 
 LARGEST_HEADER = 8 << 20  # bytes of a safetensors file that name its tensors
-INSIDE = ("state_dict", "model_state_dict", "model", "net", "network", "weights")  # what checkpoints call it
-PREFIXES = {"module.": "nn.DataParallel", "_orig_mod.": "torch.compile"}
 
 
 @dataclass(frozen=True)
@@ -36,26 +32,46 @@ class Weights:
 def read_weights(path: str | Path) -> Weights:
     """The tensors of a safetensors file or of a PyTorch file (`.pt`, `.pth`, `.bin`), whatever it is called.
 
+    Of several dictionaries in a checkpoint, the one that is most likely meant.
+
+    Raises:
+        ModelError: as `read_tensors` and `read_state_dict`.
+    """
+    with read_checkpoint(path) as checkpoint:
+        state = checkpoint.likeliest
+        return Weights(state.read(), checkpoint.format, tuple(state.notes))
+
+
+def read_state_dict(path: str | Path) -> dict[str, Tensor]:
+    """The tensors in a PyTorch file: a state dict, or a checkpoint that holds one.
+
+    Everything that its pickle would do is looked at first; then the tensors are built here, from the bytes that were
+    checked. Neither PyTorch's nor Python's unpickler sees the file.
+
+    Raises:
+        ModelError: if the file is damaged, holds code or a pickled module, or tensors other than plain ones.
+    """
+    path = Path(path)
+    with _pytorch_checkpoint(path, _start(path, 16)) as checkpoint:
+        return checkpoint.likeliest.read()
+
+
+@contextmanager
+def read_checkpoint(path: str | Path) -> Iterator[Checkpoint]:
+    """All dictionaries of tensors in a safetensors or PyTorch file; tensors are read when they are asked for.
+
     Raises:
         ModelError: as `read_tensors` and `read_state_dict`.
     """
     path = Path(path)
     head = _start(path, 16)
     if head[8:9] == b"{" and not is_archive(head):
-        return Weights(read_tensors(path), "safetensors")
-    return _pytorch_weights(path, head)
-
-
-def read_state_dict(path: str | Path) -> dict[str, Tensor]:
-    """The tensors in a PyTorch file: a state dict, or a checkpoint that holds one.
-
-    It is loaded with `weights_only`, after everything that it would do has been looked at.
-
-    Raises:
-        ModelError: if the file is damaged, holds code or a pickled module, or tensors other than plain ones.
-    """
-    path = Path(path)
-    return _pytorch_weights(path, _start(path, 16)).tensors
+        tensors = read_tensors(path)
+        shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+        yield Checkpoint(path, "safetensors", (StateDict((), shapes, lambda: tensors),))
+        return
+    with _pytorch_checkpoint(path, head) as checkpoint:
+        yield checkpoint
 
 
 def read_tensors(path: str | Path) -> dict[str, Tensor]:
@@ -116,134 +132,121 @@ def tensors_in(path: Path, content: bytes) -> dict[str, Tensor]:
     Raises:
         ModelError: as `read_state_dict`.
     """
-    _check_archive(path, BytesIO(content))
-    found = _loaded(path, BytesIO(content), mmap=False)
-    if not isinstance(found, dict):
-        raise ModelError(f"{path} holds no state dict, but {_described(found)}; save module.state_dict()")
-    return _tensors(path, found)[0] if found else {}
+    with archive(path, BytesIO(content)) as opened:
+        value = _value_in(opened)
+        if entries_of(value) == {}:
+            return {}
+        found = checkpoint_in(path, value, lambda key: _numbers_in(opened, key))
+        return next((state.read() for state in found.found if not state.way), {})
 
 
-def _pytorch_weights(path: Path, head: bytes) -> Weights:
-    zipped = is_archive(head)
-    if zipped:
-        _check_archive(path)
-    else:
-        _check_legacy(path)
-    found, where = _state_dict(path, _loaded(path, path, mmap=zipped))
-    tensors, notes = _tensors(path, found)
-    return Weights(tensors, "PyTorch state dict", (*where, *notes))
+@contextmanager
+def _pytorch_checkpoint(path: Path, head: bytes) -> Iterator[Checkpoint]:
+    if is_archive(head):
+        with archive(path) as opened:
+            yield checkpoint_in(path, _value_in(opened), lambda key: _numbers_in(opened, key))
+        return
+    value, places = _legacy(path)
+    yield checkpoint_in(path, value, lambda key: _at(path, places[key]))
 
 
-def _check_archive(path: Path, file: BufferedIOBase | None = None) -> None:
-    """The zip files of `torch.save`: one folder, a pickle, and the numbers beside it."""
-    with archive(path, file) as opened:
-        root = next(iter(opened.members), "").partition("/")[0]
-        if any(not name.startswith(f"{root}/") for name in opened.members):
-            raise ModelError(f"{path} is a zip archive, but not one of PyTorch's; name a file that torch.save wrote")
-        if f"{root}/constants.pkl" in opened.members:
-            raise ModelError(
-                f"{path} holds TorchScript, which is code; save the module's state_dict, or use torch.export.save"
-            )
-        if any(name.startswith(f"{root}/models/") for name in opened.members):
-            raise ModelError(f"{path} holds an exported program, not a state dict; give it the suffix .pt2")
-        opened.check_stored()
-        check_weights_only(path, _pickle_in(opened, f"{root}/data.pkl"), _sizes_in(opened, root))
-
-
-def _pickle_in(opened: Archive, name: str) -> Pickle:
+def _value_in(opened: Archive) -> Any:
+    """What the pickle in a zip file of `torch.save` holds, on paper: one folder, that pickle, and the numbers beside it."""
+    path, root = opened.path, opened.root
+    if any(not name.startswith(f"{root}/") for name in opened.members):
+        raise ModelError(f"{path} is a zip archive, but not one of PyTorch's; name a file that torch.save wrote")
+    if f"{root}/constants.pkl" in opened.members:
+        raise ModelError(
+            f"{path} holds TorchScript, which is code; save the module's state_dict, or use torch.export.save"
+        )
+    if any(name.startswith(f"{root}/models/") for name in opened.members):
+        raise ModelError(f"{path} holds an exported program, not a state dict; give it the suffix .pt2")
+    opened.check_stored()
+    _check_byte_order(opened)
     try:
-        return look_at(BytesIO(opened.read(name, LARGEST)))
+        pickle = look_at(BytesIO(opened.read(f"{root}/data.pkl", LARGEST)))
     except NoPickleError as error:
-        raise _damaged(opened.path, error) from None
+        raise _damaged(path, error) from None
+    check_plain(path, pickle, lambda key, claimed: _size_of_numbers(opened, key, claimed))
+    return pickle.value
 
 
-def _sizes_in(opened: Archive, root: str) -> Callable[[str, int], int]:
-    def bytes_for(key: str, _: int) -> int:
-        member = opened.members.get(f"{root}/data/{key}")
-        return member.size if member else -1
+def _size_of_numbers(opened: Archive, key: str, claimed: int) -> int:
+    member = opened.members.get(f"{opened.root}/data/{key}")
+    size = member.size if member else -1
+    if size > claimed:
+        raise ModelError(f"{opened.path} claims {claimed} bytes for the numbers {key!r}, but holds more; it is damaged")
+    return size
 
-    return bytes_for
+
+def _check_byte_order(opened: Archive) -> None:
+    name = f"{opened.root}/byteorder"
+    if name in opened.members and opened.read(name, 10) != b"little":
+        raise ModelError(f"{opened.path} was written on a big-endian machine; save the weights again on another")
 
 
-def _check_legacy(path: Path) -> None:
+def _numbers_in(opened: Archive, key: str) -> bytearray:
+    return opened.numbers(f"{opened.root}/data/{key}")
+
+
+Places = dict[str, tuple[int, int]]  # by the key of a storage: where its bytes begin, and how many they are
+
+
+def _legacy(path: Path) -> tuple[Any, Places]:
     """PyTorch's files of before 2020: five pickles, the fourth of which is the object, and then the numbers."""
-    with path.open("rb") as file:
+    with opened_file(path) as file:
         content = file.read(LARGEST)
-        left = file.seek(0, 2)
-    stream, claimed = BytesIO(content), dict[str, int]()
+        end = file.seek(0, 2)
+    stream, claimed, left = BytesIO(content), dict[str, int](), end
 
     def bytes_for(key: str, size: int) -> int:
-        claimed[key] = max(size, claimed.get(key, 0))
-        return left - sum(claimed.values()) + claimed[key]
+        nonlocal left
+        left -= size if key not in claimed else 0
+        claimed.setdefault(key, size)
+        return left + claimed[key]
 
-    for number in range(5):
+    pickles = []
+    for number in range(LEGACY_PICKLES):
         try:
             pickle = look_at(stream)
         except NoPickleError as error:
             if error.found.globals:
-                check_weights_only(path, error.found, bytes_for)
+                check_plain(path, error.found, bytes_for)
             raise _damaged(path, error if number else "it is neither a zip archive nor a pickle") from None
-        check_weights_only(path, pickle, bytes_for)
+        check_plain(path, pickle, bytes_for)
         if number == 0 and pickle.value != LEGACY:
             raise ModelError(
                 f"{path} is a pickle, but not one of torch.save; save the state_dict with torch.save or safetensors"
             )
+        pickles.append(pickle)
+    return pickles[3].value, _places(path, pickles[4].value, stream.tell(), claimed, pickles[3])
 
 
-def _loaded(path: Path, file: Any, mmap: bool) -> Any:
-    """What PyTorch makes of a file, after it has been looked at; with `mmap` its numbers stay on disk until needed."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return torch.load(file, map_location="cpu", weights_only=True, mmap=mmap)
-    except Exception as error:  # what a damaged file makes PyTorch raise is not documented
-        raise _damaged(path, error) from None
+def _places(path: Path, keys: Any, place: int, claimed: dict[str, int], pickle: Pickle) -> Places:
+    """Where the numbers of each storage lie: in the order of the keys, each after how many they are."""
+    sizes = {key: kind.itemsize for key, _, kind in (storage(path, reference) for reference in pickle.references)}
+    if not isinstance(keys, list) or sorted(map(str, keys)) != sorted(sizes):
+        raise _damaged(path, "its list of numbers is not that of its tensors")
+    places: Places = {}
+    with opened_file(path) as file:
+        for key in keys:
+            file.seek(place)
+            (count,) = struct.unpack("<q", file.read(8).ljust(8, b"\xff"))
+            if count * sizes[key] != claimed[key]:
+                raise _damaged(path, f"it holds {count} numbers for {key!r:.40}")
+            places[key] = place + 8, claimed[key]
+            place += 8 + claimed[key]
+    return places
 
 
-def _state_dict(path: Path, loaded: Any) -> tuple[dict[Any, Any], list[str]]:
-    """The state dict in a checkpoint, and by what way it was found."""
-    way: list[str] = []
-    while isinstance(loaded, dict) and not any(isinstance(value, Tensor) for value in dict.values(loaded)):
-        inside = next((key for key in INSIDE if isinstance(dict.get(loaded, key), dict)), None)
-        if inside is None or len(way) > 3:
-            break
-        loaded = dict.__getitem__(loaded, inside)
-        way.append(inside)
-    if not isinstance(loaded, dict) or not loaded:
-        raise ModelError(f"{path} holds no state dict, but {_described(loaded)}; save module.state_dict()")
-    return loaded, [f"the weights are those that the checkpoint calls {' / '.join(way)}"] if way else []
-
-
-def _tensors(path: Path, found: dict[Any, Any]) -> tuple[dict[str, Tensor], list[str]]:
-    """The tensors by name, without a wrapper's prefix, and notes of what was left out."""
-    tensors = {name: value for name, value in dict.items(found) if isinstance(name, str) and isinstance(value, Tensor)}
-    if not tensors:
-        raise ModelError(f"{path} holds no state dict, but {_described(found)}; save module.state_dict()")
-    for name, tensor in tensors.items():
-        _check_plain(path, name, tensor)
-    notes = []
-    if len(tensors) < len(found):
-        notes.append(f"{len(found) - len(tensors)} entries beside the weights are no tensors and were left out")
-    for prefix, wrapper in PREFIXES.items():
-        if all(name.startswith(prefix) for name in tensors):
-            tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
-            notes.append(f"the prefix {prefix!r} that {wrapper} put before all names was left out")
-    return {name: tensor.detach() for name, tensor in tensors.items()}, notes
-
-
-def _check_plain(path: Path, name: str, tensor: Tensor) -> None:
-    plain = type(tensor) in (Tensor, torch.nn.Parameter) and tensor.layout is torch.strided
-    if not plain or tensor.is_quantized or tensor.device.type != "cpu":
-        raise ModelError(
-            f"the weights {name} in {path} are no plain tensor; save them dense, on the CPU, not quantised"
-        )
-
-
-def _described(value: Any) -> str:
-    if isinstance(value, dict):
-        keys = ", ".join(str(key)[:40] for key in list(dict.keys(value))[:5])
-        return f"a dict of {keys}" if keys else "an empty dict"
-    return f"a {type(value).__name__}"
+def _at(path: Path, place: tuple[int, int]) -> bytearray:
+    start, length = place
+    content = bytearray(length)
+    with opened_file(path) as file:
+        file.seek(start)
+        if file.readinto(content) < length:
+            raise _damaged(path, "it breaks off")
+    return content
 
 
 def _start(path: Path, length: int) -> bytes:
@@ -257,5 +260,4 @@ def _damaged(path: Path, reason: object) -> ModelError:
 
 def _first_line(reason: object) -> str:
     line = next((line.strip() for line in str(reason).splitlines() if line.strip()), type(reason).__name__)
-    line = line.partition("(Could this error message")[0].strip()  # PyTorch asks for reports
     return line.rstrip(".")[:200]
