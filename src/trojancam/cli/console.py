@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 
 from trojancam.errors import DataError, TrojanCamError
 from trojancam.progress import Progress
+from trojancam.startup import draw_as_delivered
 
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
@@ -59,6 +60,7 @@ class Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
+        draw_as_delivered()
         try:
             return super().invoke(ctx)
         except TrojanCamError as error:

@@ -1,4 +1,4 @@
-"""A scan in a process of its own: `python -m trojancam.explore.scan_process FOLDER`; it tells of itself in lines of JSON.
+"""A scan in a process of its own: `python -P -m trojancam.explore.scan_process FOLDER`; it tells of itself in lines of JSON.
 
 The folder holds the job and the images, and receives the report. The process ends when its standard input does, so that
 none is left behind by an explorer that was killed.
@@ -8,6 +8,7 @@ import json
 import os
 import sys
 import threading
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +29,17 @@ from trojancam.records import Record
 from trojancam.report.scan import write_scan
 from trojancam.report.scan_pictures import sheet
 from trojancam.report.scanned import scanned
+from trojancam.startup import draw_as_delivered
 
 JOB, IMAGES, PICTURE = "job.json", "images.safetensors", "finding.png"
 KINDNESS = 5  # how far it steps back behind the explorer itself
 
 
 class ScanJob(Record):
-    """What is scanned, and where finished steps are kept; `settings` are those that the report repeats."""
+    """What is scanned, and where finished steps are kept; `settings` are those that the report repeats.
+
+    `code` is the folder in which the user named an architecture of their own; it counts for that alone.
+    """
 
     path: Path
     architecture: str | None
@@ -45,16 +50,18 @@ class ScanJob(Record):
     seed: int
     journal: Path
     settings: dict[str, Any]
+    code: Path
 
     def network(self) -> Network:
         """The network, without what its file says of its training."""
-        network = load(
-            self.path,
-            self.architecture,
-            output=self.output,
-            specification=self.specification,
-            class_names=self.class_names,
-        )
+        with chdir(self.code if self.architecture else Path.cwd()):
+            network = load(
+                self.path,
+                self.architecture,
+                output=self.output,
+                specification=self.specification,
+                class_names=self.class_names,
+            )
         return network.without_card()
 
 
@@ -84,6 +91,7 @@ def run(folder: Path, progress: Progress) -> None:
 
 def main(folder: Path) -> int:
     """Do the job and tell of it; the exit code."""
+    draw_as_delivered()
     threading.Thread(target=_end_with_input, daemon=True).start()
     os.nice(KINDNESS)
     torch.set_num_threads(max(1, (os.cpu_count() or 1) - 1))

@@ -2,7 +2,6 @@
 
 import json
 import signal
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -10,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from trojancam import processes
 from trojancam.explore.scan_process import ScanJob
 from trojancam.explore.subjects import ScanRequest
 
@@ -35,17 +35,18 @@ class Scan:
     message: str = "the scan has begun"
     report: Report | None = None
     began: tuple[float, int] | None = None  # when, and with how much done: what a resumed scan finds done took no time
-    process: "subprocess.Popen[str] | None" = None
+    process: "processes.Popen[str] | None" = None
     ended: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def begin(self, command: Sequence[str], finished: Callable[[Report], None]) -> None:
         """Start the process, and follow it; `finished` is told its report."""
         with (self.folder / COMPLAINTS).open("wb") as complaints:
-            self.process = subprocess.Popen(
+            self.process = processes.begun(
                 [*command, str(self.folder)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
+                self.folder,
+                stdin=processes.PIPE,
+                stdout=processes.PIPE,
                 stderr=complaints,
                 text=True,
                 encoding="utf-8",
@@ -81,7 +82,7 @@ class Scan:
         started, first = self.began
         return (time.monotonic() - started) / (self.done - first) * (self.total - self.done)
 
-    def _follow(self, process: "subprocess.Popen[str]", finished: Callable[[Report], None]) -> None:
+    def _follow(self, process: "processes.Popen[str]", finished: Callable[[Report], None]) -> None:
         """Listen to the process until it ends, and conclude."""
         sentence = ""
         with process:
@@ -133,9 +134,9 @@ def _read(line: str) -> dict[str, Any]:
     return told if isinstance(told, dict) else {}
 
 
-def _end(process: "subprocess.Popen[str]") -> None:
+def _end(process: "processes.Popen[str]") -> None:
     process.terminate()
     try:
         process.wait(PATIENCE)
-    except subprocess.TimeoutExpired:
+    except processes.TimeoutExpired:
         process.kill()

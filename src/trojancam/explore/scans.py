@@ -3,7 +3,6 @@
 import hashlib
 import itertools
 import shutil
-import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -18,9 +17,10 @@ from trojancam.explore.scanning import Report, Scan
 from trojancam.explore.session import Session, unlikely_twice
 from trojancam.explore.subjects import ScanRequest
 from trojancam.files import cache_folder
+from trojancam.processes import python
 
 KEPT = 16  # scans whose reports are kept
-COMMAND = (sys.executable, "-m", "trojancam.explore.scan_process")  # and the folder of the job
+COMMAND = python("-m", "trojancam.explore.scan_process")  # and the folder of the job
 
 
 class Scans:
@@ -172,4 +172,5 @@ def _job(session: Session, model: Model, asked: ScanRequest, images: ImageSet) -
         seed=asked.seed,
         journal=cache_folder("explored-scans", run.hexdigest()[:32]),
         settings=settings,
+        code=Path.cwd(),
     )

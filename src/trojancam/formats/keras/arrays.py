@@ -6,8 +6,6 @@ Keras, and with it the HDF5 library in our own process, reads only the file that
 import importlib
 import json
 import math
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +14,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from trojancam import processes
 from trojancam.formats.keras import hdf5_listing as keras_hdf5_listing
 from trojancam.formats.keras.configuration import RefusedError
 
@@ -84,11 +83,14 @@ def listed(file: Path) -> Listing:
 
 def _asked(file: Path) -> dict[str, Any]:
     """The listing that another process makes, or why there is none."""
-    command = [sys.executable, "-I", str(Path(keras_hdf5_listing.__file__)), str(file.resolve())]
+    script = Path(keras_hdf5_listing.__file__)
+    command = processes.python("-I", str(script), str(file.resolve()))
     try:
-        result = subprocess.run(command, capture_output=True, timeout=SECONDS, check=True, stdin=subprocess.DEVNULL)
+        result = processes.finished(
+            command, script.parent, capture_output=True, timeout=SECONDS, stdin=processes.DEVNULL
+        )
         found = json.loads(result.stdout)
-    except (subprocess.SubprocessError, ValueError):  # it hung, crashed or ran out of memory
+    except (processes.SubprocessError, ValueError):  # it hung, crashed or ran out of memory
         return {"refused": f"is damaged, in a way that makes the HDF5 library fail; {AGAIN}"}
     return dict(found)
 

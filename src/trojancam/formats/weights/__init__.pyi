@@ -1,13 +1,21 @@
 from . import (
     architecture,
+    checkpoint,
+    fitting,
+    inert,
     pickles,
+    plain_data,
     reader,
-    weights_only,
+    tensors,
 )
 
 __all__ = [
     "architecture",
+    "checkpoint",
+    "fitting",
+    "inert",
     "pickles",
+    "plain_data",
     "reader",
-    "weights_only",
+    "tensors",
 ]

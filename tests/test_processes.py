@@ -1,0 +1,165 @@
+"""Nothing in the current folder is imported or obeyed: not by a command, not by the processes that it starts."""
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import trojancam
+from trojancam import processes
+from trojancam.architectures import architecture
+from trojancam.explore import scans
+from trojancam.formats.keras.arrays import listed
+from trojancam.formats.safetensors import save_model
+from trojancam.network.card import ModelCard
+
+SOURCE = Path(trojancam.__file__).parent
+PLACES = (SOURCE, SOURCE.with_name("trojancam_study"))
+STARTING = {"subprocess", "multiprocessing", "pty", "asyncio.subprocess", "ProcessPoolExecutor"}
+CONFIGURATIONS = {  # read from the current folder by whoever has them for a habit
+    "matplotlibrc": "text.usetex: True\nfigure.facecolor: 123456\n",
+    ".env": "TROJANCAM_CACHE=/nowhere\n",
+    "keras.json": '{"backend": "hostile"}',
+    "pyvenv.cfg": "home = /nowhere\n",
+    "setup.cfg": "[hostile]\n",
+    "uvicorn.json": '{"app": "hostile:app"}',
+    ".netrc": "machine hostile\n",
+}
+STANDARD = ("sitecustomize", "usercustomize", "json", "random", "socket", "statistics", "readline", "secrets")
+
+
+@pytest.fixture
+def hostile(tmp_path: Path) -> Path:
+    """A folder with a model, an image, and files that write a canary if anything imports, runs or obeys them."""
+    folder = tmp_path / "downloads"
+    folder.mkdir()
+    canary = f"open({str(tmp_path / 'canary')!r}, 'a').write(__name__ + chr(10))\n"
+    for name in {*packages_distributions(), *STANDARD} - {"trojancam", "trojancam_study", "tests", "benchmarks"}:
+        if name.isidentifier():
+            (folder / f"{name}.py").write_text(canary + "raise SystemExit('hostile')\n")
+    for name, text in CONFIGURATIONS.items():
+        (folder / name).write_text(text)
+    for name in ("latex", "dvipng", "kpsewhich", "fc-list", "git"):
+        (folder / name).write_text(f"#!/bin/sh\necho {name} >> {tmp_path / 'canary'}\n")
+        (folder / name).chmod(0o755)
+    Image.new("RGB", (32, 32), "red").save(folder / "sign.png")
+    names = ("a", "b", "c")
+    save_model(
+        folder / "net.safetensors",
+        architecture("trojan1").build(3),
+        ModelCard(architecture="trojan1", input=architecture("trojan1").input, class_names=names),
+    )
+    return folder
+
+
+def environment(**more: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "MATPLOTLIBRC")}
+    return {**kept, "PYTHONPATH": str(SOURCE.parent), "PATH": f"{os.environ['PATH']}:.", "OMP_NUM_THREADS": "1", **more}
+
+
+COMMANDS = {
+    "inspect": ("inspect", "net.safetensors"),
+    "explain": ("explain", "net.safetensors", "sign.png", "--out", "../out"),
+    "a missing file": ("inspect", "nowhere.pt"),
+    "models": ("models",),
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_commands_obey_nothing_in_the_current_folder(hostile: Path, name: str) -> None:
+    """As the script `trojancam` starts them, and as `python -m trojancam`, but for what Python itself imports before."""
+    for start in (["-c", "from trojancam.cli import app; app(prog_name='trojancam')"], ["-m", "trojancam"]):
+        command = [sys.executable, *(["-P"] if start[0] == "-c" else []), *start, *COMMANDS[name]]
+        done = subprocess.run(command, cwd=hostile, env=environment(), capture_output=True, text=True, check=False)
+        assert done.returncode == (2 if "nowhere.pt" in command else 0), done.stderr
+        assert not (hostile.parent / "canary").exists(), (hostile.parent / "canary").read_text()
+
+
+def test_the_canaries_are_real(hostile: Path) -> None:
+    """Python by itself imports what lies in the current folder, and matplotlib obeys it."""
+    for program in ("import jaxtyping", "import json"):
+        subprocess.run(
+            [sys.executable, "-c", program], cwd=hostile, env=environment(), capture_output=True, check=False
+        )
+    assert (hostile.parent / "canary").read_text().split() == ["jaxtyping", "json"]
+    obeyed = "import sys; del sys.path[0]; import matplotlib; print(matplotlib.rcParams['text.usetex'])"
+    told = subprocess.run(
+        [sys.executable, "-c", obeyed], cwd=hostile, env=environment(), capture_output=True, check=True
+    )
+    assert told.stdout == b"True\n"
+
+
+def test_the_explorer_s_scan_imports_nothing_from_the_current_folder(
+    hostile: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It begins, and imports all that it needs, before it finds that there is no job."""
+    job = tmp_path / "job"
+    job.mkdir()
+    monkeypatch.chdir(hostile)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(["", str(SOURCE.parent)]))  # an empty place is the current folder
+    begun = processes.begun([*scans.COMMAND, str(job)], job, stdin=processes.PIPE, stderr=processes.PIPE, text=True)
+    with begun:  # its input stays open: it would end with that
+        assert begun.stderr is not None
+        assert "job.json" in begun.stderr.read()
+    assert not (tmp_path / "canary").exists()
+
+
+def test_files_of_keras_are_listed_without_the_current_folder(hostile: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(hostile / "m.h5", "w") as file:
+        file["weights"] = [1.0, 2.0]
+    monkeypatch.chdir(hostile)
+    assert listed(Path("m.h5")).arrays.keys() == {"/weights"}
+    assert not (hostile.parent / "canary").exists()
+
+
+def test_processes_work_in_a_folder_of_ours_and_import_what_we_import(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(["", "relative", str(tmp_path / "whole")]))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own").mkdir()
+    program = "import json, os, sys; print(json.dumps([os.getcwd(), sys.path]))"
+    told = processes.finished(processes.python("-c", program), tmp_path / "own", capture_output=True)
+    folder, path = json.loads(told.stdout)
+    assert folder == str(tmp_path / "own")
+    assert path[:2] == [str(tmp_path / "relative"), str(tmp_path / "whole")]
+    assert not {"", str(tmp_path), str(tmp_path / "own")} & set(path)
+
+
+def test_only_one_place_starts_processes() -> None:
+    """Whoever adds another one has to put a canary there."""
+    found = set()
+    for path in (path for place in PLACES for path in place.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [each.name for each in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module, *(each.name for each in node.names)] if isinstance(node, ast.ImportFrom) else []
+            if STARTING & set(names):
+                found.add(path.relative_to(SOURCE.parent).as_posix())
+            called = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+            assert called not in ("os.system", "os.popen", "os.fork", "os.spawnv", "os.execv"), path
+    assert found == {"trojancam/processes.py"}
+
+
+def test_a_notebook_s_configuration_stays(tmp_path: Path) -> None:
+    """`import trojancam` changes nothing for those who draw with matplotlib themselves."""
+    (tmp_path / "matplotlibrc").write_text("figure.facecolor: 123456\n")
+    program = "import trojancam.figures.files, matplotlib; print(matplotlib.rcParams['figure.facecolor'])"
+    told = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=environment(), capture_output=True, text=True, check=True
+    )
+    assert told.stdout == "#123456\n"
+
+
+def test_the_package_leaves_the_path_of_other_programs_alone(tmp_path: Path) -> None:
+    (tmp_path / "other.py").write_text("import sys, trojancam; print(sys.path[0])")
+    told = subprocess.run(
+        [sys.executable, "-m", "other"], cwd=tmp_path, env=environment(), capture_output=True, text=True, check=True
+    )
+    assert told.stdout == f"{tmp_path}\n"
