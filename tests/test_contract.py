@@ -5,7 +5,7 @@ Small networks of the well-known kinds are written by their frameworks in every 
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -16,10 +16,7 @@ from benchmarks.recording import modules_behind
 from torch import Tensor, nn
 
 from trojancam.attribution import grad_cam
-from trojancam.detection import scanning
-from trojancam.detection.detector import Detector
-from trojancam.detection.inversion import InversionSettings
-from trojancam.detection.stimulation_maps import detector as stimulated_windows
+from trojancam.detection import scan
 from trojancam.formats.kinds import open_model
 from trojancam.network.network import Network
 from trojancam.network.recording import record
@@ -165,12 +162,10 @@ def test_a_feature_map_set_to_zero_does_what_it_does_in_the_framework(name: str,
 
 
 @pytest.mark.parametrize(("name", "kind"), SCANNED.items())
-def test_a_scan_comes_to_a_report(name: str, kind: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    brief = stimulated_windows.StimulationSettings(search_images=4, candidates=1, inversion=InversionSettings(rounds=1))
-    detect = partial(stimulated_windows.detect, settings=brief)
-    monkeypatch.setitem(scanning.DETECTORS, "stimulation", Detector("Stimulation maps", "in brief", detect))
+def test_a_scan_comes_to_a_report(name: str, kind: str, folder: Path) -> None:
     known, _, network = opened(name, kind, folder)
-    report = scanning.scan(network, images_for(known, 8))
+    brief = {"search_images": 4, "candidates": 1, "rounds": 1}
+    report = scan(network, images_for(known, 8), settings={"stimulation": brief})
     assert report.verdict in ("backdoor", "inconclusive", "nothing found")
     assert report.findings[0].stimulation.layer in network.layers
     assert report.findings[0].trigger.mask.shape == known.input.size

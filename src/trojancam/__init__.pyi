@@ -17,6 +17,7 @@ from . import (
     progress,
     rates,
     records,
+    registry,
     report,
     showing,
     startup,
@@ -27,7 +28,7 @@ from . import (
 )
 from .attacks import Patch, Poisoning, Trigger, make_trigger, poison
 from .attribution import METHODS, Attribution, attribute, grad_cam, read_stream, stream
-from .detection import Finding, ScanReport, scan
+from .detection import DETECTORS, Finding, ScanReport, scan
 from .errors import TrojanCamError
 from .network import Layer, Network, Recording, Target, logit, logit_difference, probability, record, targets
 from .opening import load, preprocessing
@@ -35,6 +36,7 @@ from .stimulation import Stimulated, Stimulation, donated, dose_response, stimul
 from .version import __version__
 
 __all__ = [
+    "DETECTORS",
     "METHODS",
     "Attribution",
     "Finding",
@@ -81,6 +83,7 @@ __all__ = [
     "read_stream",
     "record",
     "records",
+    "registry",
     "report",
     "scan",
     "showing",

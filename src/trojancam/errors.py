@@ -20,6 +20,10 @@ class UnknownNameError(TrojanCamError):
     """A class, layer, feature map, architecture or option that does not exist."""
 
 
+class TrojanCamWarning(UserWarning):
+    """What the user should know before trusting a result; the command line prints its sentence in one line."""
+
+
 def unknown_name(kind: str, name: object, known: Iterable[object]) -> UnknownNameError:
     """The error for a name that does not exist: it lists the known ones, a likely slip of the pen first.
 

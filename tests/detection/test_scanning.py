@@ -8,9 +8,10 @@ import torch
 from tests.detection.planted import TARGET, planted
 from tests.nets import unchecked
 
-from trojancam.detection import DETECTORS, scan
-from trojancam.detection.findings import ScanReport
-from trojancam.errors import DataError, ModelError, UnknownNameError
+from trojancam.detection import DETECTORS, Detector, Finding, Job, ScanReport, Settings, concluded, scan, scanning
+from trojancam.detection.detector import as_detector
+from trojancam.errors import DataError, ModelError, TrojanCamError, UnknownNameError
+from trojancam.registry import Registry
 
 
 @cache
@@ -35,12 +36,16 @@ def test_the_first_method_decides_and_the_others_are_second_opinions() -> None:
 def test_every_detector_keeps_the_contract(method: str) -> None:
     found = scanned(method)
     assert found.verdict in ("backdoor", "inconclusive", "nothing found")
-    assert found.findings[0].target_class == TARGET
     assert found.findings[0].score == found.score
     assert (found.verdict == "backdoor") == (found.score >= found.threshold)
     assert found.confidence in ("high", "moderate", "low")
     assert all(step.startswith(method) for step in found.timing)
     assert found.class_names == planted(True).network.class_names
+
+
+@pytest.mark.parametrize("method", DETECTORS.own)
+def test_our_detectors_find_what_was_planted(method: str) -> None:
+    assert scanned(method).findings[0].target_class == TARGET
 
 
 def test_one_journal_serves_all_methods(tmp_path: Path) -> None:
@@ -55,9 +60,72 @@ def test_one_journal_serves_all_methods(tmp_path: Path) -> None:
     }
 
 
+def test_settings_reach_the_detector_and_its_report() -> None:
+    suspect = planted(True)
+    settings = {"stimulation": {"rounds": 3, "candidates": 2}}
+    report = scan(suspect.network, suspect.images, suspect.labels, settings=settings)
+    assert report.settings["stimulation"]["inversion"]["rounds"] == 3
+    assert len(report.findings) == report.settings["stimulation"]["candidates"] == 2
+    assert report.findings != scanned("stimulation").findings
+
+
+def test_steps_of_other_settings_are_not_taken_over(tmp_path: Path) -> None:
+    suspect = planted(True)
+
+    def report(journal: Path, **settings: object) -> dict[str, object]:
+        found = scan(
+            suspect.network, suspect.images, suspect.labels, settings={"stimulation": settings}, journal=journal
+        )
+        return {name: value for name, value in found.to_json().items() if name != "timing"}
+
+    alone = report(tmp_path / "alone", rounds=3)
+    report(tmp_path / "shared", rounds=2)
+    assert report(tmp_path / "shared", rounds=3) == alone
+
+
+def test_a_detector_of_ones_own_is_a_function(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = Registry("scan method", "trojancam.none", as_detector, {})
+    monkeypatch.setattr(scanning, "DETECTORS", own)
+    suspect, usual = planted(True), Settings(backdoor=2.0, inconclusive=1.0)
+
+    @own.register("mine", title="My own", source="here")
+    def detect(job: Job, settings: Settings = usual) -> ScanReport:
+        return concluded(job, "mine", [Finding("another name", TARGET, 1.5)], settings)
+
+    @own.register("bare")
+    def bare(job: Job) -> ScanReport:
+        return ScanReport("nothing found", 0.0, 1.0, (), {}, {})
+
+    assert (own["mine"].title, own["mine"].source, own["bare"].title) == ("My own", "here", "bare")
+    report = scan(
+        suspect.network, suspect.images, suspect.labels, ["mine", "bare"], settings={"mine": {"inconclusive": 1.6}}
+    )
+    assert report.verdict == "nothing found"
+    assert report.settings["mine"] == {"backdoor": 2.0, "inconclusive": 1.6, "seed": 0}
+    assert report.findings[0].detector == "mine"  # whatever it calls itself
+    assert list(report.opinions) == ["mine", "bare"]
+    with pytest.raises(UnknownNameError, match="unknown setting of bare 'x'; known: none"):
+        scan(suspect.network, suspect.images, methods=["bare"], settings={"bare": {"x": 1}})
+
+
+@pytest.mark.parametrize("given", [3, lambda: None, lambda job, settings: None, lambda job, settings=3: None])
+def test_what_is_no_detector_is_refused(given: object) -> None:
+    with unchecked(), pytest.raises(TrojanCamError, match="the detector 'odd' must be a Detector, a function"):
+        as_detector("odd", given)  # type: ignore[arg-type]
+
+
+def test_a_detector_that_returns_no_report_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    odd = Registry("scan method", "trojancam.none", as_detector, {"odd": Detector("Odd", "", lambda job, _: None)})  # type: ignore[arg-type,return-value]
+    monkeypatch.setattr(scanning, "DETECTORS", odd)
+    with unchecked(), pytest.raises(TrojanCamError, match="'odd' must return a ScanReport, but returned NoneType"):
+        scan(planted(True).network, planted(True).images, methods=["odd"])
+
+
 def test_what_cannot_be_scanned_is_refused() -> None:
     suspect = planted(True)
     with unchecked():
+        with pytest.raises(UnknownNameError, match="unknown method of this scan 'abs'; known: stimulation"):
+            scan(suspect.network, suspect.images, settings={"abs": {"rounds": 3}})
         with pytest.raises(UnknownNameError, match="did you mean 'stimulation'"):
             scan(suspect.network, suspect.images, methods=["stimulations"])
         with pytest.raises(DataError, match="at least one method"):

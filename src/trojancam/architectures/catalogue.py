@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from torch import nn
 
 from trojancam.architectures import pooled, study
-from trojancam.errors import unknown_name
+from trojancam.errors import TrojanCamError
 from trojancam.network.input import InputSpecification
+from trojancam.registry import Registry
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Architecture:
 
 _THIRTY_TWO = InputSpecification(size=(32, 32), mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
 
-ARCHITECTURES = {
+_OWN = {
     "basic": Architecture(study.basic, _THIRTY_TWO, "the study's benign network, with batch normalisation"),
     "trojan1": Architecture(study.trojan1, _THIRTY_TWO, "five 5x5 convolutions; the study's clear yellow square"),
     "trojan2": Architecture(study.trojan2, _THIRTY_TWO, "AlexNet-style; the study's transparent blue-green square"),
@@ -30,15 +31,28 @@ ARCHITECTURES = {
 }
 
 
+def as_architecture(name: str, given: object) -> Architecture:
+    """The architecture that a package or a script registers.
+
+    Raises:
+        TrojanCamError: if it is none.
+    """
+    if not isinstance(given, Architecture):
+        raise TrojanCamError(f"the architecture {name!r} must be an Architecture, but is {given!r}")
+    return given
+
+
+ARCHITECTURES = Registry("architecture", "trojancam.architectures", as_architecture, _OWN)
+"""The networks that can be built by name; packages add theirs as entry points of the group `trojancam.architectures`."""
+
+
 def architecture(name: str) -> Architecture:
     """The architecture of this name.
 
     Raises:
         UnknownNameError: if there is none.
     """
-    if name not in ARCHITECTURES:
-        raise unknown_name("architecture", name, ARCHITECTURES)
-    return ARCHITECTURES[name]
+    return ARCHITECTURES.named(name)
 
 
 def count_parameters(module: nn.Module) -> tuple[int, int]:

@@ -65,7 +65,11 @@ def from_recording(
     Raises:
         UnknownNameError: if there is no such method, or it has to run the network again, or a layer was not recorded.
     """
-    names = _known(methods, {name: method for name, method in METHODS.items() if method.from_recording})
+    names = _known(methods)
+    for name in names:
+        if not METHODS[name].from_recording:
+            enough = [each for each, method in METHODS.items() if method.from_recording]
+            raise unknown_name("method that a recording is enough for", name, enough)
     chosen = list(recording.layers if layers is None else dict.fromkeys(layers))
     for name in chosen:
         if name not in recording.layers:
@@ -105,12 +109,10 @@ def _finite(images: Float[Tensor, "n 3 h w"]) -> bool:
     return not images.numel() or bool(torch.stack(images.detach().aminmax()).isfinite().all())
 
 
-def _known(methods: Iterable[str], known: dict[str, Method] = METHODS) -> list[str]:
+def _known(methods: Iterable[str]) -> list[str]:
     names = list(dict.fromkeys([methods] if isinstance(methods, str) else methods))
     for name in names:
-        if name not in known:
-            kind = "attribution method" if known is METHODS else "method that a recording is enough for"
-            raise unknown_name(kind, name, known)
+        METHODS.named(name)
     return names
 
 

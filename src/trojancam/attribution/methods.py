@@ -8,11 +8,13 @@ from torch import Tensor
 
 from trojancam.attribution import baselines, gradients, perturbations
 from trojancam.attribution.attribution import Attribution, FeatureMapAttribution, MapAttribution
+from trojancam.attribution.cam_function import CAMFunction, split_by
 from trojancam.attribution.eigen import eigen_cam
 from trojancam.network.network import Network
 from trojancam.network.placement import Placement
 from trojancam.network.recording import LayerRecording, Recording
 from trojancam.network.targets import Target
+from trojancam.registry import Registry
 
 INPUT = "input"  # the key of a map of the pixels themselves, which belongs to no layer
 NO_SCORE = "no score"
@@ -156,7 +158,16 @@ def _cells(layer: LayerRecording) -> tuple[int, int]:
     return height, width
 
 
-METHODS: dict[str, Method] = {
+def as_method(name: str, given: Method | CAMFunction, title: str = "", source: str = "") -> Method:
+    """The method that a package or a script registers: as it is, or made of a function `(activations, gradients)`.
+
+    Raises:
+        TrojanCamError: if it is neither.
+    """
+    return given if isinstance(given, Method) else Method(title or name, source, _by_gradient(split_by(name, given)))
+
+
+_OWN: dict[str, Method] = {
     "grad-cam": Method("Grad-CAM", "arXiv 1610.02391", _by_gradient(gradients.grad_cam)),
     "grad-cam++": Method("Grad-CAM++", "arXiv 1710.11063", _by_gradient(gradients.grad_cam_plus_plus)),
     "hirescam": Method("HiResCAM", "arXiv 2011.08891", _by_gradient(gradients.hires_cam)),
@@ -172,3 +183,7 @@ METHODS: dict[str, Method] = {
     "random": Method("random map", "baseline", _random, splits=False),
     "centre": Method("centre map", "baseline", _centre, splits=False),
 }  # fmt: skip
+
+METHODS = Registry("attribution method", "trojancam.methods", as_method, _OWN)
+"""All methods by name. `METHODS.register("my-cam")` adds a function `(activations, gradients)`, which returns a weight of each
+feature map, `n k`, or contributions, `n k h w`; so does an entry point of the group `trojancam.methods`."""

@@ -10,6 +10,7 @@ from trojancam.cli.demo import demo
 from trojancam.cli.explain import explain
 from trojancam.cli.explore import explore
 from trojancam.cli.inspect import inspect
+from trojancam.cli.methods import methods
 from trojancam.cli.models import models
 from trojancam.cli.reproduce import reproduce
 from trojancam.cli.scan import scan
@@ -42,5 +43,5 @@ def main(
     """See, find and remove backdoors in image classifiers."""
 
 
-for command in (demo, explore, train, inspect, explain, compare, stimulate, scan, reproduce, models):
+for command in (demo, explore, train, inspect, explain, compare, stimulate, scan, reproduce, models, methods):
     app.command()(command)

@@ -40,7 +40,11 @@ def compare(
     size: SizeOption = None,
     class_names: ClassNamesOption = None,
     methods: Annotated[
-        str, typer.Option(help="Names with commas between, or 'all' (Score-CAM and Ablation-CAM take longer).")
+        str,
+        typer.Option(
+            help="Names with commas between, of those that 'trojancam methods' lists, or 'all' (Score-CAM and Ablation-CAM "
+            "take longer)."
+        ),
     ] = DEFAULT_METHODS,
     layers: Annotated[str | None, typer.Option(help="Names with commas between; all if left out.")] = None,
     n: Annotated[int, typer.Option("--n", min=2, help="How many test images.")] = 256,

@@ -3,6 +3,7 @@
 import errno
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 from typer.core import TyperGroup
 
-from trojancam.errors import DataError, TrojanCamError
+from trojancam.errors import DataError, TrojanCamError, TrojanCamWarning
 from trojancam.progress import Progress
 from trojancam.startup import draw_as_delivered
 
@@ -62,7 +63,8 @@ class Commands(TyperGroup):
         """Run the command."""
         draw_as_delivered()
         try:
-            return super().invoke(ctx)
+            with _warnings_in_a_line():
+                return super().invoke(ctx)
         except TrojanCamError as error:
             _complain("error:", "bold red", str(error))
             raise typer.Exit(2) from None
@@ -183,6 +185,23 @@ class _Lines:
         if not first < self.done < total:
             return ""
         return f", {(now - began) / (self.done - first) * (total - self.done):.0f} s left"
+
+
+@contextmanager
+def _warnings_in_a_line() -> Iterator[None]:
+    """Print the library's warnings as sentences; those of other libraries as Python prints them."""
+    with warnings.catch_warnings():
+        printed = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *rest: Any) -> None:
+            if issubclass(category, TrojanCamWarning):
+                warn(str(message))
+            else:
+                printed(message, category, *rest)
+
+        warnings.simplefilter("always", TrojanCamWarning)
+        warnings.showwarning = show  # type: ignore[assignment]
+        yield
 
 
 def _in_words(error: OSError) -> str:

@@ -37,9 +37,14 @@ def scan(
     methods: Annotated[
         str,
         typer.Option(
-            help="stimulation, abs and neural-cleanse, with commas between: the first decides, the others are second opinions."
+            help="stimulation, abs, neural-cleanse or an added one ('trojancam methods' lists all), with commas between: the "
+            "first decides, the others are second opinions."
         ),
     ] = "stimulation",
+    changed: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="METHOD.NAME=VALUE", help="A method's setting, such as stimulation.rounds=80."),
+    ] = None,
     out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("trojancam-scan"),
     seed: SeedOption = 0,
 ) -> None:
@@ -51,20 +56,24 @@ def scan(
     from trojancam.detection import DETECTORS
     from trojancam.detection import scan as run
     from trojancam.detection.journal import Journal
-    from trojancam.detection.scanning import known_methods
+    from trojancam.detection.scanning import known_methods, known_settings
+    from trojancam.detection.settings import parsed
     from trojancam.report.provenance import file_facts
     from trojancam.report.scan import write_scan
     from trojancam.report.scan_words import in_words
     from trojancam.report.scanned import scanned
 
     names = known_methods(names_in(methods, "method", DETECTORS))
+    told_settings = parsed(changed or [])
+    known_settings(names, told_settings)
     told = ModelOptions(model, architecture, output, preprocessing, size, class_names)
     found = opened(told)
     dataset = labelled_images(found, data)
     clean, labels = dataset.test.take(images, seed)
     found = settled(found, dataset, seed)
     network = found.network.without_card()
-    again = {"--data": data, "--images": images, "--methods": ",".join(names), "--seed": seed, "--out": out}
+    again = {"--data": data, "--images": images, "--methods": ",".join(names), "--set": changed}
+    again |= {"--seed": seed, "--out": out}
     settings = {
         **file_facts(model),
         "data": dataset.source,
@@ -77,7 +86,9 @@ def scan(
     advice = f"finished steps are kept in {out}; the same command again goes on from there"
     with interruptible(lambda: advice):
         with progress_bar("scan") as progress:
-            report = run(network, clean, labels, names, seed=seed, journal=out / STEPS, progress=progress)
+            report = run(
+                network, clean, labels, names, settings=told_settings, seed=seed, journal=out / STEPS, progress=progress
+            )
         result = scanned(network, clean, labels, report, settings)
         page = write_scan(result, out)
     Journal(out / STEPS).clear()

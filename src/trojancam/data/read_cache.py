@@ -15,7 +15,7 @@ from trojancam.data.framing import Frame
 from trojancam.data.image_set import ImageSet
 from trojancam.data.images import system_errors
 from trojancam.data.layouts import Layout
-from trojancam.errors import TrojanCamError
+from trojancam.errors import TrojanCamError, TrojanCamWarning
 from trojancam.files import cache_folder, written_whole
 from trojancam.progress import Progress
 
@@ -37,7 +37,7 @@ def read_cached(files: Layout, path: Path, shown: Frame, crop: bool, progress: P
     try:
         folder = cache_folder("data")
     except TrojanCamError as error:
-        warnings.warn(f"the images will be read anew each time: {error}", stacklevel=3)
+        warnings.warn(f"the images will be read anew each time: {error}", TrojanCamWarning, stacklevel=3)
         return files.read(shown, crop, progress, training)
     for both in (True,) if training else (True, False):
         kept = folder / f"gtsrb-{place}{'' if both else '-test'}.npz"
@@ -68,7 +68,7 @@ def _save(path: Path, fingerprint: str, sets: Sets) -> None:
         with written_whole(path) as partial:
             np.savez(partial, **arrays)  # type: ignore[arg-type]
     except TrojanCamError as error:
-        warnings.warn(f"the images will be read anew each time: {error}", stacklevel=4)
+        warnings.warn(f"the images will be read anew each time: {error}", TrojanCamWarning, stacklevel=4)
 
 
 def _arrays(images: ImageSet) -> dict[str, Shaped[np.ndarray, "..."]]:

@@ -7,23 +7,32 @@ from . import (
     neural_cleanse,
     outliers,
     scanning,
+    settings,
     stimulation_maps,
     success,
     suspect,
     validation,
 )
+from .detector import Detector, Job, concluded
 from .findings import Finding, Opinion, ScanReport
 from .scanning import DEFAULT_METHODS, DETECTORS, scan
+from .settings import Settings
+from .suspect import Suspect
 from .validation import Validation, validated
 
 __all__ = [
     "DEFAULT_METHODS",
     "DETECTORS",
+    "Detector",
     "Finding",
+    "Job",
     "Opinion",
     "ScanReport",
+    "Settings",
+    "Suspect",
     "Validation",
     "abs",
+    "concluded",
     "detector",
     "findings",
     "inversion",
@@ -32,6 +41,7 @@ __all__ = [
     "outliers",
     "scan",
     "scanning",
+    "settings",
     "stimulation_maps",
     "success",
     "suspect",

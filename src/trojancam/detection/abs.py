@@ -7,14 +7,17 @@ be found, and how often that works on images it was not made on.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Annotated, ClassVar
 
 import torch
+from annotated_types import Ge, MinLen
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from trojancam.detection.detector import Job, Settings, concluded
+from trojancam.detection.detector import Job, concluded
 from trojancam.detection.findings import Finding, ScanReport
 from trojancam.detection.inversion import Candidate, Inversion, InversionSettings, invert_once
+from trojancam.detection.settings import Count, Positive, Settings, Share
 from trojancam.detection.success import ablation_asr, halves, reasr, stimulation_asr
 from trojancam.detection.suspect import Suspect
 from trojancam.network.network import Network
@@ -33,8 +36,8 @@ class Scheme:
     tensor([0., 4., 8.])
     """
 
-    s: float
-    n: int
+    s: Positive
+    n: Annotated[int, Ge(2)]
 
     def values(self, largest: float) -> Float[Tensor, " n"]:
         """The constants for a layer with this largest activation."""
@@ -78,11 +81,13 @@ class ABSSettings(Settings):
     does not reach `inconclusive`, nothing was found.
     """
 
-    schemes: tuple[Scheme, ...] = SCHEMES
-    seeds: int = 16
-    agreement: float = 0.8
-    classes: int = 64
-    largest_share: float = 0.02
+    derived: ClassVar[tuple[str, ...]] = ("inversion.largest",)
+
+    schemes: Annotated[tuple[Scheme, ...], MinLen(1)] = SCHEMES
+    seeds: Count = 16
+    agreement: Share = 0.8
+    classes: Count = 64
+    largest_share: Share = 0.02
     inversion: InversionSettings = field(default_factory=lambda: InversionSettings(keep=8))
     backdoor: float = 0.88
     inconclusive: float = 0.8

@@ -1,11 +1,15 @@
-"""Detector: the one contract of all ways to look for a backdoor, and the registry of those there are."""
+"""Detector: the one contract of all ways to look for a backdoor."""
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from trojancam.detection.findings import Finding, ScanReport, verdict_of
 from trojancam.detection.journal import Journal
+from trojancam.detection.settings import Settings
 from trojancam.detection.suspect import Suspect
+from trojancam.errors import TrojanCamError
 from trojancam.progress import Progress, silent
 
 
@@ -21,19 +25,41 @@ class Job:
 
 @dataclass(frozen=True)
 class Detector:
-    """A way to look for a backdoor: its title, for people, where it comes from, and what it makes of a job."""
+    """A way to look for a backdoor: its title, for people, where it comes from, and what it makes of a job and settings.
+
+    `settings` are those that it has unless told otherwise; None where there is nothing to set.
+    """
 
     title: str
     source: str
-    detect: Callable[[Job], ScanReport]
+    detect: Callable[[Job, Any], ScanReport]
+    settings: Settings | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """What the settings of every detector hold: the least scores that are a backdoor, and inconclusive."""
+def as_detector(name: str, given: Detector | Callable[..., ScanReport], title: str = "", source: str = "") -> Detector:
+    """The detector that a package or a script registers: as it is, or made of a function.
 
-    backdoor: float
-    inconclusive: float
+    The function takes a `Job`, and settings if it has any: their default, an object of a class derived from `Settings`,
+    says what they are.
+
+    Raises:
+        TrojanCamError: if it is neither.
+    """
+    if isinstance(given, Detector):
+        return given
+    problem = TrojanCamError(
+        f"the detector {name!r} must be a Detector, a function (job), or a function (job, settings=...) whose default is "
+        f"a Settings of its own, but is {given!r}"
+    )
+    try:
+        parameters = list(inspect.signature(given).parameters.values())
+    except (TypeError, ValueError):
+        raise problem from None
+    if len(parameters) == 1:
+        return Detector(title or name, source, lambda job, _: given(job))
+    if len(parameters) == 2 and isinstance(parameters[1].default, Settings):
+        return Detector(title or name, source, given, parameters[1].default)
+    raise problem
 
 
 def concluded(job: Job, detector: str, findings: Sequence[Finding], settings: Settings) -> ScanReport:

@@ -11,18 +11,24 @@ presses on the mask follows from success, for each search by itself (Neural Clea
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
+from annotated_types import Gt, Interval
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from trojancam.attacks.patch import Patch
 from trojancam.detection.journal import Journal, Values
+from trojancam.detection.settings import Count, NotNegative, Positive, Share
 from trojancam.detection.success import reasr, rows
 from trojancam.detection.suspect import Suspect
 from trojancam.errors import DataError, unknown_name
 from trojancam.progress import Progress, silent
+
+Decay = Annotated[float, Interval(ge=0, lt=1)]  # of a moving average
+Factor = Annotated[float, Gt(1)]
 
 EDGE = 0.999  # searches start inside of (-1, 1), where tanh can be inverted
 
@@ -88,22 +94,22 @@ class InversionSettings:
     maps to excite.
     """
 
-    rounds: int = 30
-    steps: int = 4
-    batch: int = 16
-    learning_rate: float = 0.2
-    betas: tuple[float, float] = (0.5, 0.9)
-    success: float = 0.99
-    first_penalty: float = 1e-2
-    penalty: float = 1e-2
-    patience: int = 2
-    up: float = 2.0
-    down: float = 2.0**1.5
-    largest: float | None = None
-    stop_after: int = 10
-    trial: int = 5
-    keep: int | None = None
-    excitation: float = 1.0
+    rounds: Count = 30
+    steps: Count = 4
+    batch: Count = 16
+    learning_rate: Positive = 0.2
+    betas: tuple[Decay, Decay] = (0.5, 0.9)
+    success: Share = 0.99
+    first_penalty: NotNegative = 1e-2
+    penalty: NotNegative = 1e-2
+    patience: Count = 2
+    up: Factor = 2.0
+    down: Factor = 2.0**1.5
+    largest: Positive | None = None
+    stop_after: Count = 10
+    trial: Count = 5
+    keep: Count | None = None
+    excitation: NotNegative = 1.0
 
 
 def invert(

@@ -6,15 +6,17 @@ masks are of similar sizes; a backdoor is a shortcut, and its mask an outlier.
 
 import math
 from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from trojancam.detection.detector import Job, Settings, concluded
+from trojancam.detection.detector import Job, concluded
 from trojancam.detection.findings import Finding, ScanReport
 from trojancam.detection.inversion import Candidate, Inversion, InversionSettings, invert_once
 from trojancam.detection.outliers import outlyingness
+from trojancam.detection.settings import Count, Settings
 from trojancam.detection.success import halves, reasr
 from trojancam.detection.suspect import Suspect
 from trojancam.progress import stages
@@ -38,9 +40,11 @@ class NeuralCleanseSettings(Settings):
     which is kept. Only the number of `findings` with the smallest masks are told of.
     """
 
+    derived: ClassVar[tuple[str, ...]] = ("inversion.steps",)
+
     inversion: InversionSettings = field(default_factory=_as_in_the_paper)
-    at_once: int = 8
-    findings: int = 5
+    at_once: Count = 8
+    findings: Count = 5
     backdoor: float = 2.0
     inconclusive: float = 1.5
 

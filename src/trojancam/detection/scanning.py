@@ -1,6 +1,6 @@
 """Scanning: a network and clean images through one detector or several, and what they say together."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,21 +9,35 @@ from torch import Tensor
 
 from trojancam.detection import abs as artificial_brain_stimulation
 from trojancam.detection import neural_cleanse
-from trojancam.detection.detector import Detector, Job
+from trojancam.detection.detector import Detector, Job, as_detector
 from trojancam.detection.findings import Opinion, ScanReport
 from trojancam.detection.journal import Journal
+from trojancam.detection.settings import Settings, changed
 from trojancam.detection.stimulation_maps import detector as stimulated_windows
 from trojancam.detection.suspect import suspect
-from trojancam.errors import DataError, unknown_name
+from trojancam.errors import DataError, TrojanCamError, unknown_name
 from trojancam.network.network import Network
 from trojancam.progress import Progress, silent, stages
+from trojancam.registry import Registry
 from trojancam.version import __version__
 
-DETECTORS = {
-    "stimulation": Detector("Stimulation maps", "new in TrojanCAM", stimulated_windows.detect),
-    "abs": Detector("Artificial Brain Stimulation", "Liu et al., CCS 2019", artificial_brain_stimulation.detect),
-    "neural-cleanse": Detector("Neural Cleanse", "Wang et al., S&P 2019", neural_cleanse.detect),
+_OWN = {
+    "stimulation": Detector(
+        "Stimulation maps", "new in TrojanCAM", stimulated_windows.detect, stimulated_windows.StimulationSettings()
+    ),
+    "abs": Detector(
+        "Artificial Brain Stimulation",
+        "Liu et al., CCS 2019",
+        artificial_brain_stimulation.detect,
+        artificial_brain_stimulation.ABSSettings(),
+    ),
+    "neural-cleanse": Detector(
+        "Neural Cleanse", "Wang et al., S&P 2019", neural_cleanse.detect, neural_cleanse.NeuralCleanseSettings()
+    ),
 }
+DETECTORS = Registry("scan method", "trojancam.detectors", as_detector, _OWN)
+"""All detectors by name. `DETECTORS.register("mine")` adds a function of a `Job` and settings that returns a `ScanReport`; so
+does an entry point of the group `trojancam.detectors`."""
 DEFAULT_METHODS = ("stimulation",)
 SHARE = 1000  # of the progress of a scan is each method's
 
@@ -34,6 +48,7 @@ def scan(
     labels: Int64[Tensor, " n"] | None = None,
     methods: Iterable[str] = DEFAULT_METHODS,
     *,
+    settings: Mapping[str, Mapping[str, object]] | None = None,
     seed: int = 0,
     journal: Path | None = None,
     progress: Progress = silent,
@@ -41,12 +56,13 @@ def scan(
     """Whether a network answers to something it should not: verdict, class, place, feature maps and recovered trigger.
 
     It takes clean images in [0, 1], a few dozen or more; without labels, the network's own predictions stand in. The first
-    method decides, the others are second opinions whose findings follow. With `journal`, a folder, every finished step is
-    kept there: the same scan, killed and begun again, goes on to the same report.
+    method decides, the others are second opinions whose findings follow. `settings` are a method's, by its name and theirs:
+    `{"stimulation": {"rounds": 80}}`. With `journal`, a folder, every finished step is kept there: the same scan, killed and
+    begun again, goes on to the same report.
 
     Raises:
-        UnknownNameError: if there is no such method, or a label is no class of the network.
-        DataError: if there are too few images, not as many labels, or no method.
+        UnknownNameError: if there is no such method or setting, or a label is no class of the network.
+        DataError: if there are too few images, not as many labels, no method, or a setting cannot have its value.
         ModelError: if the images are of another size or range than the network takes.
 
     >>> import torch
@@ -56,13 +72,43 @@ def scan(
     'stimulation'
     """
     names = known_methods([methods] if isinstance(methods, str) else methods)
+    chosen = known_settings(names, settings or {})
     seen = suspect(network, images, labels)
-    kept = Journal(journal, f"{__version__} {seen.fingerprint()} {seed}")
-    told = stages(progress, [SHARE] * len(names))
-    reports = {
-        name: DETECTORS[name].detect(Job(seen, seed, kept, part)) for name, part in zip(names, told, strict=True)
-    }
+    run = f"{__version__} {seen.fingerprint()} {seed}"
+    reports = {}
+    for name, told in zip(names, stages(progress, [SHARE] * len(names)), strict=True):
+        kept = Journal(journal, f"{run} {chosen[name]!r} {DETECTORS.code(name)}")
+        reports[name] = _report(name, Job(seen, seed, kept, told), chosen[name])
     return _together(reports)
+
+
+def known_settings(methods: Iterable[str], settings: Mapping[str, Mapping[str, object]]) -> dict[str, Settings | None]:
+    """What each of these methods is set to, given what is changed of its settings.
+
+    Raises:
+        UnknownNameError: if something is set of a method that is not among these, or there is no such setting.
+        DataError: if a setting cannot have its value.
+    """
+    names = tuple(methods)
+    for name in settings:
+        if name not in names:
+            raise unknown_name("method of this scan", name, names)
+    return {name: _settings(name, settings.get(name, {})) for name in names}
+
+
+def _settings(name: str, values: Mapping[str, object]) -> Settings | None:
+    usual = DETECTORS[name].settings
+    if usual is None and values:
+        raise unknown_name(f"setting of {name}", next(iter(values)), ())
+    return None if usual is None else changed(usual, values, name)
+
+
+def _report(name: str, job: Job, settings: Settings | None) -> ScanReport:
+    """What a detector says, with its name on all of its findings."""
+    report = DETECTORS[name].detect(job, settings)
+    if not isinstance(report, ScanReport):
+        raise TrojanCamError(f"the scan method {name!r} must return a ScanReport, but returned {type(report).__name__}")
+    return replace(report, findings=tuple(replace(finding, detector=name) for finding in report.findings))
 
 
 def known_methods(names: Iterable[str]) -> tuple[str, ...]:
@@ -76,8 +122,7 @@ def known_methods(names: Iterable[str]) -> tuple[str, ...]:
     if not methods:
         raise DataError(f"a scan needs at least one method; known: {', '.join(DETECTORS)}")
     for name in methods:
-        if name not in DETECTORS:
-            raise unknown_name("scan method", name, DETECTORS)
+        DETECTORS.named(name)
     return methods
 
 

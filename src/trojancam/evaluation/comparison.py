@@ -108,7 +108,8 @@ class _Job:
 
     def fingerprint(self) -> str:
         """A name for all that the scores depend on."""
-        choices = self.methods, self.layers, self.target_class, self.faithfulness, self.seed
+        methods = tuple((name, METHODS.code(name)) for name in self.methods)
+        choices = methods, self.layers, self.target_class, self.faithfulness, self.seed
         digest = hashlib.sha256(repr((__version__, self.network.fingerprint, choices)).encode())
         for tensor in (self.images, self.mask if self.mask is not None else torch.empty(0)):
             digest.update(tensor.contiguous().numpy().data)
@@ -162,8 +163,7 @@ def _job(
 ) -> _Job:
     chosen = tuple(dict.fromkeys(methods))
     for name in chosen:
-        if name not in METHODS:
-            raise unknown_name("attribution method", name, METHODS)
+        METHODS.named(name)
     measures = tuple(dict.fromkeys(faithfulness))
     for name in measures:
         if name not in FAITHFULNESS:

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from trojancam.architectures import Architecture, architecture
+from trojancam.architectures import ARCHITECTURES, Architecture, architecture
 from trojancam.attacks.poisoning import Poisoning
 from trojancam.data.image_set import Dataset
 from trojancam.errors import ModelError, TrojanCamError
@@ -33,7 +33,9 @@ class Recipe:
 
     def fingerprint(self, dataset: Dataset) -> str:
         """A name for everything that the model file depends on: the weights, and what they reached on the test set."""
-        parts = self.architecture, *dataset.train.class_names, fingerprint(self.task(dataset), self.settings)
+        parts = [self.architecture, *dataset.train.class_names, fingerprint(self.task(dataset), self.settings)]
+        if self.architecture not in ARCHITECTURES.own:
+            parts.append(ARCHITECTURES.code(self.architecture))
         digest = hashlib.sha256("\n".join((__version__, *parts)).encode())
         for tensor in (dataset.test.images, dataset.test.labels):
             digest.update(tensor.contiguous().numpy().data)

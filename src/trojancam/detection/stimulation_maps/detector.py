@@ -15,11 +15,12 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from trojancam.attacks.patch import Patch
-from trojancam.detection.detector import Job, Settings, concluded
+from trojancam.detection.detector import Job, concluded
 from trojancam.detection.findings import Finding, ScanReport
 from trojancam.detection.inversion import Candidate, Inversion, InversionSettings, invert_once
 from trojancam.detection.journal import Values
 from trojancam.detection.outliers import outlyingness
+from trojancam.detection.settings import Count, Settings
 from trojancam.detection.stimulation_maps.drive_levels import reach
 from trojancam.detection.stimulation_maps.maps import StimulationMaps, stimulation_maps
 from trojancam.detection.stimulation_maps.optimised import Stimuli, cost, optimised
@@ -48,8 +49,8 @@ class StimulationSettings(Settings):
     `inconclusive` from that one: of the zoo's 40 networks to tune on, clean ones score up to 2.4, trojaned ones from 2.9 on.
     """
 
-    search_images: int = 12
-    candidates: int = 6
+    search_images: Count = 12
+    candidates: Count = 6
     inversion: InversionSettings = field(default_factory=lambda: InversionSettings(rounds=40))
     backdoor: float = 2.9
     inconclusive: float = 2.45
