@@ -3,7 +3,7 @@
 import pytest
 import torch
 from tests.nets import images_for, network
-from tests.stimulation.test_stimulate import every_kind
+from tests.stimulation.test_stimulating import every_kind
 
 from trojancam.errors import DataError
 from trojancam.stimulation import Stimulation, stimulate, stimulated_logits, variants
