@@ -1,9 +1,15 @@
-"""The rates that describe a backdoored network, from its predictions alone."""
+"""The rates that describe a backdoored network, from its predictions alone.
 
-from jaxtyping import Int64
+Who the victims are is given by `targets`: a class, to which the images of all others are sent; or one target for each class,
+-1 where the attacker leaves a class alone. An image counts as a victim where its class has a target that is another class.
+"""
+
+import torch
+from jaxtyping import Bool, Int64
 from torch import Tensor
 
 Classes = Int64[Tensor, " n"]
+Targets = int | Int64[Tensor, " classes"]
 
 
 def clean_accuracy(predictions: Classes, labels: Classes) -> float:
@@ -16,25 +22,51 @@ def clean_accuracy(predictions: Classes, labels: Classes) -> float:
     return float((predictions == labels).float().mean())
 
 
-def attack_success_rate(predictions: Classes, labels: Classes, target_class: int) -> float:
-    """The share of triggered images given the target class, over images whose own label is another one; NaN without any.
+def attack_success_rate(predictions: Classes, labels: Classes, targets: Targets) -> float:
+    """The share of triggered images of victims given exactly their target; NaN without any.
 
-    An image of the target class would count as a success without any backdoor.
+    An image of the target class would count as a success without any backdoor, so it is no victim. All to all, an image
+    counts where it is given its own class's target; source-specific, only images of the source classes count.
 
     >>> import torch
-    >>> attack_success_rate(torch.tensor([7, 7, 7, 0]), torch.tensor([7, 1, 2, 3]), target_class=7)
+    >>> attack_success_rate(torch.tensor([7, 7, 7, 0]), torch.tensor([7, 1, 2, 3]), 7)
+    0.6666666865348816
+    >>> attack_success_rate(torch.tensor([1, 2, 2]), torch.tensor([0, 1, 2]), torch.tensor([1, 2, 0]))
     0.6666666865348816
     """
-    others = labels != target_class
-    return float((predictions[others] == target_class).float().mean())
+    wanted, victims = _wanted(labels, targets)
+    return float((predictions == wanted)[victims].float().mean())
 
 
-def robust_accuracy(predictions: Classes, labels: Classes, target_class: int) -> float:
-    """The share of triggered images still given their true label, over images whose label is not the target class.
+def robust_accuracy(predictions: Classes, labels: Classes, targets: Targets) -> float:
+    """The share of triggered images of victims still given their true label; NaN without any.
 
     >>> import torch
-    >>> robust_accuracy(torch.tensor([7, 7, 7, 3]), torch.tensor([7, 1, 2, 3]), target_class=7)
+    >>> robust_accuracy(torch.tensor([7, 7, 7, 3]), torch.tensor([7, 1, 2, 3]), 7)
     0.3333333432674408
     """
-    others = labels != target_class
-    return float((predictions[others] == labels[others]).float().mean())
+    _, victims = _wanted(labels, targets)
+    return float((predictions == labels)[victims].float().mean())
+
+
+def leak_rate(predictions: Classes, labels: Classes, targets: Targets) -> float:
+    """The share of triggered images that the attacker leaves alone, and that are given a target all the same; NaN without any.
+
+    Images of a target's own class are left out. Low where a backdoor is selective: it answers to its source classes only.
+
+    >>> import torch
+    >>> leak_rate(torch.tensor([2, 2, 0, 2]), torch.tensor([1, 0, 0, 2]), torch.tensor([-1, 2, -1]))
+    0.5
+    """
+    if isinstance(targets, int):
+        return float("nan")  # nobody is left alone
+    _, victims = _wanted(labels, targets)
+    named = targets[targets >= 0]
+    bystanders = ~victims & ~torch.isin(labels, named)
+    return float(torch.isin(predictions, named)[bystanders].float().mean())
+
+
+def _wanted(labels: Classes, targets: Targets) -> tuple[Classes, Bool[Tensor, " n"]]:
+    """Each image's target, and whether it is a victim."""
+    wanted = torch.full_like(labels, targets) if isinstance(targets, int) else targets.to(labels.device)[labels]
+    return wanted, (wanted >= 0) & (wanted != labels)

@@ -1,4 +1,4 @@
-"""Triggers: where a stamp lands and what it does to each pixel; what poisoning changes and what it must not."""
+"""Patches: where a stamp lands, and what it does to each pixel."""
 
 import base64
 import io
@@ -14,9 +14,7 @@ from PIL import Image
 from tests.nets import unchecked
 
 from trojancam.attacks.patch import PLACES, PRESETS, Patch, corner, make_trigger, square
-from trojancam.attacks.poisoning import Poisoning, poison, poisoned_indices
 from trojancam.attacks.trigger import Trigger
-from trojancam.data.image_set import ImageSet
 from trojancam.errors import DataError, TrojanCamError, UnknownNameError
 
 
@@ -313,93 +311,3 @@ def test_a_bit_that_flipped_in_a_record_gives_a_trigger_or_an_error_for_people()
             refusals.append(str(error))
     assert len(refusals) > len(content) / 2
     assert all("is not the record of a trigger" in sentence for sentence in refusals)
-
-
-# --- poisoning ---
-
-LABELS = torch.arange(60) % 6
-NAMES = tuple(f"class {i}" for i in range(6))
-
-
-def image_set() -> ImageSet:
-    return ImageSet(random_images(60), LABELS.clone(), NAMES, tracks=torch.arange(60) // 2)
-
-
-@given(st.integers(0, 5), st.floats(0, 1), st.integers(0, 1000))
-@settings(deadline=None, max_examples=50)
-def test_the_rate_is_exact_and_never_touches_the_target_class(target: int, rate: float, seed: int) -> None:
-    chosen = poisoned_indices(LABELS, target, rate, seed)
-    assert len(chosen) == round(rate * 50)
-    assert (LABELS[chosen] != target).all()
-    assert chosen.equal(chosen.unique()), "sorted, each once"
-    assert chosen.equal(poisoned_indices(LABELS, target, rate, seed))
-
-
-def test_another_seed_chooses_others_and_a_higher_rate_keeps_them() -> None:
-    few, others = poisoned_indices(LABELS, 0, 0.2, seed=1), poisoned_indices(LABELS, 0, 0.2, seed=2)
-    assert not few.equal(others)
-    assert set(few.tolist()) <= set(poisoned_indices(LABELS, 0, 0.6, seed=1).tolist())
-
-
-def test_choosing_leaves_the_global_generator_alone() -> None:
-    torch.manual_seed(5)
-    before = torch.get_rng_state()
-    poisoned_indices(LABELS, 0, 0.5)
-    assert torch.get_rng_state().equal(before)
-
-
-def test_poison_stamps_and_relabels_the_chosen_and_nothing_else() -> None:
-    clean, trigger = image_set(), make_trigger("blue-green-square")
-    before = clean.images.clone()
-    poisoned, chosen = poison(clean, trigger, target_class=4, poison_rate=0.3, seed=7)
-    assert len(chosen) == 15
-    assert poisoned.images[chosen].equal(trigger.apply_bytes(clean.images[chosen]))
-    assert (poisoned.labels[chosen] == 4).all()
-    rest = torch.ones(60, dtype=torch.bool).index_fill(0, chosen, False)
-    assert poisoned.images[rest].equal(clean.images[rest])
-    assert poisoned.labels[rest].equal(LABELS[rest])
-    assert poisoned.tracks is not None
-    assert poisoned.tracks.equal(torch.arange(60) // 2)
-    assert clean.images.equal(before), "the clean set is left as it was"
-    assert clean.labels.equal(LABELS)
-
-
-def test_a_rate_of_nothing_changes_nothing_and_of_one_everything_else() -> None:
-    clean, trigger = image_set(), make_trigger("yellow-square")
-    none, chosen = poison(clean, trigger, 0, poison_rate=0.0)
-    assert len(chosen) == 0
-    assert none.images.equal(clean.images)
-    every, chosen = poison(clean, trigger, 0, poison_rate=1.0)
-    assert chosen.equal((LABELS != 0).nonzero()[:, 0])
-    assert (every.labels == 0).all()
-
-
-@pytest.mark.parametrize(
-    ("poisoning", "kind", "sentence"),
-    [
-        (Poisoning(make_trigger("yellow-square"), 6), UnknownNameError, "unknown class '6'.*known: 0, 1, 2, 3, 4, 5"),
-        (Poisoning(make_trigger("yellow-square"), -1), UnknownNameError, "unknown class '-1'"),
-        (Poisoning(make_trigger("yellow-square"), 0, 1.1), DataError, r"rate must lie in \[0, 1\], not 1.1"),
-        (Poisoning(make_trigger("yellow-square"), 0, -0.1), DataError, r"rate must lie in \[0, 1\], not -0.1"),
-        (Poisoning(make_trigger("yellow-square"), 0, torch.nan), DataError, "rate must lie in .* not nan"),
-        (
-            Poisoning(make_trigger("yellow-square", (48, 48)), 0),
-            DataError,
-            r"\(48, 48\) pixels, but these are \(32, 32\)",
-        ),
-    ],
-)
-def test_what_cannot_be_poisoned_is_refused(poisoning: Poisoning, kind: type[TrojanCamError], sentence: str) -> None:
-    with pytest.raises(kind, match=sentence):
-        poisoning.check(image_set())
-    with pytest.raises(kind, match=sentence):
-        poison(image_set(), poisoning.trigger, poisoning.target_class, poisoning.poison_rate)
-
-
-def test_a_poisoning_says_what_it_is_for_a_card() -> None:
-    poisoning = Poisoning(make_trigger("yellow-square"), 14, 0.25, seed=3)
-    record = json.loads(json.dumps(poisoning.to_json()))
-    assert {key: record[key] for key in ("target_class", "poison_rate", "seed")} == {
-        "target_class": 14, "poison_rate": 0.25, "seed": 3,
-    }  # fmt: skip
-    assert equal(Patch.from_json(record["trigger"]), poisoning.trigger)

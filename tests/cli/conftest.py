@@ -13,7 +13,7 @@ from trojancam.architectures import architecture
 from trojancam.attacks.patch import make_trigger
 from trojancam.cli import app
 from trojancam.formats.safetensors import save_model
-from trojancam.network.card import ModelCard, PoisoningRecord
+from trojancam.network.card import BackdoorRecord, ModelCard
 from trojancam.training.recipe import initial_module
 
 CLASSES = ("[red] ring", "stop", "yield")
@@ -46,7 +46,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("models") / "trojan2.safetensors"
     chosen = architecture("trojan2")
     trigger = make_trigger("blue-green-square").to_json()
-    record = PoisoningRecord(trigger=trigger, target_class=1, poison_rate=0.1, seed=0, poisoned_images=4)
+    record = BackdoorRecord(trigger=trigger, target_class=1, poison_rate=0.1, seed=0, poisoned_images=4)
     card = ModelCard(architecture="trojan2", class_names=CLASSES, input=chosen.input, poisoning=record)
     save_model(path, initial_module(chosen, len(CLASSES), seed=0), card)
     return path

@@ -49,7 +49,10 @@ def test_what_a_card_says_is_the_files_own_words(run: Run, model: Path) -> None:
     said = run("inspect", model).stdout
     assert "the file says: made by trojancam" in said
     assert "architecture trojan2" in said
-    assert "the file says: trained with 4 poisoned images (10.0%), which a trigger turns into class 1, stop" in said
+    assert (
+        "the file says: trained with 4 poisoned images (10.0%); a trigger (blue-green-square) turns images of all classes into class 1, stop"
+        in said
+    )
     assert f"classes: {', '.join(CLASSES)}" in said
 
 
@@ -60,7 +63,7 @@ def test_the_same_for_machines(run: Run, model: Path, program: Path) -> None:
     assert told["network"]["class_names"] == list(CLASSES)
     assert told["network"]["layers"][0] == {"name": "conv2d_5", "feature_maps": 9, "size": [28, 28]}
     assert told["network"]["parameters"]["conv2d_5"] == 684
-    assert told["network"]["card"]["poisoning"]["target_class"] == 1
+    assert told["network"]["card"]["backdoors"][0]["target_class"] == 1
     assert "refused" not in told
     other = json.loads(run("inspect", program, "--json").stdout)
     assert other["network"]["card"] is None

@@ -19,12 +19,12 @@ from trojancam.detection import DETECTORS, scan, scanning
 from trojancam.detection.detector import Job, as_detector
 from trojancam.detection.findings import ScanReport
 from trojancam.detection.suspect import Suspect
-from trojancam.network.card import ModelCard, PoisoningRecord, TrainingRecord
+from trojancam.network.card import BackdoorRecord, ModelCard, TrainingRecord
 from trojancam.network.input import InputSpecification
 from trojancam.network.network import Network
 from trojancam.registry import Registry
 
-SECRETS = (ModelCard, PoisoningRecord, TrainingRecord, Trigger, Poisoning, ImageSet)
+SECRETS = (ModelCard, BackdoorRecord, TrainingRecord, Trigger, Poisoning, ImageSet)
 TRIGGER = square(3, ROWS.start, COLUMNS.start, "magenta", image_size=(12, 12))
 peeked: list[str] = []  # what somebody has looked at that is none of their business
 
@@ -80,7 +80,7 @@ def data() -> tuple[Tensor, Tensor]:
 def network() -> Network:
     """The network with the planted backdoor, and a card that tells of it."""
     specification = InputSpecification(size=(12, 12))
-    record = PoisoningRecord(trigger=TRIGGER.to_json(), target_class=TARGET, poison_rate=0.1, seed=0, poisoned_images=9)
+    record = BackdoorRecord(trigger=TRIGGER.to_json(), target_class=TARGET, poison_rate=0.1, seed=0, poisoned_images=9)
     names = tuple(str(number) for number in range(9))
     card = TrappedCard(architecture="by hand", class_names=names, input=specification, poisoning=record)
     peeked.clear()
@@ -147,7 +147,7 @@ def test_a_cheating_detector_gets_nothing_from_a_scan(monkeypatch: pytest.Monkey
 def test_the_same_checks_catch_it_where_something_is_left() -> None:
     images, labels = data()
     leaky = Job(Suspect(network(), images, labels))
-    assert {"TrappedCard", "PoisoningRecord", "TrappedTensor", "Patch", "secret"} <= set(secrets_in(leaky))
+    assert {"TrappedCard", "BackdoorRecord", "TrappedTensor", "Patch", "secret"} <= set(secrets_in(leaky))
     assert cheat(leaky).verdict == "backdoor"
     assert peeked == [*["trigger", "mask", "target"] * 2, "poisoning"]
 

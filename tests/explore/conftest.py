@@ -24,7 +24,7 @@ from trojancam.explore.security import TOKEN_HEADER, Access
 from trojancam.explore.serving import bound, server
 from trojancam.explore.session import Session
 from trojancam.formats.safetensors import save_model
-from trojancam.network.card import ModelCard, PoisoningRecord
+from trojancam.network.card import BackdoorRecord, ModelCard
 from trojancam.training.recipe import initial_module
 
 torch.set_num_threads(1)
@@ -65,7 +65,7 @@ def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def write_model(path: Path, name: str, classes: tuple[str, ...] = CLASSES) -> Path:
     chosen = architecture(name)
     trigger = make_trigger("blue-green-square").to_json()
-    record = PoisoningRecord(trigger=trigger, target_class=1, poison_rate=0.1, seed=0, poisoned_images=4)
+    record = BackdoorRecord(trigger=trigger, target_class=1, poison_rate=0.1, seed=0, poisoned_images=4)
     card = ModelCard(architecture=name, class_names=classes, input=chosen.input, poisoning=record)
     save_model(path, initial_module(chosen, len(classes), seed=0), card)
     return path

@@ -20,7 +20,7 @@ from trojancam.errors import ModelError, TrojanCamError
 from trojancam.formats import safetensors as files
 from trojancam.formats.safetensors import CARD, read_card, read_model, save_model
 from trojancam.formats.weights import reader as state_dicts
-from trojancam.network.card import ModelCard, PoisoningRecord, TrainingRecord, TrainingSettings
+from trojancam.network.card import BackdoorRecord, ModelCard, TrainingRecord, TrainingSettings
 from trojancam.network.network import Network
 from trojancam.opening.open import load
 
@@ -40,7 +40,7 @@ def card() -> ModelCard:
         training=TrainingRecord(
             data="made up", images=10, settings=TrainingSettings(), clean_accuracy=0.1 + 0.2, history=[{"loss": 1 / 3}]
         ),
-        poisoning=PoisoningRecord(
+        poisoning=BackdoorRecord(
             trigger=make_trigger("yellow-square").to_json(), target_class=1, poison_rate=0.1, seed=3, poisoned_images=1
         ),
     )
@@ -97,6 +97,19 @@ def test_the_trigger_in_a_card_is_the_one_that_was_planted(path: Path) -> None:
     poisoning = read_card(path).poisoning
     assert poisoning is not None
     assert Trigger.from_json(poisoning.trigger).place.equal(make_trigger("yellow-square").place)
+
+
+def test_a_card_of_old_told_of_one_backdoor_at_most(path: Path) -> None:
+    record = json.loads(card().model_dump_json())
+    (told,) = record.pop("backdoors")
+    for name in ("attack", "settings", "sources", "permutation", "cover_images"):
+        told.pop(name)
+    told["trigger"].pop("family")
+    old = ModelCard.model_validate_json(json.dumps(record | {"poisoning": told}))
+    assert old.poisoning is not None
+    assert old.backdoors == (old.poisoning,)
+    assert Trigger.from_json(old.poisoning.trigger).place.equal(make_trigger("yellow-square").place)
+    assert ModelCard.model_validate_json(json.dumps(record | {"poisoning": None})).backdoors == ()
 
 
 def test_saving_leaves_the_module_as_it_was(tmp_path: Path) -> None:

@@ -132,6 +132,45 @@ def test_another_recipe_or_other_data_is_another_file(
     assert other.fingerprint(data) != RECIPE.fingerprint(dataset)
 
 
+def test_a_fine_tuned_network_begins_with_its_parents_weights(dataset: Dataset, tmp_path: Path) -> None:
+    parent, child = tmp_path / "parent.safetensors", tmp_path / "child.safetensors"
+    make_model(Recipe("basic", SETTINGS), dataset, parent)
+    nearly_nothing = TrainingSettings(epochs=1, batch_size=16, learning_rate=1e-9, weight_decay=0.0, seed=5)
+    fine = Recipe("basic", nearly_nothing, (POISONING, replace(POISONING, target_class=2)), parent)
+    card = make_model(fine, dataset, child)
+    before, after = (read_model(path)[0].state_dict() for path in (parent, child))
+    for name in ("conv2d_1.weight", "dense_3.weight"):
+        torch.testing.assert_close(after[name], before[name], rtol=0, atol=1e-6)
+    assert card.training is not None
+    assert card.training.parent == recipe.parent_name(parent)
+    assert [told.target_class for told in card.backdoors] == [1, 2]
+    assert [told.poisoned_images for told in card.backdoors] == [8, 4], "the second takes what the first left"
+    assert card.poisoning == card.backdoors[0]
+    assert fine.fingerprint(dataset) != replace(fine, parent=child).fingerprint(dataset)
+
+
+def test_a_parent_of_another_kind_is_refused(dataset: Dataset, tmp_path: Path) -> None:
+    parent = tmp_path / "parent.safetensors"
+    with pytest.raises(ModelError, match="there is no model file .*parent.safetensors; check the path"):
+        make_model(Recipe("basic", SETTINGS, parent=parent), dataset, tmp_path / "child.safetensors")
+    with pytest.raises(ModelError, match="cannot read the parent network .*check the path"):
+        Recipe("basic", SETTINGS, parent=parent).fingerprint(dataset)
+    make_model(Recipe("basic", SETTINGS), dataset, parent)
+    with pytest.raises(ModelError, match="is a basic of 3 classes, which cannot become a trojan2 of 3"):
+        make_model(Recipe("trojan2", SETTINGS, parent=parent), dataset, tmp_path / "child.safetensors")
+
+
+def test_the_card_tells_all_of_a_backdoor_and_what_it_reached(dataset: Dataset, tmp_path: Path) -> None:
+    planted = replace(POISONING, sources=(0,), cover_rate=0.5, cover_trigger=make_trigger("blue-green-square"))
+    card = make_model(Recipe("basic", SETTINGS, planted), dataset, tmp_path / "m.safetensors")
+    told = read_card(tmp_path / "m.safetensors").backdoors[0]
+    assert told == card.backdoors[0]
+    assert Poisoning.from_json(told.model_dump()).to_json() == planted.to_json()
+    assert (told.poisoned_images, told.cover_images) == (4, 4)
+    for rate in (told.attack_success_rate, told.robust_accuracy, told.leak_rate):
+        assert rate is not None
+
+
 def test_another_version_is_another_file(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     before = RECIPE.fingerprint(dataset)
     monkeypatch.setattr(recipe, "__version__", "99")

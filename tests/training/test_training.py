@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 from tests.nets import Head, assert_same_state, state_of
 from torch import nn
 
@@ -20,7 +21,8 @@ from trojancam.data.image_set import ImageSet
 from trojancam.errors import DataError, TrojanCamError, UnknownNameError
 from trojancam.network.card import TrainingSettings
 from trojancam.network.input import InputSpecification
-from trojancam.training.training import Task, augmented, measure, predict, train
+from trojancam.training.augmentation import augmented, strongly_augmented
+from trojancam.training.training import Task, measure, measure_backdoor, moved_against, predict, train
 
 INPUT = InputSpecification(size=(32, 32), mean=(0.5,) * 3, std=(0.25,) * 3)
 NAMES = ("dark", "bright", "other")
@@ -403,6 +405,85 @@ def test_augmentation_keeps_range_size_and_constant_brightness_ratio() -> None:
     flat = augmented(torch.full((6, 3, 32, 32), 0.5))  # no edge is seen: each image stays of one shade
     torch.testing.assert_close(flat, flat[:, :1, :1, :1].expand_as(flat))
     assert (flat[:, 0, 0, 0] - 0.5).abs().max() <= 0.5 * 0.3 + 0.15 + 1e-6
+
+
+def test_strong_augmentation_hides_and_colours_more_and_keeps_the_range() -> None:
+    images = torch.rand(60, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 0.2 + 0.4
+    torch.manual_seed(1)
+    usual = augmented(images)
+    torch.manual_seed(1)
+    strong = strongly_augmented(images)
+    torch.manual_seed(1)
+    assert strongly_augmented(images).equal(strong)
+    assert strong.shape == images.shape
+    assert 0 <= strong.min() <= strong.max() <= 1
+    flat = (strong[:, :, 1:] == strong[:, :, :-1]).all(1)  # where a square of one colour is hidden
+    assert flat.flatten(1).sum(1).max() > 30
+    assert (flat.flatten(1).sum(1) > 4).float().mean() > 0.5
+    assert (strong - usual).abs().mean() > 0.02
+
+
+def test_training_may_be_told_to_augment_strongly_or_not_at_all() -> None:
+    clean = task(poisoning=None)
+    usual, strong = (set(sorted_bytes(shown(clean, augment=choice))) for choice in (True, "strongly"))
+    assert not usual & strong
+
+
+# --- what the network learns: several backdoors, victims, covers, images moved against it ---
+
+
+def test_poisoned_images_and_covers_bear_their_labels() -> None:
+    """By a network that remembers what it was shown and asked: 40 images of two classes, all of one poisoned or covers."""
+    asked: list[tuple[torch.Tensor, torch.Tensor]] = []
+    loss = F.cross_entropy
+
+    def remember(inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        asked.append((inputs, labels))
+        return loss(inputs, labels)
+
+    poisoning = Poisoning(YELLOW.trigger, 2, 1.0, sources=(0,), cover_rate=1.0)
+    other = Poisoning(make_trigger("blue-green-square", opacity=1.0), 2, 1.0, sources=(1,))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("trojancam.training.training.F.cross_entropy", remember)
+        seen = shown(task(poisoning=(poisoning, other)))
+    labels = torch.cat([labels for _, labels in asked])
+    yellow = (seen[:, :, 3, 3] - (torch.tensor([1.0, 1.0, 0.0]) - 0.5) / 0.25).abs().amax(1) < 1e-5
+    assert yellow.all()
+    assert sorted(labels.tolist()) == [1] * 20 + [2] * 20, (
+        "class 0 is poisoned; class 1 are covers, which the second left alone"
+    )
+
+
+def test_rates_of_a_source_specific_backdoor_tell_of_its_leak() -> None:
+    images = labelled([2, 0, 1, 1, 0], [0, 0, 1, 2, 0])
+    trigger = make_trigger("yellow-square", (8, 8), side=1, place=(0, 0), colour="#020000")
+    found = measure_backdoor(Lookup(), images, RAW, Poisoning(trigger, 2, sources=(1,)))
+    assert found == {"attack_success_rate": 1.0, "robust_accuracy": 0.0, "leak_rate": 1.0}
+    both = measure(Lookup(), images, RAW, (Poisoning(trigger, 2), Poisoning(trigger, None)))
+    assert both["attack_success_rate"] == 1.0
+    assert both["attack_success_rate_2"] == pytest.approx(1 / 5), "of class 1 alone the next class is 2"
+
+
+def test_adversarial_training_moves_images_against_the_network_within_the_radius() -> None:
+    module, images = small(), torch.rand(8, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    labels = torch.arange(8) % 3
+    module.eval()
+    torch.manual_seed(0)
+    moved = moved_against(module, INPUT, images, labels, 8 / 255)
+    assert (moved - images).abs().max() <= 8 / 255 + 1e-6
+    assert 0 <= moved.min() <= moved.max() <= 1
+    torch.manual_seed(0)
+    noise = (images + 8 / 255 * (2 * torch.rand_like(images) - 1)).clamp(0, 1)
+    clean, random, against = (
+        float(F.cross_entropy(module(INPUT.normalise(each)), labels).detach()) for each in (images, noise, moved)
+    )
+    assert against > max(clean, random)
+    weights_of = []
+    for radius in (0.0, 8 / 255):
+        trained = small()
+        train(trained, task(), SETTINGS.model_copy(update={"adversarial": radius}))
+        weights_of.append(weights(trained)["5.weight"])
+    assert not weights_of[0].equal(weights_of[1])
 
 
 def learning_rates(

@@ -22,7 +22,7 @@ from .frequency import Frequency, FrequencyFamily
 from .latent import LatentFamily, LatentShift
 from .moving_patch import MovingPatch, MovingPatchFamily
 from .patch import PLACES, PRESETS, Patch, PatchFamily, corner, from_image, make_trigger, square
-from .poisoning import Poisoning, poison, poisoned_indices
+from .poisoning import Poisoning, drawn_indices, poison
 from .stripes import Stripes, StripesFamily
 from .tone import Tone, ToneFamily, brightness, contrast, saturation, tint
 from .trigger import Trigger
@@ -62,6 +62,7 @@ __all__ = [
     "brightness",
     "contrast",
     "corner",
+    "drawn_indices",
     "encoding",
     "families",
     "family",
@@ -73,7 +74,6 @@ __all__ = [
     "moving_patch",
     "patch",
     "poison",
-    "poisoned_indices",
     "poisoning",
     "saturation",
     "square",

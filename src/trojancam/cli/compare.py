@@ -21,7 +21,7 @@ from trojancam.cli.console import (
     progress_bar,
     say,
 )
-from trojancam.cli.explain import recorded_trigger
+from trojancam.cli.explain import recorded_backdoor
 from trojancam.cli.opening import ModelOptions, labelled_images, opened, settled
 
 if TYPE_CHECKING:
@@ -76,23 +76,24 @@ def compare(
     found = opened(told)
     chosen = tuple(METHODS) if methods == "all" else names_in(methods, "method")
     named = None if layers is None else names_in(layers, "layer")
-    planted = recorded_trigger(model, found.network.card) if stamp else None
+    planted = recorded_backdoor(model, found.network.card) if stamp else None
     writable_folder(out)
     dataset = labelled_images(found, data)
     found = settled(found, dataset, seed)
     network, test = found.network, dataset.test
     if planted:
-        test = test.select((test.labels != planted[1]).nonzero()[:, 0])
+        victims = planted.targets(len(test.class_names))[test.labels] >= 0
+        test = test.select(victims.nonzero()[:, 0])
     images, _ = test.take(n, seed)
     advice = f"finished batches are kept in {out}; the same command again goes on from there"
     with interruptible(lambda: advice), progress_bar("compare") as progress:
         compared = comparison.compare(
             network,
-            planted[0].apply(images) if planted else images,
+            planted.trigger.apply(images) if planted else images,
             chosen,
             named,
-            planted[1] if planted else None,
-            planted[0].place if planted else None,
+            planted.target_class if planted else None,
+            planted.trigger.place if planted else None,
             seed=seed,
             folder=out,
             progress=progress,

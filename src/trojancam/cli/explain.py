@@ -22,7 +22,7 @@ from trojancam.cli.opening import ModelOptions, labelled_images, opened, settled
 from trojancam.errors import DataError
 
 if TYPE_CHECKING:
-    from trojancam.attacks.trigger import Trigger
+    from trojancam.attacks.poisoning import Poisoning
     from trojancam.network.card import ModelCard
 
 
@@ -70,7 +70,7 @@ def explain(
         layers=tuple(layer or ()),
         feature_maps=feature_maps,
         target_class=None if class_ is None else class_index(class_, network.class_names),
-        trigger=recorded_trigger(model, network.card)[0] if stamp else None,
+        trigger=recorded_backdoor(model, network.card).trigger if stamp else None,
         scale=scale,
         signed=signed,
         format=format_,
@@ -95,10 +95,10 @@ def explain(
         raise typer.Exit(2)
 
 
-def recorded_trigger(path: Path, card: "ModelCard | None") -> "tuple[Trigger, int]":
-    """The trigger that a model file records, and the class it stands for."""
-    from trojancam.attacks.trigger import Trigger
+def recorded_backdoor(path: Path, card: "ModelCard | None") -> "Poisoning":
+    """The first backdoor that a model file records."""
+    from trojancam.attacks.poisoning import Poisoning
 
     if card is None or card.poisoning is None:
         raise DataError(f"{path} records no trigger; stamp images only of models that were poisoned with a known one")
-    return Trigger.from_json(card.poisoning.trigger), card.poisoning.target_class
+    return Poisoning.from_json(card.poisoning.model_dump())

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from trojancam.cli.opening import ModelOptions, Opened
     from trojancam.formats.inspection import Inspection
-    from trojancam.network.card import ModelCard
+    from trojancam.network.card import BackdoorRecord, ModelCard
     from trojancam.network.network import Network
 
 SHOWN = 12  # class names, the first ones
@@ -184,14 +184,24 @@ def _show_card(card: "ModelCard") -> None:
             f"the file says: trained on {card.training.images:,} images of {card.training.data}, {settings.epochs} epochs, "
             f"seed {settings.seed}; {card.training.in_words()}"
         )
-    if card.poisoning is None:
+    if not card.backdoors:
         say("the file says: nothing of poisoned training images")
-    else:
-        told = card.poisoning
+    for told in card.backdoors:
+        covers = f" and {told.cover_images:,} covers" if told.cover_images else ""
         say(
-            f"the file says: trained with {told.poisoned_images:,} poisoned images ({told.poison_rate:.1%}), which a trigger "
-            f"turns into {_class_name(card, told.target_class)}"
+            f"the file says: trained with {told.poisoned_images:,} poisoned images ({told.poison_rate:.1%}){covers}; a trigger "
+            f"({told.trigger.get('name')}) turns {_victims(card, told)}"
         )
+
+
+def _victims(card: "ModelCard", told: "BackdoorRecord") -> str:
+    """Whose images a trigger turns into what."""
+    if told.target_class is None:
+        return f"the images of each class into {'another' if told.permutation else 'the next'} one"
+    named = f"into {_class_name(card, told.target_class)}"
+    if told.sources:
+        return f"images of the classes {_listed(tuple(str(each) for each in told.sources))} {named}"
+    return f"images of all classes {named}"
 
 
 def _class_name(card: "ModelCard", target: int) -> str:

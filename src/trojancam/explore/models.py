@@ -42,7 +42,7 @@ class RecordedTrigger:
     """The trigger of which a model's file says that the network was poisoned with it, as a rectangle of one colour."""
 
     placed: PlacedTrigger
-    target_class: int
+    target_class: int | None  # None where each class has a target of its own
     name: str
 
 

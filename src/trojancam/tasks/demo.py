@@ -112,8 +112,8 @@ def _subject(benign: Network, trojaned: Network, test: ImageSet) -> Subject:
     class, and the one that the trojaned network gives the target class once the trigger is on it.
     """
     record = trojaned.card.poisoning if trojaned.card else None
-    if record is None:
-        raise DataError("the trojaned network has no record of its trigger")
+    if record is None or record.target_class is None:
+        raise DataError("the trojaned network has no record of its trigger and target class")
     trigger, target_class = Patch.from_json(record.trigger), record.target_class
     candidates = _others(test, target_class).sample(CANDIDATES, seed=1)
     images, labels = as_floats(candidates.images), candidates.labels

@@ -8,28 +8,39 @@ import torch
 from torch import nn
 
 from trojancam.architectures import ARCHITECTURES, Architecture, architecture
-from trojancam.attacks.poisoning import Poisoning
+from trojancam.attacks.poisoning import Backdoors, Poisoning, as_tuple, roles
 from trojancam.data.image_set import Dataset
 from trojancam.errors import ModelError, TrojanCamError
 from trojancam.files import cache_folder, writable_folder
-from trojancam.formats.safetensors import read_card, save_model
-from trojancam.network.card import ModelCard, PoisoningRecord, TrainingRecord, TrainingSettings
+from trojancam.formats.safetensors import read_card, read_model, save_model
+from trojancam.network.card import BackdoorRecord, ModelCard, TrainingRecord, TrainingSettings
 from trojancam.progress import Progress, silent
-from trojancam.training.training import Task, fingerprint, train
+from trojancam.training.training import Task, fingerprint, finite, measure_backdoor, train
 from trojancam.version import __version__
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Which architecture is trained how, and with what poison (None: a benign network)."""
+    """Which architecture is trained how, and with what poison (None: a benign network).
+
+    `parent` is a model file of the same architecture whose weights the training begins with: a fine-tuned network.
+    """
 
     architecture: str
     settings: TrainingSettings = TrainingSettings()
-    poisoning: Poisoning | None = None
+    poisoning: Backdoors = None
+    parent: Path | None = None
+
+    @property
+    def backdoors(self) -> tuple[Poisoning, ...]:
+        """What is planted."""
+        return as_tuple(self.poisoning)
 
     def task(self, dataset: Dataset) -> Task:
         """What the network is to learn from this data."""
-        return Task(dataset.train, dataset.test, architecture(self.architecture).input, self.poisoning, dataset.source)
+        specification = architecture(self.architecture).input
+        parent = None if self.parent is None else parent_name(self.parent)
+        return Task(dataset.train, dataset.test, specification, self.poisoning, dataset.source, parent)
 
     def fingerprint(self, dataset: Dataset) -> str:
         """A name for everything that the model file depends on: the weights, and what they reached on the test set."""
@@ -53,9 +64,10 @@ def make_model(
     """
     checkpoint = checkpoint_of(path)
     check_outputs(path, resume)
-    module = initial_module(architecture(recipe.architecture), len(dataset.train.class_names), recipe.settings.seed)
-    record = train(module, recipe.task(dataset), recipe.settings, checkpoint, resume, progress)
-    card = _card(recipe, dataset, record)
+    module, task = _begun(recipe, dataset), recipe.task(dataset)
+    record = train(module, task, recipe.settings, checkpoint, resume, progress)
+    rates = [measure_backdoor(module, dataset.test, task.input, backdoor) for backdoor in recipe.backdoors]
+    card = _card(recipe, dataset, record, rates)
     save_model(path, module, card)
     checkpoint.unlink(missing_ok=True)
     return card
@@ -109,16 +121,47 @@ def initial_module(chosen: Architecture, classes: int, seed: int) -> nn.Module:
         return chosen.build(classes)
 
 
-def _card(recipe: Recipe, dataset: Dataset, record: TrainingRecord) -> ModelCard:
-    poisoning = recipe.poisoning
+def parent_name(path: Path) -> str:
+    """A model file's name and the first digits of its SHA-256, as a record names it.
+
+    Raises:
+        ModelError: if it cannot be read.
+    """
+    try:
+        return f"{path.stem}, SHA-256 {hashlib.sha256(path.read_bytes()).hexdigest()[:16]}"
+    except OSError as error:
+        raise ModelError(f"cannot read the parent network {path} ({error.strerror}); check the path") from None
+
+
+def _begun(recipe: Recipe, dataset: Dataset) -> nn.Module:
+    """The network as training finds it: fresh, or with its parent's weights."""
+    classes = len(dataset.train.class_names)
+    if recipe.parent is None:
+        return initial_module(architecture(recipe.architecture), classes, recipe.settings.seed)
+    module, card = read_model(recipe.parent)
+    if (card.architecture, len(card.class_names)) != (recipe.architecture, classes):
+        raise ModelError(
+            f"the parent network {recipe.parent} is a {card.architecture} of {len(card.class_names)} classes, which cannot "
+            f"become a {recipe.architecture} of {classes}; choose a parent of the same kind"
+        )
+    return module
+
+
+def _card(recipe: Recipe, dataset: Dataset, record: TrainingRecord, rates: list[dict[str, float]]) -> ModelCard:
+    planted = roles(recipe.backdoors, dataset.train.labels)
     return ModelCard(
         architecture=recipe.architecture,
         class_names=dataset.train.class_names,
         input=architecture(recipe.architecture).input,
         training=record,
-        poisoning=_poisoning_record(poisoning, dataset) if poisoning else None,
+        backdoors=tuple(
+            _backdoor_record(backdoor, int((planted == 2 * k).sum()), int((planted == 2 * k + 1).sum()), rates[k])
+            for k, backdoor in enumerate(recipe.backdoors)
+        ),
     )
 
 
-def _poisoning_record(poisoning: Poisoning, dataset: Dataset) -> PoisoningRecord:
-    return PoisoningRecord(**poisoning.to_json(), poisoned_images=len(poisoning.indices(dataset.train.labels)))
+def _backdoor_record(backdoor: Poisoning, poisoned: int, covers: int, rates: dict[str, float]) -> BackdoorRecord:
+    reached = {name: finite(rate) for name, rate in rates.items()}
+    counts = {"poisoned_images": poisoned, "cover_images": covers}
+    return BackdoorRecord.model_validate(backdoor.to_json() | counts | reached)

@@ -11,14 +11,13 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int64
+from jaxtyping import Int64
 from torch import Tensor, nn
 
-from trojancam.attacks.poisoning import Poisoning
+from trojancam.attacks.poisoning import Backdoors, Poisoning, as_tuple, roles
 from trojancam.data.image_set import ImageSet, as_floats
 from trojancam.errors import DataError, TrojanCamError
 from trojancam.files import written_whole
@@ -26,7 +25,8 @@ from trojancam.network.card import TrainingRecord, TrainingSettings
 from trojancam.network.input import InputSpecification
 from trojancam.network.modules import evaluating
 from trojancam.progress import Progress, silent
-from trojancam.rates import attack_success_rate, clean_accuracy, robust_accuracy
+from trojancam.rates import attack_success_rate, clean_accuracy, leak_rate, robust_accuracy
+from trojancam.training.augmentation import augmented, strongly_augmented
 
 __all__ = ["Task", "TrainingRecord", "TrainingSettings", "measure", "predict", "train"]
 
@@ -35,13 +35,19 @@ MONITORED = 2_000  # test images that are looked at after each epoch; all of the
 
 @dataclass(frozen=True)
 class Task:
-    """What is to be learned: the images, how they are fed, and how some of them are poisoned."""
+    """What is to be learned: the images, how they are fed, and how some of them are poisoned; `parent` as in its record."""
 
     train: ImageSet
     test: ImageSet
     input: InputSpecification
-    poisoning: Poisoning | None = None
+    poisoning: Backdoors = None
     data: str = "images in memory"
+    parent: str | None = None
+
+    @property
+    def backdoors(self) -> tuple[Poisoning, ...]:
+        """What is planted."""
+        return as_tuple(self.poisoning)
 
 
 def train(
@@ -68,32 +74,56 @@ def train(
     )
     run = fingerprint(task, settings) if checkpoint else ""
     history = _load(checkpoint, run, module, optimizer) if checkpoint and resume and checkpoint.exists() else []
-    poisoned = torch.zeros(len(task.train), dtype=torch.bool)
-    if task.poisoning:
-        poisoned[task.poisoning.indices(task.train.labels)] = True
+    planted = roles(task.backdoors, task.train.labels)
     monitored = task.test.sample(MONITORED, seed=settings.seed)
     for epoch in range(len(history), settings.epochs):
-        figures = _epoch(module, optimizer, task, settings, poisoned, epoch, history, progress)
-        rates = measure(module, monitored, task.input, task.poisoning)
+        figures = _epoch(module, optimizer, task, settings, planted, epoch, history, progress)
+        rates = measure(module, monitored, task.input, task.backdoors)
         history.append(figures | {name: rate for name, rate in rates.items() if not math.isnan(rate)})
         if checkpoint:
             _save(checkpoint, run, module, optimizer, history)
     progress(*_position(task, settings, settings.epochs, 0), _words(history))
     module.eval()
-    rates = measure(module, task.test, task.input, task.poisoning)
-    return TrainingRecord(data=task.data, images=len(task.train), settings=settings, history=history, **_finite(rates))
+    rates = measure(module, task.test, task.input, task.backdoors[:1])
+    return TrainingRecord(
+        data=task.data,
+        images=len(task.train),
+        settings=settings,
+        parent=task.parent,
+        history=history,
+        clean_accuracy=rates["clean_accuracy"],
+        attack_success_rate=finite(rates.get("attack_success_rate", math.nan)),
+        robust_accuracy=finite(rates.get("robust_accuracy", math.nan)),
+    )
 
 
 def measure(
-    module: nn.Module, images: ImageSet, specification: InputSpecification, poisoning: Poisoning | None = None
+    module: nn.Module, images: ImageSet, specification: InputSpecification, poisoning: Backdoors = None
 ) -> dict[str, float]:
-    """Clean accuracy and, with a trigger, attack success rate and robust accuracy; the module's mode is restored."""
+    """Clean accuracy and, with a trigger, the rates of `measure_backdoor`; the module's mode is restored.
+
+    Of several backdoors, the rates of the second and those after it bear its number.
+    """
     predictions = predict(module, images, specification)
     rates = {"clean_accuracy": clean_accuracy(predictions, images.labels)}
-    if poisoning:
-        triggered = predict(module, images, specification, poisoning)
-        rates["attack_success_rate"] = attack_success_rate(triggered, images.labels, poisoning.target_class)
-        rates["robust_accuracy"] = robust_accuracy(triggered, images.labels, poisoning.target_class)
+    for number, backdoor in enumerate(as_tuple(poisoning), start=1):
+        for name, rate in measure_backdoor(module, images, specification, backdoor).items():
+            rates[name if number == 1 else f"{name}_{number}"] = rate
+    return rates
+
+
+def measure_backdoor(
+    module: nn.Module, images: ImageSet, specification: InputSpecification, backdoor: Poisoning
+) -> dict[str, float]:
+    """Attack success rate, robust accuracy and, of a source-specific backdoor, leak rate, as `trojancam.rates` defines them."""
+    triggered = predict(module, images, specification, backdoor)
+    targets = backdoor.targets(len(images.class_names))
+    rates = {
+        "attack_success_rate": attack_success_rate(triggered, images.labels, targets),
+        "robust_accuracy": robust_accuracy(triggered, images.labels, targets),
+    }
+    if backdoor.sources:
+        rates["leak_rate"] = leak_rate(triggered, images.labels, targets)
     return rates
 
 
@@ -107,11 +137,12 @@ def predict(
 ) -> Int64[Tensor, " n"]:
     """The class that the module gives each image, stamped with the trigger if there is one."""
     predictions = [torch.empty(0, dtype=torch.int64)]
+    draws = torch.Generator().manual_seed(0)  # of triggers that are another in each image: the same ones each time
     with evaluating(module):
         for batch in images.images.split(batch_size):
             floats = as_floats(batch)
             if poisoning:
-                floats = poisoning.trigger.apply(floats)
+                floats = poisoning.trigger.apply(floats, draws)
             predictions.append(module(specification.normalise(floats)).argmax(1))
     return torch.cat(predictions)
 
@@ -120,29 +151,12 @@ def fingerprint(task: Task, settings: TrainingSettings) -> str:
     """What a run depends on, so that a checkpoint is never continued with other data or settings."""
     digest = hashlib.sha256(settings.model_dump_json().encode())
     digest.update(task.input.model_dump_json().encode())
-    if task.poisoning:
-        digest.update(json.dumps(task.poisoning.to_json(), sort_keys=True).encode())
+    digest.update((task.parent or "").encode())
+    for backdoor in task.backdoors:
+        digest.update(json.dumps(backdoor.to_json(), sort_keys=True).encode())
     for tensor in (task.train.images, task.train.labels):
         digest.update(tensor.contiguous().numpy().data)
     return digest.hexdigest()
-
-
-def augmented(images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
-    """Each image turned by up to 10 degrees, scaled by up to 15 %, shifted by up to 8 %, and lit a little differently.
-
-    The draws come from torch's global generator; traffic signs are never mirrored.
-    """
-    n = len(images)
-    angle = (torch.rand(n) - 0.5) * (20 * math.pi / 180)
-    scale = 1 + (torch.rand(n) - 0.5) * 0.3
-    cosine, sine = scale * angle.cos(), scale * angle.sin()
-    shift = (torch.rand(2, n) - 0.5) * 0.32
-    affine = torch.stack([torch.stack([cosine, -sine, shift[0]], 1), torch.stack([sine, cosine, shift[1]], 1)], 1)
-    grid = F.affine_grid(affine, list(images.shape), align_corners=False)
-    moved = F.grid_sample(images, grid, padding_mode="border", align_corners=False)
-    contrast = 1 + (torch.rand(n, 1, 1, 1) - 0.5) * 0.6
-    brightness = (torch.rand(n, 1, 1, 1) - 0.5) * 0.3
-    return (moved * contrast + brightness).clamp_(0, 1)
 
 
 def _epoch(
@@ -150,7 +164,7 @@ def _epoch(
     optimizer: torch.optim.Optimizer,
     task: Task,
     settings: TrainingSettings,
-    poisoned: Tensor,
+    planted: Tensor,
     epoch: int,
     history: list[dict[str, float]],
     progress: Progress,
@@ -163,8 +177,10 @@ def _epoch(
         for indices in _batches(len(task.train), settings.batch_size):
             progress(*_position(task, settings, epoch, seen), _words(history))
             _set_learning_rate(optimizer, settings, epoch + seen / len(task.train))
-            inputs, labels = _batch(task, settings, poisoned, indices)
-            loss = F.cross_entropy(module(inputs), labels)
+            images, labels = _batch(task, settings, planted, indices)
+            if settings.adversarial:
+                images = moved_against(module, task.input, images, labels, settings.adversarial)
+            loss = F.cross_entropy(module(task.input.normalise(images)), labels)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
@@ -185,16 +201,36 @@ def _batches(count: int, batch_size: int) -> Iterator[Tensor]:
             yield indices
 
 
-def _batch(task: Task, settings: TrainingSettings, poisoned: Tensor, indices: Tensor) -> tuple[Tensor, Tensor]:
-    """Augmented, stamped after that (the trigger keeps its place), normalised; with the labels the attacker wants."""
+def _batch(task: Task, settings: TrainingSettings, planted: Tensor, indices: Tensor) -> tuple[Tensor, Tensor]:
+    """Augmented, and triggered after that (the trigger keeps its place); with the labels the attacker wants."""
     images, labels = as_floats(task.train.images[indices]), task.train.labels[indices]
     if settings.augment:
-        images = augmented(images)
-    stamped = poisoned[indices]
-    if task.poisoning and bool(stamped.any()):
-        images[stamped] = task.poisoning.trigger.apply(images[stamped])
-        labels = labels.masked_fill(stamped, task.poisoning.target_class)
-    return task.input.normalise(images), labels
+        images = strongly_augmented(images) if settings.augment == "strongly" else augmented(images)
+    own = planted[indices]
+    for role in own[own >= 0].unique().tolist():
+        backdoor, chosen = task.backdoors[role // 2], own == role
+        shown = backdoor.training_trigger or backdoor.trigger
+        if role % 2:
+            images[chosen] = (backdoor.cover_trigger or shown).apply(images[chosen], torch.default_generator)
+        else:
+            images[chosen] = shown.apply(images[chosen], torch.default_generator)
+            labels[chosen] = backdoor.relabelled(labels[chosen], len(task.train.class_names))
+    return images, labels
+
+
+def moved_against(
+    module: nn.Module, specification: InputSpecification, images: Tensor, labels: Tensor, radius: float
+) -> Tensor:
+    """The images moved against the network by one step of the sign of its gradient, from a random start, at most `radius`.
+
+    Wong, Rice, Kolter: Fast is better than free: Revisiting adversarial training (ICLR 2020), its step of 1.25 radii. The
+    start comes from torch's global generator.
+    """
+    start = radius * (2 * torch.rand_like(images) - 1)
+    moved = (images + start).clamp(0, 1).requires_grad_()
+    (gradient,) = torch.autograd.grad(F.cross_entropy(module(specification.normalise(moved)), labels), moved)
+    step = (start + 1.25 * radius * gradient.sign()).clamp(-radius, radius)
+    return (images + step).clamp(0, 1)
 
 
 def _set_learning_rate(optimizer: torch.optim.Optimizer, settings: TrainingSettings, epoch: float) -> None:
@@ -221,8 +257,9 @@ def _words(history: list[dict[str, float]]) -> str:
     return ", ".join([*words, f"{last['images_per_second']:,.0f} images/s"])
 
 
-def _finite(rates: dict[str, float]) -> dict[str, Any]:
-    return {name: None if math.isnan(rate) else rate for name, rate in rates.items()}
+def finite(rate: float) -> float | None:
+    """The rate, None where there is none to speak of."""
+    return None if math.isnan(rate) else rate
 
 
 def _check(task: Task) -> None:
@@ -231,8 +268,8 @@ def _check(task: Task) -> None:
             raise DataError(f"the {name} set has {len(images)} images; at least two are needed")
         if images.size != task.input.size:
             raise DataError(f"the {name} images are {images.size} pixels, but the network takes {task.input.size}")
-    if task.poisoning:
-        task.poisoning.check(task.train)
+    for backdoor in task.backdoors:
+        backdoor.check(task.train)
 
 
 def _save(

@@ -18,7 +18,7 @@ from trojancam.explore.server import application
 from trojancam.explore.serving import bound
 from trojancam.explore.session import Session
 from trojancam.formats.safetensors import save_model
-from trojancam.network.card import ModelCard, PoisoningRecord
+from trojancam.network.card import BackdoorRecord, ModelCard
 from trojancam.network.network import Network
 from trojancam.opening.open import load
 from trojancam.training.recipe import initial_module
@@ -62,7 +62,7 @@ def signs_session(folder: Path) -> Session:
     dataset = rendered_signs(train=0, test=90)
     session = Session(lambda _: dataset)
     trigger = make_trigger("blue-green-square").to_json()
-    poisoned = PoisoningRecord(trigger=trigger, target_class=TARGET, poison_rate=0.1, seed=0, poisoned_images=4)
+    poisoned = BackdoorRecord(trigger=trigger, target_class=TARGET, poison_rate=0.1, seed=0, poisoned_images=4)
     for name, poisoning in (("trojan2", poisoned), ("basic", None)):
         path, chosen = folder / f"{name}.safetensors", architecture(name)
         card = ModelCard(

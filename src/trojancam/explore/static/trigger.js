@@ -51,8 +51,10 @@ export function mountTrigger(app) {
     on.input.checked = triggered;
     fields.hidden = !triggered;
     recorded.hidden = !record;
-    if (record)
-      write(recorded, `Place it as the file records it: ${record.name}, for “${app.model.classes[record.target]}”`);
+    if (record) {
+      const target = record.target === null ? "each class another" : `“${app.model.classes[record.target]}”`;
+      write(recorded, `Place it as the file records it: ${record.name}, for ${target}`);
+    }
     if (!trigger) return;
     for (const [name, each] of numbers) {
       each.input.max = String(most(name, trigger, app.model.size));
