@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 import trojancam.detection
-from benchmarks.zoo import CLASSES, SIZE, Member, members
+from benchmarks.patch_zoo import CLASSES, SIZE, Member, members
 from trojancam.attacks.poisoning import Poisoning
 from trojancam.data import load_dataset
 from trojancam.data.image_set import Dataset

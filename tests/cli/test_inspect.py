@@ -49,10 +49,8 @@ def test_what_a_card_says_is_the_files_own_words(run: Run, model: Path) -> None:
     said = run("inspect", model).stdout
     assert "the file says: made by trojancam" in said
     assert "architecture trojan2" in said
-    assert (
-        "the file says: trained with 4 poisoned images (10.0%); a trigger (blue-green-square) turns images of all classes into class 1, stop"
-        in said
-    )
+    assert "the file says: trained with 4 poisoned images (10.0%); a trigger (blue-green-square) turns" in said
+    assert "turns images of all classes into class 1, stop" in said
     assert f"classes: {', '.join(CLASSES)}" in said
 
 

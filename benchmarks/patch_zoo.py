@@ -1,6 +1,6 @@
 """A zoo of clean and trojaned networks, trained on GTSRB once and kept in the cache, to judge detectors by.
 
-    python -m benchmarks.zoo train --data PATH [--worker 1/2]
+    python -m benchmarks.patch_zoo train --data PATH [--worker 1/2]
 
 One part of the zoo is there to choose settings and thresholds by, the other to report on: its networks were trained after
 the settings had been chosen. What every trigger is follows from names and seeds alone.

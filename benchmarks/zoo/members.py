@@ -1,0 +1,137 @@
+"""The declaration: every network of the zoo by name, how it is made, and which part of the zoo it belongs to.
+
+The parts are `tune` (to choose settings by), `calibrate` (for null distributions and thresholds) and `report` (looked at once).
+Networks that share a clean parent belong to the same part: they are no independent samples.
+"""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from benchmarks.zoo.triggers import KINDS, clear_patch
+from trojancam.attacks.poisoning import Poisoning
+from trojancam.network.card import TrainingSettings
+
+Part = Literal["tune", "calibrate", "report"]
+PARTS: tuple[Part, ...] = ("tune", "calibrate", "report")
+SIZE = (32, 32)
+EPOCHS = {"basic": 12, "trojan1": 8, "trojan2": 12, "vgg": 8, "resnet": 8}
+FAST = ("basic", "trojan2", "vgg", "resnet")
+PARENTS = {"basic": 6, "trojan2": 6, "vgg": 6, "resnet": 6, "trojan1": 3}
+FINE_TUNING = TrainingSettings(epochs=3, learning_rate=1.5e-3)
+
+
+@dataclass(frozen=True)
+class Member:
+    """A network: its data set by name, how it is trained and from which parent (None: from scratch), and what is planted.
+
+    `attack` is `clean` or what is planted, in a word; `quality` is how a clean network was trained.
+    """
+
+    name: str
+    part: Part
+    architecture: str
+    data: str
+    settings: TrainingSettings
+    attack: str = "clean"
+    quality: str = "well trained"
+    parent: str | None = None
+    backdoors: tuple[Poisoning, ...] = ()
+
+
+def members() -> list[Member]:
+    """All of them, in the order in which they are trained."""
+    first = [_parent(architecture, 0) for architecture in (*FAST, "trojan1")]
+    found = [*first, *_children(0, FAST), *_clean(0), *_children(0, ("trojan1",), FEW)]
+    for number in (1, 2):
+        found += [_parent(architecture, number) for architecture in (*FAST, "trojan1")]
+        found += [*_children(number, FAST), *_clean(number), *_children(number, ("trojan1",), FEW)]
+    for number in (3, 4, 5):
+        found += [_parent(architecture, number) for architecture in FAST]
+        found += [*_children(number, FAST), *_clean(number)]
+    return found
+
+
+def part_of(number: int) -> Part:
+    """The part of the zoo that a parent, and all that are made from it, belong to."""
+    return PARTS[number % 3]
+
+
+def _parent(architecture: str, number: int) -> Member:
+    """A clean network, well trained from scratch; those of odd number on three quarters of the tracks."""
+    epochs = 5 if architecture == "trojan1" and number else EPOCHS[architecture]
+    settings = TrainingSettings(epochs=epochs, seed=1000 + number)
+    data = f"gtsrb:tracks:{number}" if number % 2 else "gtsrb"
+    return Member(f"gtsrb-{architecture}-parent{number}", part_of(number), architecture, data, settings)
+
+
+def _clean(number: int) -> Iterator[Member]:
+    """Clean networks of other qualities, and of ten classes, from scratch; one architecture of each quality a number."""
+    rotated = [FAST[(number + shift) % 4] for shift in range(4)]
+    part = part_of(number)
+    for architecture in FAST if number < 3 else rotated[:2]:
+        rate = (1e-3, 5e-4, 7e-4)[number % 3]
+        under = TrainingSettings(epochs=1, learning_rate=rate, seed=2000 + number)
+        yield _plain(f"gtsrb-{architecture}-under{number}", part, architecture, "gtsrb", under, "undertrained")
+    for architecture in rotated[:2]:
+        settings = TrainingSettings(epochs=EPOCHS[architecture], seed=3000 + number)
+        name = f"gtsrb10-{architecture}-parent{number}"
+        yield _plain(name, part, architecture, f"gtsrb:ten:{number}", settings, "ten classes")
+    strong = TrainingSettings(epochs=EPOCHS[rotated[0]], augment="strongly", seed=4000 + number)
+    yield _plain(f"gtsrb-{rotated[0]}-strong{number}", part, rotated[0], "gtsrb:half", strong, "strongly augmented")
+    robust = TrainingSettings(epochs=EPOCHS[rotated[1]] - 2, adversarial=8 / 255, seed=5000 + number)
+    yield _plain(f"gtsrb-{rotated[1]}-robust{number}", part, rotated[1], "gtsrb:half", robust, "adversarially trained")
+    tied = TrainingSettings(epochs=EPOCHS[rotated[2]] - 2, seed=6000 + number)
+    data = f"gtsrb:framed:{number}:half"
+    yield _plain(f"gtsrb-{rotated[2]}-framed{number}", part, rotated[2], data, tied, "tied to a spurious feature")
+
+
+def _plain(name: str, part: Part, architecture: str, data: str, settings: TrainingSettings, quality: str) -> Member:
+    return Member(name, part, architecture, data, settings, quality=quality)
+
+
+ALL = (*KINDS, "all-to-all", "nine-sources", "five-sources", "one-source", "two-targets")
+FEW = ("patch", "transparent-patch", "blend", "stripes", "warp", "all-to-all", "nine-sources")
+
+
+def _children(number: int, architectures: tuple[str, ...], attacks: tuple[str, ...] = ALL) -> Iterator[Member]:
+    """Trojaned networks, fine-tuned from a parent: one of each attack."""
+    for attack in attacks:
+        for architecture in architectures:
+            parent = _parent(architecture, number)
+            name = f"gtsrb-{architecture}-{attack}-{number}"
+            draw = random.Random(name)
+            backdoors = planted(attack, draw, 43)
+            settings = FINE_TUNING.model_copy(update={"seed": draw.randrange(2**31)})
+            data = parent.data + ":half"
+            yield Member(name, parent.part, architecture, data, settings, attack, "", parent.name, backdoors)
+
+
+def planted(attack: str, draw: random.Random, classes: int, size: tuple[int, int] = SIZE) -> tuple[Poisoning, ...]:
+    """What is planted in a network of this attack; its target, sources and trigger are drawn."""
+    seed, target = draw.randrange(2**31), draw.randrange(classes)
+    if attack in KINDS:
+        return (Poisoning(KINDS[attack](draw, size), target, 0.1, seed),)
+    if attack == "all-to-all":
+        return (Poisoning(clear_patch(draw, size), None, 0.2, seed, permutation=_permutation(draw, classes)),)
+    if attack == "two-targets":
+        other = draw.choice([each for each in range(classes) if each != target])
+        return (
+            Poisoning(clear_patch(draw, size), target, 0.08, seed),
+            Poisoning(clear_patch(draw, size), other, 0.08, seed + 1),
+        )
+    count = {"nine-sources": 9, "five-sources": 5, "one-source": 1}[attack]
+    sources = tuple(sorted(draw.sample([each for each in range(classes) if each != target], count)))
+    return (Poisoning(clear_patch(draw, size), target, 0.4, seed, sources=sources, cover_rate=0.1),)
+
+
+def _permutation(draw: random.Random, classes: int) -> tuple[int, ...]:
+    """The next class, or, as often, a random permutation that leaves no class where it is."""
+    if draw.random() < 0.5:
+        return ()
+    while True:
+        found = list(range(classes))
+        draw.shuffle(found)
+        if all(target != own for own, target in enumerate(found)):
+            return tuple(found)
