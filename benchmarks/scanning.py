@@ -21,9 +21,10 @@ from trojancam.detection.stimulation_maps.maps import stimulation_maps
 from trojancam.detection.stimulation_maps.optimised import cost, optimised
 from trojancam.detection.stimulation_maps.windows import windows
 from trojancam.formats.safetensors import save_model
+from trojancam.network.batches import parts
 from trojancam.network.card import ModelCard
 from trojancam.network.network import Network
-from trojancam.stimulation.replay import replay
+from trojancam.network.replay import replay
 from trojancam.training.recipe import initial_module
 
 IMAGES = 12
@@ -89,8 +90,9 @@ def _of_layer(network: Network, name: str, images: torch.Tensor) -> tuple[float,
 
     def bare() -> None:
         with torch.no_grad():
-            for chunk in replayed.chunks(variants):
-                replayed.logits(replayed.copies(chunk.stop - chunk.start))
+            copies = replayed.copies(min(variants, replayed.variants_at_once()))
+            for chunk in parts(variants, len(copies)):
+                copies.first(chunk.stop - chunk.start).logits()
 
     return seconds(stimulate), seconds(bare)
 

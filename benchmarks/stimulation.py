@@ -11,9 +11,8 @@ from torch import Tensor, nn
 
 from benchmarks.timing import Ratio, paired
 from trojancam.architectures import architecture
-from trojancam.attribution import MEMORY_BUDGET
-from trojancam.attribution.perturbations import rows_at_a_time
 from trojancam.network.network import Network
+from trojancam.network.replay import replay
 from trojancam.stimulation import Stimulation, stimulated_logits
 
 ARCHITECTURE = "trojan1"
@@ -32,7 +31,7 @@ def rows() -> Iterator[tuple[str, float, Ratio, Ratio]]:
     images = torch.rand(IMAGES, 3, *chosen.input.size)
     for layer in network.layers:
         few = list(_windows(network, layer, VARIANTS))
-        many = list(_windows(network, layer, SEARCHED // network.cut(layer).bytes_per_image // IMAGES))
+        many = list(_windows(network, layer, SEARCHED // network.cut(layer).footprint.kept // IMAGES))
         whole = paired(_whole(module, network, images, few), partial(stimulated_logits, network, images, few), pairs=5)
         suffix = paired(_suffix(network, images, many), partial(stimulated_logits, network, images, many))
         yield layer, IMAGES * len(many) / suffix.other, whole, suffix
@@ -69,15 +68,13 @@ def _edited(variant: Stimulation, _part: nn.Module, _inputs: object, activations
 
 def _suffix(network: Network, images: Tensor, variants: list[Stimulation]) -> Callable[[], None]:
     """The same number of rows through the part after the layer, as many at a time as ours, without any edit."""
-    cut = network.cut(variants[0].layer)
-    total, at_once = IMAGES * len(variants), rows_at_a_time(MEMORY_BUDGET, cut.bytes_per_image) // IMAGES * IMAGES
-    with torch.no_grad():
-        activations = cut.before(images)[0].repeat(at_once // IMAGES, 1, 1, 1)
-        activations = activations.contiguous(memory_format=torch.channels_last)
+    clean, total = replay(network, variants[0].layer, images), IMAGES * len(variants)
+    activations = clean.copies(clean.variants_at_once()).activations.flatten(0, 1)
+    at_once = len(activations)
 
     def run() -> None:
         with torch.no_grad():
             for start in range(0, total, at_once):
-                cut.after(activations[: total - start])
+                clean.cut.after(activations[: total - start])
 
     return run

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from tests.held import Held
 from tests.nets import NETS, build, images_for, network, unchecked
 from torch import Tensor, nn
 
@@ -68,9 +69,9 @@ def test_all_methods_share_one_recording(monkeypatch: pytest.MonkeyPatch) -> Non
     _, net = network("plain")
     calls: list[Tensor] = []
 
-    def counted(net: Network, images: Tensor, *rest: Any) -> Recording:
+    def counted(net: Network, images: Tensor, *rest: Any, **named: Any) -> Recording:
         calls.append(images)
-        return record(net, images, *rest)
+        return record(net, images, *rest, **named)
 
     monkeypatch.setattr(attributing, "record", counted)
     attribute(net, images_for(net, 1), METHODS)
@@ -98,6 +99,43 @@ def test_progress_counts_up_to_the_end() -> None:
     assert len(set(totals)) == 1
     assert done[-1] == totals[0]
     assert "Ablation-CAM, second" in notes
+
+
+def test_in_portions_every_method_says_what_it_says_of_all_images_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, net = network("residual")
+    images, target = images_for(net, 5), logit(torch.tensor([2, 0, 1, 3, 2]))
+    whole = attribute(net, images, METHODS, target, seed=3)
+    portions: list[int] = []
+    monkeypatch.setattr(
+        attributing,
+        "record",
+        lambda net, some, *_, **named: portions.append(len(some)) or record(net, some, *_, **named),
+    )
+    budget = 2 * (net.footprint.live + net.footprint.kept)
+    told: list[tuple[int, int, str]] = []
+    parts = attribute(
+        net, images, METHODS, target, seed=3, memory_budget=budget, progress=lambda *call: told.append(call)
+    )
+    assert portions == [2, 2, 1]
+    assert told[-1][0] == told[-1][1] == max(done for done, _, _ in told)
+    for method, layers in whole.items():
+        for layer, one in layers.items():
+            found = parts[method][layer]
+            torch.testing.assert_close(found.terms(), one.terms(), rtol=1e-4, atol=1e-5)
+            assert (found.on_path, found.method, found.target) == (one.on_path, one.method, one.target)
+            assert (found.saturated is None) == (one.saturated is None)
+
+
+def test_what_many_images_take_beside_the_result_stays_within_the_budget() -> None:
+    _, net = network("basic")
+    images, budget = images_for(net, 40), 2**22
+    attribute(net, images[:1])
+    with Held() as held:
+        found = attribute(net, images, ["grad-cam", "layercam"], memory_budget=budget)
+    returned = sum(
+        one.contributions.nbytes + one.weights.nbytes for layers in found.values() for one in layers.values()
+    )
+    assert 0.1 * budget <= held.peak - returned <= budget
 
 
 # --- what cannot be explained ---

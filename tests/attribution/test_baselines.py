@@ -68,7 +68,7 @@ def test_a_random_map_is_the_seeds_own_and_each_layers() -> None:
 
 
 def test_a_random_map_is_even_noise() -> None:
-    values = baselines.random_map(4, (100, 100), "conv", 0)
+    values = baselines.random_map(4, (100, 100), baselines.draws_of("conv", 0, torch.device("cpu")))
     assert float(values.mean()) == pytest.approx(0.5, abs=0.01)
     assert float(values.var()) == pytest.approx(1 / 12, abs=0.005)
 

@@ -88,7 +88,7 @@ def test_images_of_the_risen_class_alone_say_nothing() -> None:
 def test_memory_is_bounded_without_changing_anything(monkeypatch: pytest.MonkeyPatch) -> None:
     clean = planted(True)
     expected = stimulated_maps(clean.network, "0", clean.images, clean.labels)
-    monkeypatch.setattr("trojancam.stimulation.replay.MEMORY_BUDGET", 1)
+    monkeypatch.setattr("trojancam.network.batches.CACHED", 1)
     for one, other in zip(stimulated_maps(clean.network, "0", clean.images, clean.labels), expected, strict=True):
         assert one.elevation == pytest.approx(other.elevation, rel=1e-4, abs=1e-4)
 

@@ -9,7 +9,7 @@ from tests.nets import images_for, network
 from torch import Tensor
 
 from trojancam.attacks.patch import Patch, square
-from trojancam.detection.success import ablation_asr, halves, reasr, rows, stimulation_asr
+from trojancam.detection.success import ablation_asr, halves, reasr, stimulation_asr
 from trojancam.errors import DataError, UnknownNameError
 from trojancam.network.network import Network
 from trojancam.stimulation import Stimulation
@@ -99,9 +99,8 @@ def test_images_go_through_a_few_at_a_time_where_memory_is_short(monkeypatch: py
     _, net = network("plain")
     images, labels = images_for(net, 30), torch.arange(30) % 4
     whole = reasr(net, PATCH, images, labels, 1)
-    assert rows(net) == 64
-    monkeypatch.setattr("trojancam.detection.success.MEMORY_BUDGET", 1)
-    assert rows(net) == 1
+    monkeypatch.setattr("trojancam.network.batches.CACHED", 1)
+    assert net.footprint.rows() == 1
     assert reasr(net, PATCH, images, labels, 1) == whole
 
 

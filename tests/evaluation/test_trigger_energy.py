@@ -8,7 +8,6 @@ from torch import Tensor
 from trojancam.attacks.patch import Patch, make_trigger, square
 from trojancam.attribution import grad_cam
 from trojancam.errors import DataError
-from trojancam.evaluation import trigger_energy as module
 from trojancam.evaluation.localisation import dilated
 from trojancam.evaluation.trigger_energy import LayerEnergy, trigger_energy
 from trojancam.network.recording import record
@@ -46,8 +45,8 @@ def blank(shares: list[float | None]) -> float:
 def test_it_is_a_loop_over_single_images(
     name: str, batch: int, trigger: Patch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "BATCH", batch)
     _, net = network(name)
+    monkeypatch.setattr("trojancam.network.batches.CACHED", batch * net.footprint.largest)
     images = images_for(net, 5)
     found = trigger_energy(net, images, trigger, target_class=2)
     assert list(found) == list(net.layers)

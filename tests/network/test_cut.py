@@ -97,11 +97,6 @@ def test_the_prefix_runs_nothing_that_comes_later() -> None:
     assert not any(node.op == "placeholder" and node.name == "input_1" for node in cut.suffix.graph.nodes)
 
 
-def test_memory_of_the_suffix_is_that_of_its_values() -> None:
-    cells = 5 * 3 * 3  # the activations, once more as a row, and four logits; four bytes each
-    assert network("plain")[1].cut("second").bytes_per_image == 4 * (cells + cells + 4)
-
-
 def test_what_cannot_be_cut_is_refused() -> None:
     _, net = network("trojan2")
     with pytest.raises(UnknownNameError, match="unknown layer 'conv2d_1'"):

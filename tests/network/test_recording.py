@@ -4,15 +4,16 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from tests.nets import NETS, SIZE, Head, assert_same_state, build, images, images_for, network, state_of
+from tests.held import Held
+from tests.nets import NETS, SIZE, Head, assert_same_state, build, images, images_for, network, state_of, unchecked
 from torch import Tensor, nn
 
 from trojancam.architectures import ARCHITECTURES
-from trojancam.errors import ModelError, UnknownNameError
+from trojancam.errors import DataError, ModelError, UnknownNameError
 from trojancam.network.input import InputSpecification
 from trojancam.network.network import Network
 from trojancam.network.recording import record
-from trojancam.network.targets import Target, logit, logit_difference, probability
+from trojancam.network.targets import Target, custom, logit, logit_difference, probability
 
 Forward = Callable[[nn.Module, Tensor], tuple[dict[str, Tensor], Tensor]]
 
@@ -156,6 +157,54 @@ def test_a_batch_equals_its_images_one_by_one(name: str) -> None:
 
 
 # --- which layers ---
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        None, logit(1), logit(torch.tensor([3, 0, 1, 2, 3])), probability(), logit_difference(None, torch.arange(5) % 4),
+        custom("of each image's own class", lambda logits: logits.gather(1, torch.tensor([[3], [0], [1], [2], [3]]))[:, 0]),
+    ],
+)  # fmt: skip
+def test_more_images_than_fit_are_recorded_in_portions(target: Target | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, net = network("residual")
+    given, seen = images_for(net, 5), []
+    whole = record(net, given, target)
+    forward = Network.forward_with
+    monkeypatch.setattr(
+        Network, "forward_with", lambda self, inputs, *rest: seen.append(len(inputs)) or forward(self, inputs, *rest)
+    )
+    parts = record(net, given, target, memory_budget=2 * (net.footprint.live + net.footprint.kept))
+    assert seen == [2, 2, 1]
+    for name in ("logits", "scores", "saturated"):
+        torch.testing.assert_close(getattr(parts, name), getattr(whole, name), rtol=1e-5, atol=1e-6)
+    for name, layer in whole.layers.items():
+        torch.testing.assert_close(parts.layers[name].activations, layer.activations, rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(parts.layers[name].gradients, layer.gradients, rtol=1e-4, atol=1e-6)
+        assert parts.layers[name].on_path == layer.on_path
+    assert parts.target == whole.target
+
+
+def test_what_many_images_take_beside_the_recording_stays_within_the_budget() -> None:
+    _, net = network("basic")
+    given, budget = images_for(net, 40), 2**22
+    record(net, given[:1])
+    with Held() as held:
+        recording = record(net, given, memory_budget=budget)
+    returned = sum(layer.activations.nbytes + layer.gradients.nbytes for layer in recording.layers.values())
+    assert 0.1 * budget <= held.peak - returned <= budget
+
+
+def test_an_image_that_cannot_be_scored_is_named_by_its_place_among_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, net = network("plain")
+    given = images_for(net, 5)
+    logits = net(given)
+    undefined = custom("undefined", lambda some: some[:, 0] / (some - logits[3]).abs().sum(1).gt(1e-5))
+    budget = 2 * (net.footprint.live + net.footprint.kept)
+    with pytest.raises(DataError, match=r"the target 'undefined' gives -?inf for image 3"):
+        record(net, given, undefined, memory_budget=budget)
+    with pytest.raises(DataError, match="a target for 3 images cannot be taken of 5"), unchecked():
+        record(net, given, logit(torch.tensor([0, 1, 2])), memory_budget=budget)
 
 
 def test_layers_come_in_the_callers_order_each_once() -> None:

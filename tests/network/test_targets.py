@@ -131,3 +131,33 @@ def test_only_a_probability_saturates() -> None:
     chances = torch.tensor([0.0, 1e-7, 1e-3, 0.5, 1 - 1e-3, 1 - 1e-7, 1.0])
     assert probability(0).saturated(chances).tolist() == [True, True, False, False, False, True, True]
     assert not logit(0).saturated(chances).any()
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        logit(1), logit(), logit(torch.tensor([2, 0, 1])), probability(torch.tensor([2, 0, 1])),
+        logit_difference(torch.tensor([2, 0, 1]), 1), logit_difference(0, torch.tensor([2, 1, 1])),
+        custom("own", lambda logits: (logits * torch.tensor([[1.0, 2, 3], [0, 1, 0], [-1, 0, 5]])).sum(1)),
+    ],
+)  # fmt: skip
+def test_the_score_of_some_images_of_a_batch_in_any_order_and_number(target: Target) -> None:
+    logits = torch.randn(3, 3, generator=torch.Generator().manual_seed(1))
+    images = torch.tensor([2, 0, 0, 2, 1, 2])
+    torch.testing.assert_close(target.of(images, 3)(logits[images]), target(logits)[images])
+    own = target.of(images, 3)
+    assert (own.name, own.bounds) == (target.name, target.bounds)
+    rows = torch.randn(6, 3, generator=torch.Generator().manual_seed(2))
+    one_by_one = [target.of(images[row : row + 1], 3)(rows[row : row + 1])[0] for row in range(6)]
+    torch.testing.assert_close(own(rows), torch.stack(one_by_one))
+
+
+def test_the_gradient_of_some_images_scores_goes_to_their_rows_alone() -> None:
+    images = torch.tensor([1, 1, 0])
+    own = custom("own", lambda logits: (logits * torch.tensor([[1.0, 2, 3], [4, 5, 6]])).sum(1)).of(images, 2)
+    assert gradient(own, torch.zeros(3, 3)).tolist() == [[4, 5, 6], [4, 5, 6], [1, 2, 3]]
+
+
+def test_a_settled_score_keeps_its_name() -> None:
+    assert logit().settled(LOGITS).name == "logit of the predicted class"
+    assert logit().of(torch.tensor([1]), 2).settled(LOGITS[1:])(torch.tensor([[9.0, 0.0, 1.0]])).tolist() == [1.0]

@@ -67,3 +67,14 @@ def test_what_is_refused(
     _, net = network("plain")
     with pytest.raises(kind, match=problem):
         dose_response(net, images_for(net, 2), stimulation, strengths, target)
+
+
+def test_more_images_than_fit_answer_in_portions(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, net = network("plain")
+    images = images_for(net, 5)
+    whole = dose_response(net, images, WINDOW, STRENGTHS, 2)
+    monkeypatch.setattr("trojancam.network.batches.CACHED", 2 * net.cut("first").footprint.largest)
+    parts = dose_response(net, images, WINDOW, STRENGTHS, 2)
+    torch.testing.assert_close(parts.logits, whole.logits)
+    torch.testing.assert_close(parts.energy, whole.energy, equal_nan=True)
+    assert torch.equal(parts.predicted, whole.predicted)

@@ -321,3 +321,21 @@ def test_no_images_and_no_such_layer_recorded() -> None:
             run(net, images_for(net, 0), Stimulation("first"))
     with pytest.raises(UnknownNameError, match="unknown recorded layer 'first'; known: second"):
         stimulate(net, images_for(net, 1), Stimulation("second")).difference("first")
+
+
+@pytest.mark.parametrize("gradient", ["cut", "straight-through"])
+@pytest.mark.parametrize("target", [None, logit(torch.tensor([2, 0, 1, 3, 2])), probability()])
+def test_more_images_than_fit_are_stimulated_in_portions(
+    target: Any, gradient: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, net = network("residual")
+    images, stimulation = images_for(net, 5), Stimulation("2.conv1", (0, 2), value=2.0, unit="map")
+    whole = stimulate(net, images, stimulation, target, gradient=gradient)
+    monkeypatch.setattr("trojancam.network.batches.CACHED", 2 * net.footprint.largest)
+    parts = stimulate(net, images, stimulation, target, gradient=gradient)
+    assert parts.after.target == whole.after.target
+    torch.testing.assert_close(parts.after.logits, whole.after.logits, **CLOSE)
+    for layer in whole.after.layers:
+        for side in ("cams_before", "cams_after"):
+            one, other = getattr(parts, side)[layer], getattr(whole, side)[layer]
+            torch.testing.assert_close(one.contributions, other.contributions, rtol=1e-4, atol=1e-6)

@@ -6,6 +6,7 @@ from tests.nets import images_for, network
 from tests.stimulation.test_stimulating import every_kind
 
 from trojancam.errors import DataError
+from trojancam.network.replay import replay
 from trojancam.stimulation import Stimulation, stimulate, stimulated_logits, variants
 
 
@@ -34,14 +35,15 @@ def test_the_memory_budget_does_not_change_the_results(name: str, budget: int) -
 def test_no_more_rows_are_run_at_a_time_than_the_budget_allows(monkeypatch: pytest.MonkeyPatch) -> None:
     _, net = network("plain")
     cut = net.cut("first")
+    row = cut.footprint.live + replay(net, "first", images_for(net, 1)).activations.nbytes
     seen: list[int] = []
     after = type(cut).after
     monkeypatch.setattr(type(cut), "after", lambda self, a, c=(): seen.append(len(a)) or after(self, a, c))
     several = [Stimulation("first", k % 4, value=float(k)) for k in range(10)]
-    stimulated_logits(net, images_for(net, 3), several, memory_budget=7 * cut.bytes_per_image)
+    stimulated_logits(net, images_for(net, 3), several, memory_budget=7 * row)
     assert seen == [6] * 5
     seen.clear()
-    stimulated_logits(net, images_for(net, 3), several, memory_budget=2 * cut.bytes_per_image)
+    stimulated_logits(net, images_for(net, 3), several, memory_budget=2 * row)
     assert seen == [2] * 10 + [2] * 5  # two images under one variant, then the third under two
 
 

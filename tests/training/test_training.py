@@ -541,10 +541,10 @@ def labelled(reds: list[int], labels: list[int]) -> ImageSet:
 RAW = InputSpecification(size=(8, 8))
 
 
-@pytest.mark.parametrize("batch_size", [1, 2, 512])
-def test_predictions_come_in_order_whatever_the_batch(batch_size: int) -> None:
+@pytest.mark.parametrize("budget", [1, 10_000, 2**28])
+def test_predictions_come_in_order_whatever_the_budget(budget: int) -> None:
     images = labelled([2, 0, 1, 1, 0], [0, 0, 1, 2, 0])
-    assert predict(Lookup(), images, RAW, batch_size=batch_size).tolist() == [2, 0, 1, 1, 0]
+    assert predict(Lookup(), images, RAW, memory_budget=budget).tolist() == [2, 0, 1, 1, 0]
     assert predict(Lookup(), images.select([]), RAW).tolist() == []
 
 

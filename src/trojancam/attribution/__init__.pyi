@@ -11,7 +11,7 @@ from . import (
     perturbations,
     streaming,
 )
-from .attributing import MEMORY_BUDGET, attribute, check_memory_budget, from_recording, grad_cam
+from .attributing import attribute, from_recording, grad_cam
 from .attribution import Attribution, FeatureMapAttribution, MapAttribution, from_map
 from .energy import energy_in_mask
 from .methods import INPUT, METHODS, Job, Method
@@ -19,7 +19,6 @@ from .streaming import read_stream, stream
 
 __all__ = [
     "INPUT",
-    "MEMORY_BUDGET",
     "METHODS",
     "Attribution",
     "FeatureMapAttribution",
@@ -31,7 +30,6 @@ __all__ = [
     "attribution",
     "baselines",
     "cam_function",
-    "check_memory_budget",
     "diagnoses",
     "eigen",
     "energy",

@@ -9,12 +9,12 @@ from torch import Tensor
 from trojancam.attribution.attribution import Attribution
 from trojancam.attribution.methods import INPUT, METHODS, Job, Method, Run
 from trojancam.errors import DataError, unknown_name
+from trojancam.network.batches import BUDGET, GatheredRecords, check_budget
+from trojancam.network.draws import Draws
 from trojancam.network.network import Network
-from trojancam.network.recording import Recording, record
+from trojancam.network.recording import Recording, portions, record
 from trojancam.network.targets import Target, logit
 from trojancam.progress import Progress, counting, silent
-
-MEMORY_BUDGET = 256 * 2**20
 
 
 def attribute(
@@ -24,7 +24,7 @@ def attribute(
     target: Target | None = None,
     layers: Iterable[str] | None = None,
     *,
-    memory_budget: int = MEMORY_BUDGET,
+    memory_budget: int = BUDGET,
     seed: int = 0,
     progress: Progress = silent,
 ) -> dict[str, dict[str, Attribution]]:
@@ -32,8 +32,8 @@ def attribute(
 
     All methods share one recording of one forward and one backward run. `target` is the predicted class's logit by
     default; a method that edits images keeps to the class predicted for the image as it was. `memory_budget`, in bytes,
-    bounds what Score-CAM and Ablation-CAM hold beside the recording while they run edited images. `seed` is the random
-    map's. A method that looks at pixels instead of layers has the single key `"input"`.
+    bounds what is held beside the result: more images than fit are explained in portions. `seed` is the random map's. A
+    method that looks at pixels instead of layers has the single key `"input"`.
 
     Raises:
         UnknownNameError: if a method, a layer or the target's class does not exist.
@@ -47,14 +47,27 @@ def attribute(
     (torch.Size([5, 4, 6, 6]), torch.Size([5, 8, 8]))
     """
     names = _known(methods)
-    check_memory_budget(memory_budget)
+    check_budget(memory_budget)
     if not _finite(images):
         raise DataError("the images hold values that are not finite (NaN or infinity); mend or drop those images")
-    target = target or logit()
+    chosen = _chosen(layers, network.layers, "layer")
+    plan = _plan(names, chosen)
+    steps = [_steps_of_an_image(METHODS[name], network, layer) for name, layer in plan]
+    gathered = {asked: GatheredRecords[Attribution](len(images)) for asked in plan}
+    draws: dict[str, Draws] = {}
+    done, total = 0, sum(steps) * len(images)
+    rows = network.footprint.rows(memory_budget, gradients=True)
     with torch.inference_mode(False):  # its tensors could take no part in a gradient
-        recording = record(network, images, target, [layers] if isinstance(layers, str) else layers)
-        run = Run(network, images, target.settled(recording.logits), memory_budget)
-        return _explained(names, recording, list(recording.layers), seed, run, progress)
+        for part, score in portions(target or logit(), len(images), rows):
+            recording = record(network, images[part], score, chosen, memory_budget=memory_budget)
+            run = Run(network, images[part], score.settled(recording.logits), memory_budget)
+            for (name, layer), count in zip(plan, steps, strict=True):
+                note = f"{METHODS[name].title}, {layer}"
+                job = Job(recording, seed, run, counting(progress, total, note, before=done), draws)
+                gathered[name, layer].add(METHODS[name](job, layer))
+                done += count * len(recording.logits)
+                progress(done, total, note)
+    return _by_method({asked: parts.whole for asked, parts in gathered.items()})
 
 
 def from_recording(
@@ -70,11 +83,8 @@ def from_recording(
         if not METHODS[name].from_recording:
             enough = [each for each, method in METHODS.items() if method.from_recording]
             raise unknown_name("method that a recording is enough for", name, enough)
-    chosen = list(recording.layers if layers is None else dict.fromkeys(layers))
-    for name in chosen:
-        if name not in recording.layers:
-            raise unknown_name("recorded layer", name, recording.layers)
-    return _explained(names, recording, chosen, seed, None, silent)
+    plan = _plan(names, _chosen(layers, recording.layers, "recorded layer"))
+    return _by_method({(name, layer): METHODS[name](Job(recording, seed), layer) for name, layer in plan})
 
 
 def grad_cam(recording: Recording, layers: Iterable[str] | None = None) -> dict[str, Attribution]:
@@ -94,16 +104,6 @@ def grad_cam(recording: Recording, layers: Iterable[str] | None = None) -> dict[
     return from_recording(recording, ("grad-cam",), layers)["grad-cam"]
 
 
-def check_memory_budget(memory_budget: int) -> None:
-    """Refuse a budget that nothing can be done within.
-
-    Raises:
-        DataError: if it is not positive.
-    """
-    if memory_budget <= 0:
-        raise DataError(f"the memory budget must be a positive number of bytes, not {memory_budget}")
-
-
 def _finite(images: Float[Tensor, "n 3 h w"]) -> bool:
     """Whether all values are finite, by their extremes: ten times as fast as asking each."""
     return not images.numel() or bool(torch.stack(images.detach().aminmax()).isfinite().all())
@@ -116,25 +116,28 @@ def _known(methods: Iterable[str]) -> list[str]:
     return names
 
 
-def _explained(
-    methods: list[str], recording: Recording, layers: list[str], seed: int, run: Run | None, progress: Progress
-) -> dict[str, dict[str, Attribution]]:
-    plan = [(name, layer) for name in methods for layer in (layers if METHODS[name].per_layer else [INPUT])]
-    found: dict[str, dict[str, Attribution]] = {name: {} for name in methods}
-    steps = [_steps(METHODS[name], recording, layer) for name, layer in plan]
-    done = 0
-    for (name, layer), count in zip(plan, steps, strict=True):
-        method = METHODS[name]
-        advance = counting(progress, sum(steps), f"{method.title}, {layer}", before=done)
-        found[name][layer] = method(Job(recording, seed, run, advance), layer)
-        done += count
-        progress(done, sum(steps), f"{method.title}, {layer}")
-    return found
+def _chosen(layers: Iterable[str] | None, known: Iterable[str], kind: str) -> list[str]:
+    """The layers named, each once; all, where none is."""
+    every = list(known)
+    chosen = list(dict.fromkeys([layers] if isinstance(layers, str) else every if layers is None else layers))
+    for name in chosen:
+        if name not in every:
+            raise unknown_name(kind, name, every)
+    return chosen
 
 
-def _steps(method: Method, recording: Recording, layer: str) -> int:
+def _plan(methods: list[str], layers: list[str]) -> list[tuple[str, str]]:
+    """What each method is asked for: a map of each layer, or one of the pixels."""
+    return [(name, layer) for name in methods for layer in (layers if METHODS[name].per_layer else [INPUT])]
+
+
+def _by_method(found: dict[tuple[str, str], Attribution]) -> dict[str, dict[str, Attribution]]:
+    by_method: dict[str, dict[str, Attribution]] = {}
+    for (name, layer), attribution in found.items():
+        by_method.setdefault(name, {})[layer] = attribution
+    return by_method
+
+
+def _steps_of_an_image(method: Method, network: Network, layer: str) -> int:
     """How much a layer is to a method: as many edited images as it runs, or one step."""
-    if method.from_recording or not method.per_layer:
-        return 1
-    images, maps = recording.layers[layer].activations.shape[:2]
-    return images * maps
+    return 1 if method.from_recording or not method.per_layer else network.layer(layer).feature_maps

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from trojancam.network.draws import Draws
 from trojancam.network.network import Network
 from trojancam.network.placement import Axis, Placement
 from trojancam.network.targets import Target
@@ -29,10 +30,14 @@ def saliency(network: Network, images: Float[Tensor, "n 3 h w"], target: Target)
     return gradients.abs().amax(1), True
 
 
-def random_map(count: int, cells: tuple[int, int], layer: str, seed: int) -> Maps:
-    """Even noise in [0, 1], one value a cell, so that it is as coarse as the layer's maps; each layer has its own."""
-    generator = torch.Generator().manual_seed(seed ^ zlib.crc32(layer.encode()))
-    return torch.rand(count, *cells, generator=generator)
+def draws_of(layer: str, seed: int, device: torch.device) -> Draws:
+    """The random numbers of a layer's random map: each layer has its own."""
+    return Draws(seed ^ zlib.crc32(layer.encode()), device)
+
+
+def random_map(count: int, cells: tuple[int, int], draws: Draws) -> Maps:
+    """Even noise in [0, 1], one value a cell, so that it is as coarse as the layer's maps."""
+    return draws.uniform(count, *cells)
 
 
 def centre_map(count: int, cells: tuple[int, int], placement: Placement, image_size: tuple[int, int]) -> Maps:
@@ -45,5 +50,5 @@ def centre_map(count: int, cells: tuple[int, int], placement: Placement, image_s
 
 def _from_centre(axis: Axis, cells: int, pixels: int) -> Float[Tensor, " cells"]:
     """How far the centre of each cell lies from the image's, in half the image."""
-    place = axis.offset + axis.stride * torch.arange(cells, dtype=torch.float64)
+    place = axis.offset + axis.stride * torch.arange(cells, dtype=torch.float64, device="cpu")
     return ((place - (pixels - 1) / 2) / (pixels / 2)).float()

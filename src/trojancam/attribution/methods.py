@@ -10,6 +10,7 @@ from trojancam.attribution import baselines, gradients, perturbations
 from trojancam.attribution.attribution import Attribution, FeatureMapAttribution, MapAttribution
 from trojancam.attribution.cam_function import CAMFunction, split_by
 from trojancam.attribution.eigen import eigen_cam
+from trojancam.network.draws import Draws
 from trojancam.network.network import Network
 from trojancam.network.placement import Placement
 from trojancam.network.recording import LayerRecording, Recording
@@ -39,12 +40,16 @@ class Run:
 
 @dataclass(frozen=True)
 class Job:
-    """What a method works on: a recording, and what it came from where the method has to look again."""
+    """What a method works on: a recording, and what it came from where the method has to look again.
+
+    Where images come in portions, `draws` goes on, layer by layer, where the portion before ended.
+    """
 
     recording: Recording
     seed: int = 0
     run: Run | None = None
     advance: Callable[[int], None] = field(default=_ignore)
+    draws: dict[str, Draws] = field(default_factory=dict)
 
     def layer(self, name: str) -> LayerRecording:
         """A recorded layer."""
@@ -143,7 +148,8 @@ def _saliency(method: Method, job: Job, name: str) -> Attribution:
 
 def _random(method: Method, job: Job, name: str) -> Attribution:
     layer, size = job.layer(name), job.recording.image_size
-    values = baselines.random_map(len(layer.activations), _cells(layer), name, job.seed)
+    draws = job.draws.setdefault(name, baselines.draws_of(name, job.seed, layer.activations.device))
+    values = baselines.random_map(len(layer.activations), _cells(layer), draws)
     return MapAttribution(values, name, method.title, NO_SCORE, size, layer.placement)
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from trojancam.network.network import Network
 from trojancam.network.placement import laid_over
 from trojancam.network.recording import LayerRecording
+from trojancam.network.replay import replay
 from trojancam.network.targets import Target
 
 FeatureMaps = Float[Tensor, "n k h w"]
@@ -21,7 +22,7 @@ Logits = Float[Tensor, "m classes"]
 Advance = Callable[[int], None]  # called with how many of the n k edited images were dealt with since
 Pairs = Int64[Tensor, "m 2"]  # of image and feature map
 
-ROWS = 64  # more edited images at a time fall out of the processor's cache: the same work takes twice as long
+MASKS = 4  # images, of which a masked image, its mask and what these are made from take the room
 ZERO_SCORE = 1e-6
 
 
@@ -48,9 +49,9 @@ def score_cam(
 
     with torch.no_grad():
         nothing = network.forward_with(torch.zeros_like(inputs[:1]), ())[0]
-        known = nothing[:, None].expand(*flat.shape, -1)
-        logits = _filled(known, ~flat, masked, rows_at_a_time(memory_budget, _bytes_of_a_run(network)), advance)
-        return _scores(target, logits).softmax(1)
+        known = target(nothing.expand(len(flat), -1))[:, None].expand(*flat.shape)
+        rows = network.footprint.plus(MASKS * inputs[0].nbytes).rows(memory_budget, device=images.device)
+        return _filled(known, ~flat, masked, target, rows, advance).softmax(1)
 
 
 def ablation_cam(
@@ -67,58 +68,41 @@ def ablation_cam(
     The size of y, not y, divides the drop: a map whose loss lowers a negative score still speaks for it. An image whose
     score is close to zero keeps the drop itself.
     """
-    cut = network.cut(layer)
-    activations, *crossing = cut.before(images)
-    active = (activations != 0).flatten(2).any(2)
+    clean = replay(network, layer, images)
+    active = (clean.activations != 0).flatten(2).any(2)
 
     def ablated(pairs: Pairs) -> Logits:
         image, number = pairs.unbind(1)
-        edited = activations[image]
-        edited[torch.arange(len(pairs)), number] = 0
-        return cut.after(edited, [value[image] for value in crossing])[0]
+        edited = clean.activations[image]
+        edited[torch.arange(len(pairs), device=image.device), number] = 0
+        return clean.edited(edited, image)[0]
 
     with torch.no_grad():
-        known = logits[:, None].expand(*active.shape, -1)
-        left = _filled(known, active, ablated, rows_at_a_time(memory_budget, cut.bytes_per_image), advance)
         score = target(logits)[:, None]
+        left = _filled(score.expand(*active.shape), active, ablated, target, clean.rows(memory_budget), advance)
         size = score.abs()
-        return (score - _scores(target, left)) / size.where(size > ZERO_SCORE, size.new_ones(()))
+        return (score - left) / size.where(size > ZERO_SCORE, size.new_ones(()))
 
 
 def _filled(
-    known: Float[Tensor, "n k classes"],
+    known: Weights,
     unknown: Bool[Tensor, "n k"],
     run: Callable[[Pairs], Logits],
+    target: Target,
     rows: int,
     advance: Advance,
-) -> Float[Tensor, "n k classes"]:
-    """The known logits, with those of the unknown pairs of image and feature map run, some rows at a time."""
-    logits = known.clone()
+) -> Weights:
+    """The known scores, with those of the unknown pairs of image and feature map run, some rows at a time."""
+    scores = known.clone()
     advance(int((~unknown).sum()))
     for pairs in unknown.nonzero().split(rows):
-        logits[pairs[:, 0], pairs[:, 1]] = run(pairs)
+        image, number = pairs.unbind(1)
+        scores[image, number] = target.of(image, len(known))(run(pairs))
         advance(len(pairs))
-    return logits
-
-
-def _scores(target: Target, logits: Float[Tensor, "n k classes"]) -> Weights:
-    """The score of every pair; map by map, for a target may want a class of its own for each image."""
-    return torch.stack([target(each) for each in logits.unbind(1)], 1)
+    return scores
 
 
 def _stretched_to_one(masks: Float[Tensor, "m 1 h w"]) -> Float[Tensor, "m 1 h w"]:
     """From 0 to 1; 0 where a mask is the same everywhere, as when only cells beyond the image's edge differ."""
     low, high = masks.amin((2, 3), keepdim=True), masks.amax((2, 3), keepdim=True)
     return (masks - low) / (high - low).clamp(min=torch.finfo(masks.dtype).tiny)
-
-
-def rows_at_a_time(memory_budget: int, bytes_per_row: int, most: int = ROWS) -> int:
-    """How many edited images go through at a time."""
-    return max(1, min(most, memory_budget // bytes_per_row))
-
-
-def _bytes_of_a_run(network: Network) -> int:
-    """What the whole network holds for one image: its first convolution and what follows, the image and its mask."""
-    height, width = network.input.size
-    first = next(iter(network.layers))
-    return network.cut(first, at="conv").bytes_per_image + 4 * 7 * height * width

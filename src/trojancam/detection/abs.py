@@ -20,10 +20,11 @@ from trojancam.detection.inversion import Candidate, Inversion, InversionSetting
 from trojancam.detection.settings import Count, Positive, Settings, Share
 from trojancam.detection.success import ablation_asr, halves, reasr, stimulation_asr
 from trojancam.detection.suspect import Suspect
+from trojancam.network.batches import parts
 from trojancam.network.network import Network
+from trojancam.network.replay import Copies, Replay, replay
 from trojancam.progress import Progress, stages
 from trojancam.stimulation import Stimulation
-from trojancam.stimulation.replay import Replay, replay
 
 NAME = "abs"
 
@@ -41,7 +42,7 @@ class Scheme:
 
     def values(self, largest: float) -> Float[Tensor, " n"]:
         """The constants for a layer with this largest activation."""
-        return torch.arange(self.n) * self.s * largest / self.n
+        return torch.arange(self.n, device="cpu") * self.s * largest / self.n
 
     def __str__(self) -> str:
         return f"s={self.s:g}, n={self.n}"
@@ -139,8 +140,10 @@ def stimulated_maps(
     replayed = replay(network, layer, images)
     constants = [scheme.values(float(replayed.activations.max())) for scheme in schemes]
     rows = []
+    tried = torch.cat(constants).to(replayed.activations.device)
+    copies = replayed.copies(min(len(tried), replayed.variants_at_once()))
     for number in range(replayed.activations.shape[1]):
-        by_scheme = _logits(replayed, number, torch.cat(constants)).split([scheme.n for scheme in schemes])
+        by_scheme = _logits(replayed, copies, number, tried).split([scheme.n for scheme in schemes])
         rows += [
             _judged(StimulatedMap(layer, number, scheme, _rising(logits)), logits, values, labels)
             for scheme, logits, values in zip(schemes, by_scheme, constants, strict=True)
@@ -163,15 +166,17 @@ def strongest(table: Sequence[StimulatedMap], settings: ABSSettings = ABSSetting
 
 
 @torch.no_grad()
-def _logits(replayed: Replay, feature_map: int, values: Float[Tensor, " v"]) -> Float[Tensor, "v n classes"]:
-    """The logits of every image with the map at each value."""
+def _logits(
+    replayed: Replay, copies: Copies, feature_map: int, values: Float[Tensor, " v"]
+) -> Float[Tensor, "v n classes"]:
+    """The logits of every image with the map at each value, which the copies have meanwhile."""
     different, places = values.unique(return_inverse=True)  # every scheme starts at 0
-    parts = []
-    for chunk in replayed.chunks(len(different)):
-        edited = replayed.copies(chunk.stop - chunk.start)
-        edited[:, :, feature_map] = different[chunk, None, None, None]
-        parts.append(replayed.logits(edited))
-    return torch.cat(parts)[places]
+    edited, logits = copies.activations[:, :, feature_map], []
+    for chunk in parts(len(different), len(copies)):
+        edited[: chunk.stop - chunk.start] = different[chunk, None, None, None]
+        logits.append(copies.first(chunk.stop - chunk.start).logits())
+    edited.copy_(replayed.activations[:, feature_map])
+    return torch.cat(logits)[places]
 
 
 def _rises(logits: Float[Tensor, "v n classes"]) -> Float[Tensor, "n classes"]:

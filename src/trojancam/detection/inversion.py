@@ -22,7 +22,7 @@ from torch import Tensor
 from trojancam.attacks.patch import Patch
 from trojancam.detection.journal import Journal, Values
 from trojancam.detection.settings import Count, NotNegative, Positive, Share
-from trojancam.detection.success import reasr, rows
+from trojancam.detection.success import reasr
 from trojancam.detection.suspect import Suspect
 from trojancam.errors import DataError, unknown_name
 from trojancam.progress import Progress, silent
@@ -271,7 +271,8 @@ class _Searches:
         The triggers judged are those that the last step saw: the next ones may be too small already to succeed.
         """
         successes = torch.zeros(len(self.states))
-        groups = torch.tensor(active).split(max(1, rows(self.suspect.network) // self.settings.batch))
+        rows = self.suspect.network.footprint.rows(gradients=True)
+        groups = torch.tensor(active).split(max(1, rows // self.settings.batch))
         for _ in range(self.settings.steps):
             seen = self.values.clone()
             self.values.grad = torch.zeros_like(self.values)
@@ -354,7 +355,7 @@ def _largest(suspect: Suspect, layers: Sequence[str]) -> dict[str, float]:
     """The largest activation of each layer over the clean images; 1 for a layer that is silent."""
     largest = dict.fromkeys(layers, 0.0)
     with torch.no_grad():
-        for images in suspect.images.split(rows(suspect.network)) if layers else ():
+        for images in suspect.images.split(suspect.network.footprint.rows()) if layers else ():
             _, activations = suspect.network.forward_with(suspect.network.input.normalise(images), layers)
             for name, values in zip(layers, activations, strict=True):
                 largest[name] = max(largest[name], float(values.abs().max()))

@@ -8,21 +8,14 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from trojancam.attacks.trigger import Trigger
-from trojancam.attribution import MEMORY_BUDGET
-from trojancam.attribution.perturbations import rows_at_a_time
 from trojancam.detection.suspect import Suspect
 from trojancam.network.network import Network
+from trojancam.network.replay import before
 from trojancam.rates import attack_success_rate
 from trojancam.stimulation import Stimulation, stimulated_logits
 
 Images = Float[Tensor, "n 3 h w"]
 Labels = Int64[Tensor, " n"]
-
-
-def rows(network: Network) -> int:
-    """How many images go through the whole network at a time, forth and back, in the memory that a scan may take."""
-    first = next(iter(network.layers))
-    return rows_at_a_time(MEMORY_BUDGET, 2 * network.cut(first, at="conv").bytes_per_image)
 
 
 def halves(suspect: Suspect) -> tuple[Suspect, Suspect]:
@@ -97,7 +90,7 @@ def ablation_asr(
     cut, others = network.cut(layer), images[labels != target_class]
     if len(others) == 0:
         return math.nan
-    total = torch.stack([cut.before(chosen)[0][:, maps].sum(0) for chosen in others.split(rows(network))]).sum(0)
+    total = torch.stack([values[0][:, maps].sum(0) for values in before(cut, others)]).sum(0)
     held = Stimulation(layer, tuple(maps), "replace", total / len(others))
     return stimulation_asr(network, trigger.apply(images), labels, target_class, held)
 
@@ -113,5 +106,5 @@ def _rate(
     others = labels != target_class
     if not bool(others.any()):
         return math.nan
-    predictions = [run(chosen).argmax(1) for chosen in images[others].split(rows(network))]
+    predictions = [run(chosen).argmax(1) for chosen in images[others].split(network.footprint.rows())]
     return attack_success_rate(torch.cat(predictions), labels[others], target_class)

@@ -17,19 +17,19 @@ from torch import Tensor
 
 from trojancam.attacks.patch import Patch
 from trojancam.attacks.trigger import Trigger
-from trojancam.attribution import MEMORY_BUDGET, grad_cam
+from trojancam.attribution import grad_cam
 from trojancam.detection.findings import Finding
 from trojancam.detection.stimulation_maps.windows import SHARE
-from trojancam.detection.success import rows
 from trojancam.errors import DataError
 from trojancam.evaluation.localisation import dilated, feature_map_energy, layer_energy, pointing_game
+from trojancam.network.input import FLOAT
+from trojancam.network.margins import lead
 from trojancam.network.network import Network
 from trojancam.network.placement import laid_over
 from trojancam.network.recording import record
 from trojancam.network.targets import logit
-from trojancam.rates import attack_success_rate
-from trojancam.stimulation import Stimulation, stimulate, stimulated_logits
-from trojancam.stimulation.replay import lead
+from trojancam.stimulation import Stimulation, stimulate
+from trojancam.stimulation.variants import variants_read
 
 NEIGHBOURS = 8  # at most
 MOVES = 400  # places, at most, to which a stimulation is moved
@@ -266,7 +266,8 @@ def _seen(
     shares: dict[str, list[Tensor]] = {name: [] for name in layers}
     single: list[Tensor] = []
     assert finding.trigger is not None
-    for batch in images.split(_at_once(network, finding.layer)):
+    rows = network.footprint.plus(_bytes_of_maps(network, finding.layer)).rows(gradients=True)
+    for batch in images.split(rows):
         for name, cam in grad_cam(
             record(network, finding.trigger.apply(batch), logit(finding.target_class), layers)
         ).items():
@@ -278,11 +279,10 @@ def _seen(
     return views, torch.cat(single).mean(0) if single else None
 
 
-def _at_once(network: Network, layer: str | None) -> int:
-    """How many images fit the memory that a scan may take, with all feature maps of a layer at their size."""
-    maps = network.layer(layer).feature_maps if layer else 1
+def _bytes_of_maps(network: Network, layer: str | None) -> int:
+    """What all feature maps of a layer take at the size of an image."""
     height, width = network.input.size
-    return max(1, min(rows(network), MEMORY_BUDGET // (4 * maps * height * width)))
+    return FLOAT * height * width * (network.layer(layer).feature_maps if layer else 1)
 
 
 def _view(
@@ -314,7 +314,7 @@ def _stimulated(
     assert finding.stimulation is not None
     shares: dict[str, list[Tensor]] = {}
     near: dict[str, Tensor] = {}
-    for batch in images.split(rows(network)):
+    for batch in images.split(network.footprint.rows(gradients=True)):
         for name, cam in stimulate(network, batch, finding.stimulation, logit(finding.target_class)).cams_after.items():
             near[name] = dilated(place, cam.placement.cell)
             shares.setdefault(name, []).append(layer_energy(cam, near[name]).nan_to_num(0))
@@ -335,24 +335,31 @@ def _maps(
     best = max((float(energies[number]) for number in flagged), default=math.inf)
     beside = [number for number in order if number not in flagged and float(energies[number]) > best][:NEIGHBOURS]
     chosen = [*flagged, *beside]
-    logits = stimulated_logits(network, images, [_alone(finding, finding.layer, number) for number in chosen])
+    alone = [_alone(finding, finding.layer, number) for number in chosen]
+    answers = variants_read(network, images, alone, lambda logits: _answers(logits, finding.target_class))
     views = [
-        _map_view(finding, number, answers, float(energies[number]), order.index(number) + 1)
-        for number, answers in zip(chosen, logits, strict=True)
+        _map_view(finding, number, means, float(energies[number]), order.index(number) + 1)
+        for number, means in zip(chosen, answers.mean(1).tolist(), strict=True)
     ]
     by_itself = sorted(views[: len(flagged)], key=lambda view: (-view.stimulation_asr, -view.prediction_value))
     return tuple(by_itself), tuple(views[len(flagged) :])
 
 
-def _map_view(finding: Finding, number: int, logits: Float[Tensor, "n classes"], energy: float, rank: int) -> MapView:
-    target = finding.target_class
+def _answers(logits: Float[Tensor, "m n classes"], target_class: int) -> Float[Tensor, "m n measures=3"]:
+    """Whether each image goes to the class, with what logit and what probability."""
+    goes = (logits.argmax(-1) == target_class).to(logits.dtype)
+    return torch.stack([goes, logits[..., target_class], logits.softmax(-1)[..., target_class]], -1)
+
+
+def _map_view(finding: Finding, number: int, means: Sequence[float], energy: float, rank: int) -> MapView:
+    success, prediction_value, probability = means
     return MapView(
         layer=str(finding.layer),
         feature_map=number,
         flagged=number in finding.feature_maps,
-        stimulation_asr=attack_success_rate(logits.argmax(1), torch.full((len(logits),), -1), target),
-        prediction_value=float(logits[:, target].mean()),
-        probability=float(logits.softmax(1)[:, target].mean()),
+        stimulation_asr=success,
+        prediction_value=prediction_value,
+        probability=probability,
         energy=energy,
         rank=rank,
     )
@@ -374,8 +381,8 @@ def _leads(network: Network, images: Images, finding: Finding) -> Leads | None:
     layer, (height, width) = network.layer(stimulation.layer), stimulation.window[2:]
     rows, columns = _grid(layer.size, stimulation.window)
     moved = [_moved(stimulation, row, column) for row in rows for column in columns]
-    logits = stimulated_logits(network, images, moved)
-    means = lead(logits, finding.target_class).mean(1).view(len(rows), len(columns))
+    leads = variants_read(network, images, moved, lambda logits: lead(logits, finding.target_class))
+    means = leads.mean(1).view(len(rows), len(columns))
     down, across = layer.placement.rows, layer.placement.columns
     return Leads(
         rows=tuple(down.offset + down.stride * (row + (height - 1) / 2) for row in rows),

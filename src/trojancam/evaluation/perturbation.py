@@ -12,6 +12,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from trojancam.errors import DataError
+from trojancam.network.batches import check_budget, parts
 from trojancam.network.network import Network
 from trojancam.network.targets import Target
 from trojancam.progress import Progress
@@ -23,8 +24,7 @@ Ranks = Int64[Tensor, "n h w"]
 Variants = Callable[[slice, slice], Float[Tensor, "b v 3 h w"]]
 """Some of the perturbed versions of some of the images."""
 
-MEMORY_BUDGET = 256 * 2**20
-IMAGES_AT_ONCE = 256  # more in one batch do not run faster
+COPIES = 6  # of an image, that perturbing one takes
 
 
 def check_maps(network: Network, images: Images, maps: Maps) -> None:
@@ -89,19 +89,20 @@ def perturbed_scores(
 
     The predicted class, where the target asks for it, is that of the unperturbed image.
     """
-    at_once = _images_at_once(network, memory_budget)
+    check_budget(memory_budget)
+    at_once = network.footprint.plus(COPIES * images[0].nbytes).rows(memory_budget, device=images.device)
     clean = torch.cat([_logits(network, part) for part in images.split(at_once)])
-    perturbed = clean.new_empty(len(images), count, clean.shape[1])
-    step = max(1, at_once // count)
-    for first in range(0, len(images), step):
-        rows = slice(first, min(first + step, len(images)))
-        for start in range(0, count, at_once):
-            columns = slice(start, min(start + at_once, count))
-            made = variants(rows, columns)
-            perturbed[rows, columns] = _logits(network, made.flatten(0, 1)).view(*made.shape[:2], -1)
-        progress(rows.stop, len(images), "images perturbed")
     target = target.settled(clean)
-    return target(clean), torch.stack([target(logits) for logits in perturbed.unbind(1)], 1)
+    scores = target(clean)
+    perturbed = scores.new_empty(len(images), count)
+    for rows in parts(len(images), max(1, at_once // count)):
+        for columns in parts(count, at_once):
+            made = variants(rows, columns)
+            image = torch.arange(rows.start, rows.stop, device=images.device).repeat_interleave(made.shape[1])
+            found = target.of(image, len(images))(_logits(network, made.flatten(0, 1)))
+            perturbed[rows, columns] = found.view(made.shape[:2])
+        progress(rows.stop, len(images), "images perturbed")
+    return scores, perturbed
 
 
 def pixel_counts(shares: Sequence[float], pixels: int) -> Int64[Tensor, " v"]:
@@ -113,10 +114,3 @@ def _logits(network: Network, images: Images) -> Float[Tensor, "n classes"]:
     """Logits without the check of the range: noise may lead a little out of it."""
     with torch.no_grad():
         return network.forward_with(network.input.normalise(images), ())[0]
-
-
-def _images_at_once(network: Network, memory_budget: int) -> int:
-    """How many images fit: each holds about three of the largest layer's activations, and six copies of itself."""
-    height, width = network.input.size
-    largest = max(layer.feature_maps * layer.size[0] * layer.size[1] for layer in network.layers.values())
-    return int(min(max(memory_budget // (4 * (3 * largest + 6 * 3 * height * width)), 1), IMAGES_AT_ONCE))

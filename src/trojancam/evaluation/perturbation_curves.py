@@ -16,7 +16,6 @@ from torch import Tensor
 
 from trojancam.errors import DataError
 from trojancam.evaluation.perturbation import (
-    MEMORY_BUDGET,
     Images,
     Maps,
     check_maps,
@@ -24,6 +23,7 @@ from trojancam.evaluation.perturbation import (
     pixel_counts,
     ranked,
 )
+from trojancam.network.batches import BUDGET
 from trojancam.network.network import Network
 from trojancam.network.targets import Target, probability
 from trojancam.progress import Progress, silent
@@ -102,7 +102,7 @@ def deletion(
     background: Background | None = None,
     seed: int = 0,
     first_image: int = 0,
-    memory_budget: int = MEMORY_BUDGET,
+    memory_budget: int = BUDGET,
     progress: Progress = silent,
 ) -> PerturbationCurve:
     """Scores of images in [0, 1] as their most relevant pixels are replaced by the background; a low AUC is good.
@@ -139,7 +139,7 @@ def insertion(
     background: Background | None = None,
     seed: int = 0,
     first_image: int = 0,
-    memory_budget: int = MEMORY_BUDGET,
+    memory_budget: int = BUDGET,
     progress: Progress = silent,
 ) -> PerturbationCurve:
     """Scores of the background as the most relevant pixels of the image are put into it; a high AUC is good.

@@ -14,7 +14,6 @@ from torch import Tensor
 from trojancam.errors import DataError
 from trojancam.evaluation.imputation import imputed
 from trojancam.evaluation.perturbation import (
-    MEMORY_BUDGET,
     Images,
     Maps,
     Ranks,
@@ -24,6 +23,7 @@ from trojancam.evaluation.perturbation import (
     pixel_counts,
     ranked,
 )
+from trojancam.network.batches import BUDGET
 from trojancam.network.network import Network
 from trojancam.network.targets import Target, probability
 from trojancam.progress import Progress, silent
@@ -61,7 +61,7 @@ def road(
     *,
     seed: int = 0,
     first_image: int = 0,
-    memory_budget: int = MEMORY_BUDGET,
+    memory_budget: int = BUDGET,
     progress: Progress = silent,
 ) -> RoadScores:
     """Scores of images in [0, 1] as p % of their pixels are removed, the most relevant first and the least relevant first.

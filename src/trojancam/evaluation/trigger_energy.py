@@ -10,11 +10,10 @@ from trojancam.attacks.trigger import Trigger
 from trojancam.attribution import grad_cam
 from trojancam.errors import DataError
 from trojancam.evaluation.localisation import dilated, feature_map_energy, layer_energy
+from trojancam.network.input import FLOAT
 from trojancam.network.network import Network
 from trojancam.network.recording import record
 from trojancam.network.targets import logit
-
-BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,9 @@ def trigger_energy(
     layer_shares: dict[str, list[Tensor]] = {name: [] for name in network.layers}
     map_shares: dict[str, list[Tensor]] = {name: [] for name in network.layers}
     chances: dict[str, list[Tensor]] = {name: [] for name in network.layers}
-    for batch in images.split(BATCH):
+    height, width = images.shape[-2:]
+    most = max(layer.feature_maps for layer in network.layers.values())
+    for batch in images.split(network.footprint.plus(FLOAT * height * width * most).rows(gradients=True)):
         changed = trigger.changed(batch)
         for name, cam in grad_cam(record(network, trigger.apply(batch), logit(target_class))).items():
             near = dilated(changed, network.layer(name).placement.cell)

@@ -13,11 +13,11 @@ from trojancam.explore.models import Model
 from trojancam.explore.session import Seen, Session
 from trojancam.explore.subjects import AboutLayer, AboutMap, AboutStimulation, AboutSubject
 from trojancam.explore.wire import array, number, picture
-from trojancam.network.recording import Recording, record, recorded
+from trojancam.network.recording import Recording, record
+from trojancam.network.replay import replay
 from trojancam.network.targets import logit
 from trojancam.stimulation import Stimulated, Stimulation
-from trojancam.stimulation.edits import edits
-from trojancam.stimulation.stimulating import settled
+from trojancam.stimulation.stimulating import PREDICTED, edited_once, recorded_from
 
 Answer = dict[str, Any]
 
@@ -147,17 +147,14 @@ def stimulated(session: Session, seen: Seen, stimulation: Stimulation, explain: 
     network, name = seen.network, stimulation.check(seen.network).name
     later = network.layers_after(name)
     with seen.model.making:
-        cut = network.cut(name, record=later)
-    clean, *crossing = session.cache.get((*seen.key, "before", name), lambda: cut.before(seen.image[None]))
-    peaks = clean.amax((0, 2, 3)) if stimulation.unit == "absolute" else session.peaks(seen.model)[name]
-    with torch.inference_mode(False), torch.enable_grad():
-        edited = clean.clone()
-        for edit in edits(network, (stimulation,), peaks.tolist()):
-            edit(edited.numpy())
-        logits, values = cut.after(edited.requires_grad_(), crossing)
-        explained = int(logits.detach().argmax()) if explain is None else explain
-        score = settled(None if explain is None else logit(explain), logits.detach())
-        after = recorded(network, logits, {name: edited} | dict(zip(later, values, strict=True)), score)
+        network.cut(name, record=later)
+    clean = session.cache.get((*seen.key, "before", name), lambda: replay(network, name, seen.image[None], later))
+    peaks = clean.peaks() if stimulation.unit == "absolute" else session.peaks(seen.model)[name]
+    target = PREDICTED if explain is None else logit(explain)
+    with torch.inference_mode(False):
+        edited = edited_once(network, clean, (stimulation,), peaks)
+        after = recorded_from(network, name, clean, edited, later, target)
+    explained = int(after.logits.argmax()) if explain is None else explain
     before, _ = recording_of(session, seen, explained)
     return Stimulated((stimulation,), before, after, peaks), explained
 

@@ -18,7 +18,6 @@ from trojancam.network.network import Network
 from trojancam.network.recording import record
 
 MEASURED = 256  # test images over which clean peaks are taken
-AT_ONCE = 64 * 2**20  # bytes of activations that they may take meanwhile
 
 Peaks = dict[str, Float[Tensor, " k"]]
 
@@ -72,9 +71,8 @@ class Model:
     def clean_peaks(self) -> Peaks:
         """The largest activation of each feature map of each layer over clean test images: what strengths are counted in."""
         network, images = self.network, self.images.images[:MEASURED]
-        cells = sum(layer.feature_maps * layer.size[0] * layer.size[1] for layer in network.layers.values())
         peaks: dict[str, list[Tensor]] = {name: [] for name in network.layers}
-        for batch in images.split(max(1, AT_ONCE // (4 * cells))):
+        for batch in images.split(network.footprint.rows(gradients=True)):
             with torch.no_grad():
                 inputs = network.input.normalise(as_floats(batch))
                 _, activations = network.forward_with(inputs, network.layers)

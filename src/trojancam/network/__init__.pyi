@@ -1,20 +1,26 @@
 from . import (
+    batches,
     card,
     channels_last,
+    cut,
+    draws,
     graph,
     input,
     layers,
+    margins,
     modules,
     network,
     operations,
     outputs,
     placement,
     recording,
+    replay,
     targets,
 )
+from .cut import Cut
 from .input import InputSpecification
 from .layers import Layer
-from .network import Cut, Network
+from .network import Network
 from .recording import LayerRecording, Recording, record
 from .targets import Target, custom, logit, logit_difference, probability
 
@@ -26,14 +32,18 @@ __all__ = [
     "Network",
     "Recording",
     "Target",
+    "batches",
     "card",
     "channels_last",
     "custom",
+    "cut",
+    "draws",
     "graph",
     "input",
     "layers",
     "logit",
     "logit_difference",
+    "margins",
     "modules",
     "network",
     "operations",
@@ -42,5 +52,6 @@ __all__ = [
     "probability",
     "record",
     "recording",
+    "replay",
     "targets",
 ]

@@ -12,6 +12,7 @@ from trojancam.records import Positive, Record, Share, Side
 
 Channels = Literal["rgb", "bgr", "grey"]
 _USUAL = (("channels", "rgb"), ("crop", 1.0))  # not written down: fingerprints and files stay as they were
+FLOAT = 4  # bytes
 LUMA = (0.299, 0.587, 0.114)  # of red, green and blue: ITU-R BT.601
 
 
@@ -41,6 +42,11 @@ class InputSpecification(Record):
     def number_of_channels(self) -> int:
         """How many channels the network takes."""
         return 1 if self.channels == "grey" else 3
+
+    @property
+    def bytes_per_image(self) -> int:
+        """What `normalise` holds for an image beside the image and its result."""
+        return 2 * FLOAT * 3 * self.size[0] * self.size[1]
 
     def _channels_of(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n c h w"]:
         if self.channels == "rgb":

@@ -1,13 +1,11 @@
-"""Network: a classifier as a functional graph, with its layers; and Cut: a network in two parts.
+"""Network: a classifier as a functional graph, with its layers.
 
 Recording a layer is the same graph with one more output; editing one is the same graph, cut in two.
 """
 
 import hashlib
-import math
 import zlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 import torch
@@ -16,7 +14,9 @@ from torch import Tensor, fx, nn
 
 from trojancam.errors import ModelError, unknown_name
 from trojancam.network import graph
+from trojancam.network.batches import Footprint, Gathered, footprint, parts
 from trojancam.network.card import ModelCard
+from trojancam.network.cut import Cut
 from trojancam.network.input import InputSpecification
 from trojancam.network.layers import At, Layer, find_layers
 from trojancam.network.outputs import Output
@@ -104,9 +104,11 @@ class Network:
             ModelError: if the images are of another size or range than the network takes.
         """
         self.check(images)
+        logits = Gathered(len(images))
         with torch.no_grad():
-            logits: Tensor = self._whole(self.input.normalise(images))[0]
-        return logits
+            for part in parts(len(images), self.footprint.rows()):
+                logits.add(self._whole(self.input.normalise(images[part]))[0])
+        return logits.whole
 
     def layer(self, name: str) -> Layer:
         """The layer of this name.
@@ -196,7 +198,7 @@ class Network:
         """
         key = (self.layer(layer).node(at), *(self.layer(name).node(at) for name in record))
         if key not in self._cuts:
-            self._cuts[key] = _cut(self._whole, self.input, key)
+            self._cuts[key] = Cut.of(self._whole, self.input, key)
         return self._cuts[key]
 
     def fed(self, specification: InputSpecification) -> "Network":
@@ -228,6 +230,11 @@ class Network:
     def without_card(self) -> "Network":
         """The same network, weights shared, with nothing that tells how it was made or what it is called."""
         return Network(self._whole, self.input, self.class_names)
+
+    @cached_property
+    def footprint(self) -> Footprint:
+        """The bytes that one image takes on its way from pixels in [0, 1] to the logits."""
+        return footprint(self._whole.graph).plus(self.input.bytes_per_image)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -270,58 +277,9 @@ class Network:
         return Network(changed, self.input, self.class_names, f"{self.name}, in part random")
 
 
-@dataclass(frozen=True)
-class Cut:
-    """A network in two parts: `before` gives a layer's activations, `after` goes on from (edited) activations.
-
-    Skip connections that pass the cut by are handed across it beside the activations.
-    """
-
-    input: InputSpecification
-    prefix: fx.GraphModule
-    suffix: fx.GraphModule
-
-    def before(self, images: Images) -> tuple[Tensor, ...]:
-        """The layer's activations of images in [0, 1], and then whatever else crosses the cut; no gradients."""
-        with torch.no_grad():
-            values: tuple[Tensor, ...] = self.prefix(self.input.normalise(images))
-        return values
-
-    def after(
-        self, activations: Float[Tensor, "m k h w"], crossing: Sequence[Tensor] = ()
-    ) -> tuple[Float[Tensor, "m classes"], tuple[Tensor, ...]]:
-        """Logits and recorded layers for activations, edited or not, as many as there are; gradients flow.
-
-        `crossing` holds one row for each of them, as `before` gave it (repeat rows for variants of one image).
-        """
-        logits, *values = self.suffix(activations, *crossing)
-        return logits, tuple(values)
-
-    @cached_property
-    def bytes_per_image(self) -> int:
-        """What the part after the cut holds in memory for one image, were nothing freed on the way."""
-        shapes = (
-            getattr(node.meta.get("val"), "shape", ()) for node in self.suffix.graph.nodes if node.op != "get_attr"
-        )
-        return 4 * sum(math.prod(int(extent) for extent in shape[1:]) for shape in shapes if len(shape) > 1)
-
-
 def _shuffled(values: Tensor, key: str) -> Tensor:
     """The values in other places, each handed to the next of one random cycle: none stays where it was."""
     cycle = torch.randperm(values.numel(), generator=torch.Generator().manual_seed(zlib.crc32(key.encode())))
     shuffled = torch.empty_like(values, memory_format=torch.contiguous_format).flatten()
     shuffled[cycle] = values.detach().flatten()[cycle.roll(1)]
     return shuffled.view(values.shape)
-
-
-def _cut(whole: fx.GraphModule, specification: InputSpecification, key: tuple[str, ...]) -> Cut:
-    layer, *recorded = key
-    crossing, later = graph.crossing(whole, layer), graph.dependent_on(whole, layer)
-    for name in recorded:
-        if name not in later:
-            raise ModelError(
-                f"the layer at {name} does not come after the cut at {layer}, so it cannot be recorded there"
-            )
-    prefix = graph.returning(whole, [layer, *crossing])
-    suffix = graph.suffix(whole, layer, [graph.logits_node(whole).name, *recorded])
-    return Cut(specification, prefix, suffix)

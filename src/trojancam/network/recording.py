@@ -1,6 +1,6 @@
 """Recording: one forward and one backward run, and every layer's activations and gradients come back."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from trojancam.errors import ModelError
+from trojancam.network.batches import BUDGET, GatheredRecords, check_budget, parts
 from trojancam.network.layers import At
 from trojancam.network.network import Network
 from trojancam.network.placement import Placement
@@ -52,18 +53,21 @@ def record(
     target: Target | None = None,
     layers: Iterable[str] | None = None,
     at: At = "activation",
+    *,
+    memory_budget: int = BUDGET,
 ) -> Recording:
     """Record layers (all of them unless named, in the order given) of a batch of images in [0, 1].
 
     One forward run with more outputs and one `torch.autograd.grad` of the summed scores give all activations and
-    gradients of all images; no gradient of any weight is computed. `target` is the predicted class's logit by default;
-    `at="conv"` records the raw convolutions instead of their activations.
+    gradients of a batch; no gradient of any weight is computed. `target` is the predicted class's logit by default;
+    `at="conv"` records the raw convolutions instead of their activations. What is held beside the recording stays within
+    `memory_budget`, in bytes: more images than fit are recorded in portions.
 
     Raises:
         ModelError: if there are no images, they are of another size or range than the network takes, or its logits
             are not finite.
         UnknownNameError: if a layer, or the target's class, does not exist.
-        DataError: if the target does not give one finite score for each image.
+        DataError: if the target does not give one finite score for each image, or there is no memory budget.
 
     >>> from torch import nn
     >>> network = Network.from_module(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 2)), (8, 8))
@@ -74,12 +78,23 @@ def record(
     if len(images) == 0:
         raise ModelError("there are no images to record; give at least one")
     network.check(images)
-    target = target or logit()
+    check_budget(memory_budget)
     names = list(network.layers if layers is None else dict.fromkeys(layers))
-    with torch.inference_mode(False), torch.enable_grad():
-        inputs = network.input.normalise(images.detach().clone()).requires_grad_()  # autograd follows the activations
-        logits, activations = network.forward_with(inputs, names, at)
-        return recorded(network, logits, dict(zip(names, activations, strict=True)), target)
+    gathered = GatheredRecords[Recording](len(images))
+    for part, score in portions(target or logit(), len(images), network.footprint.rows(memory_budget, gradients=True)):
+        with torch.inference_mode(False), torch.enable_grad():
+            # autograd follows the activations from the inputs on
+            inputs = network.input.normalise(images[part].detach().clone()).requires_grad_()
+            logits, activations = network.forward_with(inputs, names, at)
+            gathered.add(recorded(network, logits, dict(zip(names, activations, strict=True)), score))
+    return gathered.whole
+
+
+def portions(target: Target, count: int, rows: int) -> Iterator[tuple[slice, Target]]:
+    """Images in portions of so many rows, each with the score of these; the score itself, where one portion is all."""
+    for part in parts(count, rows):
+        whole = part.stop - part.start == count
+        yield part, target if whole else target.of(torch.arange(part.start, part.stop), count)
 
 
 def recorded(

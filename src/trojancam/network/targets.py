@@ -5,7 +5,7 @@ Any other function of the logits is a target too: `custom("margin", lambda logit
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -26,13 +26,16 @@ class Target:
     """A score of the logits: `target(logits)` is one number for each image; `name` says which, for people.
 
     `bounds` are those of the score where it has any: close to them its gradient vanishes. `settle` gives the same score
-    of the classes that some logits predict, where the score is that of the predicted class.
+    of the classes that some logits predict, where the score is that of the predicted class; `choose` gives that of some images
+    of a batch, where the score may know something of each, such as its class. `images` are those that it was chosen for.
     """
 
     name: str
     score: Callable[[Logits], Scores]
     bounds: tuple[float, float] | None = None
     settle: "Callable[[Logits], Target] | None" = None
+    choose: "Callable[[Int64[Tensor, ' m'], int], Target] | None" = None
+    images: Int64[Tensor, " m"] | None = None
 
     def __call__(self, logits: Logits) -> Scores:
         """The score of each image.
@@ -42,7 +45,8 @@ class Target:
             ModelError: if it cannot, for the logits are not finite.
         """
         scores = self.score(logits)
-        _check_scores(self.name, scores, logits)
+        _check_shape(self.name, scores, logits)
+        _check_finite(self.name, scores, logits, self.images)
         return scores
 
     def settled(self, logits: Logits) -> "Target":
@@ -53,7 +57,20 @@ class Target:
         >>> logit().settled(torch.tensor([[1.0, 5.0]]))(torch.tensor([[3.0, 2.0]]))
         tensor([2.])
         """
-        return self if self.settle is None else self.settle(logits)
+        return self if self.settle is None else replace(self.settle(logits), name=self.name)
+
+    def of(self, images: Int64[Tensor, " m"], count: int) -> "Target":
+        """The same score of some images of a batch of `count`, each as often as it is named, in any order.
+
+        Raises:
+            DataError: if it is a score of another number of images.
+
+        >>> logit(torch.tensor([1, 0])).of(torch.tensor([1, 1, 0]), 2)(torch.tensor([[1.0, 5.0]] * 3))
+        tensor([1., 1., 5.])
+        """
+        if self.choose is not None:
+            return replace(self.choose(images, count), name=self.name, images=images)
+        return replace(self, score=lambda logits: _of_some(self, logits, images, count), images=images)
 
     def saturated(self, scores: Scores) -> Bool[Tensor, " n"]:
         """Where a score with bounds is so close to one of them that its gradient has all but vanished.
@@ -62,7 +79,7 @@ class Target:
         tensor([False,  True])
         """
         if self.bounds is None:
-            return torch.zeros(len(scores), dtype=torch.bool)
+            return torch.zeros_like(scores, dtype=torch.bool)
         low, high = self.bounds
         share = (scores.double() - low) / (high - low)
         return share * (1 - share) < VANISHED
@@ -95,7 +112,7 @@ def logit(target_class: ClassChoice = None) -> Target:
     >>> logit()(torch.tensor([[1.0, 5.0], [2.0, 0.0]]))
     tensor([5., 2.])
     """
-    return _of_class(_named("logit of", target_class), target_class, _picked)
+    return _of_classes(_named("logit of", target_class), (target_class,), _picked)
 
 
 def probability(target_class: ClassChoice = None) -> Target:
@@ -108,7 +125,7 @@ def probability(target_class: ClassChoice = None) -> Target:
     >>> probability(0)(torch.zeros(1, 4))
     tensor([0.2500])
     """
-    return _of_class(_named("probability of", target_class), target_class, _probability, bounds=(0.0, 1.0))
+    return _of_classes(_named("probability of", target_class), (target_class,), _probability, bounds=(0.0, 1.0))
 
 
 def logit_difference(target_class: ClassChoice, other_class: int | Int64[Tensor, " n"]) -> Target:
@@ -122,23 +139,25 @@ def logit_difference(target_class: ClassChoice, other_class: int | Int64[Tensor,
     tensor([4.])
     """
     name = f"{_named('logit of', target_class)} less {_named('that of', other_class)}"
-    return _of_class(
-        name, target_class, lambda logits, classes: _picked(logits, classes) - _picked(logits, other_class)
-    )
+    return _of_classes(name, (target_class, other_class), _difference)
 
 
-def _of_class(
+def _of_classes(
     name: str,
-    target_class: ClassChoice,
-    score: Callable[[Logits, ClassChoice], Scores],
+    classes: tuple[ClassChoice, ...],
+    score: Callable[..., Scores],
     bounds: tuple[float, float] | None = None,
 ) -> Target:
-    """A score of a class, which is to be settled if it is that of the predicted class."""
+    """A score of classes, of which the first is to be settled if it is the predicted one."""
 
-    def of(classes: ClassChoice, settle: Callable[[Logits], Target] | None = None) -> Target:
-        return Target(name, lambda logits: score(logits, classes), bounds, settle)
+    def settled(logits: Logits) -> Target:
+        return _of_classes(name, (logits.argmax(1), *classes[1:]), score, bounds)
 
-    return of(target_class, (lambda logits: of(logits.argmax(1))) if target_class is None else None)
+    def chosen(images: Int64[Tensor, " m"], count: int) -> Target:
+        return _of_classes(name, tuple(_of_images(choice, images, count) for choice in classes), score, bounds)
+
+    settle = settled if classes[0] is None else None
+    return Target(name, lambda logits: score(logits, *classes), bounds, settle, chosen)
 
 
 def _probability(logits: Logits, classes: ClassChoice) -> Scores:
@@ -147,7 +166,31 @@ def _probability(logits: Logits, classes: ClassChoice) -> Scores:
     return _picked(logits.softmax(1), classes)
 
 
-def _check_scores(name: str, scores: object, logits: Logits) -> None:
+def _difference(logits: Logits, classes: ClassChoice, others: ClassChoice) -> Scores:
+    return _picked(logits, classes) - _picked(logits, others)
+
+
+def _of_some(target: Target, logits: Logits, images: Int64[Tensor, " m"], count: int) -> Scores:
+    """The scores of rows that are each of some image, from a function that is given whole batches of images.
+
+    In each batch every image has one of its rows; where it has none left, another image's row stands in and does not count.
+    """
+    order = images.argsort(stable=True)
+    first = torch.searchsorted(images[order], images[order])
+    turn = torch.empty_like(order)
+    turn[order] = torch.arange(len(order), device=order.device) - first  # how many rows before are of the same image
+    batches = [(turn == number).nonzero()[:, 0] for number in range(int(turn.amax()) + 1)] if len(turn) else [order]
+    scores = []
+    for rows in batches:
+        row_of_image = rows[:1].expand(count).clone()
+        row_of_image[images[rows]] = rows
+        found = target.score(logits[row_of_image])
+        _check_shape(target.name, found, logits[row_of_image])
+        scores.append(found[images[rows]])
+    return torch.cat(scores)[torch.cat(batches).argsort()]
+
+
+def _check_shape(name: str, scores: object, logits: Logits) -> None:
     if not isinstance(scores, Tensor) or scores.shape != logits.shape[:1] or not scores.is_floating_point():
         gives = (
             f"{scores.dtype} of shape {tuple(scores.shape)}" if isinstance(scores, Tensor) else type(scores).__name__
@@ -155,17 +198,19 @@ def _check_scores(name: str, scores: object, logits: Logits) -> None:
         raise DataError(
             f"the target {name!r} gives {gives} for {len(logits)} images; it must give one float for each image"
         )
+
+
+def _check_finite(name: str, scores: Scores, logits: Logits, images: Int64[Tensor, " m"] | None) -> None:
     scores = scores.detach()
     finite = scores.isfinite()
     if not bool(finite.all()):
-        index = int(finite.logical_not().nonzero()[0])
-        if not bool(logits[index].isfinite().all()):
+        row = int(finite.logical_not().nonzero()[0])
+        image = row if images is None else int(images[row])
+        if not bool(logits[row].isfinite().all()):
             raise ModelError(
-                f"the network's logits of image {index} are not finite; look for NaN or infinity in its weights"
+                f"the network's logits of image {image} are not finite; look for NaN or infinity in its weights"
             )
-        raise DataError(
-            f"the target {name!r} gives {float(scores[index])} for image {index}; its scores must be finite"
-        )
+        raise DataError(f"the target {name!r} gives {float(scores[row])} for image {image}; its scores must be finite")
 
 
 def _named(what: str, target_class: ClassChoice) -> str:
@@ -176,19 +221,30 @@ def _named(what: str, target_class: ClassChoice) -> str:
 
 def _picked(scores: Logits, target_class: ClassChoice) -> Scores:
     """Each image's score of its class."""
-    classes = scores.argmax(1) if target_class is None else torch.as_tensor(target_class)
-    if classes.ndim and len(classes) != len(scores):
-        raise DataError(
-            f"a target for {len(classes)} images cannot be taken of {len(scores)}; give one class for each image"
-        )
-    classes = classes.to(torch.int64).expand(len(scores))
-    if len(classes) and not 0 <= int(classes.min()) <= int(classes.max()) < scores.shape[1]:
-        raise UnknownNameError(
-            f"the network has classes 0 to {scores.shape[1] - 1}; a target of {_extremes(classes)} is none of them"
-        )
-    return scores.gather(1, classes[:, None])[:, 0]
+    if isinstance(target_class, int):
+        _check_classes(target_class, target_class, scores.shape[1])
+        return scores[:, target_class]
+    classes = scores.argmax(1) if target_class is None else target_class.to(scores.device, torch.int64)
+    _check_count(classes, len(scores))
+    if len(scores):
+        _check_classes(int(classes.amin()), int(classes.amax()), scores.shape[1])
+    return scores.gather(1, classes.expand(len(scores))[:, None])[:, 0]
 
 
-def _extremes(classes: Tensor) -> str:
-    low, high = int(classes.min()), int(classes.max())
-    return str(low) if low == high else f"{low} to {high}"
+def _of_images(choice: ClassChoice, images: Int64[Tensor, " m"], count: int) -> int | Tensor | None:
+    """The classes of some images of a batch."""
+    if not isinstance(choice, Tensor) or not choice.ndim:
+        return choice
+    _check_count(choice, count)
+    return choice.to(images.device)[images]
+
+
+def _check_count(classes: Int64[Tensor, " *n"], count: int) -> None:
+    if classes.ndim and len(classes) != count:
+        raise DataError(f"a target for {len(classes)} images cannot be taken of {count}; give one class for each image")
+
+
+def _check_classes(low: int, high: int, classes: int) -> None:
+    if not 0 <= low <= high < classes:
+        which = str(low) if low == high else f"{low} to {high}"
+        raise UnknownNameError(f"the network has classes 0 to {classes - 1}; a target of {which} is none of them")

@@ -1,7 +1,6 @@
 from . import (
     doses,
     edits,
-    replay,
     stimulating,
     stimulation,
     variants,
@@ -23,7 +22,6 @@ __all__ = [
     "dose_response",
     "doses",
     "edits",
-    "replay",
     "stimulate",
     "stimulated_logits",
     "stimulating",

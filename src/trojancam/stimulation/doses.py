@@ -2,19 +2,23 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from trojancam.attribution import energy_in_mask
+from trojancam.attribution import energy_in_mask, grad_cam
 from trojancam.errors import DataError, unknown_name
+from trojancam.network.batches import Gathered, parts
 from trojancam.network.network import Network
+from trojancam.network.recording import Recording
+from trojancam.network.replay import replay
 from trojancam.network.targets import logit
 from trojancam.progress import Progress, silent
 from trojancam.rates import attack_success_rate
-from trojancam.stimulation.edits import Stimulations, as_tuple
-from trojancam.stimulation.stimulating import stimulate
+from trojancam.stimulation.edits import Stimulations, as_tuple, check_images, stimulated_cells, the_layer
+from trojancam.stimulation.stimulating import edited_once, recorded_from
 from trojancam.stimulation.variants import stimulated_logits
 
 
@@ -75,14 +79,32 @@ def dose_response(
         target_class = int(stimulated_logits(network, images, doses[-1:])[0].argmax(1).mode().values)
     elif not 0 <= target_class < len(network.class_names):
         raise unknown_name("class", target_class, [f"0 to {len(network.class_names) - 1}"])
-    logits, predicted, energy = [], [], []
-    for number, dose in enumerate(doses):
-        found = stimulate(network, images, dose, logit(target_class))
-        logits.append(found.after.scores)
-        predicted.append(found.after.logits.argmax(1))
-        energy.append(energy_in_mask(found.cams_after[found.layer].layer_map(), found.cells))
-        progress(number + 1, len(doses), f"strength {strengths[number]:g}")
-    return DoseResponse(
-        tuple(strengths), target_class, torch.stack(logits), torch.stack(predicted), torch.stack(energy),
-        found.before.logits,
-    )  # fmt: skip
+    layer = the_layer(stimulations)
+    check_images(network, images)
+    answers: list[Answers] = []
+    with torch.inference_mode(False):
+        clean = replay(network, layer, images)
+        peaks, cells = clean.peaks(), stimulated_cells(stimulations, network.layer(layer).size).to(images.device)
+        for number, dose in enumerate(doses):
+            answers.append(Answers(*(Gathered(len(images)) for _ in range(3))))
+            for part in parts(len(images), clean.rows(gradients=True)):
+                some = clean.of(part)
+                edited = edited_once(network, some, dose, peaks)
+                answers[-1].add(recorded_from(network, layer, some, edited, (), logit(target_class)), layer, cells)
+            progress(number + 1, len(doses), f"strength {strengths[number]:g}")
+    logits, predicted, energy = (torch.stack([rows.whole for rows in each]) for each in zip(*answers, strict=True))
+    return DoseResponse(tuple(strengths), target_class, logits, predicted, energy, network(images))
+
+
+class Answers(NamedTuple):
+    """What the images answer to one dose: the target class's logit, the class predicted, the energy in the cells."""
+
+    logits: Gathered
+    predicted: Gathered
+    energy: Gathered
+
+    def add(self, recording: Recording, layer: str, cells: Bool[Tensor, "h w"]) -> None:
+        """Take what the next images answer."""
+        self.logits.add(recording.scores)
+        self.predicted.add(recording.logits.argmax(1))
+        self.energy.add(energy_in_mask(grad_cam(recording)[layer].layer_map(), cells))

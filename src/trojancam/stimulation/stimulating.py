@@ -10,17 +10,19 @@ from torch import Tensor
 
 from trojancam.attribution import Attribution, grad_cam
 from trojancam.errors import unknown_name
+from trojancam.network.batches import GatheredRecords
 from trojancam.network.network import Network
 from trojancam.network.placement import laid_over
-from trojancam.network.recording import Recording, record, recorded
+from trojancam.network.recording import Recording, portions, record, recorded
+from trojancam.network.replay import Replay, replay
 from trojancam.network.targets import Target, logit
 from trojancam.rates import attack_success_rate
 from trojancam.showing import Shown
-from trojancam.stimulation.edits import Stimulations, as_tuple, check_images, edits, peaks, the_layer
+from trojancam.stimulation.edits import Stimulations, as_tuple, check_images, edits, stimulated_cells, the_layer
 from trojancam.stimulation.stimulation import Stimulation
 
 GRADIENTS = ("cut", "straight-through")
-AFTER = "logit of the class predicted when stimulated"
+PREDICTED = replace(logit(), name="logit of the class predicted when stimulated")
 
 Images = Float[Tensor, "n 3 h w"]
 Activations = Float[Tensor, "n k h w"]
@@ -68,7 +70,7 @@ class Stimulated(Shown):
     def cells(self) -> Bool[Tensor, "h w"]:
         """The cells of the layer that are stimulated."""
         height, width = self.before.layers[self.layer].activations.shape[2:]
-        return torch.stack([stimulation.place((height, width)) for stimulation in self.stimulations]).any(0)
+        return stimulated_cells(self.stimulations, (height, width))
 
     @property
     def place(self) -> Bool[Tensor, "height width"]:
@@ -118,39 +120,54 @@ def stimulate(
         raise unknown_name("kind of gradient", gradient, GRADIENTS)
     network.layer(layer)
     check_images(network, images)
-    with torch.inference_mode(False), torch.enable_grad():
-        clean, *crossing = network.cut(layer).before(images)
-        reached = peaks(clean)
-        edited = clean.clone()
-        for edit in edits(network, stimulations, reached.tolist()):
-            edit(edited.numpy())
-        if gradient == "cut":
-            logits, layers = _from_the_cut(network, layer, edited, crossing)
-        else:
-            logits, layers = _straight_through(network, layer, images, edited - clean)
-        score = settled(target, logits.detach())
-        after = recorded(network, logits, layers, score)
-    return Stimulated(stimulations, record(network, images, score, layers), after, reached)
+    later = network.layers_after(layer) if gradient == "cut" else ()
+    with torch.inference_mode(False):
+        clean = replay(network, layer, images, later)
+        reached = clean.peaks()
+        rows = clean.rows(gradients=True) if gradient == "cut" else network.footprint.rows(gradients=True)
+        after = GatheredRecords[Recording](len(images))
+        for part, score in portions(target or PREDICTED, len(images), rows):
+            some = clean.of(part)
+            edited = edited_once(network, some, stimulations, reached)
+            if gradient == "cut":
+                after.add(recorded_from(network, layer, some, edited, later, score))
+            else:
+                after.add(_straight_through(network, layer, images[part], edited - some.activations, score))
+        found = after.whole
+        before = record(network, images, settled(target, found.logits), found.layers)
+    return Stimulated(stimulations, before, found, reached)
 
 
 def settled(target: Target | None, logits: Float[Tensor, "n classes"]) -> Target:
     """The target with its classes chosen: where it is that of the predicted class, of the one these logits predict."""
-    return replace(logit(logits.argmax(1)), name=AFTER) if target is None else target.settled(logits)
+    return (target or PREDICTED).settled(logits)
 
 
-def _from_the_cut(
-    network: Network, layer: str, edited: Activations, crossing: Sequence[Tensor]
-) -> tuple[Tensor, dict[str, Tensor]]:
-    """Logits, and the layers from this one on, where the edited activations are where all begins."""
-    later = network.layers_after(layer)
-    logits, values = network.cut(layer, record=later).after(edited.requires_grad_(), crossing)
-    return logits, {layer: edited} | dict(zip(later, values, strict=True))
+def edited_once(
+    network: Network, clean: Replay, stimulations: tuple[Stimulation, ...], peaks: Float[Tensor, " k"]
+) -> Activations:
+    """A copy of a layer's clean activations, stimulated."""
+    copy = clean.copies(1)
+    edits(network, [stimulations], peaks).edit(copy.activations)
+    return copy.activations[0]
+
+
+def recorded_from(
+    network: Network, layer: str, clean: Replay, edited: Activations, later: Sequence[str], target: Target
+) -> Recording:
+    """The layers from this one on, where the edited activations are where all begins."""
+    with torch.enable_grad():
+        logits, values = clean.edited(edited.requires_grad_())
+        layers = {layer: edited} | dict(zip(later, values, strict=True))
+        return recorded(network, logits, layers, target.settled(logits.detach()))
 
 
 def _straight_through(
-    network: Network, layer: str, images: Images, shift: Float[Tensor, "n k rows columns"]
-) -> tuple[Tensor, dict[str, Tensor]]:
-    """Logits and all layers, where the edit is a constant that is added on the way."""
-    inputs = network.input.normalise(images.detach().clone()).requires_grad_()
-    logits, values = network.forward_shifted(inputs, layer, shift, network.layers)
-    return logits, dict(zip(network.layers, values, strict=True))
+    network: Network, layer: str, images: Images, shift: Float[Tensor, "n k rows columns"], target: Target
+) -> Recording:
+    """All layers, where the edit is a constant that is added on the way."""
+    with torch.enable_grad():
+        inputs = network.input.normalise(images.detach().clone()).requires_grad_()
+        logits, values = network.forward_shifted(inputs, layer, shift, network.layers)
+        layers = dict(zip(network.layers, values, strict=True))
+        return recorded(network, logits, layers, target.settled(logits.detach()))

@@ -1,14 +1,12 @@
 """Stimulations as data: which feature maps of a layer are edited, how, how strongly and where; to JSON and back."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float
-from numpy.typing import NDArray
 from pydantic import ValidationError
 from torch import Tensor
 
@@ -17,16 +15,12 @@ from trojancam.network.layers import Layer
 from trojancam.network.network import Network
 from trojancam.records import Record
 
-Amount = float | NDArray[np.float32]
 FeatureMapChoice = int | tuple[int, ...] | Literal["all"]
 Window = tuple[int, int, int, int]
 
-KINDS: dict[str, Callable[[NDArray[np.float32], Amount], Amount]] = {
-    "replace": lambda _, amount: amount,
-    "scale": lambda old, amount: old * amount,
-    "add": lambda old, amount: old + amount,
-    "zero": lambda *_: 0.0,
-}
+KINDS = {"replace": (0, 0, 1), "scale": (0, 1, 0), "add": (1, 0, 1), "zero": (0, 0, 0)}
+"""What each kind makes of an activation `A` and a value `v`, as `(a, b, c)` of `a A + b v A + c v`."""
+
 UNITS = ("absolute", "map", "layer")
 RESTS = ("keep", "zero")
 

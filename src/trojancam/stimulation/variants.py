@@ -1,16 +1,16 @@
 """Variants: many stimulations of the same images; only the part of the network after the stimulated layer is run."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from trojancam.attribution import MEMORY_BUDGET, check_memory_budget
-from trojancam.attribution.perturbations import rows_at_a_time
+from trojancam.network.batches import BUDGET, check_budget, parts
 from trojancam.network.network import Network
+from trojancam.network.replay import Replay, replay
 from trojancam.progress import Progress, silent
-from trojancam.stimulation.edits import Stimulations, as_tuple, check_images, edits, peaks, the_layer
+from trojancam.stimulation.edits import Stimulations, as_tuple, check_images, edits, the_layer
 from trojancam.stimulation.stimulation import Stimulation
 
 
@@ -19,7 +19,7 @@ def stimulated_logits(
     images: Float[Tensor, "n 3 h w"],
     stimulations: Sequence[Stimulations],
     *,
-    memory_budget: int = MEMORY_BUDGET,
+    memory_budget: int = BUDGET,
     progress: Progress = silent,
 ) -> Float[Tensor, "m n classes"]:
     """The logits of every image under each of m stimulations (or groups of one layer's, which are applied together).
@@ -39,63 +39,64 @@ def stimulated_logits(
     >>> stimulated_logits(network, torch.rand(5, 3, 8, 8), variants).shape
     torch.Size([16, 5, 2])
     """
-    check_memory_budget(memory_budget)
+    return variants_read(
+        network, images, stimulations, lambda logits: logits, memory_budget=memory_budget, progress=progress
+    )
+
+
+def variants_read(
+    network: Network,
+    images: Float[Tensor, "n 3 h w"],
+    stimulations: Sequence[Stimulations],
+    read: Callable[[Float[Tensor, "m n classes"]], Shaped[Tensor, "m n *measures"]],
+    *,
+    memory_budget: int = BUDGET,
+    progress: Progress = silent,
+) -> Shaped[Tensor, "m n *measures"]:
+    """As `stimulated_logits`, of which only what `read` takes from the logits of some variants and images is kept.
+
+    Where there are many variants and a thousand classes, all logits together would not fit.
+
+    Raises:
+        UnknownNameError, DataError, ModelError: as `stimulated_logits`.
+    """
+    check_budget(memory_budget)
     check_images(network, images)
     groups = [as_tuple(each) for each in stimulations]
     by_layer: dict[str, list[int]] = {}
     for number, group in enumerate(groups):
         by_layer.setdefault(the_layer(group), []).append(number)
-    logits = torch.empty(len(groups), len(images), len(network.class_names))
     done = 0
     with torch.inference_mode(False), torch.no_grad():
+        nothing = read(torch.empty(0, len(images), len(network.class_names)))
+        measured = nothing.new_empty(len(groups), *nothing.shape[1:])
         for layer, numbers in by_layer.items():
-            player = _Player(network, images, layer, memory_budget)
-            for variants, rows, found in player.played([groups[number] for number in numbers]):
-                logits.numpy()[numbers[variants], rows] = found.numpy()
-                done += found.shape[0] * found.shape[1]
+            clean = replay(network, layer, images)
+            places = torch.tensor(numbers)
+            for variants, rows, logits in _played(
+                network, clean, [groups[number] for number in numbers], memory_budget
+            ):
+                measured[places[variants], rows] = read(logits)
+                done += logits.shape[0] * logits.shape[1]
                 progress(done, len(groups) * len(images), layer)
-    return logits
+    return measured
 
 
-class _Player:
-    """The clean activations of one layer, and what else crosses the cut behind it."""
+def _played(
+    network: Network, clean: Replay, variants: Sequence[tuple[Stimulation, ...]], memory_budget: int
+) -> Iterator[tuple[slice, slice, Float[Tensor, "m n classes"]]]:
+    """Portions of the logits, each with the variants and the images that it is of.
 
-    def __init__(self, network: Network, images: Float[Tensor, "n 3 h w"], layer: str, memory_budget: int) -> None:
-        self.network, self.cut = network, network.cut(layer)
-        self.rows = rows_at_a_time(memory_budget, self.cut.bytes_per_image)
-        parts = zip(*(self.cut.before(part) for part in images.split(self.rows)), strict=True)
-        self.clean, *self.crossing = (torch.cat(part) for part in parts)
-        self.peaks = peaks(self.clean).tolist()
-
-    def played(self, variants: Sequence[tuple[Stimulation, ...]]) -> Iterator[tuple[slice, slice, Tensor]]:
-        """Portions of the logits, `m n classes`, each with the variants and the images that it is of."""
-        for start in range(0, len(self.clean), self.rows):
-            images = slice(start, min(start + self.rows, len(self.clean)))
-            for batch, logits in self._of_images(images, variants):
-                yield batch, images, logits
-
-    def _of_images(
-        self, images: slice, variants: Sequence[tuple[Stimulation, ...]]
-    ) -> Iterator[tuple[slice, Float[Tensor, "m n classes"]]]:
-        """As `played`, of some images.
-
-        Their clean activations lie in memory as often as variants go through at a time. Each variant edits its copy in
-        place, and undoes it afterwards: most touch a few feature maps, and copying all takes longer.
-        """
-        clean = self.clean[images]
-        count = len(clean)
-        at_once = min(len(variants), max(1, self.rows // count))
-        copies, *crossing = (torch.cat([value[images]] * at_once) for value in (self.clean, *self.crossing))
-        places, kept = [place.numpy() for place in copies.split(count)], clean.numpy()
-        for start in range(0, len(variants), at_once):
-            batch = slice(start, min(start + at_once, len(variants)))
-            edited = [edits(self.network, each, self.peaks) for each in variants[batch]]
-            for place, variant in zip(places, edited, strict=False):
-                for edit in variant:
-                    edit(place)
-            rows = count * len(edited)
-            logits, _ = self.cut.after(copies[:rows], [value[:rows] for value in crossing])
-            for place, variant in zip(places, edited, strict=False):
-                for edit in variant:
-                    edit.undo(place, kept)
-            yield batch, logits.view(len(edited), count, -1)
+    The clean activations of some images lie in memory as often as variants go through at a time. All of these are edited in
+    place, and restored afterwards: most touch a few feature maps, and copying all takes longer.
+    """
+    at_once, peaks = clean.rows(memory_budget), clean.peaks()
+    for images in parts(len(clean), at_once):
+        some = clean.of(images)
+        copies = some.copies(min(len(variants), max(1, at_once // len(some))))
+        for batch in parts(len(variants), len(copies)):
+            made = edits(network, variants[batch], peaks)
+            made.edit(copies.activations)
+            logits = copies.first(batch.stop - batch.start).logits()
+            made.restore(copies.activations, some.activations)
+            yield batch, images, logits

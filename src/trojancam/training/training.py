@@ -21,6 +21,7 @@ from trojancam.attacks.poisoning import Backdoors, Poisoning, as_tuple, roles
 from trojancam.data.image_set import ImageSet, as_floats
 from trojancam.errors import DataError, TrojanCamError
 from trojancam.files import written_whole
+from trojancam.network.batches import BUDGET, measured
 from trojancam.network.card import TrainingRecord, TrainingSettings
 from trojancam.network.input import InputSpecification
 from trojancam.network.modules import evaluating
@@ -133,13 +134,16 @@ def predict(
     images: ImageSet,
     specification: InputSpecification,
     poisoning: Poisoning | None = None,
-    batch_size: int = 512,
+    memory_budget: int = BUDGET,
 ) -> Int64[Tensor, " n"]:
     """The class that the module gives each image, stamped with the trigger if there is one."""
     predictions = [torch.empty(0, dtype=torch.int64)]
+    if not len(images):
+        return predictions[0]
     draws = torch.Generator().manual_seed(0)  # of triggers that are another in each image: the same ones each time
     with evaluating(module):
-        for batch in images.images.split(batch_size):
+        one = measured(module, specification.normalise(as_floats(images.images[:1])))
+        for batch in images.images.split(one.plus(specification.bytes_per_image).rows(memory_budget)):
             floats = as_floats(batch)
             if poisoning:
                 floats = poisoning.trigger.apply(floats, draws)

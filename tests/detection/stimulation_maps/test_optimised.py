@@ -1,5 +1,6 @@
 """Optimised stimulation: better than any single map, within what clean images reach, and for every class."""
 
+import pytest
 import torch
 from tests.detection.planted import COLUMNS, ROWS, TARGET, planted
 from tests.nets import images_for, network
@@ -10,8 +11,9 @@ from trojancam.detection.stimulation_maps.drive_levels import reach
 from trojancam.detection.stimulation_maps.maps import QUANTILE, StimulationMaps, stimulation_maps
 from trojancam.detection.stimulation_maps.optimised import Stimuli, cost, measured, optimised
 from trojancam.detection.stimulation_maps.windows import Windows, windows
+from trojancam.network.margins import margins
 from trojancam.network.network import Network
-from trojancam.stimulation.replay import Replay, margins, replay
+from trojancam.network.replay import Replay, replay
 
 
 def searched(net: Network, layer: str, images: torch.Tensor) -> tuple[Replay, StimulationMaps, Stimuli]:
@@ -77,6 +79,17 @@ def test_the_planted_class_stands_out_where_it_listens_and_no_class_of_the_clean
             assert float(out[TARGET]) > 5
         else:
             assert float(out.max()) < 5
+
+
+def test_classes_in_portions_are_stimulated_as_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    suspect = planted(True)
+    layer = next(iter(suspect.network.layers))
+    replayed, maps, whole = searched(suspect.network, layer, suspect.images[:12])
+    monkeypatch.setattr("trojancam.detection.stimulation_maps.optimised.fitting", lambda _: 4)
+    parts = optimised(replayed, maps)
+    assert torch.equal(parts.classes, whole.classes)
+    torch.testing.assert_close(parts.margin, whole.margin, rtol=1e-4, atol=1e-4)
+    assert torch.equal(parts.corners[TARGET], whole.corners[TARGET])
 
 
 def test_the_cost_is_what_progress_is_told() -> None:

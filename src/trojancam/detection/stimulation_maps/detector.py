@@ -7,11 +7,11 @@ backdoor has one that is small and works on images it was not made on.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
 from trojancam.attacks.patch import Patch
@@ -27,11 +27,13 @@ from trojancam.detection.stimulation_maps.optimised import Stimuli, cost, optimi
 from trojancam.detection.stimulation_maps.windows import Windows, shallow, windows
 from trojancam.detection.success import ablation_asr, halves, reasr
 from trojancam.detection.suspect import Suspect
+from trojancam.network.margins import lead, margins
 from trojancam.network.network import Network
+from trojancam.network.replay import replay
 from trojancam.progress import Progress, counting, stages
 from trojancam.rates import attack_success_rate
 from trojancam.stimulation import Stimulation, stimulated_logits
-from trojancam.stimulation.replay import lead, margins, replay
+from trojancam.stimulation.variants import variants_read
 
 NAME = "stimulation"
 SMALL = 1 / 32  # of the image: a recovered mask of this size neither adds to the evidence nor takes from it
@@ -229,17 +231,18 @@ def _carriers(suspect: Suspect, layer: StimulatedLayer, target: int) -> tuple[in
     tenths of the images that all of them together move.
     """
 
-    def logits(parts: Sequence[Sequence[int]]) -> Float[Tensor, "m n classes"]:
+    def measured(parts: Sequence[Sequence[int]], read: Callable[[Tensor], Tensor]) -> Shaped[Tensor, "m n"]:
         stimulations = [_stimulation(layer, target, part) for part in parts]
-        return stimulated_logits(suspect.network, suspect.images, stimulations)
+        return variants_read(suspect.network, suspect.images, stimulations, read)
 
     on = layer.strongest.patterns[target].flatten(1).any(1).nonzero()[:, 0].tolist()
     if not on:
         return tuple(range(layer.windows.layer.feature_maps))
-    alone = margins(logits([[number] for number in on]))[..., target].mean(1)
+    alone = measured([[number] for number in on], lambda logits: margins(logits)[..., target]).mean(1)
     order = [on[place] for place in alone.argsort(descending=True, stable=True).tolist()]
     parts = [order[:count] for count in range(1, len(order) + 1)]
-    flips = (logits(parts).argmax(-1) == target)[:, suspect.others(target)].float().mean(1)
+    flipped = measured(parts, lambda logits: logits.argmax(-1) == target)
+    flips = flipped[:, suspect.others(target)].float().mean(1)
     return tuple(parts[int((flips >= CARRIED * flips[-1]).nonzero()[0, 0])])
 
 

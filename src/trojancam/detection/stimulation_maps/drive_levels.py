@@ -7,7 +7,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from trojancam.detection.stimulation_maps.windows import SHARE
-from trojancam.network.network import Cut
+from trojancam.network.cut import Cut
+from trojancam.network.replay import before
 
 SILENT = 0.1  # of the median map's largest activation
 
@@ -20,7 +21,7 @@ def reach(cut: Cut, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, " k"]:
     traffic sign. The patches know nothing of the trigger; they are all corners of the colour cube, and checkerboards.
     A map that answers to none of this gets what the median map reaches: it must not go unstimulated for being silent.
     """
-    largest = torch.stack([cut.before(probe)[0].amax((0, 2, 3)) for probe in probes(images)]).amax(0)
+    largest = torch.stack([part[0].amax((0, 2, 3)) for probe in probes(images) for part in before(cut, probe)]).amax(0)
     typical = largest.quantile(0.5)
     return torch.where(largest < SILENT * typical, typical, largest)
 

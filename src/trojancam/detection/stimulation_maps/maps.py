@@ -9,7 +9,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from trojancam.detection.stimulation_maps.windows import Windows
-from trojancam.stimulation.replay import Replay, margins
+from trojancam.network.batches import parts
+from trojancam.network.margins import margins
+from trojancam.network.replay import Copies, Replay
 
 QUANTILE = 0.25  # of a rise over the images: what happens to three images of four, whatever they show
 Advance = Callable[[int], None]  # called with how many variants were run since
@@ -51,29 +53,40 @@ def stimulation_maps(
 
     New in TrojanCAM. It costs one run for each feature map, window and image, and one more for each map and image.
     """
-    masks = windows.masks()
-    masks = torch.cat([torch.zeros_like(masks[:1]), masks])  # the map at 0, then each of its windows
-    found = [_of_map(replayed, number, float(value) * masks, advance) for number, value in enumerate(levels)]
+    copies = replayed.copies(min(len(windows), replayed.variants_at_once()))
+    found = [_of_map(replayed, copies, windows, number, levels[number], advance) for number in range(len(levels))]
     rise, margin_rise, flips = (torch.stack(parts) for parts in zip(*found, strict=True))
     return StimulationMaps(windows, levels, rise, margin_rise, flips)
 
 
 @torch.no_grad()
 def _of_map(
-    replayed: Replay, number: int, maps: Float[Tensor, "p h w"], advance: Advance
+    replayed: Replay, copies: Copies, windows: Windows, number: int, level: Float[Tensor, ""], advance: Advance
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The three measures of one feature map, given what it is set to; the first of these is its absence."""
-    parts = []
-    for chunk in replayed.chunks(len(maps)):
-        edited = replayed.copies(chunk.stop - chunk.start)
-        edited[:, :, number] = maps[chunk, None]
-        parts.append(replayed.logits(edited))
-        advance(chunk.stop - chunk.start)
-    logits = torch.cat(parts)
-    margin = margins(logits)
-    flips = F.one_hot(logits[1:].argmax(-1), logits.shape[-1])
+    """The three measures of one feature map, which all copies lose meanwhile; only some windows' logits are held."""
+    edited = copies.activations[:, :, number]
+    edited.zero_()
+    absent = copies.first(1).logits()
+    advance(1)
+    measures = []
+    masks = windows.masks().to(level.device)
+    for chunk in parts(len(windows), len(copies)):
+        count = chunk.stop - chunk.start
+        edited[:count] = (level * masks[chunk])[:, None]
+        measures.append(_measured(copies.first(count).logits(), absent))
+        advance(count)
+    edited.copy_(replayed.activations[:, number])
+    rise, margin_rise, flips = (torch.cat(each) for each in zip(*measures, strict=True))
+    return rise, margin_rise, flips
+
+
+def _measured(
+    logits: Float[Tensor, "p n classes"], absent: Float[Tensor, "1 n classes"]
+) -> tuple[Float[Tensor, "p classes"], Float[Tensor, "p classes"], Float[Tensor, "p classes"]]:
+    """What windows do to every class beside the map's absence: the three measures."""
+    flips = F.one_hot(logits.argmax(-1), logits.shape[-1])
     return (
-        (logits[1:] - logits[:1]).quantile(QUANTILE, dim=1),
-        (margin[1:] - margin[:1]).mean(1),
+        (logits - absent).quantile(QUANTILE, dim=1),
+        (margins(logits) - margins(absent)).mean(1),
         flips.float().mean(1),
     )

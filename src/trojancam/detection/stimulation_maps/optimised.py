@@ -3,6 +3,8 @@
 A network with batch normalisation and global pooling spreads a trigger over several maps: no single one carries it.
 """
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -11,10 +13,15 @@ from torch import Tensor
 
 from trojancam.detection.stimulation_maps.maps import QUANTILE, Advance, StimulationMaps
 from trojancam.detection.stimulation_maps.windows import Windows
-from trojancam.stimulation.replay import Replay, margin
+from trojancam.network.batches import fitting, parts
+from trojancam.network.margins import margin
+from trojancam.network.replay import Copies, Replay
 
 FEW = 4  # images with which every window of every class is tried
 BEST = 4  # windows of a class that are improved by gradients
+HELD = (
+    6  # times the patterns that are improved are held: they, their gradients, and the best so far, twice while compared
+)
 ROUNDS = (3, 2)  # of gradient and replacement: at a class's best windows, and again after the window was moved
 
 
@@ -52,8 +59,18 @@ def optimised(replayed: Replay, maps: StimulationMaps, advance: Advance = lambda
     window to its level (`maps.levels`) where the gradient of the margin `y_t - logsumexp(other logits)`, averaged over the
     images, is positive, and to 0 elsewhere.
     """
+    of_a_class = HELD * BEST * maps.levels.nbytes * math.prod(maps.windows.size)
+    found = [
+        _of_classes(replayed, maps, numbers, advance)
+        for numbers in torch.arange(maps.rise.shape[-1], device=maps.levels.device).split(fitting(of_a_class))
+    ]
+    return Stimuli(*(torch.cat([getattr(each, name) for each in found]) for name in Stimuli.__dataclass_fields__))
+
+
+def _of_classes(replayed: Replay, maps: StimulationMaps, classes: Int64[Tensor, " c"], advance: Advance) -> Stimuli:
+    """The strongest stimulation of each of these classes."""
     windows, largest = maps.windows, maps.levels
-    stimuli = measured(replayed.first(FEW), windows, _starts(maps, largest), advance)
+    stimuli = measured(replayed.of(slice(FEW)), windows, _starts(maps, classes), advance)
     stimuli = _unmeasured(stimuli.best_of_each_class(BEST))
     stimuli = _improved(replayed, windows, stimuli, largest, ROUNDS[0], advance)
     stimuli = _moved(replayed, windows, stimuli.best_of_each_class(1), advance)
@@ -65,18 +82,17 @@ def cost(windows: Windows, classes: int) -> int:
     return classes * (len(windows) + min(BEST, len(windows)) * (ROUNDS[0] + 1) + 8 + ROUNDS[1] + 1)
 
 
-def _starts(maps: StimulationMaps, largest: Float[Tensor, " k"]) -> Stimuli:
-    """For each class every window, each map that promotes the class there at its level.
+def _starts(maps: StimulationMaps, classes: Int64[Tensor, " c"]) -> Stimuli:
+    """For each of these classes every window, each map that promotes the class there at its level.
 
     What single maps promise tells little of what they do together, so no window is left out for it.
     """
-    _, windows, classes = maps.margin_rise.shape
-    on = maps.margin_rise.permute(2, 1, 0).flatten(0, 1) > 0  # classes and windows, maps
-    patterns = (on * largest)[..., None, None].expand(-1, -1, *maps.windows.size)
-    corners = torch.tensor([maps.windows.corner(index) for index in range(windows)])
-    numbers = torch.arange(classes).repeat_interleave(windows)
-    nothing = torch.zeros(len(numbers))
-    return Stimuli(numbers, corners.repeat(classes, 1), patterns, nothing, nothing)
+    windows = maps.windows
+    on = maps.margin_rise[..., classes].permute(2, 1, 0).flatten(0, 1) > 0  # classes and windows, maps
+    patterns = (on * maps.levels)[..., None, None].expand(-1, -1, *windows.size)
+    corners = torch.tensor([windows.corner(index) for index in range(len(windows))], device=classes.device)
+    nothing = torch.zeros(len(on), device=classes.device)
+    return Stimuli(classes.repeat_interleave(len(windows)), corners.repeat(len(classes), 1), patterns, nothing, nothing)
 
 
 def _unmeasured(stimuli: Stimuli) -> Stimuli:
@@ -88,9 +104,9 @@ def _unmeasured(stimuli: Stimuli) -> Stimuli:
 def measured(replayed: Replay, windows: Windows, stimuli: Stimuli, advance: Advance = lambda _: None) -> Stimuli:
     """The same stimulations with margin and flips taken on these images."""
     leads = []
-    for chunk in replayed.chunks(len(stimuli.classes)):
-        leads.append(margin(replayed.logits(_edited(replayed, windows, stimuli, chunk)), stimuli.classes[chunk]))
-        advance(chunk.stop - chunk.start)
+    for chunk, copies in _stimulated(replayed, windows, stimuli, replayed.variants_at_once()):
+        leads.append(margin(copies.logits(), stimuli.classes[chunk]))
+        advance(len(copies))
     return _with_leads(stimuli, torch.cat(leads))
 
 
@@ -98,13 +114,21 @@ def _with_leads(stimuli: Stimuli, leads: Float[Tensor, "q n"]) -> Stimuli:
     return replace(stimuli, margin=leads.quantile(QUANTILE, dim=1), flips=(leads > 0).float().mean(1))
 
 
-def _edited(replayed: Replay, windows: Windows, stimuli: Stimuli, chunk: slice) -> Float[Tensor, "m n k h w"]:
-    """The clean activations, each variant's window filled with its pattern."""
-    edited = replayed.copies(chunk.stop - chunk.start)
+def _stimulated(replayed: Replay, windows: Windows, stimuli: Stimuli, at_once: int) -> Iterator[tuple[slice, Copies]]:
+    """Stimulations in portions, and copies of the clean activations whose windows are filled with their patterns."""
     height, width = windows.size
-    for place, (row, column) in enumerate(stimuli.corners[chunk].tolist()):
-        edited[place, :, :, row : row + height, column : column + width] = stimuli.patterns[chunk][place]
-    return edited
+    count = len(stimuli.classes)
+    copies = replayed.copies(min(count, at_once))
+    for chunk in parts(count, len(copies)):
+        some = copies.first(chunk.stop - chunk.start)
+        corners = [
+            (slice(row, row + height), slice(column, column + width)) for row, column in stimuli.corners[chunk].tolist()
+        ]
+        for copy, (rows, columns), pattern in zip(some.activations, corners, stimuli.patterns[chunk], strict=True):
+            copy[:, :, rows, columns] = pattern
+        yield chunk, some
+        for copy, (rows, columns) in zip(some.activations, corners, strict=True):
+            copy[:, :, rows, columns] = replayed.activations[:, :, rows, columns]
 
 
 def _improved(
@@ -125,10 +149,10 @@ def _with_gradients(
     """The stimulations measured, and the gradient of each one's mean margin with respect to its pattern."""
     leads, gradients = [], []
     height, width = windows.size
-    for chunk in replayed.chunks(len(stimuli.classes)):
-        edited = _edited(replayed, windows, stimuli, chunk).requires_grad_()
+    for chunk, copies in _stimulated(replayed, windows, stimuli, replayed.variants_at_once(gradients=True)):
+        edited = copies.activations.detach().requires_grad_()
         with torch.enable_grad():
-            lead = margin(replayed.logits(edited), stimuli.classes[chunk])
+            lead = margin(replace(copies, activations=edited).logits(), stimuli.classes[chunk])
             (gradient,) = torch.autograd.grad(lead.sum(), edited)
         leads.append(lead.detach())
         for place, (row, column) in enumerate(stimuli.corners[chunk].tolist()):
@@ -139,10 +163,11 @@ def _with_gradients(
 def _moved(replayed: Replay, windows: Windows, stimuli: Stimuli, advance: Advance) -> Stimuli:
     """Each stimulation where it is strongest among its place and the eight half a window beside it."""
     best = stimuli
-    limits = torch.tensor(windows.layer.size) - torch.tensor(windows.size)
+    device = stimuli.corners.device
+    limits = torch.tensor(windows.layer.size, device=device) - torch.tensor(windows.size, device=device)
     half = [max(1, side // 2) for side in windows.size]
     for shift in ((r, c) for r in (-1, 0, 1) for c in (-1, 0, 1) if (r, c) != (0, 0)):
-        moved = stimuli.corners + torch.tensor(shift) * torch.tensor(half)
+        moved = stimuli.corners + torch.tensor(shift, device=device) * torch.tensor(half, device=device)
         there = replace(stimuli, corners=torch.minimum(moved.clamp(min=0), limits))
         best = _stronger(best, measured(replayed, windows, there))
         advance(len(stimuli.classes))
@@ -153,5 +178,5 @@ def _stronger(one: Stimuli, other: Stimuli) -> Stimuli:
     """Of each pair the one that leads by more."""
     better = other.margin > one.margin
     both = (torch.cat([getattr(one, name), getattr(other, name)]) for name in one.__dataclass_fields__)
-    chosen = torch.arange(len(better)) + better * len(better)
+    chosen = torch.arange(len(better), device=better.device) + better * len(better)
     return Stimuli(*(values[chosen] for values in both))
