@@ -78,7 +78,7 @@ def _cell(made: Example, form: Format, path: Path) -> Cell:
     architecture = made.builder if form.needs_builder else None
 
     def ours() -> Network:
-        return load(path, architecture, specification=made.input)
+        return load(path, architecture=architecture, preprocessing=made.input)
 
     network: list[Network] = []
     once = seconds(lambda: network.append(ours()), time.process_time)

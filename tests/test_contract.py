@@ -63,7 +63,7 @@ def written(name: str, kind: str, folder: Path) -> tuple[Example, Path]:
 def opened(name: str, kind: str, folder: Path) -> tuple[Example, Path, Network]:
     known, path = written(name, kind, folder)
     architecture = known.builder if FORMATS[kind].needs_builder else None
-    return known, path, load(path, architecture, specification=known.input)
+    return known, path, load(path, architecture=architecture, preprocessing=known.input)
 
 
 def images_for(known: Example, count: int = 4) -> Tensor:

@@ -1,11 +1,80 @@
-"""What can go wrong that a user can mend: each error is one sentence that names the thing and the remedy."""
+"""What can go wrong that a user can fix: each error says what is wrong, and what to do about it.
+
+What to do is data where each face has its own words for it: a command has an option, a function an argument, the explorer
+a field in a dialog.
+"""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+
+
+class Remedy(StrEnum):
+    """What a user can do about an error."""
+
+    ARCHITECTURE = "architecture"  # say what builds the network of a file of weights; detail: the registered names
+    NO_ARCHITECTURE = "no architecture"
+    PREPROCESSING = "preprocessing"  # say how the network is fed
+    SIZE = "size"  # say how large its images are
+    NO_SIZE = "no size"
+    LABELLED_IMAGES = "labelled images"  # give some to try on how it is fed
+    MORE_IMAGES = "more images"
+    ITS_CLASSES = "its classes"  # give images of the network's classes, in the network's order
+    SAME_CLASSES = "same classes"  # network and images have more or fewer classes
+    MODEL_FILE = "model file"  # the path is wrong, or there is no file yet
+    INSTALL = "install"  # detail: what pip installs
+    IMPORTABLE = "importable"  # a module of the user's own has another name, or is not on the path
+    RESUME = "resume"  # go on from a checkpoint, or delete it
+    PORT = "port"
+
+
+PYTHON: Mapping[Remedy, str] = {
+    Remedy.ARCHITECTURE: (
+        "say which with architecture=: one of this library's ({detail}), a module or a callable of your own, "
+        "'module:callable', 'timm:NAME' or 'torchvision:NAME'"
+    ),
+    Remedy.NO_ARCHITECTURE: "leave out architecture=",
+    Remedy.PREPROCESSING: "say how it is fed with preprocessing=",
+    Remedy.SIZE: "say it with size=(height, width)",
+    Remedy.NO_SIZE: "leave out size=",
+    Remedy.LABELLED_IMAGES: "give labelled images to try on, as images= and labels=",
+    Remedy.MORE_IMAGES: "give more images",
+    Remedy.ITS_CLASSES: "give images of its classes and in its order",
+    Remedy.SAME_CLASSES: "give images of the classes that it was made for",
+    Remedy.MODEL_FILE: "check the path",
+    Remedy.INSTALL: "install it: pip install {detail}",
+    Remedy.IMPORTABLE: "check its name, and that it can be imported from here",
+    Remedy.RESUME: "continue it with resume=True, or delete it to start anew",
+    Remedy.PORT: "choose another port",
+}
 
 
 class TrojanCamError(Exception):
-    """A problem the user can mend; the command line prints its sentence and exits with code 2."""
+    """A problem the user can fix: `problem` says what is wrong, `remedies` what helps, any one of them.
+
+    Where what to do is the same for everybody, `problem` says it and there are no remedies. As a string it is one sentence
+    for users of Python; another face asks for `told` with its own words.
+
+    >>> error = TrojanCamError("net.onnx does not say how large its images are", Remedy.SIZE)
+    >>> str(error)
+    'net.onnx does not say how large its images are; say it with size=(height, width)'
+    >>> error.told({Remedy.SIZE: "say it with --size"})
+    'net.onnx does not say how large its images are; say it with --size'
+    """
+
+    def __init__(self, problem: str, *remedies: Remedy, detail: str = "") -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.remedies = remedies
+        self.detail = detail
+
+    def told(self, words: Mapping[Remedy, str]) -> str:
+        """The problem and what to do about it, in one sentence, in these words for the remedies."""
+        advice = ", or ".join(words[remedy].format(detail=self.detail) for remedy in self.remedies)
+        return f"{self.problem}; {advice}" if advice else self.problem
+
+    def __str__(self) -> str:
+        return self.told(PYTHON)
 
 
 class DataError(TrojanCamError):

@@ -142,7 +142,9 @@ def opened(path: Path, architecture: str | None) -> None:
 
     inspection(path)
     architecture = architecture if kind_of(path) in WEIGHTS else None
-    network = load(path, architecture, specification=InputSpecification(size=(8, 8)) if architecture else None)
+    network = load(
+        path, architecture=architecture, preprocessing=InputSpecification(size=(8, 8)) if architecture else None
+    )
     network(torch.zeros(2, 3, *network.input.size))
 
 

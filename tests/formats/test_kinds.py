@@ -46,13 +46,13 @@ def test_a_file_is_known_by_its_bytes(tmp_path: Path, write: Writer, kind: str) 
     assert network.input == InputSpecification(size=(8, 8))
     torch.testing.assert_close(network(images), Network.from_module(small(), (8, 8))(images), atol=1e-5, rtol=0)
     with pytest.raises(ModelError, match="no architecture can be chosen"):
-        load(path, "resnet")
+        load(path, architecture="resnet")
 
 
 def test_weights_alone_need_an_architecture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "weights.pt"
     torch.save(small().state_dict(), path)
-    with pytest.raises(ModelError, match="say which with --architecture"):
+    with pytest.raises(ModelError, match="say which with architecture="):
         load(path)
     (tmp_path / "authors_own_net.py").write_text("from tests.formats.test_kinds import small as build\n")
     monkeypatch.syspath_prepend(tmp_path)

@@ -219,7 +219,7 @@ def test_a_zip_and_a_pickle_are_no_model_files(tmp_path: Path) -> None:
     torch.save(module().state_dict(), tmp_path / "m.pt")
     refused(
         tmp_path / "m.pt",
-        "(is not a whole safetensors file|holds weights without a network; say which with --architecture)",
+        "(is not a whole safetensors file|holds weights without a network; say which with architecture=)",
     )
 
 

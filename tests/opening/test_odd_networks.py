@@ -177,7 +177,7 @@ def test_results_of_weights_and_of_onnx_files_are_chosen(tmp_path: Path, monkeyp
     monkeypatch.syspath_prepend(tmp_path)
     expected = module.logits(images(3), auxiliary=True)
     specification = InputSpecification(size=SIZE)
-    weights = load(tmp_path / "m.pt", "odd_author:build", output="2", specification=specification)
+    weights = load(tmp_path / "m.pt", architecture="odd_author:build", output="2", preprocessing=specification)
     torch.testing.assert_close(weights(images(3)), expected)
     path = to_onnx(tmp_path / "m.onnx", module, SIZE, dynamo=False, opset=17)
     torch.testing.assert_close(load(path, output=2)(images(3)), expected, rtol=1e-5, atol=1e-6)

@@ -101,7 +101,7 @@ def test_ways_that_are_the_same_are_tried_once_by_their_usual_name() -> None:
 
 def test_ways_that_are_as_right_on_other_images_are_refused() -> None:
     images, labels = images_and_labels(8)
-    with pytest.raises(ModelError, match=r"--preprocessing"):
+    with pytest.raises(ModelError, match="or say how it is fed with preprocessing="):
         clear_winner(tried(network(0.5), images, labels.flip(0) * 0 + torch.tensor([0, 1, 1, 0, 0, 1, 1, 0])), 2)
 
 

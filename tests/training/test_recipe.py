@@ -184,7 +184,7 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
         check_outputs(tmp_path)
     checkpoint_of(path).touch()
     check_outputs(path, resume=True)
-    with pytest.raises(TrojanCamError, match="an unfinished run left .*continue it with --resume"):
+    with pytest.raises(TrojanCamError, match="an unfinished run left .*continue it with resume=True"):
         check_outputs(path)
     path.touch()
     with pytest.raises(TrojanCamError, match="exists already"):

@@ -22,7 +22,7 @@ from trojancam.cli.console import (
     say,
 )
 from trojancam.cli.explain import recorded_backdoor
-from trojancam.cli.opening import ModelOptions, labelled_images, opened, settled
+from trojancam.cli.options import ModelOptions, fitted, images_for, input_settings, opened
 
 if TYPE_CHECKING:
     from trojancam.report.page import Table
@@ -73,14 +73,14 @@ def compare(
 
     started = time.perf_counter()
     told = ModelOptions(model, architecture, output, preprocessing, size, class_names)
-    found = opened(told)
+    network = opened(told)
     chosen = tuple(METHODS) if methods == "all" else names_in(methods, "method")
     named = None if layers is None else names_in(layers, "layer")
-    planted = recorded_backdoor(model, found.network.card) if stamp else None
+    planted = recorded_backdoor(model, network.card) if stamp else None
     writable_folder(out)
-    dataset = labelled_images(found, data)
-    found = settled(found, dataset, seed)
-    network, test = found.network, dataset.test
+    dataset = images_for(network, data)
+    network = fitted(network, dataset, seed)
+    test = dataset.test
     if planted:
         victims = planted.targets(len(test.class_names))[test.labels] >= 0
         test = test.select(victims.nonzero()[:, 0])
@@ -105,7 +105,7 @@ def compare(
         "network": network.name,
         "fingerprint": network.fingerprint,
         "data": dataset.source,
-        **found.settings,
+        **input_settings(network),
         "images": f"{compared.images} test images, {images_are}",
         "methods": list(chosen),
         "layers": list(compared.layers),

@@ -4,7 +4,7 @@ import errno
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,7 +14,7 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 from typer.core import TyperGroup
 
-from trojancam.errors import DataError, TrojanCamError, TrojanCamWarning
+from trojancam.errors import DataError, Remedy, TrojanCamError, TrojanCamWarning
 from trojancam.progress import Progress
 from trojancam.startup import draw_as_delivered
 
@@ -22,6 +22,25 @@ console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
 
 INTERRUPTED = 130  # what a shell gives for ctrl-C
+OPTIONS: Mapping[Remedy, str] = {  # what can be done on the command line
+    Remedy.ARCHITECTURE: (
+        "say which with --architecture: one of this library's ({detail}), module:callable of your own code, timm:NAME or "
+        "torchvision:NAME"
+    ),
+    Remedy.NO_ARCHITECTURE: "leave out --architecture",
+    Remedy.PREPROCESSING: "say how it is fed with --preprocessing",
+    Remedy.SIZE: "say it with --size HEIGHTxWIDTH",
+    Remedy.NO_SIZE: "leave out --size",
+    Remedy.LABELLED_IMAGES: "give labelled images to try on with --data",
+    Remedy.MORE_IMAGES: "give more images with --data",
+    Remedy.ITS_CLASSES: "give images of its classes and in its order with --data",
+    Remedy.SAME_CLASSES: "give images of the classes that it was made for with --data",
+    Remedy.MODEL_FILE: "check the path, or make one with 'trojancam train'",
+    Remedy.INSTALL: "install it: pip install {detail}",
+    Remedy.IMPORTABLE: "check its name, and that it can be imported from here",
+    Remedy.RESUME: "continue it with --resume, or delete it to start anew",
+    Remedy.PORT: "choose another with --port, or 0 for any that is free",
+}
 
 DataOption = Annotated[
     Path | None,
@@ -66,7 +85,7 @@ class Commands(TyperGroup):
             with _warnings_in_a_line():
                 return super().invoke(ctx)
         except TrojanCamError as error:
-            _complain("error:", "bold red", str(error))
+            _complain("error:", "bold red", error.told(OPTIONS))
             raise typer.Exit(2) from None
         except OSError as error:
             if error.errno == errno.EPIPE:  # whoever read the output has left

@@ -18,7 +18,7 @@ from trojancam.cli.console import (
     progress_bar,
     say,
 )
-from trojancam.cli.opening import ModelOptions, labelled_images, opened, settled, warn_unless_said
+from trojancam.cli.options import ModelOptions, fitted, images_for, input_settings, opened, warn_unless_said
 from trojancam.errors import DataError
 
 if TYPE_CHECKING:
@@ -62,10 +62,9 @@ def explain(
     from trojancam.report.provenance import file_facts
 
     told = ModelOptions(model, architecture, output, preprocessing, size, class_names)
-    found = opened(told)
-    if data is not None and not (found.vouched and found.named):
-        found = settled(found, labelled_images(found, data), seed)
-    network = found.network
+    network = opened(told)
+    if data is not None and not (network.feeding.vouched and network.named):
+        network = fitted(network, images_for(network, data), seed)
     options = Options(
         layers=tuple(layer or ()),
         feature_maps=feature_maps,
@@ -77,8 +76,8 @@ def explain(
     )
     again: dict[str, object] = {"--layer": layer, "--feature-maps": feature_maps, "--class": class_, "--stamp": stamp}
     again |= {"--scale": scale, "--signed": signed, "--format": format_, "--data": data, "--seed": seed, "--out": out}
-    settings = {**file_facts(model), **found.settings, "command": told.command("explain", again, images)}
-    warn_unless_said(found, told)
+    settings = {**file_facts(model), **input_settings(network), "command": told.command("explain", again, images)}
+    warn_unless_said(network, told)
     with interruptible(lambda: f"the figures drawn so far are in {out}"), progress_bar("explain") as progress:
         result = explain_files(network, find_images(images), out, options, progress, settings)
     for one in result.images:

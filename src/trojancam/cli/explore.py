@@ -22,10 +22,8 @@ from trojancam.cli.console import (
 from trojancam.errors import DataError, TrojanCamError
 
 if TYPE_CHECKING:
-    from trojancam.cli.opening import ModelOptions
-    from trojancam.data import Dataset
+    from trojancam.cli.options import ModelOptions
     from trojancam.explore.session import Session
-    from trojancam.network.network import Network
 
 MOST = 2  # networks side by side
 SEED = 0
@@ -58,14 +56,15 @@ def explore(
     files = model or []
     if len(files) > MOST:
         raise DataError(f"{len(files)} model files were given; the explorer compares two at most")
-    from trojancam.cli.opening import ModelOptions
+    from trojancam.cli.options import ModelOptions
     from trojancam.explore.serving import bound, serve
     from trojancam.explore.session import Session
+    from trojancam.opening.images import labelled_images
 
     told = [ModelOptions(path, architecture, output, preprocessing, size, class_names) for path in files]
     with (
         bound(host, port) as listening,  # better known now than after minutes of training
-        closing(Session(lambda network: _images(network, data), data)) as session,
+        closing(Session(lambda network: labelled_images(network, data), data)) as session,
     ):
         if told:
             _open_files(session, told, data)
@@ -112,20 +111,11 @@ def _open_demonstration(session: "Session", data: Path | None) -> None:
 
 def _open_files(session: "Session", told: list["ModelOptions"], data: Path | None) -> None:
     """Networks of files, each with labelled images as it wants them."""
-    from trojancam.cli.opening import labelled_images, opened, settled
+    from trojancam.cli.options import fitted, images_for, opened
     from trojancam.explore.models import Source
 
     for options in told:
-        found = opened(options)
-        dataset = labelled_images(found, data)
+        network = opened(options)
+        dataset = images_for(network, data)
         source = Source(options.model, options.model.name, options.architecture, options.output)
-        session.add(settled(found, dataset, SEED).network, source, dataset)
-
-
-def _images(network: "Network", data: Path | None) -> "Dataset":
-    """The test images as a network wants them."""
-    from trojancam.data import load_dataset
-
-    wanted = network.input
-    names = None if network.class_names[0] == "class 0" else network.class_names
-    return load_dataset(data, size=wanted.size, share=wanted.crop, class_names=names, training=False)
+        session.add(fitted(network, dataset, SEED), source, dataset)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from trojancam.cli.console import (
+    OPTIONS,
     ArchitectureOption,
     ClassNamesOption,
     DataOption,
@@ -25,7 +26,7 @@ from trojancam.errors import TrojanCamError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from trojancam.cli.opening import ModelOptions, Opened
+    from trojancam.cli.options import ModelOptions
     from trojancam.formats.inspection import Inspection
     from trojancam.network.card import BackdoorRecord, ModelCard
     from trojancam.network.network import Network
@@ -51,7 +52,7 @@ def inspect(
     known. Exit code 2 if the file is refused, or if no preprocessing is clearly right: what is then found in the network
     would mean nothing.
     """
-    from trojancam.cli.opening import ModelOptions
+    from trojancam.cli.options import ModelOptions
     from trojancam.formats.inspection import inspection, sha256
 
     told = ModelOptions(model, architecture, output, preprocessing, size, class_names)
@@ -63,7 +64,7 @@ def inspect(
         _show_outside(outside, found["sha256"])
         _look_inside(told, data, images, seed, found)
     except TrojanCamError as error:
-        found["refused"] = str(error)
+        found["refused"] = error.told(OPTIONS)
         raise
     finally:
         _show_problems(found)
@@ -74,31 +75,31 @@ def inspect(
 
 def _look_inside(told: "ModelOptions", data: Path | None, images: int, seed: int, found: dict[str, Any]) -> None:
     """Open the network, and try on images how it is fed; what is found is kept also if a later step fails."""
-    from trojancam.cli.opening import labelled_images, opened
+    from trojancam.cli.options import images_for, opened
 
-    inside = opened(told)
-    found["network"] = _facts(inside.network, inside.fed)
-    _show_network(inside)
+    network = opened(told)
+    found["network"] = _facts(network)
+    _show_network(network)
     if data is not None:
         from trojancam.opening.preprocessing import clear_winner, tried
 
-        dataset = labelled_images(inside, data)
+        dataset = images_for(network, data)
         shown, labels = dataset.test.take(images, seed)
-        ways = tried(inside.network, shown, labels)
+        ways = tried(network, shown, labels)
         found["preprocessings"] = {way.name: way.accuracy for way in ways}
         _show_preprocessings(found["preprocessings"], len(shown))
-        best = clear_winner(ways, len(inside.network.class_names))
+        best = clear_winner(ways, len(network.class_names))
         found["wants"] = best.name
         say(f"it wants: {best.name} (right on {best.accuracy:.1%})")
 
 
-def _facts(network: "Network", fed: str) -> dict[str, Any]:
+def _facts(network: "Network") -> dict[str, Any]:
     """The network for machines."""
     return {
         "name": network.name,
         "class_names": list(network.class_names),
         "input": network.input.model_dump(mode="json"),
-        "fed": fed,
+        "fed": network.feeding.words,
         "layers": [
             {"name": layer.name, "feature_maps": layer.feature_maps, "size": list(layer.size)}
             for layer in network.layers.values()
@@ -137,14 +138,12 @@ def _list(what: str, items: tuple[str, ...], none: str = "") -> None:
         say(f"  {item}")
 
 
-def _show_network(inside: "Opened") -> None:
-    network = inside.network
+def _show_network(network: "Network") -> None:
+    from trojancam.opening.feeding import in_words
+
     console.print(_layers(network))
-    say(f"classes: {_listed(network.class_names) if inside.named else f'{len(network.class_names)}, without names'}")
-    own = network.input
-    say(
-        f"input: {own.channels} of {own.size[0]}x{own.size[1]} pixels, mean {own.mean}, deviation {own.std}; fed {inside.fed}"
-    )
+    say(f"classes: {_listed(network.class_names) if network.named else f'{len(network.class_names)}, without names'}")
+    say(f"input: {in_words(network.input)}; fed {network.feeding.words}")
     for note in network.notes:
         say(f"note: {note}")
     if network.card is not None:

@@ -19,7 +19,7 @@ from trojancam.cli.console import (
     progress_bar,
     say,
 )
-from trojancam.cli.opening import ModelOptions, labelled_images, opened, settled
+from trojancam.cli.options import ModelOptions, fitted, images_for, input_settings, opened
 
 EXIT_CODES = {"nothing found": 0, "backdoor": 1, "inconclusive": 3}  # 2 is what the user can mend
 STEPS = "steps"  # the folder in `--out` where finished steps are kept until the report is written
@@ -67,18 +67,17 @@ def scan(
     told_settings = parsed(changed or [])
     known_settings(names, told_settings)
     told = ModelOptions(model, architecture, output, preprocessing, size, class_names)
-    found = opened(told)
-    dataset = labelled_images(found, data)
+    network = opened(told)
+    dataset = images_for(network, data)
     clean, labels = dataset.test.take(images, seed)
-    found = settled(found, dataset, seed)
-    network = found.network.without_card()
+    network = fitted(network, dataset, seed)
     again = {"--data": data, "--images": images, "--methods": ",".join(names), "--set": changed}
     again |= {"--seed": seed, "--out": out}
     settings = {
         **file_facts(model),
         "data": dataset.source,
         "images": len(clean),
-        **found.settings,
+        **input_settings(network),
         "methods": list(names),
         "seed": seed,
         "command": told.command("scan", again),

@@ -17,7 +17,7 @@ from trojancam.cli.console import (
     progress_bar,
     say,
 )
-from trojancam.cli.opening import ModelOptions, labelled_images, opened, settled
+from trojancam.cli.options import ModelOptions, fitted, images_for, input_settings, opened
 from trojancam.errors import DataError
 
 
@@ -65,9 +65,9 @@ def stimulate(
     from trojancam.stimulation import Stimulation
 
     told = ModelOptions(model, architecture, output, preprocessing, size, class_names)
-    found = opened(told)
-    if target is not None and found.named:
-        class_index(target, found.network.class_names)  # a slip of the pen shows before images are read
+    network = opened(told)
+    if target is not None and network.named:
+        class_index(target, network.class_names)  # a slip of the pen shows before images are read
     if (layer is None) == (stimulation is None):
         raise DataError("name a layer with --layer, or a file with --stimulation; one of the two")
     if stimulation is not None:
@@ -76,18 +76,17 @@ def stimulate(
         place = None if window is None else _window(window)
         wanted = [Stimulation(str(layer), _maps(maps), kind, value, place, None, rest, unit)]
     for each in wanted:
-        each.check(found.network)
+        each.check(network)
     writable_folder(out)
-    dataset = labelled_images(found, data)
-    found = settled(found, dataset, seed)
-    network = found.network
+    dataset = images_for(network, data)
+    network = fitted(network, dataset, seed)
     target_class = None if target is None else class_index(target, network.class_names)
     chosen, labels = dataset.test.take(images, seed)
     settings = {
         **file_facts(model),
         "network": network.name,
         "data": dataset.source,
-        **found.settings,
+        **input_settings(network),
         "images": f"{len(chosen)} test images",
         "stimulation": "; ".join(str(each) for each in wanted),
         "seed": seed,

@@ -66,13 +66,23 @@ def class_folders(root: Path) -> list[Path]:
     Raises:
         DataError: if there is no such folder, or no folder in it.
     """
+    problem = no_class_folders(root)
+    if problem:
+        raise DataError(f"{problem}; {EXPECTED if root.is_dir() else 'give a folder of class folders'}")
+    return sorted(_folders(root), key=_by_number_or_name)
+
+
+def no_class_folders(root: Path) -> str:
+    """What is wrong with a folder that should hold class folders; empty if it does."""
     if not root.is_dir():
-        raise DataError(f"{root} is {'not a folder' if root.exists() else 'missing'}; give a folder of class folders")
-    folders = [entry for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith((".", "__"))]
-    if not folders:
-        what = "images, but no class folders" if image_files(root) else "no class folders"
-        raise DataError(f"{root} holds {what}; {EXPECTED}")
-    return sorted(folders, key=_by_number_or_name)
+        return f"{root} is {'not a folder' if root.exists() else 'missing'}"
+    if _folders(root):
+        return ""
+    return f"{root} holds {'images, but no class folders' if image_files(root) else 'no class folders'}"
+
+
+def _folders(root: Path) -> list[Path]:
+    return [entry for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith((".", "__"))]
 
 
 def split_images(images: ImageSet, fraction: float, seed: int = 0) -> tuple[ImageSet, ImageSet]:

@@ -34,9 +34,9 @@ Item = TypeVar("Item")
 class UnreadableImageError(DataError):
     """One image file that cannot be read; those who read many skip it and list it."""
 
-    def __init__(self, path: Path, reason: str, remedy: str) -> None:
-        super().__init__(f"cannot read the image {path}: {reason}; {remedy}")
-        self.path, self.reason = path, reason
+    def __init__(self, path: Path, reason: str, advice: str) -> None:
+        super().__init__(f"cannot read the image {path}: {reason}; {advice}")
+        self.path, self.reason, self.advice = path, reason, advice
 
 
 def read_image(path: str | Path, size: Size | None = None, share: float = 1.0) -> UInt8[Tensor, "3 h w"]:
@@ -225,4 +225,4 @@ def _explained(path: Path, error: Exception) -> UnreadableImageError:
         ("truncated" in str(error).lower(), "it is cut short", REPLACE),
         (True, f"it is damaged ({str(error).strip() or type(error).__name__})", REPLACE),
     )
-    return next(UnreadableImageError(path, reason, remedy) for holds, reason, remedy in cases if holds)
+    return next(UnreadableImageError(path, reason, advice) for holds, reason, advice in cases if holds)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from trojancam.data.folders import class_folders, folder, split_images
+from trojancam.data.folders import class_folders, folder, no_class_folders, split_images
 from trojancam.data.framing import Frame, Size, frame
 from trojancam.data.gtsrb_files import gtsrb
 from trojancam.data.image_set import Dataset, ImageSet
@@ -117,10 +117,9 @@ def _from_folders(
 
 def _check_folders(root: Path) -> None:
     """Say which layouts there are, unless there are class folders (or folders of them)."""
-    try:
-        class_folders(root)
-    except DataError as error:
+    problem = no_class_folders(root)
+    if problem:
         raise DataError(
-            f"{str(error).partition(';')[0]}; the data may be GTSRB in one of its layouts - {LAYOUTS} -, "
+            f"{problem}; the data may be GTSRB in one of its layouts - {LAYOUTS} -, "
             "class folders of images (stop/1.png), or folders train and test of class folders"
-        ) from None
+        )

@@ -81,6 +81,7 @@ class ScanReport(Shown):
 
     `threshold` is the least score that is called a backdoor. `settings` are all that the result depends on beside network
     and images; `timing` is in seconds, by step. Of several detectors the first decides; `opinions` holds what each says.
+    `remarks` are sentences that make the verdict worth less, such as that nobody knows how the network is fed.
     """
 
     verdict: Verdict
@@ -91,6 +92,7 @@ class ScanReport(Shown):
     timing: dict[str, float]
     class_names: tuple[str, ...] = ()
     opinions: dict[str, Opinion] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
     @property
     def confidence(self) -> str:
@@ -111,4 +113,5 @@ class ScanReport(Shown):
             "settings": self.settings,
             "timing": self.timing,
             "class_names": list(self.class_names),
+            "remarks": list(self.remarks),
         }

@@ -58,7 +58,8 @@ def scan(
     It takes clean images in [0, 1], a few dozen or more; without labels, the network's own predictions stand in. The first
     method decides, the others are second opinions whose findings follow. `settings` are a method's, by its name and theirs:
     `{"stimulation": {"rounds": 80}}`. With `journal`, a folder, every finished step is kept there: the same scan, killed and
-    begun again, goes on to the same report.
+    begun again, goes on to the same report. Where nobody vouches for how the network is fed (see `Network.feeding`), the
+    report remarks it.
 
     Raises:
         UnknownNameError: if there is no such method or setting, or a label is no class of the network.
@@ -79,7 +80,9 @@ def scan(
     for name, told in zip(names, stages(progress, [SHARE] * len(names)), strict=True):
         kept = Journal(journal, f"{run} {chosen[name]!r} {DETECTORS.code(name)}")
         reports[name] = _report(name, Job(seen, seed, kept, told), chosen[name])
-    return _together(reports)
+    report = _together(reports)
+    doubt = network.feeding.doubt
+    return replace(report, remarks=(*report.remarks, doubt)) if doubt else report
 
 
 def known_settings(methods: Iterable[str], settings: Mapping[str, Mapping[str, object]]) -> dict[str, Settings | None]:

@@ -1,16 +1,37 @@
 """Refusals: what the explorer does not do, each one sentence, with the status of HTTP that says which kind it is."""
 
-from trojancam.errors import TrojanCamError
+from collections.abc import Mapping
+
+from trojancam.errors import Remedy, TrojanCamError
+
+ON_THE_PAGE: Mapping[Remedy, str] = {  # what people on the page can do
+    Remedy.ARCHITECTURE: "choose its architecture in the dialog: {detail}, timm:NAME or torchvision:NAME",
+    Remedy.NO_ARCHITECTURE: "choose no architecture in the dialog",
+    Remedy.PREPROCESSING: "choose how it is fed in the dialog",
+    Remedy.SIZE: "save it again with its images' height and width fixed",
+    Remedy.NO_SIZE: "open a network for images of this size first",
+    Remedy.LABELLED_IMAGES: "start the explorer with images of its classes",
+    Remedy.MORE_IMAGES: "start the explorer with more test images",
+    Remedy.ITS_CLASSES: "start the explorer with images of its classes and in its order",
+    Remedy.SAME_CLASSES: "open one of the same classes, or start the explorer with images of its classes",
+    Remedy.MODEL_FILE: "open its file again",
+    Remedy.INSTALL: "install it where the explorer runs: pip install {detail}",
+    Remedy.IMPORTABLE: "choose another architecture in the dialog",
+    Remedy.RESUME: "continue it with 'trojancam train --resume'",
+    Remedy.PORT: "start the explorer on another port",
+}
+
+
+def told_to_page(refusal: Exception) -> dict[str, str]:
+    """What a page is told of a refusal: one sentence, and of a scan that is in the way which one it is."""
+    sentence = refusal.told(ON_THE_PAGE) if isinstance(refusal, TrojanCamError) else str(refusal)
+    return {"error": sentence} | ({"scan": refusal.scan} if isinstance(refusal, TakenError) else {})
 
 
 class RefusedError(TrojanCamError):
     """Something that cannot be done as it was asked for."""
 
     status = 400
-
-    def told_to_page(self) -> dict[str, str]:
-        """What a page is told."""
-        return {"error": str(self)}
 
 
 class ForbiddenError(RefusedError):
@@ -39,10 +60,6 @@ class TakenError(RefusedError):
     def __init__(self, sentence: str, scan: str) -> None:
         super().__init__(sentence)
         self.scan = scan
-
-    def told_to_page(self) -> dict[str, str]:
-        """What a page is told: the scan that is running, too."""
-        return {"error": str(self), "scan": self.scan}
 
 
 class BusyError(RefusedError):

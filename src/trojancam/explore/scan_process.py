@@ -21,6 +21,7 @@ from trojancam.data.image_set import ImageSet, as_floats
 from trojancam.detection import scan
 from trojancam.detection.journal import Journal
 from trojancam.errors import TrojanCamError
+from trojancam.explore.refusals import told_to_page
 from trojancam.network.input import InputSpecification
 from trojancam.network.network import Network
 from trojancam.opening.open import load
@@ -44,7 +45,7 @@ class ScanJob(Record):
     path: Path
     architecture: str | None
     output: str | None
-    specification: InputSpecification
+    preprocessing: InputSpecification
     class_names: tuple[str, ...]
     methods: tuple[str, ...]
     seed: int
@@ -57,9 +58,9 @@ class ScanJob(Record):
         with chdir(self.code if self.architecture else Path.cwd()):
             network = load(
                 self.path,
-                self.architecture,
+                architecture=self.architecture,
                 output=self.output,
-                specification=self.specification,
+                preprocessing=self.preprocessing,
                 class_names=self.class_names,
             )
         return network.without_card()
@@ -98,7 +99,7 @@ def main(folder: Path) -> int:
     try:
         run(folder, lambda done, total, note="": _tell(done=done, total=total, note=note))
     except TrojanCamError as error:
-        _tell(error=str(error))
+        _tell(**told_to_page(error))
         return 2
     return 0
 

@@ -166,7 +166,7 @@ def _job(session: Session, model: Model, asked: ScanRequest, images: ImageSet) -
         path=source.path.resolve(),
         architecture=source.architecture,
         output=source.output,
-        specification=network.input,
+        preprocessing=network.input,
         class_names=network.class_names,
         methods=asked.methods,
         seed=asked.seed,

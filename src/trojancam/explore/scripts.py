@@ -64,11 +64,10 @@ def _network(model: Model) -> Lines:
     if network.card is not None and network.card.input == network.input:
         yield f"network = tc.load({path!r})"
         return
-    named = "" if source.architecture is None else f", {source.architecture!r}"
+    named = "" if source.architecture is None else f", architecture={source.architecture!r}"
     named += "" if source.output is None else f", output={source.output!r}"
-    yield "from trojancam.types import InputSpecification"
-    yield f"specification = {network.input!r}"
-    yield f"network = tc.load({path!r}{named}, specification=specification, class_names={list(network.class_names)!r})"
+    yield f"fed = tc.network.{network.input!r}"
+    yield f"network = tc.load({path!r}{named}, preprocessing=fed, class_names={list(network.class_names)!r})"
 
 
 def _images(session: Session, model: Model) -> str:
@@ -228,7 +227,7 @@ def _scan(session: Session, asked: ScanRequest) -> Lines:
     yield from _network(model)
     yield _images(session, model)
     yield f"seen, labels = images.take({asked.images}, seed={asked.seed})"
-    yield f"report = tc.scan(network.without_card(), seen, labels, {list(asked.methods)!r}, seed={asked.seed})"
+    yield f"report = tc.scan(network, seen, labels, {list(asked.methods)!r}, seed={asked.seed})"
     yield "print(report.verdict, report.score)"
     yield "for finding in report.findings:"
     yield "    print(network.class_names[finding.target_class], finding.layer, finding.feature_maps, finding.score)"

@@ -15,7 +15,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from trojancam.explore.refusals import ForbiddenError, RefusedError, TooLargeError
+from trojancam.explore.refusals import ForbiddenError, RefusedError, TooLargeError, told_to_page
 
 TOKEN_HEADER = "x-trojancam-token"
 COOKIE = "trojancam"
@@ -143,9 +143,9 @@ class Guard:
 def refused(refusal: Exception, scope: Scope, status: int | None = None) -> Response:
     """A refusal as our page takes it, or, where a person opened an address in the browser, in words to read."""
     status = status or int(getattr(refusal, "status", 400))
+    told = told_to_page(refusal)
     if scope["method"] == "GET" and "text/html" in Headers(scope=scope).get("accept", ""):
-        return HTMLResponse(REFUSAL.format(sentence=html.escape(str(refusal))), status)
-    told = refusal.told_to_page() if isinstance(refusal, RefusedError) else {"error": str(refusal)}
+        return HTMLResponse(REFUSAL.format(sentence=html.escape(told["error"])), status)
     return JSONResponse(told, status)
 
 

@@ -20,12 +20,12 @@ from starlette.exceptions import HTTPException
 from trojancam.errors import TrojanCamError
 from trojancam.explore import answers, exports
 from trojancam.explore.gallery import GalleryRequest, gallery
-from trojancam.explore.opening import choices, open_sent, suffix_of
 from trojancam.explore.refusals import RefusedError
 from trojancam.explore.scanning import Scan
 from trojancam.explore.scans import Scans
 from trojancam.explore.scripts import script
 from trojancam.explore.security import REPORT_POLICY, Access, Guard, refused
+from trojancam.explore.sent_models import choices, open_sent, suffix_of
 from trojancam.explore.session import IMAGE_BYTES, MODEL_BYTES, Session, described
 from trojancam.explore.subjects import AboutLayer, AboutMap, AboutStimulation, AboutSubject, ScanRequest, ViewRequest
 from trojancam.explore.workers import Workers

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import uvicorn
 from fastapi import FastAPI
 
-from trojancam.errors import TrojanCamError
+from trojancam.errors import Remedy, TrojanCamError
 from trojancam.explore.scans import Scans
 from trojancam.explore.security import Access
 from trojancam.explore.server import application
@@ -35,7 +35,7 @@ def bound(host: str, port: int) -> socket.socket:
         listening.listen(BACKLOG)
     except OSError as error:
         listening.close()
-        raise TrojanCamError(_in_words(error, host, port)) from None
+        raise _refusal(error, host, port) from None
     return listening
 
 
@@ -72,11 +72,11 @@ def server(session: Session, access: Access, scans: Scans | None = None) -> Serv
     )
 
 
-def _in_words(error: OSError, host: str, port: int) -> str:
+def _refusal(error: OSError, host: str, port: int) -> TrojanCamError:
     if error.errno == errno.EADDRINUSE:
-        return f"port {port} of {host} is taken; choose another with --port, or 0 for any that is free"
+        return TrojanCamError(f"port {port} of {host} is taken", Remedy.PORT)
     if error.errno == errno.EACCES:
-        return f"you may not listen on port {port}; choose one above 1023 with --port"
+        return TrojanCamError(f"you may not listen on port {port}", Remedy.PORT)
     if error.errno == errno.EADDRNOTAVAIL:
-        return f"{host} is no address of this machine; give one of its own, such as 127.0.0.1"
-    return f"cannot listen on port {port} of {host} ({error}); choose another with --port"
+        return TrojanCamError(f"{host} is no address of this machine; give one of its own, such as 127.0.0.1")
+    return TrojanCamError(f"cannot listen on port {port} of {host} ({error})", Remedy.PORT)

@@ -28,6 +28,7 @@ from trojancam.explore.subjects import ImageChoice, Subject
 from trojancam.network.input import InputSpecification
 from trojancam.network.network import Network
 from trojancam.network.placement import Axis
+from trojancam.opening.images import check_classes
 from trojancam.version import __version__
 
 CACHED = 128 * 2**20  # bytes of what was computed lately
@@ -97,7 +98,7 @@ class Session:
             TrojanCamError: if the data set has other classes, or the network cannot be recorded.
         """
         images = self.images_for(network, dataset)
-        _check_classes(network, images)
+        check_classes(network, images)
         model = Model.of(f"m{next(self._numbers['m'])}", network, images, source)
         with self._lock:
             self.models[model.identifier] = model
@@ -229,7 +230,7 @@ class Session:
         known = next(iter(self._galleries.values()), None)
         if known is None:
             return
-        _check_classes(network, known)
+        check_classes(network, known)
         height, width = network.input.size
         needed = len(known) * 3 * height * width
         if needed > GALLERY_BYTES:
@@ -278,14 +279,6 @@ def unlikely_twice(identifier: str) -> str:
     return f"{identifier}-{secrets.token_hex(3)}"
 
 
-def _check_classes(network: Network, images: ImageSet) -> None:
-    if len(images.class_names) != len(network.class_names):
-        raise DataError(
-            f"the network tells {len(network.class_names)} classes apart, but the data has {len(images.class_names)}; "
-            "open one of the same classes, or start the explorer with images of its classes"
-        )
-
-
 def _axis(axis: Axis) -> dict[str, float]:
     """Where the centres of cells lie, in pixels: `offset + stride * i`, 0 being the centre of the first pixel."""
     return {"stride": axis.stride, "offset": axis.offset}
@@ -296,6 +289,5 @@ def _read(path: Path, size: tuple[int, int], share: float) -> UInt8[Tensor, "3 h
     try:
         image = rgb_image(path)
     except UnreadableImageError as error:
-        remedy = str(error).rpartition("; ")[2]
-        raise DataError(f"the file cannot be read as an image: {error.reason}; {remedy}") from None
+        raise DataError(f"the file cannot be read as an image: {error.reason}; {error.advice}") from None
     return torch.from_numpy(np.array(frame(size, share).cut(image))).permute(2, 0, 1).contiguous()

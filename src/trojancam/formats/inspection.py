@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import Field
 
-from trojancam.errors import ModelError
+from trojancam.errors import ModelError, Remedy
 from trojancam.formats.archives import archive, is_archive, led_astray, opened_file
 from trojancam.formats.code_inside import LARGEST_PROGRAM, PROGRAM, would_run
 from trojancam.formats.keras.arrays import listed
@@ -161,7 +161,7 @@ def _of_archive(path: Path) -> tuple[str, dict[str, str]]:
 
 def _of_hdf5(path: Path) -> tuple[str, dict[str, str]]:
     if importlib.util.find_spec("h5py") is None:
-        raise ModelError(f"looking into {path} needs the extra 'keras': pip install 'trojancam[keras]'")
+        raise ModelError(f"looking into {path} needs the extra 'keras'", Remedy.INSTALL, detail="'trojancam[keras]'")
     groups = listed(path).groups
     said = {key: value for key, value in groups["/"].items() if isinstance(value, str)}
     within = {key: value for key, value in groups.get("/model_weights", {}).items() if isinstance(value, str)}

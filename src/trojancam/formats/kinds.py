@@ -5,14 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from trojancam.architectures import ARCHITECTURES
-from trojancam.errors import ModelError
+from trojancam.errors import ModelError, Remedy
 from trojancam.formats.archives import archive
 from trojancam.formats.exported_program.reader import read_exported_program
 from trojancam.formats.keras.reader import read_keras
 from trojancam.formats.onnx.reader import read_onnx
 from trojancam.formats.opened import OpenedModel
 from trojancam.formats.safetensors import read_model
-from trojancam.formats.weights.architecture import read_with_architecture
+from trojancam.formats.weights.architecture import Architecture, read_with_architecture
 from trojancam.formats.weights.reader import read_weights
 from trojancam.network.outputs import Output
 
@@ -21,7 +21,10 @@ KNOWN = "safetensors, PyTorch weights (.pt, .pth), exported programs (.pt2), ONN
 
 
 def open_model(
-    path: str | Path, architecture: str | None = None, output: Output = None, size: tuple[int, int] | None = None
+    path: str | Path,
+    architecture: Architecture | None = None,
+    output: Output = None,
+    size: tuple[int, int] | None = None,
 ) -> OpenedModel:
     """The module in a model file of any known format; nothing that the file says is run.
 
@@ -38,12 +41,13 @@ def open_model(
     if kind in WEIGHTS and architecture is not None:
         return replace(read_with_architecture(path, architecture), output=output)
     if architecture is not None:
-        raise ModelError(f"{path} holds a network of its own, so no architecture can be chosen for it; leave it out")
+        raise ModelError(
+            f"{path} holds a network of its own, so no architecture can be chosen for it", Remedy.NO_ARCHITECTURE
+        )
     if kind == "torch":
         read_weights(path)  # what is damaged, hostile or no weights at all is refused for that
         raise ModelError(
-            f"{path} holds weights without a network; say which with --architecture: one of this library's "
-            f"({', '.join(ARCHITECTURES)}), module:callable of your own code, timm:NAME or torchvision:NAME"
+            f"{path} holds weights without a network", Remedy.ARCHITECTURE, detail=", ".join(ARCHITECTURES)
         )
     if kind == "safetensors":
         return replace(_with_card(path), output=output)
@@ -59,7 +63,7 @@ def kind_of(path: Path) -> str:
         ModelError: if it is missing, or of no known kind.
     """
     if not path.is_file():
-        raise ModelError(f"there is no model file {path}; check the path, or make one with 'trojancam train'")
+        raise ModelError(f"there is no model file {path}", Remedy.MODEL_FILE)
     try:
         with path.open("rb") as stream:
             start = stream.read(16)

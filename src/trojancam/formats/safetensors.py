@@ -8,8 +8,8 @@ from pydantic import ValidationError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from trojancam.architectures import architecture
-from trojancam.errors import ModelError, UnknownNameError
+from trojancam.architectures import ARCHITECTURES, architecture
+from trojancam.errors import ModelError, Remedy, UnknownNameError
 from trojancam.files import written_whole
 from trojancam.formats.json_text import check_parts
 from trojancam.formats.weights.architecture import shapes_of
@@ -47,13 +47,14 @@ def read_model(path: str | Path) -> tuple[nn.Module, ModelCard]:
     """
     path = Path(path)
     if not path.is_file():
-        raise ModelError(f"there is no model file {path}; check the path, or make one with 'trojancam train'")
+        raise ModelError(f"there is no model file {path}", Remedy.MODEL_FILE)
     tensors, metadata = read_safetensors(path)
     text = metadata.get(CARD)
     if text is None:
         raise ModelError(
-            f"{path} has no TrojanCAM model card, so its architecture is unknown; name it with --architecture, or save "
-            "the network with save_model()"
+            f"{path} has no TrojanCAM model card, so its architecture is unknown",
+            Remedy.ARCHITECTURE,
+            detail=", ".join(ARCHITECTURES),
         )
     card = _card(path, text)
     if math.prod(card.input.size) > LARGEST_IMAGE:

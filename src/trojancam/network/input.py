@@ -1,6 +1,7 @@
-"""InputSpecification: what a network is fed, and how images in [0, 1] become that."""
+"""InputSpecification: what a network is fed, and how images in [0, 1] become that; Feeding: who says so."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
@@ -14,6 +15,25 @@ Channels = Literal["rgb", "bgr", "grey"]
 _USUAL = (("channels", "rgb"), ("crop", 1.0))  # not written down: fingerprints and files stay as they were
 FLOAT = 4  # bytes
 LUMA = (0.299, 0.587, 0.114)  # of red, green and blue: ITU-R BT.601
+
+
+@dataclass(frozen=True)
+class Feeding:
+    """Who says how a network is fed: in words that reports repeat, and whether that is to be relied on."""
+
+    words: str
+    vouched: bool = True
+
+    @property
+    def doubt(self) -> str:
+        """What a result should say where nobody vouches; empty where somebody does."""
+        if self.vouched:
+            return ""
+        return f"The network is fed {self.words}: if it was trained on other pixels, its answers mean nothing."
+
+
+GIVEN = Feeding("as given")  # by whoever made the network
+UNKNOWN = Feeding("pixels in [0, 1], which nobody vouches for", vouched=False)
 
 
 class InputSpecification(Record):

@@ -17,7 +17,7 @@ from trojancam.network import graph
 from trojancam.network.batches import Footprint, Gathered, footprint, parts
 from trojancam.network.card import ModelCard
 from trojancam.network.cut import Cut
-from trojancam.network.input import InputSpecification
+from trojancam.network.input import GIVEN, UNKNOWN, Feeding, InputSpecification
 from trojancam.network.layers import At, Layer, find_layers
 from trojancam.network.outputs import Output
 
@@ -41,8 +41,10 @@ class Network:
         name: str = "network",
         card: ModelCard | None = None,
         notes: tuple[str, ...] = (),
+        feeding: Feeding = UNKNOWN,
     ) -> None:
         self.input = specification
+        self.feeding = feeding  # who says that `input` is right
         self.class_names = class_names
         self.name = name
         self.card = card
@@ -65,13 +67,15 @@ class Network:
         name: str | None = None,
         card: ModelCard | None = None,
         notes: Sequence[str] = (),
+        feeding: Feeding | None = None,
     ) -> "Network":
         """The network of any module that maps images `n channels h w` to logits `n classes`.
 
         The module is run in evaluation mode; its mode, weights and gradients are left as they were. Without a
         `specification` it is fed pixels in [0, 1] of `input_size` (height, width). Where it returns several tensors, `output`
         is the name or number of the logits. Where it ends in a softmax or a sigmoid, its logits are those before; where it
-        gives one number for each image, they are those of two classes.
+        gives one number for each image, they are those of two classes. `feeding` is who says that the specification is
+        right: whoever gives one, if left out.
 
         Raises:
             ModelError: if it cannot be exported, does not give logits, or has no convolution.
@@ -83,13 +87,14 @@ class Network:
         >>> list(network.layers), network(torch.zeros(5, 3, 8, 8)).shape
         (['0'], torch.Size([5, 2]))
         """
+        feeding = feeding or (UNKNOWN if specification is None else GIVEN)
         specification = specification or InputSpecification(size=input_size)
         graph_module, done = graph.classifier(module, specification, output)
         classes = graph.number_of_classes(graph_module)
         if class_names is not None and len(class_names) != classes:
             raise ModelError(f"the network has {classes} classes, but {len(class_names)} class names were given")
-        names = tuple(class_names) if class_names is not None else tuple(f"class {i}" for i in range(classes))
-        network = cls(graph_module, specification, names, name or type(module).__name__, card, (*notes, *done))
+        names = tuple(class_names) if class_names is not None else _numbered(classes)
+        network = cls(graph_module, specification, names, name or type(module).__name__, card, (*notes, *done), feeding)
         if not network.layers:
             raise ModelError("the network has no two-dimensional convolution, so there are no feature maps to look at")
         return network
@@ -201,8 +206,15 @@ class Network:
             self._cuts[key] = Cut.of(self._whole, self.input, key)
         return self._cuts[key]
 
-    def fed(self, specification: InputSpecification) -> "Network":
+    @property
+    def named(self) -> bool:
+        """Whether its classes have names, and not only numbers."""
+        return self.class_names != _numbered(len(self.class_names))
+
+    def fed(self, specification: InputSpecification, feeding: Feeding = GIVEN) -> "Network":
         """The same network, weights shared, fed in another way: other scaling, or channels in another order.
+
+        `feeding` is who says that this is right.
 
         Raises:
             ModelError: if it takes another number of channels, or images of another size.
@@ -213,7 +225,7 @@ class Network:
                 f"{self.name} takes {own.number_of_channels} channels of {own.size} pixels, not "
                 f"{specification.number_of_channels} of {specification.size}"
             )
-        return Network(self._whole, specification, self.class_names, self.name, self.card, self.notes)
+        return Network(self._whole, specification, self.class_names, self.name, self.card, self.notes, feeding)
 
     def with_class_names(self, class_names: Sequence[str]) -> "Network":
         """The same network, weights shared, its classes called otherwise.
@@ -225,11 +237,13 @@ class Network:
             raise ModelError(
                 f"the network has {len(self.class_names)} classes, but {len(class_names)} class names were given"
             )
-        return Network(self._whole, self.input, tuple(class_names), self.name, self.card, self.notes)
+        names = tuple(class_names)
+        return Network(self._whole, self.input, names, self.name, self.card, self.notes, self.feeding)
 
     def without_card(self) -> "Network":
         """The same network, weights shared, with nothing that tells how it was made or what it is called."""
-        return Network(self._whole, self.input, self.class_names)
+        feeding = GIVEN if self.feeding.vouched else UNKNOWN
+        return Network(self._whole, self.input, self.class_names, feeding=feeding)
 
     @cached_property
     def footprint(self) -> Footprint:
@@ -274,7 +288,13 @@ class Network:
             for name in self.parameter_groups[module]:
                 shuffled[name] = _shuffled(self._whole.get_parameter(name), f"{seed}:{name}")
         changed = graph.with_parameters(self._whole, shuffled)
-        return Network(changed, self.input, self.class_names, f"{self.name}, in part random")
+        name = f"{self.name}, in part random"
+        return Network(changed, self.input, self.class_names, name, feeding=self.feeding)
+
+
+def _numbered(classes: int) -> tuple[str, ...]:
+    """What classes without names are called."""
+    return tuple(f"class {number}" for number in range(classes))
 
 
 def _shuffled(values: Tensor, key: str) -> Tensor:

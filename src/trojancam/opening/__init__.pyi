@@ -1,12 +1,17 @@
-from . import (
-    open,
-    preprocessing,
-)
-from .open import load, network_of
+from . import feeding, images, open, preprocessing
+from .feeding import with_feeding_found
+from .images import fitted_to, labelled_images
+from .open import ModelFile, load, opened
 
 __all__ = [
+    "ModelFile",
+    "feeding",
+    "fitted_to",
+    "images",
+    "labelled_images",
     "load",
-    "network_of",
     "open",
+    "opened",
     "preprocessing",
+    "with_feeding_found",
 ]

@@ -1,61 +1,158 @@
-"""From a model file to a network, fed as its file says."""
+"""From a model file, and what is said of it beside, to a network that is fed as it wants to be."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from trojancam.errors import ModelError
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from trojancam.errors import DataError, ModelError, Remedy
 from trojancam.formats.kinds import open_model
 from trojancam.formats.opened import OpenedModel
-from trojancam.network.input import InputSpecification
+from trojancam.formats.weights.architecture import Architecture
+from trojancam.network.input import GIVEN, UNKNOWN, Feeding, InputSpecification
 from trojancam.network.network import Network
 from trojancam.network.outputs import Output
+from trojancam.opening.feeding import with_feeding_found
+from trojancam.opening.preprocessing import preprocessing_of
+
+Size = int | tuple[int, int]
+Said = str | Path | InputSpecification  # how a network is fed: by a usual way's name, in a JSON file, or in full
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """A model file, and what is said of it beside.
+
+    `architecture` builds the network of a file of weights alone: a registered name, `module:callable` of your own code,
+    `timm:NAME`, `torchvision:NAME`, a callable or a module. `output` chooses among several, by name or number.
+    `preprocessing` says how the network is fed. `size` is that of its images, (height, width) or the side of a square, where
+    the file leaves it open; `usual_size` is taken where nobody says. `class_names`, or a text file with one a line, take the
+    place of the file's.
+    """
+
+    path: Path
+    architecture: Architecture | None = None
+    output: Output = None
+    preprocessing: Said | None = None
+    size: Size | None = None
+    class_names: Sequence[str] | Path | None = None
+    usual_size: tuple[int, int] | None = None
 
 
 def load(
     path: str | Path,
-    architecture: str | None = None,
+    images: Float[Tensor, "n 3 h w"] | None = None,
+    labels: Int64[Tensor, " n"] | Sequence[int] | None = None,
     *,
+    architecture: Architecture | None = None,
     output: Output = None,
-    specification: InputSpecification | None = None,
-    class_names: Sequence[str] | None = None,
+    preprocessing: Said | None = None,
+    size: Size | None = None,
+    class_names: Sequence[str] | Path | None = None,
 ) -> Network:
     """The network in a model file: safetensors, PyTorch weights, an exported program, ONNX or Keras. Nothing in it is run.
 
-    `architecture` builds the network for a file of weights alone: a registered name, `module:callable` of your own code,
-    `timm:NAME` or `torchvision:NAME`. `output` chooses among several, by name or number. `specification` is how the network
-    is fed; without it, as the file says, else pixels in [0, 1] of the size that the file says. `class_names` take the place
-    of the file's.
+    `images` with their `labels`, a few dozen or more, tell how the network wants its pixels where nobody vouches for that:
+    the usual ways are tried, as the commands do with `--data`. The other options are those of `ModelFile`. Without any of
+    them the network is fed as its file says, else pixels in [0, 1]; `network.feeding` says who vouches for that.
 
     Raises:
-        ModelError: if the file is missing, damaged, hostile or of no known kind, or its images' size is not known.
-        UnknownNameError: if there is no such architecture or output.
+        ModelError: if the file is missing, damaged, hostile or of no known kind, its images' size is not known, or no usual
+            way to feed it is clearly right on the images.
+        DataError: if there are images without labels.
+        UnknownNameError: if there is no such architecture, output or preprocessing.
     """
-    opened = open_model(path, architecture, output, specification.size if specification else None)
-    specification = specification or opened.input or _plain(Path(path), opened)
-    return network_of(opened, specification, class_names)
+    if (images is None) != (labels is None):
+        raise DataError("images tell how the network is fed only with their labels; give both, or neither")
+    usual = None if images is None else (images.shape[-2], images.shape[-1])
+    file = ModelFile(Path(path), architecture, output, preprocessing, size, class_names, usual)
+    network = opened(file)
+    if images is None or labels is None:
+        return network
+    return with_feeding_found(network, images, torch.as_tensor(labels))
 
 
-def network_of(
-    opened: OpenedModel, specification: InputSpecification, class_names: Sequence[str] | None = None
-) -> Network:
-    """The network of an opened model file, fed so; `class_names` take the place of the file's.
+def opened(file: ModelFile) -> Network:
+    """The network in a model file, fed as is said beside it, else as the file says, else pixels in [0, 1].
 
     Raises:
-        ModelError: if its module is no network.
-        UnknownNameError: if it has no such output.
+        TrojanCamError: if the file cannot be opened so.
     """
+    size = _size(file)
+    module = open_model(file.path, file.architecture, file.output, size)
+    if file.usual_size and size is None and module.size is None:
+        module = open_model(file.path, file.architecture, file.output, file.usual_size)  # what it does may depend on it
+    specification = _specification(file, module, size)
     return Network.from_module(
-        opened.module,
-        output=opened.output,
+        module.module,
+        output=module.output,
         specification=specification,
-        class_names=class_names or opened.class_names,
-        name=opened.name,
-        card=opened.card,
-        notes=opened.notes,
+        class_names=_names(file.class_names) or module.class_names,
+        name=module.name,
+        card=module.card,
+        notes=module.notes,
+        feeding=_feeding(file, module),
     )
 
 
-def _plain(path: Path, opened: OpenedModel) -> InputSpecification:
-    if opened.size is None:
-        raise ModelError(f"{path} does not say of what size its images are; give their height and width")
-    return opened.plain_input(opened.size)
+def _feeding(file: ModelFile, module: OpenedModel) -> Feeding:
+    if isinstance(file.preprocessing, InputSpecification):
+        return GIVEN
+    if file.preprocessing is not None:
+        return Feeding(f"{file.preprocessing}, as given")
+    if module.card is not None:
+        return Feeding("as its model card says")
+    return UNKNOWN if module.input is None else Feeding("as its file or architecture says", vouched=False)
+
+
+def _size(file: ModelFile) -> tuple[int, int] | None:
+    """What is said of the size beside the file."""
+    if isinstance(file.preprocessing, InputSpecification):
+        return file.preprocessing.size
+    return (file.size, file.size) if isinstance(file.size, int) else file.size
+
+
+def _specification(file: ModelFile, module: OpenedModel, size: tuple[int, int] | None) -> InputSpecification:
+    """How the network is fed: as is said, else as its file says, else plainly; at the size that is said where that is open."""
+    own = module.size
+    if size is not None and own is not None and own != size and file.architecture is None:
+        raise ModelError(
+            f"{file.path} takes images of {own[0]}x{own[1]} pixels, not {size[0]}x{size[1]}", Remedy.NO_SIZE
+        )
+    size = size or own or file.usual_size
+    if size is None:
+        raise ModelError(f"{file.path} does not say of what size its images are", Remedy.SIZE)
+    usual = module.input.model_copy(update={"size": size}) if module.input else module.plain_input(size)
+    if file.preprocessing is None:
+        return usual
+    said = file.preprocessing
+    specification = said if isinstance(said, InputSpecification) else preprocessing_of(usual, str(said))
+    _check_channels(file, module, specification)
+    return specification
+
+
+def _check_channels(file: ModelFile, module: OpenedModel, specification: InputSpecification) -> None:
+    """Files that hold a network say how many channels it takes; weights alone do not."""
+    if file.architecture is None and specification.number_of_channels != module.channels:
+        raise ModelError(
+            f"{file.path} takes {module.channels} channel{'s' * (module.channels != 1)}, but the preprocessing is for "
+            f"{specification.channels}, which is {specification.number_of_channels}; choose one for as many channels"
+        )
+
+
+def _names(said: Sequence[str] | Path | None) -> tuple[str, ...] | None:
+    """Class names; of a text file those that it holds, one a line. Empty lines at its end do not count."""
+    if said is None:
+        return None
+    if not isinstance(said, str | Path):
+        return tuple(said)
+    try:
+        return tuple(line.strip() for line in Path(said).read_text(encoding="utf-8-sig").rstrip().splitlines())
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise DataError(
+            f"cannot read class names from {said} ({reason}); give a text file with one name a line"
+        ) from None

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from scipy import stats
 from torch import Tensor
 
-from trojancam.errors import DataError, ModelError, unknown_name
+from trojancam.errors import DataError, ModelError, Remedy, unknown_name
 from trojancam.network.input import InputSpecification
 from trojancam.network.network import Network
 
@@ -163,14 +163,16 @@ def clear_winner(found: Sequence[Preprocessing], classes: int) -> Preprocessing:
     listed = ", ".join(f"{each.name} {each.accuracy:.0%}" for each in found[:3])
     if not _is_right(best, classes, len(found)):
         raise ModelError(
-            f"no usual preprocessing makes the network right on most images, and more often than guessing ({listed}); are "
-            "these images of its classes, and in its order? Else say how it is fed with --preprocessing"
+            f"no usual preprocessing makes the network right on most images, and more often than guessing ({listed})",
+            Remedy.ITS_CLASSES,
+            Remedy.PREPROCESSING,
         )
     rivals = [other for other in found if other is best or not _clearly_worse(other, best)]
     if any(best.agrees_with(other) < ALIKE for other in rivals):
         raise ModelError(
-            f"which preprocessing the network wants is not clear from these {len(best.labels)} images ({listed}); give more "
-            "of them, or say how it is fed with --preprocessing"
+            f"which preprocessing the network wants is not clear from these {len(best.labels)} images ({listed})",
+            Remedy.MORE_IMAGES,
+            Remedy.PREPROCESSING,
         )
     return max(rivals, key=lambda each: (each.accuracy, each.log_likelihood))
 

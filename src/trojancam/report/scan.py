@@ -59,7 +59,7 @@ def write_scan(scan: Scanned, out: Path) -> Path:
     report = scan.report
     page = Page(
         title=f"Scan of {scan.settings.get('model', scan.network.name)}",
-        verdict=" ".join([headline(scan), *second_opinions(report)]),
+        verdict=" ".join([headline(scan), *second_opinions(report), *report.remarks]),
         sections=list(_sections(scan)),
         details=_details(scan),
         answer=ANSWERS[report.verdict],

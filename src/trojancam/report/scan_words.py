@@ -47,6 +47,7 @@ def in_words(scan: Scanned) -> Iterator[str]:
         for title, value, words in facts(scan, finding, validation):
             yield f"  {title.lower() if title.istitle() else title}: {value}{f' ({words})' if words else ''}"
     yield from second_opinions(report)
+    yield from report.remarks
     yield f"time: {sum(report.timing.values()):.0f} s"
 
 

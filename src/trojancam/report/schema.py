@@ -333,6 +333,7 @@ class Scan(Document):
     settings: dict[str, Any] = Field(description="All that the result depends on beside network and images.")
     timing: dict[str, float] = Field(description="Seconds, by step.")
     class_names: list[str]
+    remarks: list[str] = Field(description="What makes the verdict worth less.")
     validations: list[Validation] = Field(description="Of the strong findings.")
     examples: list[Example] = Field(description="Of the same.")
 

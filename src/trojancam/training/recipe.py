@@ -10,7 +10,7 @@ from torch import nn
 from trojancam.architectures import ARCHITECTURES, Architecture, architecture
 from trojancam.attacks.poisoning import Backdoors, Poisoning, as_tuple, roles
 from trojancam.data.image_set import Dataset
-from trojancam.errors import ModelError, TrojanCamError
+from trojancam.errors import ModelError, Remedy, TrojanCamError
 from trojancam.files import cache_folder, writable_folder
 from trojancam.formats.safetensors import read_card, read_model, save_model
 from trojancam.network.card import BackdoorRecord, ModelCard, TrainingRecord, TrainingSettings
@@ -108,9 +108,7 @@ def check_outputs(path: Path, resume: bool = False) -> None:
     if path.exists():
         raise TrojanCamError(f"{path} exists already; remove it or choose another name")
     if checkpoint_of(path).exists() and not resume:
-        raise TrojanCamError(
-            f"an unfinished run left {checkpoint_of(path)}; continue it with --resume, or delete it to start anew"
-        )
+        raise TrojanCamError(f"an unfinished run left {checkpoint_of(path)}", Remedy.RESUME)
     writable_folder(path.parent)  # better known now than after an hour of training
 
 

@@ -208,8 +208,14 @@ def test_timm_and_torchvision_where_they_are_not_installed(tmp_path: Path, monke
     for name in ("timm", "torchvision", "torchvision.models"):
         monkeypatch.setitem(sys.modules, name, None)
     path = saved(tmp_path / "m.pt", small())
-    refused(path, "timm:resnet18", "the architecture timm:resnet18 needs the module 'timm', but .*; pip install timm")
-    refused(path, "torchvision:resnet18", "needs the module 'torchvision.models', but .*; pip install torchvision")
+    refused(
+        path, "timm:resnet18", "the architecture timm:resnet18 needs the module 'timm'.*; install it: pip install timm"
+    )
+    refused(
+        path,
+        "torchvision:resnet18",
+        "needs the module 'torchvision.models', but .*; install it: pip install torchvision",
+    )
 
 
 @pytest.mark.parametrize(

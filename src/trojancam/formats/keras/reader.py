@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trojancam.errors import ModelError
+from trojancam.errors import ModelError, Remedy
 from trojancam.formats.keras.allowed import COUNTED
 from trojancam.formats.keras.arrays import rewrite
 from trojancam.formats.keras.configuration import Rebuilding, RefusedError
@@ -62,7 +62,7 @@ def read_keras(path: Path, output: Output = None) -> OpenedModel:
         raise ModelError(f"there is no model file {path}; check the path")
     for needed in ("keras", "h5py"):
         if importlib.util.find_spec(needed) is None:
-            raise ModelError(f"reading {path} needs the extra 'keras': pip install 'trojancam[keras]'")
+            raise ModelError(f"reading {path} needs the extra 'keras'", Remedy.INSTALL, detail="'trojancam[keras]'")
     room = Room()
     try:
         with TemporaryDirectory(prefix="trojancam-") as folder:

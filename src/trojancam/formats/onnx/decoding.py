@@ -4,7 +4,7 @@ import mmap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trojancam.errors import ModelError
+from trojancam.errors import ModelError, Remedy
 from trojancam.formats.onnx.protobuf import DamagedError, check_wire
 
 if TYPE_CHECKING:
@@ -26,7 +26,9 @@ def parsed(path: Path) -> "ModelProto":
     try:
         import onnx
     except ImportError:
-        raise ModelError("reading ONNX files needs the extra 'onnx': pip install 'trojancam[onnx]'") from None
+        raise ModelError(
+            "reading ONNX files needs the extra 'onnx'", Remedy.INSTALL, detail="'trojancam[onnx]'"
+        ) from None
     if not path.is_file():
         raise ModelError(f"there is no model file {path}; check the path")
     if path.stat().st_size > MAX_BYTES:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trojancam.errors import ModelError
+from trojancam.errors import ModelError, Remedy
 from trojancam.formats.onnx import decoding as onnx_file
 from trojancam.formats.onnx.decoding import as_said
 from trojancam.formats.onnx.module import Graph
@@ -205,7 +205,7 @@ def _sized(path: Path, takes: _Input, size: tuple[int, int] | None) -> _Input:
         return takes
     if any(own is not None and own != asked for own, asked in zip(takes.size, size, strict=True)):
         height, width = (extent or "?" for extent in takes.size)
-        raise ModelError(f"{path} takes images of {height}x{width} pixels, not {size[0]}x{size[1]}; leave out the size")
+        raise ModelError(f"{path} takes images of {height}x{width} pixels, not {size[0]}x{size[1]}", Remedy.NO_SIZE)
     return replace(takes, size=size)
 
 

@@ -3,6 +3,7 @@
 What builds the network is named by whoever gives the command, never by the file.
 """
 
+import copy
 import importlib
 import inspect
 import sys
@@ -17,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from trojancam.architectures import architecture
-from trojancam.errors import ModelError
+from trojancam.errors import ModelError, Remedy
 from trojancam.formats.opened import OpenedModel
 from trojancam.formats.weights.fitting import Skeleton, best_fit, check_fit
 from trojancam.formats.weights.reader import read_checkpoint
@@ -25,6 +26,7 @@ from trojancam.formats.weights.tensors import single_precision
 from trojancam.network.input import InputSpecification
 from trojancam.network.modules import channels_of, unwrapped
 
+Architecture = str | nn.Module | Callable[..., nn.Module]  # what a caller may say builds the network
 CLASSES = ("classes", "num_classes", "n_classes", "number_of_classes", "nb_classes")  # what builders call it
 MOST_CLASSES = 100_000
 
@@ -40,21 +42,22 @@ class Builder:
 
 
 def read_with_architecture(
-    path: str | Path, architecture: str, classes: int | None = None, key: str | None = None
+    path: str | Path, architecture: Architecture, classes: int | None = None, key: str | None = None
 ) -> OpenedModel:
-    """The network of a file that holds weights alone, in an architecture that is named beside it.
+    """The network of a file that holds weights alone, in an architecture that is given beside it.
 
     `architecture` is a registered name, `module:callable` from the user's own code (installed, or in the current folder),
-    `timm:NAME` or `torchvision:NAME`. The callable takes the number of classes, or nothing, and returns a module. Without
-    `classes`, their number is that of the weights. Of several dictionaries of weights in a checkpoint, `key` names one
-    (keys with slashes between); without it, the one that fits the architecture best is taken.
+    `timm:NAME`, `torchvision:NAME`, a callable, or a module, which stays as it is. A callable takes the number of classes, or
+    nothing, and returns a module. Without `classes`, their number is that of the weights. Of several dictionaries of weights
+    in a checkpoint, `key` names one (keys with slashes between); without it, the one that fits the architecture best is
+    taken.
 
     Raises:
         ModelError: if the file is refused, the architecture cannot be built, or the weights do not fit it or are not finite.
         UnknownNameError: if no architecture of this name is registered, or there is nothing under this key.
     """
     path = Path(path)
-    builder = named(architecture)
+    builder = builder_of(architecture)
     with read_checkpoint(path) as checkpoint:
         skeleton = skeleton_of(builder)
         fit = best_fit(checkpoint, skeleton, key)
@@ -75,6 +78,25 @@ def read_with_architecture(
         input=builder.input,
         notes=(*said, *notes),
     )
+
+
+def builder_of(architecture: Architecture) -> Builder:
+    """What builds an architecture, however it was said.
+
+    Raises:
+        ModelError: if it is none, or cannot be found or called.
+        UnknownNameError: if no architecture of this name is registered.
+    """
+    if isinstance(architecture, str):
+        return named(architecture)
+    if isinstance(architecture, nn.Module):
+        module = architecture
+        return Builder(type(module).__name__, lambda _: copy.deepcopy(module), takes_classes=False)
+    if not callable(architecture):
+        raise ModelError(
+            f"an architecture is a name, a module or a callable that builds one, not a {type(architecture).__name__}"
+        )
+    return _suited(getattr(architecture, "__name__", type(architecture).__name__), architecture)
 
 
 def named(name: str) -> Builder:
@@ -200,7 +222,7 @@ def _own(where: str, what: str) -> Builder:
     """A callable of the user's own, by the names of its module and of itself in there."""
     name = f"{where}:{what}"
     with _current_folder():
-        found: Any = _imported(where, name, "check its name, and that it can be imported from here")
+        found: Any = _imported(where, name, Remedy.IMPORTABLE)
     for part in what.split("."):
         if not hasattr(found, part):
             raise ModelError(f"there is no {what} in the module {where}; name the architecture as module:callable")
@@ -236,7 +258,7 @@ def _suited(name: str, build: Callable[..., Any]) -> Builder:
 
 
 def _timm(name: str) -> Builder:
-    timm: Any = _imported("timm", f"timm:{name}", "pip install timm")
+    timm: Any = _imported("timm", f"timm:{name}", Remedy.INSTALL, detail="timm")
     return Builder(
         name,
         lambda classes: timm.create_model(name, pretrained=False, num_classes=classes),
@@ -259,16 +281,16 @@ def _usual_input(timm: Any, name: str) -> InputSpecification | None:
 
 
 def _torchvision(name: str) -> Callable[[int], nn.Module]:
-    models: Any = _imported("torchvision.models", f"torchvision:{name}", "pip install torchvision")
+    models: Any = _imported("torchvision.models", f"torchvision:{name}", Remedy.INSTALL, detail="torchvision")
     return lambda classes: models.get_model(name, weights=None, num_classes=classes)
 
 
-def _imported(module: str, name: str, remedy: str) -> Any:
+def _imported(module: str, name: str, remedy: Remedy, detail: str = "") -> Any:
     try:
         return importlib.import_module(module)
     except Exception as error:  # importing runs the user's own code, which can raise anything
         raise ModelError(
-            f"the architecture {name} needs the module {module!r}, but {_first_line(error)}; {remedy}"
+            f"the architecture {name} needs the module {module!r}, but {_first_line(error)}", remedy, detail=detail
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""Opening in the browser: a model file that somebody sends, by the safe readers; nothing they send names code or a file here."""
+"""Sent models: files that a browser sends, opened by the safe readers; nothing that is sent names code or a file here."""
 
 import re
 from pathlib import Path
@@ -6,20 +6,17 @@ from pathlib import Path
 from trojancam.architectures import ARCHITECTURES
 from trojancam.errors import TrojanCamError, unknown_name
 from trojancam.explore.models import Model, Source
+from trojancam.explore.refusals import told_to_page
 from trojancam.explore.session import Session
-from trojancam.formats.kinds import open_model
-from trojancam.network.input import InputSpecification
-from trojancam.opening.open import network_of
-from trojancam.opening.preprocessing import clear_winner, tried, usual_ways
+from trojancam.network.input import Feeding, InputSpecification
+from trojancam.network.network import Network
+from trojancam.opening.images import fitted_to
+from trojancam.opening.open import ModelFile, opened
+from trojancam.opening.preprocessing import usual_ways
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".pt2", ".onnx", ".keras", ".h5")
 # names alone: timm's schemes, such as hf-hub:, lead to files and other machines, and `module:callable` is code of this one
 IN_LIBRARIES = re.compile(r"(timm|torchvision):[A-Za-z0-9_.]+")
-NAMES = f"{', '.join(ARCHITECTURES)}, timm:NAME or torchvision:NAME"
-ON_THE_PAGE = (  # what sentences for the command line say, and what people on the page can do instead
-    (r"(say which|name it) with --architecture\b.*", f"choose its architecture in the dialog: {NAMES}"),
-    (r"(give more of them, or )?say how it is fed with --preprocessing", "choose how it is fed in the dialog"),
-)
 TRIED = 500  # images on which it is tried how a network wants its pixels, while somebody waits
 
 
@@ -37,7 +34,8 @@ def open_sent(
         path.unlink(missing_ok=True)
         session.forget_galleries()
         if isinstance(error, TrojanCamError):
-            raise type(error)(_for_the_page(str(error)).replace(str(path), name or "the file")) from None
+            sentence = told_to_page(error)["error"].replace(str(path), name or "the file")  # nobody knows our own name
+            raise type(error)(sentence) from None
         raise
 
 
@@ -60,35 +58,22 @@ def suffix_of(name: str) -> str:
     return next((suffix for suffix in SUFFIXES if name.lower().endswith(suffix)), "")
 
 
-def _for_the_page(sentence: str) -> str:
-    """A refusal with the remedy that there is on the page.
-
-    >>> _for_the_page("it is not clear; say how it is fed with --preprocessing")
-    'it is not clear; choose how it is fed in the dialog'
-    """
-    for words, instead in ON_THE_PAGE:
-        sentence = re.sub(words, instead, sentence, flags=re.DOTALL)
-    return sentence
-
-
 def _opened(session: Session, path: Path, name: str, architecture: str, output: str, preprocessing: str) -> Model:
     _check_architecture(architecture)
     usual = next((model.network.input.size for model in session.models.values()), (32, 32))
-    opened = open_model(path, architecture or None, output or None, None if architecture else usual)
-    specification = opened.input or opened.plain_input(opened.size or usual)
+    network = opened(ModelFile(path, architecture or None, output or None, usual_size=usual))
     if preprocessing:
-        ways = usual_ways(specification)
-        if preprocessing not in ways:
-            raise unknown_name("preprocessing", preprocessing, ways)
-        specification = ways[preprocessing]
-    network = network_of(opened, specification)
-    images = session.images_for(network)
-    if opened.class_names is None:
-        network = network.with_class_names(images.class_names)
-    if opened.card is None and not preprocessing:
-        best = clear_winner(tried(network, *images.take(TRIED)), len(network.class_names))
-        network = network.fed(best.specification)
+        network = _fed(network, preprocessing)
+    network = fitted_to(network, session.images_for(network), TRIED)
     return session.add(network, Source(path, name, architecture or None, output or None, uploaded=True))
+
+
+def _fed(network: Network, preprocessing: str) -> Network:
+    """The network fed in a usual way; the name of anything else is unknown, so that none can be that of a file."""
+    ways = usual_ways(network.input)
+    if preprocessing not in ways:
+        raise unknown_name("preprocessing", preprocessing, ways)
+    return network.fed(ways[preprocessing], Feeding(f"{preprocessing}, as given"))
 
 
 def _check_architecture(name: str) -> None:

@@ -143,7 +143,7 @@ def counted(data, model_file):
 
 def test_other_classes_are_refused_before_test_images_are_read(counted):
     session, sizes = counted
-    with pytest.raises(tc.TrojanCamError, match="tells 2 classes apart, but the data has 3; open one"):
+    with pytest.raises(tc.TrojanCamError, match="tells 2 classes apart, but the data has 3; give images"):
         session.images_for(network_for(48, ("one", "two")))
     assert sizes == [32]
 

@@ -19,7 +19,7 @@ import trojancam.detection
 import trojancam.report.scan_pictures
 import trojancam.report.stimulate
 from trojancam.architectures import architecture
-from trojancam.cli.opening import ModelOptions, opened, settled
+from trojancam.cli.options import ModelOptions, fitted, images_for, opened
 from trojancam.data import load_dataset
 from trojancam.detection import ScanReport
 from trojancam.errors import TrojanCamError
@@ -79,7 +79,7 @@ def test_every_command_finds_out_how_it_is_fed(run: Run, theirs: Path, signs: Pa
     for result in (explained, stimulated, compared):
         assert (result.exit_code, result.stderr) == (0, "")
     for result in (explained, stimulated, compared):
-        assert "-bytes, found by trying: right on 100.0% of 12 test images" in result.stdout
+        assert "-bytes, found by trying: right on 100.0% of 12 labelled images" in result.stdout
     assert "predicted stop" in explained.stdout
     for settings in (results(f"{name}/results.json")["settings"] for name in ("explain", "compare")):
         assert "found by trying" in settings["fed"]
@@ -91,7 +91,7 @@ def test_every_command_finds_out_how_it_is_fed(run: Run, theirs: Path, signs: Pa
 def test_a_grey_network_that_is_not_square_is_scanned(run: Run, signs: Path, tmp_path: Path) -> None:
     result = run("scan", shades(tmp_path / "theirs.onnx", 1, (24, 16)), "--data", signs, "--images", 4, "--out", "out")
     assert result.exit_code in (0, 1, 3)
-    assert "fed as grey-bytes, found by trying: right on 100.0% of 12 test images" in result.stdout
+    assert "fed as grey-bytes, found by trying: right on 100.0% of 12 labelled images" in result.stdout
     options = results("out/scan.json")["options"]
     assert options["input"] == "grey of 24x16 pixels, mean 0, deviation 0.003922"
     assert options["fed"].startswith("grey-bytes, found by trying")
@@ -103,7 +103,7 @@ def test_without_labelled_images_explain_warns_that_nobody_vouches(run: Run, sig
     assert warned.exit_code == 0
     assert warned.stderr.startswith("warning: ")
     assert warned.stderr.count("\n") == 1
-    assert "say so with --preprocessing, or give labelled images to try on with --data" in warned.stderr
+    assert "say how it is fed with --preprocessing, or give labelled images to try on with --data" in warned.stderr
     assert "predicted class 0" in warned.stdout
     said = run("explain", path, image, "--preprocessing", "rgb-bytes", "--out", "out")
     assert (said.exit_code, said.stderr) == (0, "")
@@ -136,33 +136,33 @@ def test_options_are_repeated_in_the_command(run: Run, signs: Path, tmp_path: Pa
         f"trojancam scan '{path}' --preprocessing fed.json --size 40x24 --class-names names.txt --data {signs} --images 8 "
         "--methods stimulation --seed 0 --out 'a b'"
     )
-    assert results("a b/scan.json")["options"]["fed"] == "fed.json, as the command says"
+    assert results("a b/scan.json")["options"]["fed"] == "fed.json, as given"
 
 
 def test_the_crop_is_cut_from_the_images(signs: Path, tmp_path: Path) -> None:
     (tmp_path / "fed.json").write_text(json.dumps({"std": 1 / 255, "crop": 0.5}))
     told = ModelOptions(shades(tmp_path / "theirs.onnx", size=(16, 16)), preprocessing=str(tmp_path / "fed.json"))
-    found = opened(told)
-    dataset = trojancam.cli.opening.labelled_images(found, signs)
+    network = opened(told)
+    dataset = images_for(network, signs)
     whole = load_dataset(signs, size=32).test.images
     assert torch.equal(dataset.test.images, whole[..., 8:24, 8:24])
-    assert settled(found, dataset, 0).network.class_names == ("[red] ring", "stop", "yield")
+    assert fitted(network, dataset, 0).class_names == ("[red] ring", "stop", "yield")
 
 
 def test_the_class_folders_of_a_network_that_names_its_classes_are_found_by_name(signs: Path, tmp_path: Path) -> None:
     names = "yield\nstop\n[red] ring"
     (tmp_path / "names.txt").write_text(names)
     told = ModelOptions(shades(tmp_path / "theirs.onnx"), class_names=tmp_path / "names.txt")
-    dataset = trojancam.cli.opening.labelled_images(opened(told), signs)
+    dataset = images_for(opened(told), signs)
     assert dataset.test.class_names == ("yield", "stop", "[red] ring")
     with pytest.raises(TrojanCamError, match=r"and in its order"):
-        settled(opened(told), dataset, 0)
+        fitted(opened(told), dataset, 0)
 
 
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (("--size", "32"), "takes images of 64x48 pixels, not 32x32; leave out the size"),
+        (("--size", "32"), "takes images of 64x48 pixels, not 32x32; leave out --size"),
         (("--size", "64 by 48"), "--size takes height and width from 1 to 4096 pixels, such as 64x48, or one number"),
         (("--size", "64x5000"), "--size takes height and width from 1 to 4096 pixels"),
         (
@@ -196,7 +196,7 @@ def test_a_file_that_leaves_its_size_open(refused: Refused, run: Run, signs: Pat
 def test_channels_must_be_those_that_the_file_takes(refused: Refused, signs: Path, tmp_path: Path) -> None:
     (tmp_path / "grey.json").write_text('{"channels": "grey"}')
     words = refused("explain", shades(tmp_path / "theirs.onnx"), signs, "--preprocessing", "grey.json")
-    assert "takes 3 channels, but --preprocessing says grey, which is 1" in words
+    assert "takes 3 channels, but the preprocessing is for grey, which is 1" in words
 
 
 @pytest.mark.parametrize("command", ["scan", "compare", "stimulate"])
