@@ -7,6 +7,7 @@ from typing import Any
 from trojancam.errors import unknown_name
 from trojancam.files import writable_folder, written_whole
 from trojancam.progress import Progress, silent, stages
+from trojancam.report.documents.reproduce import Reproduce
 from trojancam.report.page import Picture, write_page
 from trojancam_study import records
 from trojancam_study.pieces import PIECES
@@ -85,20 +86,18 @@ def _written(study: Study, found: Mapping[str, Record], out: Path) -> Path:
     with written_whole(out / QUESTIONS_FILE) as partial:
         words = research_questions(found, study.dataset.source, study.seeds)
         partial.write_text(words, encoding="utf-8")
-    results = {
-        "command": "reproduce",
-        "data": study.dataset.source,
-        "seeds": list(study.seeds),
-        "scale": {
-            name: list(value) if isinstance(value, tuple) else value for name, value in vars(study.scale).items()
-        },
-        "pieces": dict(found),
-    }
+    document = Reproduce.of(
+        command="reproduce",
+        data=study.dataset.source,
+        seeds=list(study.seeds),
+        scale={name: list(value) if isinstance(value, tuple) else value for name, value in vars(study.scale).items()},
+        pieces=dict(found),
+    )
 
     def picture(entry: dict[str, Any]) -> Picture:
         return Picture((out / entry["file"]).read_bytes(), entry["caption"])
 
-    return write_page(page(found, details_of(results), picture), results, out)
+    return write_page(page(found, details_of(document.to_json()), picture), document, out)
 
 
 def details_of(results: Mapping[str, Any]) -> dict[str, str]:

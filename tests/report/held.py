@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-from trojancam.report.schema import DOCUMENTS
+from trojancam.report.documents import DOCUMENTS
 
 NUMBER = re.compile(r"(?<![\w.])[-−]?\d[\d,]*(?:\.\d+)?(?:e[-−]?\d+)?%?(?![\w])")
 HASH = re.compile(r"[0-9a-f]{16,}")  # holds digits, but says no number

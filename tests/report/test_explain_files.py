@@ -41,14 +41,14 @@ def test_numbers_are_those_of_the_recording_across_batches(
     assert [one.file for one in found.images] == files
     for index, one in enumerate(found.images):
         logits = recording.logits[index].double()
-        assert one.numbers["predicted_class"] == int(logits.argmax())
-        assert one.numbers["explained_class"] == 2
-        assert one.numbers["logit"] == pytest.approx(float(logits[2]), rel=1e-5)
-        assert one.numbers["probability"] == pytest.approx(float(logits.exp()[2] / logits.exp().sum()), rel=1e-5)
-        for name, numbers in one.numbers["layers"].items():
+        assert one.numbers.predicted_class == int(logits.argmax())
+        assert one.numbers.explained_class == 2
+        assert one.numbers.logit == pytest.approx(float(logits[2]), rel=1e-5)
+        assert one.numbers.probability == pytest.approx(float(logits.exp()[2] / logits.exp().sum()), rel=1e-5)
+        for name, numbers in one.numbers.layers.items():
             terms = cams[name].contributions[index].double()
-            assert numbers["maximum"] == pytest.approx(max(0.0, float(terms.sum(0).max())), rel=1e-4, abs=1e-8)
-            strongest = [entry["contribution"] for entry in numbers["strongest_feature_maps"]]
+            assert numbers.maximum == pytest.approx(max(0.0, float(terms.sum(0).max())), rel=1e-4, abs=1e-8)
+            strongest = [entry.contribution for entry in numbers.strongest_feature_maps]
             expected = terms.sum((1, 2)).sort(descending=True).values[: explain.STRONGEST].tolist()
             assert strongest == pytest.approx(expected, rel=1e-4, abs=1e-8)
 
@@ -57,10 +57,10 @@ def test_without_a_class_each_image_explains_its_own_prediction(files: list[Path
     net = network("plain")[1]
     found = explain_files(net, files, tmp_path / "out", Options(layers=("second",)))
     for one in found.images:
-        assert one.numbers["explained_class"] == one.numbers["predicted_class"]
-        assert list(one.numbers["layers"]) == ["second"]
-        assert [path.name for path in one.pictures] == [f"{one.file.stem}-layers.png"]
-        assert read_image(one.pictures[0]).shape[2] > 300
+        assert one.numbers.explained_class == one.numbers.predicted_class
+        assert list(one.numbers.layers) == ["second"]
+        assert one.numbers.figures == [f"{one.file.stem}-layers.png"]
+        assert read_image(tmp_path / "out" / one.numbers.figures[0]).shape[2] > 300
 
 
 def test_progress_counts_the_images(files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

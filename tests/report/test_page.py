@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from pydantic import ValidationError
 
 from trojancam import figures
 from trojancam.errors import TrojanCamError
-from trojancam.report.page import RESULTS_VERSION, Page, Picture, Section, Table, render, write_page, write_results
+from trojancam.report.documents.document import RESULTS_VERSION, Document, Share
+from trojancam.report.page import Page, Picture, Section, Table, render, write_page
 
 HOSTILE = "<script>alert('&')</script> \"quoted\" {{ 7 * 7 }}"
 
@@ -41,6 +43,10 @@ class Reader(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         self.words += data
+
+
+class Answer(Document):
+    share: Share | None
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +88,7 @@ def test_a_picture_is_shown_at_half_its_pixels(picture: Picture, page: Page) -> 
 
 
 def test_the_page_and_its_numbers_are_written_together(page: Page, tmp_path: Path) -> None:
-    path = write_page(page, {"share": 0.5}, tmp_path / "new" / "out")
+    path = write_page(page, Answer.of(share=0.5), tmp_path / "new" / "out")
     assert path.read_text(encoding="utf-8") == render(page)
     assert sorted(file.name for file in path.parent.iterdir()) == ["index.html", "results.json"]
     document = json.loads((path.parent / "results.json").read_text())
@@ -91,13 +97,18 @@ def test_the_page_and_its_numbers_are_written_together(page: Page, tmp_path: Pat
 
 
 def test_numbers_that_are_not_finite_are_no_json(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="JSON"):
-        write_results({"share": math.nan}, tmp_path)
+    assert json.loads(Answer.of(share=math.nan).write(tmp_path).read_text())["share"] is None
+
+
+def test_what_no_class_describes_is_not_written(tmp_path: Path) -> None:
+    for fields in ({"share": 2.0}, {"share": 0.5, "surprise": 1}, {}):
+        with pytest.raises(ValidationError):
+            Answer.of(**fields).write(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_cannot_be_written_to(page: Page, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(TrojanCamError, match="cannot write to the folder .*file"):
-        write_page(page, {}, tmp_path / "file")
+        write_page(page, Answer.of(share=None), tmp_path / "file")
     assert (tmp_path / "file").read_text() == "in the way"

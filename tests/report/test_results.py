@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import jsonschema
 import pytest
 import torch
 from PIL import Image
@@ -23,12 +24,12 @@ from trojancam.errors import DataError
 from trojancam.evaluation.comparison import compare
 from trojancam.evaluation.randomisation import randomised_methods
 from trojancam.report.compare import Summary, write_comparison
+from trojancam.report.documents import DOCUMENTS
+from trojancam.report.documents.describing import json_schema, markdown
+from trojancam.report.documents.document import RESULTS_VERSION
 from trojancam.report.explain import Options, explain_files
-from trojancam.report.page import RESULTS_VERSION
 from trojancam.report.provenance import file_facts
-from trojancam.report.scan import NAMES, write_scan
-from trojancam.report.schema import DOCUMENTS
-from trojancam.report.schema_words import markdown
+from trojancam.report.scan import write_scan
 from trojancam.report.stimulate import stimulate_images
 from trojancam.stimulation import Stimulation
 from trojancam_study.reproduction import reproduce
@@ -68,7 +69,7 @@ def explained(options: Options) -> Write:
 
 
 def written_scan(folder: Path) -> tuple[Path, Path]:
-    return write_scan(judged(report()), folder), folder / NAMES[1]
+    return write_scan(judged(report()), folder), folder / "scan.json"
 
 
 def written_stimulation(folder: Path) -> tuple[Path, Path]:
@@ -149,8 +150,18 @@ def test_fields_that_nobody_described_are_refused(tmp_path: Path) -> None:
 
 
 def test_the_documentation_is_that_of_the_schema() -> None:
-    """If it is not: python -m trojancam.report.schema_words > docs/results-schema.md."""
+    """If it is not: python -m trojancam.report.documents.describing docs."""
     assert (ROOT / "docs" / "results-schema.md").read_text(encoding="utf-8") == markdown()
+    assert json.loads((ROOT / "docs" / "results-schema.json").read_text(encoding="utf-8")) == json_schema()
+
+
+def test_the_json_schema_takes_what_the_commands_write_and_nothing_else() -> None:
+    schema = json_schema()
+    document = json.loads((ROOT / "docs" / "study" / "results.json").read_text(encoding="utf-8"))
+    jsonschema.validate(document, schema)
+    for wrong in ({**document, "surprise": 1}, {**document, "results_version": 2}, {**document, "pieces": 3}):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(wrong, schema)
 
 
 def test_a_model_file_is_told_by_its_hash(tmp_path: Path) -> None:

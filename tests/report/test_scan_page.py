@@ -14,7 +14,7 @@ from tests.report.test_page import Reader
 
 import trojancam.report.scan_pictures
 from trojancam.detection import Finding, ScanReport, scan
-from trojancam.report.scan import NAMES, write_scan
+from trojancam.report.scan import write_scan
 from trojancam.report.scan_words import ANSWERS, facts, headline, in_words, place_in_words
 from trojancam.report.scanned import Scanned, least, scanned, strong
 
@@ -37,8 +37,8 @@ def judged(of: ScanReport, trojaned: bool = True) -> Scanned:
 
 def page(scan: Scanned, folder: Path) -> tuple[Reader, dict[str, Any]]:
     path = write_scan(scan, folder)
-    assert sorted(each.name for each in folder.iterdir()) == sorted(NAMES)
-    return Reader(path.read_text(encoding="utf-8")), json.loads((folder / NAMES[1]).read_text())
+    assert sorted(each.name for each in folder.iterdir()) == ["scan.html", "scan.json"]
+    return Reader(path.read_text(encoding="utf-8")), json.loads((folder / "scan.json").read_text())
 
 
 def test_a_backdoor_is_shown_and_told(tmp_path: Path) -> None:

@@ -83,8 +83,8 @@ def explain(
     for one in result.images:
         numbers = one.numbers
         say(
-            f"{one.file}: predicted {numbers['predicted_name']}; explained {numbers['explained_name']}, "
-            f"logit {numbers['logit']:.2f}, probability {numbers['probability']:.3g}"
+            f"{one.file}: predicted {numbers.predicted_name}; explained {numbers.explained_name}, "
+            f"logit {numbers.logit:.2f}, probability {numbers.probability:.3g}"
         )
     count = len(result.images)
     say(f"{count} image{'s' * (count != 1)} explained: figures and results.json in {out}")

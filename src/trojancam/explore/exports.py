@@ -19,7 +19,7 @@ from trojancam.explore.subjects import AboutLayer, AboutMap, AboutStimulation, A
 from trojancam.explore.wire import unpacked
 from trojancam.figures.captions import DOT, ZERO
 from trojancam.network.recording import Recording
-from trojancam.report.page import versions
+from trojancam.report.documents.document import versions
 
 DPI = 200
 SCALES = {"shared": "shared", "own": "each"}  # the page's words, and the figures'

@@ -1,5 +1,6 @@
 from . import (
     compare,
+    documents,
     explain,
     explain_page,
     maps,
@@ -10,13 +11,12 @@ from . import (
     scan_pictures,
     scan_words,
     scanned,
-    schema,
-    schema_words,
     stimulate,
 )
 
 __all__ = [
     "compare",
+    "documents",
     "explain",
     "explain_page",
     "maps",
@@ -27,7 +27,5 @@ __all__ = [
     "scan_pictures",
     "scan_words",
     "scanned",
-    "schema",
-    "schema_words",
     "stimulate",
 ]

@@ -15,6 +15,7 @@ from trojancam.evaluation.randomisation import Randomisation
 from trojancam.evaluation.reliability import Reliability, reliability
 from trojancam.evaluation.statistics import Interval, bootstrap_means
 from trojancam.evaluation.verdict import Verdict, winner
+from trojancam.report.documents.compare import Compare
 from trojancam.report.page import Page, Picture, Section, Table, write_page
 
 CONTROLS = (MASK, "random", "centre")  # maps that do not look at the network: beside the methods, never among them
@@ -89,15 +90,17 @@ def write_comparison(
     sections = [_overall_section(summary), *layers, _curves_section(summary)]
     if summary.reliability:
         sections.append(_reliability_section(summary.reliability))
-    results = _results(summary, settings) | {"seconds": round(seconds, 2)}
     if randomised:
         sections.append(_randomisation_section(randomised))
-        results["randomisation"] = {name: _randomisation_json(found) for name, found in randomised.items()}
     details = {name.replace("_", " "): str(value) for name, value in settings.items()} | {"time": f"{seconds:.1f} s"}
     sure = (
         f"Confidence: tests are paired over {summary.comparison.images} images; every mean has its 95 % interval below."
     )
-    return write_page(Page(title, _headline(summary), sections, details, confidence=sure), results, out)
+    return write_page(
+        Page(title, _headline(summary), sections, details, confidence=sure),
+        _document(summary, settings, randomised, seconds),
+        out,
+    )
 
 
 def overall_tables(summary: Summary) -> list[Table]:
@@ -219,27 +222,32 @@ def _randomisation_json(found: Randomisation) -> dict[str, Any]:
     return {"steps": steps, "sentence": str(found)}
 
 
-def _results(summary: Summary, settings: dict[str, Any]) -> dict[str, Any]:
+def _document(
+    summary: Summary, settings: dict[str, Any], randomised: dict[str, Randomisation] | None, seconds: float
+) -> Compare:
     comparison = summary.comparison
-    return {
-        "command": "compare",
-        "settings": settings,
-        "images": comparison.images,
-        "over_layers": {m: {k: _interval_json(v) for k, v in found.items()} for m, found in summary.overall.items()},
-        "by_layer": {
+    shuffled = {name: _randomisation_json(found) for name, found in (randomised or {}).items()}
+    return Compare.of(
+        command="compare",
+        settings=settings,
+        images=comparison.images,
+        over_layers={m: {k: _interval_json(v) for k, v in found.items()} for m, found in summary.overall.items()},
+        by_layer={
             metric: {layer: {k: _interval_json(v) for k, v in found.items()} for layer, found in layers.items()}
             for metric, layers in summary.by_layer.items()
         },
-        "verdicts": {metric: _verdict_json(verdict) for metric, verdict in summary.verdicts.items()},
-        "verdicts_by_layer": {
+        verdicts={metric: _verdict_json(verdict) for metric, verdict in summary.verdicts.items()},
+        verdicts_by_layer={
             metric: {layer: _verdict_json(verdict) for layer, verdict in layers.items()}
             for metric, layers in summary.layer_verdicts.items()
         },
-        "reliability": _reliability_json(summary.reliability),
-        "chance": {f"{metric}/{layer}": level for (metric, layer), level in comparison.chance.items()},
-        "percentiles": list(comparison.percentiles),
-        "curves": {f"{k}/{layer}": curve.tolist() for (k, layer), curve in comparison.curves.items()},
-    }
+        reliability=_reliability_json(summary.reliability),
+        chance={f"{metric}/{layer}": level for (metric, layer), level in comparison.chance.items()},
+        percentiles=list(comparison.percentiles),
+        curves={f"{k}/{layer}": curve.tolist() for (k, layer), curve in comparison.curves.items()},
+        seconds=round(seconds, 2),
+        **({"randomisation": shuffled} if shuffled else {}),
+    )
 
 
 def _intervals(scores: dict[str, Tensor], seed: int) -> dict[str, Interval]:
@@ -276,12 +284,7 @@ def _number(value: float) -> str:
 
 
 def _interval_json(interval: Interval) -> dict[str, Any]:
-    values = {"mean": interval.mean, "low": interval.low, "high": interval.high}
-    return {name: _number_json(value) for name, value in values.items()} | {"images": interval.images}
-
-
-def _number_json(value: float) -> float | None:
-    return None if math.isnan(value) else value
+    return {"mean": interval.mean, "low": interval.low, "high": interval.high, "images": interval.images}
 
 
 def _verdict_json(verdict: Verdict | None) -> dict[str, Any] | None:
@@ -301,7 +304,7 @@ def _reliability_json(found: Reliability | None) -> dict[str, Any] | None:
     if found is None:
         return None
     return {
-        "between_images": {metric: _number_json(rater.alpha) for metric, rater in found.between_images.items()},
-        "between_methods": {metric: _number_json(each.mean) for metric, each in found.between_methods.items()},
-        "between_metrics": {method: _number_json(each.mean) for method, each in found.between_metrics.items()},
+        "between_images": {metric: rater.alpha for metric, rater in found.between_images.items()},
+        "between_methods": {metric: each.mean for metric, each in found.between_methods.items()},
+        "between_metrics": {method: each.mean for method, each in found.between_metrics.items()},
     }

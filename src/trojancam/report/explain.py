@@ -1,9 +1,8 @@
 """Explaining image files: heat maps of every layer and feature map as pictures and on a page, and the numbers behind them."""
 
-import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,8 @@ from trojancam.network.network import Network
 from trojancam.network.recording import Recording, record
 from trojancam.network.targets import logit
 from trojancam.progress import Progress, silent
+from trojancam.report.documents.document import without_nan
+from trojancam.report.documents.explain import Explain, ExplainedImage
 from trojancam.report.explain_page import SHOWN, explained_page, image_section
 from trojancam.report.maps import map_numbers
 from trojancam.report.page import Section, write_page
@@ -47,11 +48,10 @@ class Options:
 
 @dataclass(frozen=True)
 class Explained:
-    """What was found in one image: numbers for JSON, the figures that were written, and its part of the page, if it has one."""
+    """What was found in one image: its record, and its part of the page, if it has one."""
 
     file: Path
-    numbers: dict[str, Any]
-    pictures: list[Path] = field(default_factory=list)
+    numbers: ExplainedImage
     section: Section | None = None
 
 
@@ -92,19 +92,19 @@ def explain_files(
         for one in _explain_batch(network, batch, good[start : start + BATCH], stems[start:], out, options, first):
             explained.append(one)
             progress(len(explained), len(good), str(one.file))
-    results = _results(network, explained, broken, options, settings or {}, time.perf_counter() - started)
-    page = write_page(explained_page(results, [one.section for one in explained if one.section]), results, out)
+    document = _document(network, explained, broken, options, settings or {}, time.perf_counter() - started)
+    page = write_page(explained_page(document, [one.section for one in explained if one.section]), document, out)
     return Explanations(explained, broken, page)
 
 
-def _results(
+def _document(
     network: Network,
     explained: Sequence[Explained],
     broken: Sequence[str],
     options: Options,
     settings: dict[str, Any],
     seconds: float,
-) -> dict[str, Any]:
+) -> Explain:
     chosen = {
         "layers": list(options.layers or network.layers),
         "feature_maps": options.feature_maps,
@@ -112,24 +112,24 @@ def _results(
         "scale": options.scale,
         "signed": options.signed,
     }
-    return {
-        "command": "explain",
-        "settings": settings | chosen,
-        "network": network.name,
-        "fingerprint": network.fingerprint,
-        "trigger": options.trigger.name if options.trigger else None,
-        "trigger_energy": _mean_energies(explained) if options.trigger else None,
-        "images": [one.numbers | {"figures": [path.name for path in one.pictures]} for one in explained],
-        "left_out": list(broken),
-        "seconds": round(seconds, 2),
-    }
+    return Explain.of(
+        command="explain",
+        settings=settings | chosen,
+        network=network.name,
+        fingerprint=network.fingerprint,
+        trigger=options.trigger.name if options.trigger else None,
+        trigger_energy=_mean_energies(explained) if options.trigger else None,
+        images=[one.numbers for one in explained],
+        left_out=list(broken),
+        seconds=round(seconds, 2),
+    )
 
 
-def _mean_energies(explained: Sequence[Explained]) -> dict[str, dict[str, float]]:
+def _mean_energies(explained: Sequence[Explained]) -> dict[str, dict[str, float | None]]:
     """Each layer's mean share of energy in the trigger, a blank map counting as 0, beside what chance would give."""
-    first = explained[0].numbers["layers"]
-    shares = {name: [one.numbers["layers"][name]["energy"] or 0.0 for one in explained] for name in first}
-    return {name: {"energy": sum(each) / len(each), "chance": first[name]["chance"]} for name, each in shares.items()}
+    first = explained[0].numbers.layers
+    shares = {name: [one.numbers.layers[name].energy or 0.0 for one in explained] for name in first}
+    return {name: {"energy": sum(each) / len(each), "chance": first[name].chance} for name, each in shares.items()}
 
 
 def find_images(paths: Sequence[Path]) -> list[Path]:
@@ -174,12 +174,14 @@ def _explain_batch(
     cams = grad_cam(recording)
     for index, file in enumerate(files):
         mask = None if changed is None else changed[index]
-        numbers = {"file": str(file)} | _numbers(network, recording, cams, index, options, mask)
+        found = _numbers(network, recording, cams, index, options, mask)
         pictures = _draw(network, images[index], recording, cams, index, out / stems[index], options)
+        drawn = [path.name for path in pictures]
+        numbers = ExplainedImage.model_validate({"file": str(file), **without_nan(found), "figures": drawn})
         section = None
         if first is not None and first + index < SHOWN:
             section = image_section(numbers, images[index], cams, index, mask, options.scale, options.signed)
-        yield Explained(file, numbers, pictures, section)
+        yield Explained(file, numbers, section)
 
 
 def _numbers(
@@ -225,7 +227,7 @@ def _layer_numbers(cam: Attribution, index: int, options: Options, mask: Bool[Te
     if mask is not None:
         near = dilated(mask, cam.placement.cell)
         energy = float(layer_energy(cam, near)[index])
-        found |= {"energy": None if math.isnan(energy) else energy, "chance": float(near.float().mean())}
+        found |= {"energy": energy, "chance": float(near.float().mean())}
     if options.feature_maps:
         found["feature_maps"] = map_numbers(cam, index, mask, signed=options.signed)
     return found

@@ -3,13 +3,13 @@
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor
 
 from trojancam.attribution import Attribution
 from trojancam.figures.captions import DOT, number, percent, probability
+from trojancam.report.documents.explain import Explain, ExplainedImage, ExplainedLayer
 from trojancam.report.maps import Backdrop, Mask, feature_maps, layer_maps
 from trojancam.report.page import Page, Part, Section, Table
 
@@ -19,27 +19,27 @@ LISTED = 3  # feature maps of a layer in the table, and classes of an image
 NAMED = 3  # classes in the verdict
 
 
-def explained_page(results: dict[str, Any], sections: Sequence[Section]) -> Page:
-    """The page of `results` as `explain_files` writes them, with a section for each image that is drawn."""
-    rows, left_out = results["images"], results["left_out"]
+def explained_page(results: Explain, sections: Sequence[Section]) -> Page:
+    """The page of `results`, with a section for each image that is drawn."""
+    rows, left_out = results.images, results.left_out
     parts = [_overview(rows, len(sections))] if len(rows) > 1 else []
     parts += sections
     if left_out:
         table = Table(["File and reason"], [[line] for line in left_out])
         parts.append(Section("Left out", "These files could not be read.", [table]))
     return Page(
-        title=f"Explained: {_title(rows)}, by {results['network']}",
+        title=f"Explained: {_title(rows)}, by {results.network}",
         verdict=" ".join([_verdict(rows), *_trigger_in_words(results)]),
         sections=parts,
         details=_details(results),
-        answer=rows[0]["predicted_name"] if len(rows) == 1 else "",
+        answer=rows[0].predicted_name if len(rows) == 1 else "",
         tone="plain",
         confidence=_confidence(rows),
     )
 
 
 def image_section(
-    numbers: dict[str, Any],
+    numbers: ExplainedImage,
     image: Float[Tensor, "3 h w"],
     attributions: dict[str, Attribution],
     index: int,
@@ -51,25 +51,25 @@ def image_section(
     backdrop = Backdrop.of(image, mask)
     outlined = " The trigger is outlined." if mask is not None else ""
     parts: list[Part] = [layer_maps(image, attributions, index, backdrop), _classes(numbers), _layers(numbers)]
-    for name, found in numbers["layers"].items():
-        if "feature_maps" in found:
+    for name, found in numbers.layers.items():
+        if found.feature_maps is not None:
             parts.append(
                 feature_maps(
                     attributions[name],
                     index,
                     backdrop,
-                    found["feature_maps"],
+                    found.feature_maps.model_dump(exclude_unset=True),
                     title=f"{name}: feature maps",
                     caption=_grid_caption(found, scale, signed) + outlined,
                     scale=scale,
                     signed=signed,
                 )
             )
-    return Section(Path(numbers["file"]).name, " ".join(_image_in_words(numbers)), parts)
+    return Section(Path(numbers.file).name, " ".join(_image_in_words(numbers)), parts)
 
 
-def _grid_caption(found: dict[str, Any], scale: str, signed: bool) -> str:
-    count, (height, width) = len(found["feature_maps"]["weight"]), found["cells"]
+def _grid_caption(found: ExplainedLayer, scale: str, signed: bool) -> str:
+    count, (height, width) = found.number_of_feature_maps, found.cells
     what = (
         "what speaks for the class is red, against it blue"
         if signed
@@ -79,16 +79,16 @@ def _grid_caption(found: dict[str, Any], scale: str, signed: bool) -> str:
     return f"{count} feature maps of {height}x{width} cells, from 0 on: {what}; {shared}."
 
 
-def _title(rows: Sequence[dict[str, Any]]) -> str:
-    return Path(rows[0]["file"]).name if len(rows) == 1 else f"{len(rows)} images"
+def _title(rows: Sequence[ExplainedImage]) -> str:
+    return Path(rows[0].file).name if len(rows) == 1 else f"{len(rows)} images"
 
 
-def _verdict(rows: Sequence[dict[str, Any]]) -> str:
-    explained = {row["explained_name"] for row in rows if row["explained_class"] != row["predicted_class"]}
+def _verdict(rows: Sequence[ExplainedImage]) -> str:
+    explained = {row.explained_name for row in rows if row.explained_class != row.predicted_class}
     shown = f"The heat maps show what speaks for “{explained.pop()}”." if len(explained) == 1 else ""
     if len(rows) == 1:
-        return f"The network reads this image as “{rows[0]['predicted_name']}”. {shown}".strip()
-    counts = Counter(row["predicted_name"] for row in rows).most_common()
+        return f"The network reads this image as “{rows[0].predicted_name}”. {shown}".strip()
+    counts = Counter(row.predicted_name for row in rows).most_common()
     if len(counts) == 1:
         return f"The network reads all {len(rows)} images as “{counts[0][0]}”. {shown}".strip()
     told = [f"{count} as “{name}”" for name, count in counts[:NAMED]]
@@ -97,32 +97,32 @@ def _verdict(rows: Sequence[dict[str, Any]]) -> str:
     return f"Of {len(rows)} images, the network reads {', '.join(told[:-1])} and {told[-1]}. {shown}".strip()
 
 
-def _confidence(rows: Sequence[dict[str, Any]]) -> str:
+def _confidence(rows: Sequence[ExplainedImage]) -> str:
     """How sure the network is, whatever that is worth."""
     if len(rows) == 1:
-        best, *others = rows[0]["classes"]
-        after = f"; the next class, “{others[0]['name']}”, has {_unbroken(others[0]['probability'])}" if others else ""
-        return f"Confidence of the network: {_unbroken(best['probability'])}{after}."
-    least = min(rows, key=lambda row: float(row["classes"][0]["probability"]))
-    if least["classes"][0]["probability"] > 0.999:
+        best, *others = rows[0].classes
+        after = f"; the next class, “{others[0].name}”, has {_unbroken(others[0].probability)}" if others else ""
+        return f"Confidence of the network: {_unbroken(best.probability)}{after}."
+    least = min(rows, key=lambda row: row.classes[0].probability)
+    if least.classes[0].probability > 0.999:
         return f"Confidence of the network: {_unbroken(1.0)} for every image."
-    sure = sum(row["classes"][0]["probability"] >= SURE for row in rows)
+    sure = sum(row.classes[0].probability >= SURE for row in rows)
     return (
         f"Confidence of the network: a probability of {SURE:g} or more for {sure} of {len(rows)}; it is least sure of "
-        f"{Path(least['file']).name}, “{least['predicted_name']}”, {_unbroken(least['classes'][0]['probability'])}."
+        f"{Path(least.file).name}, “{least.predicted_name}”, {_unbroken(least.classes[0].probability)}."
     )
 
 
-def _trigger_in_words(results: dict[str, Any]) -> list[str]:
+def _trigger_in_words(results: Explain) -> list[str]:
     """Which layer's heat lies most on the trigger that was stamped on the images."""
-    shares = results["trigger_energy"]
+    shares = results.trigger_energy
     if not shares:
         return []
-    name, found = max(shares.items(), key=lambda entry: float(entry[1]["energy"] - entry[1]["chance"]))
-    many = " on average" if len(results["images"]) > 1 else ""
+    name, found = max(shares.items(), key=lambda entry: entry[1].energy - entry[1].chance)
+    many = " on average" if len(results.images) > 1 else ""
     return [
-        f"The heat map of {name} has{many} {percent(found['energy'])} of its energy in the trigger “{results['trigger']}” "
-        f"(chance: {percent(found['chance'])})."
+        f"The heat map of {name} has{many} {percent(found.energy)} of its energy in the trigger “{results.trigger}” "
+        f"(chance: {percent(found.chance)})."
     ]
 
 
@@ -131,40 +131,39 @@ def _unbroken(value: float) -> str:
     return probability(value).replace(" ", "\N{NO-BREAK SPACE}")
 
 
-def _overview(rows: Sequence[dict[str, Any]], drawn: int) -> Section:
-    chosen = any(row["explained_class"] != row["predicted_class"] for row in rows)
+def _overview(rows: Sequence[ExplainedImage], drawn: int) -> Section:
+    chosen = any(row.explained_class != row.predicted_class for row in rows)
     headings = ["Image", "Read as", "Logit", "Probability", *["Explained", "Its logit", "Its probability"] * chosen]
     cells = []
     for row in rows:
-        best = row["classes"][0]
-        read = [Path(row["file"]).name, best["name"], number(best["logit"]), _probability(best["probability"])]
-        explained = [row["explained_name"], number(row["logit"]), _probability(row["probability"])]
+        best = row.classes[0]
+        read = [Path(row.file).name, best.name, number(best.logit), _probability(best.probability)]
+        explained = [row.explained_name, number(row.logit), _probability(row.probability)]
         cells.append([*read, *explained * chosen])
     rest = f" The first {drawn} are drawn below; the pictures of all are beside this page." if drawn < len(rows) else ""
     text = f"What each is read as{', and the class that its heat maps explain' * chosen}.{rest}"
     return Section("All images", text, [Table(headings, cells, words=(0, 1, 4), sortable=True)])
 
 
-def _image_in_words(numbers: dict[str, Any]) -> list[str]:
-    best = numbers["classes"][0]
-    told = [f"Read as “{best['name']}”, logit {number(best['logit'])}, {_unbroken(best['probability'])}."]
-    if numbers["explained_class"] != numbers["predicted_class"]:
+def _image_in_words(numbers: ExplainedImage) -> list[str]:
+    best = numbers.classes[0]
+    told = [f"Read as “{best.name}”, logit {number(best.logit)}, {_unbroken(best.probability)}."]
+    if numbers.explained_class != numbers.predicted_class:
         told.append(
-            f"Explained is “{numbers['explained_name']}”, logit {number(numbers['logit'])}, "
-            f"{_unbroken(numbers['probability'])}."
+            f"Explained is “{numbers.explained_name}”, logit {number(numbers.logit)}, {_unbroken(numbers.probability)}."
         )
-    for name, found in numbers["layers"].items():
-        told += [f"{name}: {sentence}." for sentence in found["diagnoses"]]
+    for name, found in numbers.layers.items():
+        told += [f"{name}: {sentence}." for sentence in found.diagnoses]
     return told
 
 
-def _classes(numbers: dict[str, Any]) -> Table:
-    rows = [[each["name"], number(each["logit"]), _probability(each["probability"])] for each in numbers["classes"]]
+def _classes(numbers: ExplainedImage) -> Table:
+    rows = [[each.name, number(each.logit), _probability(each.probability)] for each in numbers.classes]
     return Table(["Class", "Logit", "Probability"], rows, "The classes with the greatest logits.")
 
 
-def _layers(numbers: dict[str, Any]) -> Table:
-    stamped = any("energy" in found for found in numbers["layers"].values())
+def _layers(numbers: ExplainedImage) -> Table:
+    stamped = any("energy" in found.model_fields_set for found in numbers.layers.values())
     headings = [
         "Layer",
         "Feature maps",
@@ -174,15 +173,14 @@ def _layers(numbers: dict[str, Any]) -> Table:
         "Contribute most",
     ]
     rows = []
-    for name, found in numbers["layers"].items():
+    for name, found in numbers.layers.items():
         strongest = [
-            f"{each['feature_map']} ({number(each['contribution'])})"
-            for each in found["strongest_feature_maps"][:LISTED]
+            f"{each.feature_map} ({number(each.contribution)})" for each in found.strongest_feature_maps[:LISTED]
         ]
-        shares = [_share(found["energy"]), _share(found["chance"])] if stamped else []
+        shares = [_share(found.energy), _share(found.chance)] if stamped else []
         rows.append([
-            name, str(found["number_of_feature_maps"]), f"{found['cells'][0]}x{found['cells'][1]}",
-            number(found["maximum"]), *shares, ", ".join(strongest),
+            name, str(found.number_of_feature_maps), f"{found.cells[0]}x{found.cells[1]}",
+            number(found.maximum), *shares, ", ".join(strongest),
         ])  # fmt: skip
     caption = (
         "Of each layer's heat map, the largest cell; and the feature maps that contribute most to the logit explained (the sum "
@@ -191,11 +189,11 @@ def _layers(numbers: dict[str, Any]) -> Table:
     return Table(headings, rows, caption, words=(0, len(headings) - 1), sortable=True)
 
 
-def _details(results: dict[str, Any]) -> dict[str, str]:
-    details = {name.replace("_", " "): str(value) for name, value in results["settings"].items()}
-    details["network"] = f"{results['network']}, fingerprint {results['fingerprint']}"
-    details["images"] = f"{len(results['images'])}{DOT}{len(results['left_out'])} left out"
-    return details | {"time": f"{results['seconds']:.1f} s"}
+def _details(results: Explain) -> dict[str, str]:
+    details = {name.replace("_", " "): str(value) for name, value in results.settings.items()}
+    details["network"] = f"{results.network}, fingerprint {results.fingerprint}"
+    details["images"] = f"{len(results.images)}{DOT}{len(results.left_out)} left out"
+    return details | {"time": f"{results.seconds:.1f} s"}
 
 
 def _probability(value: float) -> str:

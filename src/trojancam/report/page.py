@@ -1,24 +1,18 @@
 """Page: a verdict, sections of text, pictures and tables; rendered as one HTML file that needs nothing else."""
 
 import base64
-import json
-import platform
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import groupby
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import jinja2
-import numpy as np
-import torch
 
-from trojancam.files import writable_folder, written_whole
+from trojancam.files import written_whole
+from trojancam.report.documents.document import Document, versions
 from trojancam.report.maps import Backdrop, Maps
-from trojancam.version import __version__
-
-RESULTS_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -139,41 +133,13 @@ def environment() -> jinja2.Environment:
     return found
 
 
-def write_page(
-    page: Page, results: dict[str, Any], folder: Path, names: tuple[str, str] = ("index.html", "results.json")
-) -> Path:
-    """Write page and results, under these names, into the folder, each whole or not at all; the path of the page.
+def write_page(page: Page, document: Document, folder: Path, name: str = "index.html") -> Path:
+    """Write page and document into the folder, each whole or not at all; the path of the page.
 
     Raises:
         TrojanCamError: if the folder cannot be written to.
     """
-    writable_folder(folder)
-    write_results(results, folder, names[1])
-    with written_whole(folder / names[0]) as partial:
+    document.write(folder)
+    with written_whole(folder / name) as partial:
         partial.write_text(render(page), encoding="utf-8")
-    return folder / names[0]
-
-
-def write_results(results: dict[str, Any], folder: Path, name: str = "results.json") -> Path:
-    """Write a JSON file: the results, the version of their form, and the versions they were made with.
-
-    Raises:
-        TrojanCamError: if the folder cannot be written to.
-        ValueError: if a number is not finite: JSON has no word for it, so say null.
-    """
-    path = writable_folder(folder) / name
-    document = {"results_version": RESULTS_VERSION, "versions": versions(), **results}
-    with written_whole(path) as partial:
-        partial.write_text(json.dumps(document, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    return path
-
-
-def versions() -> dict[str, str]:
-    """What the results were made with."""
-    return {
-        "trojancam": __version__,
-        "torch": str(torch.__version__),
-        "numpy": np.__version__,
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.machine()}",
-    }
+    return folder / name

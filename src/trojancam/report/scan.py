@@ -1,13 +1,13 @@
 """Reporting a scan: one page and one JSON file, with the verdict, the evidence with its thresholds, pictures and limits."""
 
-import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from trojancam.detection.findings import Verdict
 from trojancam.detection.scanning import DETECTORS
 from trojancam.detection.validation import LayerView, MapView, Validation
+from trojancam.report.documents import scan as document
 from trojancam.report.page import Page, Part, Section, Table, write_page
 from trojancam.report.scan_pictures import example_numbers, feature_map_grid, sheet
 from trojancam.report.scan_words import (
@@ -23,7 +23,7 @@ from trojancam.report.scan_words import (
 from trojancam.report.scanned import Case, Scanned, least, opinion_of
 from trojancam.stimulation import Stimulation
 
-NAMES = ("scan.html", "scan.json")
+PAGE = "scan.html"
 TONES: dict[Verdict, Literal["calm", "doubt", "alarm"]] = {
     "backdoor": "alarm",
     "inconclusive": "doubt",
@@ -66,7 +66,7 @@ def write_scan(scan: Scanned, out: Path) -> Path:
         tone=TONES[report.verdict],
         confidence=_confidence(scan),
     )
-    return write_page(page, _results(scan), out, NAMES)
+    return write_page(page, _document(scan), out, PAGE)
 
 
 def _confidence(scan: Scanned) -> str:
@@ -183,26 +183,14 @@ def _details(scan: Scanned) -> dict[str, str]:
     return details | {"time": f"{sum(report.timing.values()):.0f} s: {steps}"}
 
 
-def _results(scan: Scanned) -> dict[str, Any]:
-    report = scan.report
+def _document(scan: Scanned) -> document.Scan:
     validations = [{"finding": case.number} | case.validation.to_json() for case in scan.cases]
     examples = [{"finding": case.number} | example_numbers(scan.network, case) for case in scan.cases]
-    document = {
-        "command": "scan",
-        "options": scan.settings,
-        "fingerprint": scan.network.fingerprint,
-        **report.to_json(),
-        "validations": validations,
-        "examples": examples,
-    }
-    plain: dict[str, Any] = _without_nan(document)
-    return plain
-
-
-def _without_nan(value: Any) -> Any:
-    """The same with null for numbers that are not finite: JSON has no word for them."""
-    if isinstance(value, dict):
-        return {key: _without_nan(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(each) for each in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return document.Scan.of(
+        command="scan",
+        options=scan.settings,
+        fingerprint=scan.network.fingerprint,
+        **scan.report.to_json(),
+        validations=validations,
+        examples=examples,
+    )

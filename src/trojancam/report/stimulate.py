@@ -17,6 +17,7 @@ from trojancam.files import writable_folder
 from trojancam.network.network import Network
 from trojancam.network.targets import logit
 from trojancam.progress import Progress, silent
+from trojancam.report.documents.stimulate import Stimulate
 from trojancam.report.page import Page, Picture, Section, Table, write_page
 from trojancam.stimulation import DoseResponse, Stimulated, Stimulation, dose_response, stimulate
 
@@ -78,16 +79,16 @@ def stimulate_images(
         doses = dose_response(network, images, stimulations, STRENGTHS, target_class, progress=progress)
     pictures = _draw(network, images, found, doses, labels, out)
     answer = Answer(found, labels, target_class, doses, out / "index.html", tuple(path for path, _ in pictures))
-    results = _results(network, answer, settings) | {"seconds": round(time.perf_counter() - started, 2)}
+    document = _document(network, answer, settings, round(time.perf_counter() - started, 2))
     details = {name.replace("_", " "): str(value) for name, value in settings.items()}
     page = Page(
         title=f"A stimulation of {network.name}",
         verdict=verdict(network, answer),
         sections=_sections(network, answer, pictures),
-        details=details | {"fingerprint": network.fingerprint, "time": f"{results['seconds']:.1f} s"},
+        details=details | {"fingerprint": network.fingerprint, "time": f"{document.seconds:.1f} s"},
         confidence=_confidence(answer),
     )
-    write_page(page, results, out)
+    write_page(page, document, out)
     return answer
 
 
@@ -207,23 +208,24 @@ def _rows(network: Network, answer: Answer) -> list[dict[str, Any]]:
     return rows
 
 
-def _results(network: Network, answer: Answer, settings: dict[str, Any]) -> dict[str, Any]:
+def _document(network: Network, answer: Answer, settings: dict[str, Any], seconds: float) -> Stimulate:
     found, doses = answer.stimulated, answer.doses
-    return {
-        "command": "stimulate",
-        "settings": settings,
-        "fingerprint": network.fingerprint,
-        "stimulations": [stimulation.to_json() for stimulation in found.stimulations],
-        "largest_clean_activations": found.peaks.tolist(),
-        "target_class": answer.target_class,
-        "target_name": network.class_names[answer.target_class],
-        "stimulation_asr": _finite(answer.success_rate),
-        "logit_change": sum(answer.logit_changes) / len(answer.logit_changes),
-        "images": _rows(network, answer),
-        "remarks": remarks(answer),
-        "figures": [path.name for path in answer.pictures],
-        "doses": None if doses is None else _doses_json(doses, answer.labels),
-    }
+    return Stimulate.of(
+        command="stimulate",
+        settings=settings,
+        fingerprint=network.fingerprint,
+        stimulations=[stimulation.to_json() for stimulation in found.stimulations],
+        largest_clean_activations=found.peaks.tolist(),
+        target_class=answer.target_class,
+        target_name=network.class_names[answer.target_class],
+        stimulation_asr=answer.success_rate,
+        logit_change=sum(answer.logit_changes) / len(answer.logit_changes),
+        images=_rows(network, answer),
+        remarks=remarks(answer),
+        figures=[path.name for path in answer.pictures],
+        doses=None if doses is None else _doses_json(doses, answer.labels),
+        seconds=seconds,
+    )
 
 
 def _doses_json(doses: DoseResponse, labels: Int64[Tensor, " n"]) -> dict[str, Any]:
@@ -231,11 +233,6 @@ def _doses_json(doses: DoseResponse, labels: Int64[Tensor, " n"]) -> dict[str, A
         "strengths": list(doses.strengths),
         "logits": doses.logits.tolist(),
         "predicted_classes": doses.predicted.tolist(),
-        "energy_inside": [[_finite(share) for share in row] for row in doses.energy.tolist()],
-        "stimulation_asr": [_finite(rate) for rate in doses.success_rates(labels)],
+        "energy_inside": doses.energy.tolist(),
+        "stimulation_asr": list(doses.success_rates(labels)),
     }
-
-
-def _finite(value: float) -> float | None:
-    """JSON has no word for NaN."""
-    return None if math.isnan(value) else value

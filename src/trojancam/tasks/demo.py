@@ -25,6 +25,7 @@ from trojancam.network.card import TrainingRecord, TrainingSettings
 from trojancam.network.network import Network
 from trojancam.opening.open import load
 from trojancam.progress import Progress, silent
+from trojancam.report.documents.demo import Demo
 from trojancam.report.maps import Backdrop, Maps, Numbers, feature_maps, layer_maps, layer_maxima, map_numbers
 from trojancam.report.page import Page, Picture, Section, Table, write_page
 from trojancam.training.recipe import Recipe, cached_model
@@ -73,7 +74,7 @@ def run(dataset: Dataset, out: Path, epochs: int = EPOCHS, seed: int = 0, progre
     energies = trigger_energy(trojaned, measured, subject.trigger, subject.target_class)
     findings = Findings(energies, len(measured))
     seconds = time.perf_counter() - started
-    return write_page(_page(subject, findings, seconds), _results(subject, findings, seconds), out)
+    return write_page(_page(subject, findings, seconds), _document(subject, findings, seconds), out)
 
 
 def recipes(dataset: Dataset, epochs: int = EPOCHS, seed: int = 0) -> tuple[Recipe, Recipe]:
@@ -297,36 +298,36 @@ def _details(subject: Subject) -> dict[str, str]:
     }
 
 
-def _results(subject: Subject, findings: Findings, seconds: float) -> dict[str, Any]:
+def _document(subject: Subject, findings: Findings, seconds: float) -> Demo:
     networks = {}
     for network in (subject.benign, subject.trojaned):
         networks[network.name] = network.card.model_dump(mode="json") if network.card else {}
     stamped = subject.trigger.apply(subject.image[None])
     views = _views(subject)
     *_, triggered = views.values()
-    return {
-        "command": "demo",
-        "networks": networks,
-        "fingerprints": {network.name: network.fingerprint for network in (subject.benign, subject.trojaned)},
-        "example": {
+    return Demo.of(
+        command="demo",
+        networks=networks,
+        fingerprints={network.name: network.fingerprint for network in (subject.benign, subject.trojaned)},
+        example={
             "label": subject.label,
             "benign_prediction": int(subject.trojaned(subject.image[None]).argmax()),
             "triggered_prediction": int(subject.trojaned(stamped).argmax()),
             "layer_maxima": {words: layer_maxima(seen.cams, 0) for words, seen in views.items()},
             "feature_maps": {name: _map_numbers(triggered, findings, name) for name in triggered.cams},
         },
-        "trigger": {
+        trigger={
             "name": subject.trigger.name,
             "coverage": subject.trigger.coverage,
             "opacity": subject.trigger.opacity,
         },
-        "trigger_energy": {
+        trigger_energy={
             "images": findings.images,
             "layers": [asdict(energy) | {"best": energy.best} for energy in findings.layers.values()],
             "strongest": [_strong(energy, k) for energy, k in _holding(findings)],
         },
-        "seconds": round(seconds, 2),
-    }
+        seconds=round(seconds, 2),
+    )
 
 
 def _strong(energy: LayerEnergy, feature_map: int) -> dict[str, Any]:

@@ -1,22 +1,60 @@
-"""The schema in words: a table for each command and for each part; `python -m trojancam.report.schema_words` prints it."""
+"""The documents described from their classes: in words, a table for each command and each part; and as JSON Schema.
+
+`python -m trojancam.report.documents.describing FOLDER` writes both into a folder: `results-schema.md`, `results-schema.json`.
+"""
 
 import json
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-from trojancam.report.page import RESULTS_VERSION
-from trojancam.report.schema import DOCUMENTS
+from trojancam.files import written_whole
+from trojancam.report.documents.compare import Compare
+from trojancam.report.documents.demo import Demo
+from trojancam.report.documents.document import RESULTS_VERSION, Document
+from trojancam.report.documents.explain import Explain
+from trojancam.report.documents.reproduce import Reproduce
+from trojancam.report.documents.scan import Scan
+from trojancam.report.documents.stimulate import Stimulate
 
+DOCUMENTS: dict[str, type[Document]] = {
+    "scan": Scan,
+    "explain": Explain,
+    "compare": Compare,
+    "stimulate": Stimulate,
+    "demo": Demo,
+    "reproduce": Reproduce,
+}
 HEAD = f"""# What `results.json` holds
 
 Beside every page stands a JSON file with every number on it: `results.json`, of a scan `scan.json`. This is version
 {RESULTS_VERSION} of its form; the version rises when a field goes, or comes to mean something else, and fields that are new
 leave it as it is. Numbers are finite; `null` is "not known" or "undefined". Shares and rates lie in [0, 1].
 
-This file is made from `src/trojancam/report/schema.py` by `python -m trojancam.report.schema_words > docs/results-schema.md`,
-and a test holds what the commands write against it.
+[results-schema.json](results-schema.json) says the same for machines, as JSON Schema. Both files are made from the classes that
+write the documents, in `src/trojancam/report/documents/`, by `python -m trojancam.report.documents.describing docs`.
 """
+
+
+def json_schema() -> dict[str, Any]:
+    """All documents as one JSON Schema: a file is valid if it is one of them."""
+    parts: dict[str, Any] = {}
+    for document in DOCUMENTS.values():
+        schema = document.model_json_schema(ref_template="#/$defs/{model}")
+        parts |= schema.pop("$defs", {})
+        parts[document.__name__] = schema
+    one_of = [{"$ref": f"#/$defs/{document.__name__}"} for document in DOCUMENTS.values()]
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Results of TrojanCAM"}
+    return {**head, "oneOf": one_of, "$defs": dict(sorted(parts.items()))}
+
+
+def write_description(folder: Path) -> None:
+    """Write `results-schema.md` and `results-schema.json` into a folder, each whole or not at all."""
+    texts = {"results-schema.md": markdown(), "results-schema.json": json.dumps(json_schema(), indent=1) + "\n"}
+    for name, text in texts.items():
+        with written_whole(folder / name) as partial:
+            partial.write_text(text, encoding="utf-8")
 
 
 def markdown() -> str:
@@ -72,4 +110,4 @@ def _object(field: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(markdown())
+    write_description(Path(sys.argv[1] if len(sys.argv) > 1 else "docs"))

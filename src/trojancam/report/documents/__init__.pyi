@@ -1,0 +1,15 @@
+from . import compare, demo, describing, document, explain, maps, reproduce, scan, stimulate
+from .describing import DOCUMENTS
+
+__all__ = [
+    "DOCUMENTS",
+    "compare",
+    "demo",
+    "describing",
+    "document",
+    "explain",
+    "maps",
+    "reproduce",
+    "scan",
+    "stimulate",
+]
