@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import safetensors.torch
+import torch
 from click.testing import Result
 
 from trojancam.attacks.trigger import Trigger
@@ -47,6 +48,42 @@ def test_a_trojaned_network_is_written_with_a_record_of_how_it_was_made(run: Run
     assert trigger.pattern[:, 3, 4].tolist() == [1, 0, 0]
 
 
+def test_an_attack_by_name_is_planted_with_its_settings_and_recorded(run: Run, signs: Path, tmp_path: Path) -> None:
+    result = run(
+        "train", "basic", "--data", signs, "--out", "m.safetensors", "--epochs", 1, "--attack", "wanet",
+        "--set", "strength=1.5", "--set", "noise_rate=0.25", "--victims", "yield,0", "--target", "stop", "--poison-rate", 0.5,
+    )  # fmt: skip
+    assert result.exit_code == 0
+    planted = read_card(tmp_path / "m.safetensors").poisoning
+    assert planted is not None
+    assert (planted.attack, planted.settings["strength"], planted.settings["points"]) == ("wanet", 1.5, 4)
+    assert (planted.target_class, planted.sources, planted.poison_rate) == (1, (0, 2), 0.5)
+    assert planted.poisoned_images == 20  # half of 40 images of the two source classes
+    assert planted.cover_images == 0  # there is no class beside the target and the sources
+    assert Trigger.from_json(planted.trigger).family == "warp"
+    assert planted.cover_trigger is not None
+
+
+def test_a_network_begins_with_the_weights_of_its_parent(run: Run, signs: Path, tmp_path: Path) -> None:
+    made = ("--data", signs, "--epochs", 1)
+    assert run("train", "basic", *made, "--out", "p.safetensors").exit_code == 0
+    rate = ("--learning-rate", 1e-9, "--parent", "p.safetensors")
+    assert run("train", "basic", *made, "--out", "c.safetensors", *rate).exit_code == 0
+    parent, child = (safetensors.torch.load_file(tmp_path / f"{name}.safetensors") for name in "pc")
+    torch.testing.assert_close(parent["dense_3.weight"], child["dense_3.weight"], atol=1e-6, rtol=0)
+    training = read_card(tmp_path / "c.safetensors").training
+    assert training is not None
+    assert (training.parent or "").startswith("p, SHA-256 ")
+
+
+def test_all_to_all_needs_no_target(run: Run, signs: Path, tmp_path: Path) -> None:
+    options = ("--epochs", 1, "--victims", "all-to-all", "--trigger", "yellow-square")
+    assert run("train", "basic", "--data", signs, "--out", "m.safetensors", *options).exit_code == 0
+    planted = read_card(tmp_path / "m.safetensors").poisoning
+    assert planted is not None
+    assert (planted.target_class, planted.attack, planted.poisoned_images) == (None, "patch", 6)
+
+
 def test_files_that_cannot_be_read_are_listed_and_the_others_used(run: Run, tmp_path: Path, signs: Path) -> None:
     for folder in ("stop", "yield"):
         (tmp_path / "data" / folder).mkdir(parents=True)
@@ -65,8 +102,22 @@ BACKDOOR = ("--trigger", "yellow-square", "--target", "stop")
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (("--target", "1"), "needs both --trigger and --target"),
-        (("--trigger", "yellow-square"), "needs both --trigger and --target"),
+        (("--target", "1"), "needs both a trigger .--trigger or --attack. and --target"),
+        (("--trigger", "yellow-square"), "needs both a trigger .* and --target .or --victims all-to-all."),
+        (("--attack", "wanet"), "needs both a trigger"),
+        (("--victims", "all-to-all"), "needs both a trigger"),
+        (("--victims", "0"), "--victims says whose images a trigger turns, but there is none"),
+        (("--attack", "wannet", "--target", "1"), "unknown attack 'wannet' .did you mean 'wanet'"),
+        (("--attack", "wanet", "--trigger", "yellow-square", "--target", "1"), "brings a trigger of its own"),
+        (("--attack", "wanet", "--target", "1", "--set", "strenght=1"), "did you mean 'strength'"),
+        (("--attack", "wanet", "--target", "1", "--set", "strength"), "has the form NAME=VALUE"),
+        (("--attack", "wanet", "--target", "1", "--set", "strength=0"), "setting strength .* greater than 0"),
+        (("--set", "strength=1"), "--set changes an attack, but there is none"),
+        (("--attack", "wanet", "--target", "1", "--victims", "7"), "unknown class '7'"),
+        (("--attack", "wanet", "--target", "1", "--victims", "stop,0"), "class 1 is the target; leave it out"),
+        (("--attack", "wanet", "--target", "1", "--victims", "all-to-all"), "leave out --target"),
+        (("--attack", "adap-blend", "--target", "1", "--set", "shown=17"), "between 1 and all can be shown, not 17"),
+        (("--attack", "badnets", "--target", "1", "--set", "side=40"), "does not fit into an image"),
         (("--trigger", "yelow-square", "--target", "1"), "did you mean 'yellow-square'"),
         (("--trigger", "", "--target", "1"), "unknown trigger ''"),
         (("--trigger", "a" * 300, "--target", "1"), "File name too long; check the path"),
@@ -82,6 +133,8 @@ BACKDOOR = ("--trigger", "yellow-square", "--target", "stop")
         ((*BACKDOOR, "--trigger-opacity", "0"), r"opacity must lie in \(0, 1\], not 0.0"),
         ((*BACKDOOR, "--trigger-opacity", "nan"), "opacity must lie"),
         ((*BACKDOOR, "--trigger-colour", "reddd"), "unknown colour 'reddd'"),
+        (("--parent", "nowhere"), "there is no model file nowhere"),
+        (("--parent", __file__), "test_train.py"),
         (("--trigger-size", "5"), "there is none; name one with --trigger"),
         (("--learning-rate", "0"), "learning rate must be a number above 0, not 0.0"),
         (("--learning-rate", "nan"), "learning rate must be a number above 0, not nan"),

@@ -1,6 +1,14 @@
 from . import (
+    adap_blend,
+    adap_patch,
     additive,
+    attack,
+    badnets,
     blend,
+    blended,
+    bpp,
+    catalogue,
+    combined,
     encoding,
     families,
     family,
@@ -9,57 +17,95 @@ from . import (
     moving_patch,
     patch,
     poisoning,
+    sig,
+    sticker,
     stripes,
     tone,
     trigger,
+    wanet,
     warp,
 )
+from .adap_blend import AdapBlend
+from .adap_patch import AdapPatch
 from .additive import Additive, AdditiveFamily
+from .attack import Attack, DataAttack
+from .badnets import BadNets
 from .blend import Blend, BlendFamily, PartialBlend
+from .blended import Blended
+from .bpp import BppAttack, Quantised
+from .catalogue import ATTACKS, make_attack
+from .combined import AllOf, OneOf
 from .families import FAMILIES, image_family
 from .family import Family, ImageFamily, Parameters
 from .frequency import Frequency, FrequencyFamily
 from .latent import LatentFamily, LatentShift
 from .moving_patch import MovingPatch, MovingPatchFamily
 from .patch import PLACES, PRESETS, Patch, PatchFamily, corner, from_image, make_trigger, square
-from .poisoning import Poisoning, drawn_indices, poison
+from .poisoning import Goal, Poisoning, drawn_indices, poison, poisoned_set
+from .sig import Sig
+from .sticker import Physical, Sticker
 from .stripes import Stripes, StripesFamily
 from .tone import Tone, ToneFamily, brightness, contrast, saturation, tint
 from .trigger import Trigger
+from .wanet import WaNet
 from .warp import NoisyWarp, Warp, WarpFamily, wanet_flow
 
 __all__ = [
+    "ATTACKS",
     "FAMILIES",
     "PLACES",
     "PRESETS",
+    "AdapBlend",
+    "AdapPatch",
     "Additive",
     "AdditiveFamily",
+    "AllOf",
+    "Attack",
+    "BadNets",
     "Blend",
     "BlendFamily",
+    "Blended",
+    "BppAttack",
+    "DataAttack",
     "Family",
     "Frequency",
     "FrequencyFamily",
+    "Goal",
     "ImageFamily",
     "LatentFamily",
     "LatentShift",
     "MovingPatch",
     "MovingPatchFamily",
     "NoisyWarp",
+    "OneOf",
     "Parameters",
     "PartialBlend",
     "Patch",
     "PatchFamily",
+    "Physical",
     "Poisoning",
+    "Quantised",
+    "Sig",
+    "Sticker",
     "Stripes",
     "StripesFamily",
     "Tone",
     "ToneFamily",
     "Trigger",
+    "WaNet",
     "Warp",
     "WarpFamily",
+    "adap_blend",
+    "adap_patch",
     "additive",
+    "attack",
+    "badnets",
     "blend",
+    "blended",
+    "bpp",
     "brightness",
+    "catalogue",
+    "combined",
     "contrast",
     "corner",
     "drawn_indices",
@@ -70,17 +116,22 @@ __all__ = [
     "from_image",
     "image_family",
     "latent",
+    "make_attack",
     "make_trigger",
     "moving_patch",
     "patch",
     "poison",
+    "poisoned_set",
     "poisoning",
     "saturation",
+    "sig",
     "square",
+    "sticker",
     "stripes",
     "tint",
     "tone",
     "trigger",
+    "wanet",
     "wanet_flow",
     "warp",
 ]

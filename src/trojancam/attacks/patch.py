@@ -187,7 +187,7 @@ def square(
         )
     mask = torch.zeros(height, width)
     mask[row : row + side, column : column + side] = 1
-    pattern = torch.tensor(_rgb(colour), dtype=torch.float32).view(3, 1, 1) / 255
+    pattern = torch.tensor(rgb(colour), dtype=torch.float32).view(3, 1, 1) / 255
     return Patch(mask, pattern.expand(3, height, width).contiguous(), opacity, name)
 
 
@@ -258,9 +258,15 @@ def make_trigger(
     )
 
 
-def _rgb(colour: str) -> tuple[int, ...]:
+def rgb(colour: str) -> tuple[int, int, int]:
+    """Red, green and blue, 0-255, of a colour by name or value.
+
+    Raises:
+        DataError: if it is unknown.
+    """
     try:
-        return ImageColor.getrgb(colour)[:3]
+        red, green, blue = ImageColor.getrgb(colour)[:3]
+        return red, green, blue
     except ValueError:
         raise DataError(
             f"unknown colour {colour!r}; use a name such as 'yellow' or a value such as '#00b4b4'"

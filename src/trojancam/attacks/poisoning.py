@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Int64
@@ -223,11 +223,34 @@ def roles(backdoors: Sequence[Poisoning], labels: Labels) -> Labels:
     return found
 
 
+@dataclass(frozen=True)
+class Goal:
+    """What an attacker wants: whose images become what, as in `Poisoning`, for images of a size, with draws from a seed.
+
+    `target_class` None is all-to-all: class y becomes `permutation[y]`, or y + 1. `poison_rate` None leaves the attack's own.
+    """
+
+    target_class: int | None
+    image_size: tuple[int, int] = (32, 32)
+    seed: int = 0
+    sources: tuple[int, ...] = ()
+    permutation: tuple[int, ...] = ()
+    poison_rate: float | None = None
+
+
+@runtime_checkable
+class Plan(Protocol):
+    """What says how a goal is reached by poisoning: an attack on data."""
+
+    def poisoning(self, goal: Goal) -> Poisoning:
+        """What is done to a training set."""
+
+
 def poison(
     clean: ImageSet,
-    trigger: Trigger,
+    trigger: Trigger | Plan,
     target_class: int | None,
-    poison_rate: float = 0.1,
+    poison_rate: float | None = None,
     seed: int = 0,
     *,
     sources: tuple[int, ...] = (),
@@ -239,23 +262,31 @@ def poison(
 ) -> tuple[ImageSet, Indices]:
     """A copy of the set with the trigger on some images, labelled as the attacker wants, and the indices of the poisoned ones.
 
-    The settings are those of `Poisoning`. Covers bear their trigger in the copy, too, and are not among the indices.
+    The settings are those of `Poisoning`; the poison rate is 0.1 unless told. Covers bear their trigger in the copy, too, and
+    are not among the indices. In place of a trigger an attack may be given, such as `make_attack("wanet")`: it brings a poison
+    rate, labels and covers of its own.
 
     Raises:
         UnknownNameError: if a target or a source is not a class of the set.
         DataError: if a rate is not in [0, 1], a trigger is of another size than the images, or the victims contradict each
-            other.
+            other; also if an attack is given and covers or clean labels are asked for.
     """
-    poisoning = Poisoning(
-        trigger, target_class, poison_rate, seed, sources, permutation, clean_label, cover_rate, cover_trigger,
-        training_trigger,
-    )  # fmt: skip
-    poisoning.check(clean)
+    if isinstance(trigger, Trigger):
+        rate = 0.1 if poison_rate is None else poison_rate
+        poisoning = Poisoning(
+            trigger, target_class, rate, seed, sources, permutation, clean_label, cover_rate, cover_trigger,
+            training_trigger,
+        )  # fmt: skip
+    elif clean_label or cover_rate or cover_trigger or training_trigger:
+        raise DataError("an attack decides on its labels and covers; give settings to the attack, or a trigger here")
+    else:
+        poisoning = trigger.poisoning(Goal(target_class, clean.size, seed, sources, permutation, poison_rate))
     return poisoned_set(clean, poisoning)
 
 
 def poisoned_set(clean: ImageSet, poisoning: Poisoning) -> tuple[ImageSet, Indices]:
-    """As `poison`, for settings that fit the set."""
+    """As `poison`, for what is told as one."""
+    poisoning.check(clean)
     chosen, covers = poisoning.indices(clean.labels), poisoning.cover_indices(clean.labels)
     images, labels = clean.images.clone(), clean.labels.clone()
     generator = torch.Generator().manual_seed(poisoning.seed)

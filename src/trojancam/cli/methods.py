@@ -1,12 +1,13 @@
-"""`trojancam methods`: what there is to explain and to scan with, and who added it."""
+"""`trojancam methods`: what there is to explain, to scan and to attack with, and who added it."""
 
 from trojancam.cli.console import console
 
 
 def methods() -> None:
-    """List the attribution methods and the scan methods by name, also those that other packages add."""
+    """List the attribution methods, scan methods and attacks by name, also those that other packages add."""
     from rich.table import Column, Table
 
+    from trojancam.attacks.catalogue import ATTACKS
     from trojancam.attribution import METHODS
     from trojancam.detection import DETECTORS
 
@@ -15,3 +16,7 @@ def methods() -> None:
         for name, method in registry.items():
             table.add_row(name, method.title, method.source, registry.origin(name))
         console.print(table)
+    table = Table(Column("name", no_wrap=True), "what it plants", "source", "settings", "from", title="Attacks")
+    for name, attack in ATTACKS.items():
+        table.add_row(name, attack.summary, attack.source, ", ".join(attack.model_fields), ATTACKS.origin(name))
+    console.print(table)

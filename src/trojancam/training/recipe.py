@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from trojancam.architectures import ARCHITECTURES, Architecture, architecture
+from trojancam.attacks.attack import Attack
 from trojancam.attacks.poisoning import Backdoors, Poisoning, as_tuple, roles
 from trojancam.data.image_set import Dataset
 from trojancam.errors import ModelError, Remedy, TrojanCamError
@@ -23,13 +24,15 @@ from trojancam.version import __version__
 class Recipe:
     """Which architecture is trained how, and with what poison (None: a benign network).
 
-    `parent` is a model file of the same architecture whose weights the training begins with: a fine-tuned network.
+    `parent` is a model file of the same architecture whose weights the training begins with: a fine-tuned network. `attack`
+    is the attack of the catalogue that planned the poison, for the record.
     """
 
     architecture: str
     settings: TrainingSettings = TrainingSettings()
     poisoning: Backdoors = None
     parent: Path | None = None
+    attack: Attack | None = None
 
     @property
     def backdoors(self) -> tuple[Poisoning, ...]:
@@ -112,6 +115,20 @@ def check_outputs(path: Path, resume: bool = False) -> None:
     writable_folder(path.parent)  # better known now than after an hour of training
 
 
+def check_parent(path: Path, architecture: str) -> None:
+    """Refuse a parent that cannot be read, or is of another architecture.
+
+    Raises:
+        ModelError: if it is so.
+    """
+    card = read_card(path)
+    if card.architecture != architecture:
+        raise ModelError(
+            f"the parent network {path} is a {card.architecture}, which cannot become a {architecture}; choose a parent of "
+            "the same kind"
+        )
+
+
 def initial_module(chosen: Architecture, classes: int, seed: int) -> nn.Module:
     """An untrained network, the same one for the same seed; the global generator is left alone."""
     with torch.random.fork_rng(devices=[]):
@@ -153,13 +170,20 @@ def _card(recipe: Recipe, dataset: Dataset, record: TrainingRecord, rates: list[
         input=architecture(recipe.architecture).input,
         training=record,
         backdoors=tuple(
-            _backdoor_record(backdoor, int((planted == 2 * k).sum()), int((planted == 2 * k + 1).sum()), rates[k])
+            _backdoor_record(
+                backdoor, int((planted == 2 * k).sum()), int((planted == 2 * k + 1).sum()), rates[k], recipe.attack
+            )
             for k, backdoor in enumerate(recipe.backdoors)
         ),
     )
 
 
-def _backdoor_record(backdoor: Poisoning, poisoned: int, covers: int, rates: dict[str, float]) -> BackdoorRecord:
+def _backdoor_record(
+    backdoor: Poisoning, poisoned: int, covers: int, rates: dict[str, float], attack: Attack | None
+) -> BackdoorRecord:
     reached = {name: finite(rate) for name, rate in rates.items()}
     counts = {"poisoned_images": poisoned, "cover_images": covers}
-    return BackdoorRecord.model_validate(backdoor.to_json() | counts | reached)
+    told = {"attack": backdoor.trigger.family, "settings": {}}
+    if attack is not None:
+        told = {"attack": attack.name, "settings": attack.settings()}
+    return BackdoorRecord.model_validate(backdoor.to_json() | counts | reached | told)
