@@ -1,6 +1,19 @@
-"""`python -m trojancam`: the command line, where the script `trojancam` is not on the path."""
+"""The command line, as the script `trojancam` and as `python -m trojancam`."""
 
-from trojancam.cli import app
+import sys
+
+
+def main() -> None:
+    """Run the command line, and exit; a failure before it is there must not have the exit code of a verdict either."""
+    try:
+        from trojancam.cli import app
+    except Exception as error:
+        from trojancam.faults import FAULT, in_words, logged
+
+        print(f"fault: {in_words(error, logged(error))}", file=sys.stderr)
+        sys.exit(FAULT)
+    app(prog_name="trojancam")
+
 
 if __name__ == "__main__":
-    app(prog_name="trojancam")
+    main()

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from trojancam.architectures import architecture
 from trojancam.attacks.patch import make_trigger
 from trojancam.cli import app
+from trojancam.faults import FAULT
 from trojancam.formats.safetensors import save_model
 from trojancam.network.card import BackdoorRecord, ModelCard
 from trojancam.training.recipe import initial_module
@@ -59,8 +60,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 
     def invoke(*arguments: object) -> Result:
         result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-        if result.exception and not isinstance(result.exception, SystemExit):
-            raise result.exception
+        assert result.exit_code != FAULT, result.stderr
         return result
 
     return invoke

@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 
 from trojancam.cli.compare import compare
-from trojancam.cli.console import Commands
 from trojancam.cli.demo import demo
+from trojancam.cli.ending import CommandLine, Commands
 from trojancam.cli.explain import explain
 from trojancam.cli.explore import explore
 from trojancam.cli.inspect import inspect
@@ -16,13 +16,15 @@ from trojancam.cli.reproduce import reproduce
 from trojancam.cli.scan import scan
 from trojancam.cli.stimulate import stimulate
 from trojancam.cli.train import train
+from trojancam.faults import EXIT_CODES
 from trojancam.version import __version__
 
-app = typer.Typer(
+app = CommandLine(
     cls=Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="See, find and remove backdoors in image classifiers.",
+    epilog=EXIT_CODES,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -38,6 +40,9 @@ def _show_version(wanted: bool) -> bool:
 def main(
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of a failure; it may stand anywhere.")
     ] = False,
 ) -> None:
     """See, find and remove backdoors in image classifiers."""

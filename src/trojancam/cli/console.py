@@ -1,6 +1,7 @@
-"""What all commands share: errors as one sentence with exit code 2, progress with time left, common options."""
+"""What all commands share: what they print, progress with time left, common options."""
 
 import errno
+import os
 import sys
 import time
 import warnings
@@ -12,14 +13,19 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console, RenderableType
 from rich.text import Text
-from typer.core import TyperGroup
 
-from trojancam.errors import DataError, Remedy, TrojanCamError, TrojanCamWarning
+from trojancam.errors import DataError, Remedy, TrojanCamWarning
 from trojancam.progress import Progress
-from trojancam.startup import draw_as_delivered
 
-console = Console(highlight=False)
-errors = Console(stderr=True, highlight=False)
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Let the command end as it does for other errors; rich would exit with code 1."""
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+
+console = _Console(highlight=False)
+errors = _Console(stderr=True, highlight=False)
 
 INTERRUPTED = 130  # what a shell gives for ctrl-C
 OPTIONS: Mapping[Remedy, str] = {  # what can be done on the command line
@@ -75,35 +81,13 @@ SeedOption = Annotated[
 ]
 
 
-class Commands(TyperGroup):
-    """A group whose commands end in one sentence and exit code 2 where the user can mend what went wrong."""
-
-    def invoke(self, ctx: Any) -> Any:
-        """Run the command."""
-        draw_as_delivered()
-        try:
-            with _warnings_in_a_line():
-                return super().invoke(ctx)
-        except TrojanCamError as error:
-            _complain("error:", "bold red", error.told(OPTIONS))
-            raise typer.Exit(2) from None
-        except OSError as error:
-            if error.errno == errno.EPIPE:  # whoever read the output has left
-                raise
-            _complain("error:", "bold red", _in_words(error))
-            raise typer.Exit(2) from None
-        except KeyboardInterrupt:
-            _complain("interrupted", "bold red")
-            raise typer.Exit(INTERRUPTED) from None
-
-
 @contextmanager
 def interruptible(advice: Callable[[], str]) -> Iterator[None]:
     """On ctrl-C, say what is kept and how to go on."""
     try:
         yield
     except KeyboardInterrupt:
-        _complain("interrupted:", "bold red", advice())
+        complain("interrupted:", "bold red", advice())
         raise typer.Exit(INTERRUPTED) from None
 
 
@@ -132,13 +116,13 @@ def say(words: str) -> None:
 
 def warn(words: str) -> None:
     """Say what the user should know before trusting the result, beside the output."""
-    _complain("warning:", "yellow", words)
+    complain("warning:", "yellow", words)
 
 
 def list_broken(broken: tuple[str, ...]) -> None:
     """Say which files were left out, and why."""
     for line in broken:
-        _complain("left out:", "yellow", line)
+        complain("left out:", "yellow", line)
 
 
 def printable(words: str) -> str:
@@ -207,7 +191,7 @@ class _Lines:
 
 
 @contextmanager
-def _warnings_in_a_line() -> Iterator[None]:
+def warnings_in_a_line() -> Iterator[None]:
     """Print the library's warnings as sentences; those of other libraries as Python prints them."""
     with warnings.catch_warnings():
         printed = warnings.showwarning
@@ -223,11 +207,6 @@ def _warnings_in_a_line() -> Iterator[None]:
         yield
 
 
-def _in_words(error: OSError) -> str:
-    """A system's error that no part of the library foresaw, such as a name that is too long."""
-    where = f"{error.filename}: " if error.filename else ""
-    return f"{where}{error.strerror or error}; check the path, its permissions, and the space that is left"
-
-
-def _complain(kind: str, style: str, words: str = "") -> None:
+def complain(kind: str, style: str, words: str = "") -> None:
+    """Print a sentence beside the output, after a word that says of what kind it is."""
     errors.print(Text.assemble((kind, style), " " if words else "", printable(words)), soft_wrap=True)

@@ -17,6 +17,7 @@ from jaxtyping import UInt8
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from trojancam import faults
 from trojancam.data.image_set import ImageSet, as_floats
 from trojancam.detection import scan
 from trojancam.detection.journal import Journal
@@ -100,7 +101,10 @@ def main(folder: Path) -> int:
         run(folder, lambda done, total, note="": _tell(done=done, total=total, note=note))
     except TrojanCamError as error:
         _tell(**told_to_page(error))
-        return 2
+        return faults.MENDABLE
+    except Exception as error:
+        _tell(error=faults.in_words(error, faults.logged(error)))
+        return faults.FAULT
     return 0
 
 

@@ -128,7 +128,7 @@ def built(builder: Builder, classes: int) -> nn.Module:
             module: Any = builder.build(classes)
     except ModelError:
         raise
-    except Exception as error:  # the user's own code can raise anything
+    except (Exception, SystemExit) as error:  # the user's own code can raise anything, and try to exit
         raise ModelError(f"the architecture {builder.name} cannot be built: {_first_line(error)}") from error
     if not isinstance(module, nn.Module):
         raise ModelError(f"the architecture {builder.name} gives a {type(module).__name__}, not a torch.nn.Module")
@@ -288,7 +288,7 @@ def _torchvision(name: str) -> Callable[[int], nn.Module]:
 def _imported(module: str, name: str, remedy: Remedy, detail: str = "") -> Any:
     try:
         return importlib.import_module(module)
-    except Exception as error:  # importing runs the user's own code, which can raise anything
+    except (Exception, SystemExit) as error:  # importing runs the user's own code, which can raise anything
         raise ModelError(
             f"the architecture {name} needs the module {module!r}, but {_first_line(error)}", remedy, detail=detail
         ) from None
