@@ -161,6 +161,16 @@ def channels_first() -> Any:
     return keras.Model(inputs, kl.Dense(CLASSES)(kl.Flatten(**first)(x)), name="channels_first")
 
 
+def attentive() -> Any:
+    """A convolution and a dense layer that training normalised, and attention between places."""
+    inputs = keras.Input((32, 32, 3))
+    x = kl.SpectralNormalization(kl.Conv2D(4, 3, strides=4, activation="relu", name="inner"), name="stem")(inputs)
+    x = kl.Reshape((64, 4))(x)
+    x = kl.Add()([x, kl.MultiHeadAttention(2, 3, dropout=0.1, name="attention")(x, x)])
+    x = kl.SpectralNormalization(kl.Dense(6), name="mixed")(kl.LayerNormalization()(x))
+    return keras.Model(inputs, kl.Dense(CLASSES)(kl.GlobalAveragePooling1D()(x)), name="attentive")
+
+
 def _same(*names: str) -> tuple[tuple[str, str], ...]:
     return tuple((name, name) for name in names)
 
@@ -194,6 +204,7 @@ NETS = {
     "nested": Net(
         nested, (("backbone.conv", ""), ("shared", ""), ("shared#2", ""), ("skip", ""))
     ),
+    "attentive": Net(attentive, _same("stem")),
     "channels_first": Net(channels_first, (("one", "one"), ("two", "two_relu"))),
 }  # fmt: skip
 

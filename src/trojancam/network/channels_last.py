@@ -127,6 +127,12 @@ def _carry_past_slice(node: fx.Node) -> None:
         _rewrite(node, (_first(_source(node), node), axis, *node.args[2:]))
 
 
+def _carry_past_turning(node: fx.Node) -> None:
+    """Axes turned round, as the channels are from RGB to BGR."""
+    if _is_carried(_source(node)):
+        _rewrite(node, (_first(_source(node), node), [TO_LAST[axis] for axis in _given(node, 1)]))
+
+
 def _join_permutations(node: fx.Node) -> None:
     source, order = _source(node), [axis % len(_given(node, 1)) for axis in _given(node, 1)]
     if source.target is aten.permute.default:
@@ -141,6 +147,7 @@ def _join_permutations(node: fx.Node) -> None:
 _CARRIED: dict[Any, Callable[[fx.Node], None]] = {
     aten.permute.default: _join_permutations,
     aten.cat.default: _carry_past_joining,
+    aten.flip.default: _carry_past_turning,
     aten.slice.Tensor: _carry_past_slice,
     aten.pad.default: _carry_past_padding,
     aten.constant_pad_nd.default: _carry_past_padding,

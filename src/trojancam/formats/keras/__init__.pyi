@@ -6,6 +6,7 @@ from . import (
     embedded_code,
     hdf5_listing,
     module,
+    own_classes,
     reader,
 )
 
@@ -17,5 +18,6 @@ __all__ = [
     "embedded_code",
     "hdf5_listing",
     "module",
+    "own_classes",
     "reader",
 ]

@@ -20,6 +20,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "DepthwiseConv2D": ("depthwise", "bias"),
     "GroupNormalization": ("beta", "gamma"),
     "LayerNormalization": ("beta", "gamma"),
+    "MultiHeadAttention": ("kernel", "bias"),
     "PReLU": ("alpha",),
     "SeparableConv2D": ("depthwise", "pointwise", "bias"),
     **dict.fromkeys(
@@ -27,14 +28,18 @@ LAYERS: dict[str, tuple[str, ...]] = {
             *("Activation", "ELU", "LeakyReLU", "ReLU", "Softmax"),
             *("Add", "Average", "Concatenate", "Maximum", "Minimum", "Multiply", "Subtract"),
             *("AveragePooling2D", "GlobalAveragePooling2D", "GlobalMaxPooling2D", "MaxPooling2D"),
+            *("GlobalAveragePooling1D", "GlobalMaxPooling1D"),
             *("CenterCrop", "Cropping2D", "Normalization", "Rescaling", "Resizing", "UpSampling2D", "ZeroPadding2D"),
             *("Flatten", "InputLayer", "Permute", "Reshape", "UnitNormalization"),
         ),
         (),
     ),
 }
-# Layers whose weights no initializer makes: they are built as classes of ours, under these names.
-COUNTED = {"Normalization": "trojancam>Normalization"}
+# Layers around another one, which do nothing to it outside training.
+WRAPPERS = {"SpectralNormalization"}
+# What is built as a class of ours, under these names: a layer whose weights no initializer makes, and parts of tensors
+# that go backwards, which Keras cannot take on PyTorch.
+OWN_CLASSES = {"GetItem": "trojancam>GetItem", "Normalization": "trojancam>Normalization"}
 PREPROCESSING = {"CenterCrop", "Normalization", "Rescaling", "Resizing"}
 # Layers that do nothing outside training, and whether people should hear of that.
 IDLE = {
@@ -57,7 +62,8 @@ OPERATIONS = {
         *("Softmax", "Softplus", "Softsign"),
     },
     "keras.src.ops.numpy": {
-        *("Absolute", "Add", "Clip", "Concatenate", "Divide", "Exp", "Max", "Maximum", "Mean", "Minimum", "Multiply"),
+        *("Absolute", "Add", "Clip", "Concatenate", "Divide", "Exp", "Flip", "GetItem", "Max", "Maximum", "Mean"),
+        *("Minimum", "Multiply"),
         *("Negative", "Reshape", "Sqrt", "Square", "Squeeze", "Subtract", "Sum", "Tanh", "Transpose", "TrueDivide"),
     },
 }
@@ -79,6 +85,8 @@ NOT_NEEDED = (
 NEUTRAL = {
     "DepthwiseConv2D.groups": 1,
     "SeparableConv2D.groups": 1,
+    "MultiHeadAttention.sliding_window": None,
+    "MultiHeadAttention.use_gate": False,
     "adjustment": None,
     "lora_rank": None,
     "quantization_config": None,

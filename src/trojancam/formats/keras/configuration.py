@@ -10,11 +10,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from trojancam.formats.keras.allowed import (
     ACTIVATION_LAYERS,
     ACTIVATIONS,
     ALIASES,
-    COUNTED,
     IDLE,
     LAYERS,
     MODELS,
@@ -22,13 +23,16 @@ from trojancam.formats.keras.allowed import (
     NOT_NEEDED,
     NUMBER_TYPES,
     OPERATIONS,
+    OWN_CLASSES,
     PREPROCESSING,
+    WRAPPERS,
 )
 
 Config = dict[str, Any]
 MOST_LAYERS, MOST_CALLS, DEEPEST = 2_000, 5_000, 8
 LONGEST_LIST, LONGEST_TEXT, LARGEST_NUMBER, LARGEST_SIDE = 100_000, 256, 10**6, 8192
 LOOKED_UP = {"build_config", "class_name", "compile_config", "config", "module", "registered_name", "shared_object_id"}
+_OF_TENSORFLOW = {"SlicingOpLambda", "TFOpLambda", "TensorFlowOpLayer"}
 OWN_CODE = "ask for the same model without it"
 
 
@@ -73,12 +77,19 @@ def _layer(entry: object, gathered: Rebuilding, depth: int) -> tuple[Config, int
     name, module = _class_name(layer)
     if module == "keras.layers":
         config, calls = _mapping(layer.get("config"), f"the layer {_shown(layer.get('name'))}"), 1
-        name, config = _plain_layer(name, config, gathered)
+        name, config = (
+            _wrapper(name, config, gathered, depth) if name in WRAPPERS else _plain_layer(name, config, gathered)
+        )
     elif name in MODELS:
         config, calls = _model(name, layer, gathered, depth)
     else:
         config, calls = _arguments(name, _mapping(layer.get("config"), "an operation"), gathered), 1
-    canonical: Config = {"module": module, "class_name": name, "config": config, "registered_name": COUNTED.get(name)}
+    canonical: Config = {
+        "module": module,
+        "class_name": name,
+        "config": config,
+        "registered_name": OWN_CLASSES.get(name),
+    }
     if "inbound_nodes" in layer:
         nodes = [_node(node) for node in _sequence(layer["inbound_nodes"])]
         canonical |= {"name": _name(layer.get("name", config.get("name"))), "inbound_nodes": nodes}
@@ -94,7 +105,17 @@ def _class_name(layer: Mapping[str, Any]) -> tuple[str, str]:
     name = ALIASES.get(name, name)
     if name in MODELS:
         return name, MODELS[name]
-    if name not in LAYERS and name not in IDLE:
+    if name in _OF_TENSORFLOW:
+        raise RefusedError(
+            f"holds a {name}, a step written in TensorFlow, which Keras 3 cannot run; replace it by a layer of Keras or "
+            "an operation of keras.ops and save it again, or export the model to ONNX with tf2onnx"
+        )
+    known = name in LAYERS or name in IDLE or name in WRAPPERS
+    if not known and any(name in operations for operations in OPERATIONS.values()):
+        raise RefusedError(
+            f"holds the operation {_shown(name)} in a format that has layers only; save it with Keras 3 as .keras"
+        )
+    if not known:
         raise RefusedError(
             f"holds a layer of the class {_shown(name)}, which is not one that may be loaded; {OWN_CODE}"
         )
@@ -128,6 +149,21 @@ def _plain_layer(name: str, config: Mapping[str, Any], gathered: Rebuilding) -> 
         gathered.preprocessing.append(name)
     room = {f"{weight}_initializer": gathered.weights for weight in LAYERS[name]}
     return name, {"dtype": "float32"} | _arguments(name, config, gathered) | room
+
+
+def _wrapper(name: str, config: Mapping[str, Any], gathered: Rebuilding, depth: int) -> tuple[str, Config]:
+    """A layer around another one, whose configuration lies within its own."""
+    inner, _ = _layer(config.get("layer"), gathered, depth + 1)
+    if (
+        inner["module"] != "keras.layers"
+        or inner["class_name"] in WRAPPERS
+        or "kernel" not in LAYERS.get(inner["class_name"], ())
+    ):
+        raise RefusedError(
+            f"has a {name} around a {inner['class_name']}, which has no kernel; save it again with Keras"
+        )
+    own = {key: value for key, value in config.items() if key != "layer"}
+    return name, {"dtype": "float32", "layer": inner} | _arguments(name, own, gathered)
 
 
 def _input(config: Mapping[str, Any]) -> Config:
@@ -196,6 +232,8 @@ def _arguments(name: str, config: Mapping[str, Any], gathered: Rebuilding) -> Co
             arguments[key] = _name(value)
         elif key == "activation":
             arguments[key] = _activation(value)
+        elif key == "dropout":
+            arguments[key] = 0.0
         elif key == "data_format":
             arguments[key] = "channels_first" if value == "channels_first" else "channels_last"
             gathered.formats.append(arguments[key])
@@ -279,14 +317,56 @@ def _call_argument(value: object) -> Any:
     if not isinstance(value, dict):
         return _plain(value, "a call")
     tensor = _mapping(value.get("config"), "a call")
-    if value.get("class_name") != "__keras_tensor__":
-        raise RefusedError(f"hands its layers {_shown(value.get('class_name'))}, not results of others; {OWN_CODE}")
+    kind = value.get("class_name")
+    if kind in _CONSTANTS:
+        return _CONSTANTS[kind](tensor)
+    if kind != "__keras_tensor__":
+        raise RefusedError(f"hands its layers {_shown(kind)}, not results of others; {OWN_CODE}")
     shape = [None, *[side if _is_integer(side) else None for side in _sequence(tensor.get("shape"))[1:]]]
     history = _reference(_sequence(tensor.get("keras_history")))
     return {
         "class_name": "__keras_tensor__",
         "config": {"shape": shape, "dtype": "float32", "keras_history": history},
     }
+
+
+def _ellipsis(_: Config) -> Config:
+    return {"class_name": "__ellipsis__", "config": {}}
+
+
+def _slice(config: Config) -> Config:
+    """A part of an axis, by whole numbers."""
+    ends = {key: config.get(key) for key in ("start", "stop", "step")}
+    if not all(end is None or (_is_integer(end) and abs(end) <= LARGEST_NUMBER) for end in ends.values()):
+        raise RefusedError(f"takes a part of its images from {_shown(ends)}; give a classifier of images")
+    return {"class_name": "__slice__", "config": ends}
+
+
+def _array(config: Config) -> Config:
+    """Numbers that stand in the configuration, such as the mean that is subtracted of images."""
+    dtype = str(config.get("dtype"))
+    if dtype not in NUMBER_TYPES:
+        raise RefusedError(f"holds numbers of the type {_shown(dtype)}; save it with 32-bit numbers")
+    values = _plain(config.get("value"), "a call")
+    if not _is_rectangular(values):
+        raise RefusedError("is damaged: numbers in its configuration are no whole array; get it again from its source")
+    return {"class_name": "__numpy__", "config": {"value": values, "dtype": dtype if "int" in dtype else "float32"}}
+
+
+def _is_rectangular(value: Any) -> bool:
+    """Whether nested lists of numbers have the same length everywhere."""
+    try:
+        return bool(np.asarray(value, np.float64).size) and not isinstance(value, str)
+    except (TypeError, ValueError):
+        return False
+
+
+_CONSTANTS: dict[object, Callable[[Config], Config]] = {
+    "__ellipsis__": _ellipsis,
+    "__numpy__": _array,
+    "__slice__": _slice,
+    "__tensor__": _array,
+}
 
 
 def _references(value: object) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor, nn
 
-STATISTICS = {"moving_mean", "moving_variance", "mean", "variance"}
+STATISTICS = {"moving_mean", "moving_variance", "mean", "variance", "vector_u"}
 # A separable convolution is two: the one by depth gets a name of its own, the other is the layer itself.
 OWN_NAMES = {"depthwise_kernel": ("depthwise", "kernel"), "pointwise_kernel": ("kernel",)}
 
@@ -95,4 +95,16 @@ def _weights(
         elif id(layer) not in seen:
             seen.add(id(layer))
             for variable in layer.weights:
-                yield (*here, *OWN_NAMES.get(variable.name, (variable.name,))), variable
+                yield (*here, *_within(layer, variable)), variable
+
+
+def _within(layer: Any, variable: Any) -> tuple[str, ...]:
+    """The name of a weight within its layer: a layer of several, as attention is, has more than one kernel.
+
+    What is wrapped for training alone is the layer itself, under the wrapper's name.
+    """
+    own = OWN_NAMES.get(variable.name, (variable.name,))
+    *parents, _ = variable.path.split("/")
+    while layer.name in parents:
+        parents = parents[parents.index(layer.name) + 1 :]
+    return own if hasattr(layer, "layer") else (*parents, *own)

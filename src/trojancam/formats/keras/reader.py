@@ -6,48 +6,22 @@ import math
 import os
 import sys
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from trojancam.errors import ModelError, Remedy
-from trojancam.formats.keras.allowed import COUNTED
 from trojancam.formats.keras.arrays import rewrite
 from trojancam.formats.keras.configuration import Rebuilding, RefusedError
 from trojancam.formats.keras.contents import Contents, contents
 from trojancam.formats.keras.module import KerasModule
+from trojancam.formats.keras.own_classes import Room, own_classes
 from trojancam.formats.opened import OpenedModel
 from trojancam.network.outputs import Output, choice_in_words, chosen_output
 
 LARGEST_VALUE = 1 << 27  # numbers that a layer may give for one image: half a gigabyte
-
-
-class Room:
-    """Makes room for the weights that a file holds, and for no more: Keras calls it as it calls its initializers."""
-
-    def __init__(self) -> None:
-        self.left = 0
-        self.exceeded = False
-
-    def __call__(self, shape: Sequence[int], dtype: object = None) -> Tensor:  # noqa: ARG002 - all are 32 bits
-        """Weights of this shape, NaN until they are filled, so that those which the file lacks are seen."""
-        self.take(shape)
-        return torch.full(tuple(shape), math.nan)
-
-    def take(self, shape: Sequence[int]) -> None:
-        """Count weights of this shape as made room for.
-
-        Raises:
-            ValueError: if the file does not hold so many.
-        """
-        self.left -= math.prod(shape)
-        self.exceeded = self.exceeded or self.left < 0
-        if self.exceeded:
-            raise ValueError("there are not so many weights in the file")
 
 
 def read_keras(path: Path, output: Output = None) -> OpenedModel:
@@ -104,7 +78,7 @@ def _built(keras: Any, found: Contents, room: Room, weights: Path) -> Any:
     try:
         with warnings.catch_warnings(), torch.inference_mode(False), torch.no_grad():
             warnings.simplefilter("ignore")
-            model = keras.saving.deserialize_keras_object(found.config, _counted(keras, room), safe_mode=True)
+            model = keras.saving.deserialize_keras_object(found.config, own_classes(keras, room), safe_mode=True)
             _check_sizes(keras, model)
             model.load_weights(weights)
     except RefusedError:
@@ -122,17 +96,6 @@ def _built(keras: Any, found: Contents, room: Room, weights: Path) -> Any:
     return model
 
 
-def _counted(keras: Any, room: Room) -> dict[str, Any]:
-    """Classes that ask for room themselves, where Keras lets nobody choose how their weights are made."""
-
-    def add_weight(layer: Any, *, shape: Sequence[int], **how: Any) -> Any:
-        room.take(shape)
-        return keras.layers.Normalization.add_weight(layer, shape=shape, **how)
-
-    # Keras finds weights by the name of the class
-    return {COUNTED["Normalization"]: type("Normalization", (keras.layers.Normalization,), {"add_weight": add_weight})}
-
-
 def _check_sizes(keras: Any, model: Any) -> None:
     """Refuse layers that would give more for one image than memory holds."""
     for layer in model.layers:
@@ -142,6 +105,18 @@ def _check_sizes(keras: Any, model: Any) -> None:
         for tensor in keras.tree.flatten(layer.output):
             if math.prod(side for side in tensor.shape[1:] if side is not None) > LARGEST_VALUE:
                 raise RefusedError(f"has a layer {layer.name!r} that gives too much ({tensor.shape}); do not use it")
+        if isinstance(layer, keras.layers.MultiHeadAttention):
+            _check_scores(keras, layer)
+
+
+def _check_scores(keras: Any, layer: Any) -> None:
+    """Refuse attention that would hold more scores than memory does: one for each head and pair of places."""
+    taken = keras.tree.flatten(layer.input)
+    places = [math.prod(side or 1 for side in tensor.shape[1:-1]) for tensor in (taken[0], taken[-1])]
+    if layer.num_heads * places[0] * places[1] > LARGEST_VALUE:
+        raise RefusedError(
+            f"has a layer {layer.name!r} that compares {places[0]} places with each other; do not use it"
+        )
 
 
 def _opened(path: Path, model: Any, found: Contents, output: Output) -> OpenedModel:

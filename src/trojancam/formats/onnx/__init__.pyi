@@ -12,6 +12,7 @@ from . import (
     protobuf,
     reader,
     rearranging,
+    resizing,
     tensors,
     windowed,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "protobuf",
     "reader",
     "rearranging",
+    "resizing",
     "tensors",
     "windowed",
 ]

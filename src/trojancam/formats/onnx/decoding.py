@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 2**31 - 1  # protobuf knows no larger message
 MAX_NODES = 12_000
-OPSETS = range(7, 27)
+OPSETS = range(7, 29)
 PLAIN_DOMAINS = ("", "ai.onnx")
 
 

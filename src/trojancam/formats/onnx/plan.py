@@ -154,6 +154,8 @@ class Plan:
         to_floats = node.operation == "Cast" and node.integer("to", 1) in _FLOATS
         floats = isinstance(trial, Tensor) and trial.is_floating_point()
         if node.operation in ("Identity", "Dropout") or (to_floats and floats):
+            if any(node.outputs[1:]):
+                raise ValueError("it should give more values than its operation does here")
             self.located[node.outputs[0]] = first
             return True
         return False

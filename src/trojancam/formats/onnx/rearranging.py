@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from trojancam.formats.onnx.node import MAX_NUMBERS, Node, Numbers, Operation, Value, as_numbers, listed
+from trojancam.formats.onnx.resizing import resize
 
 _MODES = {"constant": "constant", "reflect": "reflect", "edge": "replicate", "wrap": "circular"}
 
@@ -28,6 +29,8 @@ def _axes(node: Node, given: Numbers | None, axes: int) -> list[int] | None:
 def _reshape(node: Node, x: Tensor, shape: Numbers) -> Tensor:
     extents = listed(shape)
     if not node.integer("allowzero", 0):
+        if any(extent == 0 for extent in extents[x.ndim :]):
+            raise ValueError(f"it keeps the extent of an axis that its {x.ndim} axes do not have")
         extents = [x.shape[place] if extent == 0 else extent for place, extent in enumerate(extents)]
     return x.reshape(extents)
 
@@ -203,38 +206,6 @@ def _pad(
     return F.pad(x, [extent for pair in reversed(pairs[2:]) for extent in pair], mode)
 
 
-def _resize(node: Node, x: Tensor, *given: Numbers | None) -> Tensor:
-    """Nearest and linear, where PyTorch means the same by it."""
-    size = _new_size(node, x, given)
-    mode, where = node.text("mode", "nearest"), node.text("coordinate_transformation_mode", "half_pixel")
-    where = "asymmetric" if node.operation == "Upsample" or node.opset < 11 else where
-    if mode == "linear" and where in ("half_pixel", "pytorch_half_pixel", "align_corners") and len(size) == 2:
-        return F.interpolate(x, size, mode="bilinear", align_corners=where == "align_corners")
-    whole_steps = all(new % old == 0 for new, old in zip(size, x.shape[2:], strict=True))
-    rounding = node.text("nearest_mode", "round_prefer_floor")
-    floors = where == "asymmetric" and (rounding == "floor" or node.opset < 11 or node.operation == "Upsample")
-    centred = where in ("half_pixel", "pytorch_half_pixel") and rounding.startswith("round_prefer") and whole_steps
-    if mode == "nearest" and (floors or centred):
-        return F.interpolate(x, size, mode="nearest")
-    raise ValueError(f"it resizes by {mode!r}, {where!r}, {rounding!r}, which is not supported")
-
-
-def _new_size(node: Node, x: Tensor, given: tuple[Numbers | None, ...]) -> list[int]:
-    if node.operation == "Upsample" or node.opset < 11:
-        scales, sizes = (listed(given[0]) if given else list(node.attributes.get("scales", ()))), None
-    else:
-        scales = listed(given[1] if len(given) > 1 else None)
-        sizes = listed(given[2]) if len(given) > 2 and given[2] is not None else None
-    if any(name in node.attributes for name in ("axes", "antialias")) and (
-        node.attributes.get("axes") or node.attributes.get("antialias")
-    ):
-        raise ValueError("it resizes some axes only or smooths, which is not supported")
-    wanted = sizes or [math.floor(extent * scale) for extent, scale in zip(x.shape, scales, strict=True)]
-    if len(wanted) != x.ndim or int(wanted[1]) != x.shape[1]:
-        raise ValueError(f"it resizes to {wanted[:8]}, which are not the extents of maps")
-    return [int(extent) for extent in wanted[2:]]
-
-
 def _depth_to_space(node: Node, x: Tensor) -> Tensor:
     block = node.count("blocksize", 0)
     if node.text("mode", "DCR") == "CRD":
@@ -247,6 +218,8 @@ def _depth_to_space(node: Node, x: Tensor) -> Tensor:
 def _space_to_depth(node: Node, x: Tensor) -> Tensor:
     block = node.count("blocksize", 0)
     maps, height, width = x.shape[1:]
+    if node.text("mode", "DCR") == "CRD":
+        return F.pixel_unshuffle(x, block)
     x = x.reshape(-1, maps, height // block, block, width // block, block).permute(0, 3, 5, 1, 2, 4)
     return x.reshape(-1, maps * block**2, height // block, width // block)
 
@@ -276,7 +249,7 @@ SHAPES: dict[str, Operation] = {
     "Pad": Operation(_pad, known=(1, 2, 3)),
     "Range": Operation(_range, known=(0, 1, 2)),
     "Reshape": Operation(_reshape, known=(1,), on_numbers=_reshape_numbers),
-    "Resize": Operation(_resize, known=(1, 2, 3)),
+    "Resize": Operation(resize, known=(1, 2, 3)),
     "Shape": Operation(_shape, on_numbers=_shape),
     "Size": Operation(_size, on_numbers=_size),
     "Slice": Operation(_slice, known=(1, 2, 3, 4), on_numbers=_slice_numbers),
@@ -289,5 +262,5 @@ SHAPES: dict[str, Operation] = {
         on_numbers=lambda node, x: x.transpose(node.integers("perm", list(reversed(range(x.ndim))))),
     ),
     "Unsqueeze": Operation(_unsqueeze, known=(1,), on_numbers=_unsqueeze_numbers),
-    "Upsample": Operation(_resize, known=(1,)),
+    "Upsample": Operation(resize, known=(1,)),
 }
