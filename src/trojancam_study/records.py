@@ -12,6 +12,7 @@ from typing import Any
 
 from trojancam import figures
 from trojancam.files import written_whole
+from trojancam.kept import SUFFIX, files_kept, keep_files
 from trojancam.progress import Progress
 from trojancam.report.page import Table
 from trojancam_study.exhibits import Exhibit, Piece
@@ -24,14 +25,11 @@ LIBRARY = SOURCE / "trojancam"
 
 
 def kept(out: Path, name: str, key: str) -> Record | None:
-    """What was recorded of a piece, if it was, under this key, and all its files are there."""
-    path = _path(out, name)
-    try:
-        record: Record = json.loads(path.read_text(encoding="utf-8"))
-        whole = all((out / file).is_file() for file in record["files"])
-    except (OSError, ValueError, KeyError, TypeError):
+    """What was recorded of a piece, if it was, under this key, and all its files are there as they were written."""
+    if not files_kept(_note(out, name), key):
         return None
-    return record if whole and record.get("key") == key else None
+    record: Record = json.loads(_path(out, name).read_text(encoding="utf-8"))
+    return record
 
 
 def key_of(study: Study, name: str, piece: Piece) -> str:
@@ -61,10 +59,10 @@ def _imported(text: str) -> Iterator[str]:
 
 
 def made(study: Study, name: str, piece: Piece, out: Path, key: str, progress: Progress) -> None:
-    """Make a piece, write its files, and last of all its record."""
+    """Make a piece, write its files and its record, and last of all the note that keeps them."""
     started = time.perf_counter()
     exhibit = piece.make(study, progress)
-    _path(out, name).unlink(missing_ok=True)  # another study's record must not stand beside this one's pictures
+    _note(out, name).unlink(missing_ok=True)  # another study's record must not stand beside this one's pictures
     files = [*_pictures(exhibit, name, out), *_tables(exhibit.tables, name, out)]
     record = {
         "name": name,
@@ -90,10 +88,15 @@ def made(study: Study, name: str, piece: Piece, out: Path, key: str, progress: P
     }
     with written_whole(_path(out, name)) as partial:
         partial.write_text(json.dumps(record, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    keep_files(_note(out, name), key, [_path(out, name), *(out / file for file in files)])
 
 
 def _path(out: Path, name: str) -> Path:
     return out / "pieces" / f"{name}.json"
+
+
+def _note(out: Path, name: str) -> Path:
+    return _path(out, name).with_suffix(SUFFIX)
 
 
 def _stem(name: str, ending: str) -> str:

@@ -1,11 +1,12 @@
 """Reproduction: all pieces of the study made in order, each kept as it is done, and the page that walks through them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from trojancam.errors import unknown_name
 from trojancam.files import writable_folder, written_whole
+from trojancam.locks import only_run_in
 from trojancam.progress import Progress, silent, stages
 from trojancam.report.documents.reproduce import Reproduce
 from trojancam.report.page import Picture, write_page
@@ -29,10 +30,15 @@ def reproduce(study: Study, out: Path, only: Iterable[str] | None = None, progre
 
     Raises:
         UnknownNameError: if there is no piece of a name.
-        TrojanCamError: if the folder cannot be written to.
+        TrojanCamError: if the folder cannot be written to, or another run works in it.
     """
     chosen = known_pieces(PIECES if only is None else only)
     writable_folder(out)
+    with only_run_in(out):
+        return _made(study, out, chosen, progress)
+
+
+def _made(study: Study, out: Path, chosen: Sequence[str], progress: Progress) -> Path:
     keys = {name: records.key_of(study, name, piece) for name, piece in PIECES.items()}
     missing = [name for name in chosen if records.kept(out, name, keys[name]) is None]
     trainings = list(dict.fromkeys(each for name in missing for each in PIECES[name].trainings(study)))

@@ -1,7 +1,6 @@
 """Scans: what detectors say of the study's networks; each is asked once, however many figures and claims it serves."""
 
 import hashlib
-import json
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -16,7 +15,9 @@ from trojancam.data.image_set import as_floats
 from trojancam.detection import Finding, ScanReport, scan
 from trojancam.detection.abs import ABSSettings, Scheme, StimulatedMap, stimulated_maps, strongest
 from trojancam.errors import DataError
-from trojancam.files import cache_folder, written_whole
+from trojancam.files import cache_folder
+from trojancam.kept import Kept
+from trojancam.locks import only_run_on
 from trojancam.progress import Progress, silent, stages
 from trojancam.stimulation import Stimulation
 from trojancam_study.records import sources
@@ -136,13 +137,13 @@ def _kept(key: str, images: Tensor, work: Callable[[Path], dict[str, Any]]) -> d
     """
     digest = hashlib.sha256("\n".join((key, *sources("trojancam_study.scans"))).encode())
     digest.update(images.contiguous().numpy().tobytes())
-    name = digest.hexdigest()[:16]
-    path, unfinished = cache_folder("scans") / f"{name}.json", cache_folder("scans") / name
-    try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        found = work(unfinished)
-        with written_whole(path) as partial:
-            partial.write_text(json.dumps(found), encoding="utf-8")
-        shutil.rmtree(unfinished, ignore_errors=True)
+    run, folder = digest.hexdigest(), cache_folder("scans")
+    unfinished = folder / run[:16]
+
+    def alone() -> dict[str, Any]:
+        with only_run_on(unfinished):
+            return work(unfinished)
+
+    found: dict[str, Any] = Kept(folder, run).data(unfinished.name, alone)
+    shutil.rmtree(unfinished, ignore_errors=True)
     return found

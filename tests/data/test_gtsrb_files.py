@@ -10,10 +10,11 @@ import pytest
 import torch
 from PIL import Image
 
-from trojancam.data import Dataset, ImageSet, gtsrb, load_dataset, read_cache, tables
+from trojancam import kept
+from trojancam.data import Dataset, ImageSet, gtsrb, load_dataset, tables
 from trojancam.data.prepared import PreparedFiles
 from trojancam.data.tables import TableFiles
-from trojancam.errors import DataError
+from trojancam.errors import DataError, TrojanCamWarning
 from trojancam.files import cache_folder
 
 WIDTH, HEIGHT = 64, 16
@@ -478,16 +479,20 @@ def test_a_changed_file_is_read_again(tmp_path: Path, reads: list[str], file: st
     gtsrb(root)
     gtsrb(root)
     assert len(reads) == 2
-    assert len(list(cache_folder("data").iterdir())) == 1
+    assert len(list(cache_folder("data").iterdir())) == 2
 
 
 @pytest.mark.parametrize("damage", [lambda b: b"", lambda b: b[: len(b) // 2], lambda b: b[:3000] + b"x" + b[3001:]])
-def test_a_damaged_cache_is_made_again(tmp_path: Path, reads: list[str], damage: Callable[[bytes], bytes]) -> None:
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_a_damaged_cache_is_made_again(
+    tmp_path: Path, reads: list[str], damage: Callable[[bytes], bytes], part: str
+) -> None:
     root = official(tmp_path)
     first = gtsrb(root)
-    (kept,) = cache_folder("data").iterdir()
-    kept.write_bytes(damage(kept.read_bytes()))
-    assert equal(first, gtsrb(root))
+    (file,) = cache_folder("data").glob(f"*-{part}.kept")
+    file.write_bytes(damage(file.read_bytes()))
+    with pytest.warns(TrojanCamWarning, match="is damaged; what it held is made again"):
+        assert equal(first, gtsrb(root))
     assert equal(first, gtsrb(root))
     assert len(reads) == 2
 
@@ -503,7 +508,7 @@ def test_a_cache_that_cannot_be_written_is_a_warning(tmp_path: Path, monkeypatch
     def full(*args: object, **arrays: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(read_cache.np, "savez", full)
+    monkeypatch.setattr(kept, "save_file", full)
     with pytest.warns(UserWarning, match="read anew each time: cannot write .*No space left"):
         assert len(gtsrb(root).train) == 4
     assert list((tmp_path / "cache/data").iterdir()) == []
@@ -511,14 +516,14 @@ def test_a_cache_that_cannot_be_written_is_a_warning(tmp_path: Path, monkeypatch
 
 KILLED = """
 import os, signal, sys
-import numpy as np
+from trojancam import kept
 from trojancam.data import gtsrb
 
-def half(path, **arrays):
-    path.write_bytes(b"PK half an archive")
+def half(tensors, path, metadata):
+    path.write_bytes(b"half a file")
     os.kill(os.getpid(), signal.SIGKILL)
 
-np.savez = half
+kept.save_file = half
 gtsrb(sys.argv[1])
 """
 

@@ -15,9 +15,9 @@ from trojancam.detection.abs import SCHEMES, ABSSettings, StimulatedMap, detect,
 from trojancam.detection.detector import Job
 from trojancam.detection.findings import Finding, ScanReport
 from trojancam.detection.inversion import InversionSettings
-from trojancam.detection.journal import Journal
 from trojancam.detection.suspect import Suspect
 from trojancam.errors import UnknownNameError
+from trojancam.kept import Kept
 from trojancam.stimulation import Stimulation
 
 SHORT = ABSSettings(inversion=InversionSettings(rounds=4, keep=2, trial=2))
@@ -143,7 +143,7 @@ def test_a_report_and_its_findings_survive_json() -> None:
 def test_killed_after_any_step_it_goes_on_to_the_same_report(tmp_path: Path) -> None:
     whole = detect(Job(planted(True), seed=2), SHORT)
 
-    class Dying(Journal):
+    class Dying(Kept):
         def step(self, name: str, work: object) -> dict[str, Tensor]:
             if len(self.timing) == steps:
                 raise KeyboardInterrupt
@@ -154,7 +154,7 @@ def test_killed_after_any_step_it_goes_on_to_the_same_report(tmp_path: Path) -> 
         with pytest.raises(KeyboardInterrupt):
             detect(Job(planted(True), seed=2, journal=Dying(folder, "run")), SHORT)
         assert len(list(folder.glob("*.safetensors"))) == steps
-        again = detect(Job(planted(True), seed=2, journal=Journal(folder, "run")), SHORT)
+        again = detect(Job(planted(True), seed=2, journal=Kept(folder, "run")), SHORT)
         assert without_time(again) == without_time(whole)
 
 

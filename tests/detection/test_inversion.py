@@ -13,9 +13,9 @@ from torch import Tensor
 
 from trojancam.attacks.patch import Patch
 from trojancam.detection.inversion import Candidate, Inversion, InversionSettings, Penalty, invert, invert_once
-from trojancam.detection.journal import Journal
 from trojancam.detection.suspect import Suspect, suspect
 from trojancam.errors import DataError, UnknownNameError
+from trojancam.kept import Kept
 from trojancam.progress import stages
 
 ONE_STEP = InversionSettings(rounds=2, steps=1, batch=6, first_penalty=0.3, largest=None)
@@ -240,17 +240,17 @@ def test_progress_is_told_round_by_round() -> None:
 def test_a_journal_gives_back_what_was_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clean, settings = planted(True), InversionSettings(rounds=3, keep=1, trial=2)
     candidates = [Candidate(0, CORNER), Candidate(TARGET)]
-    first = invert_once(Journal(tmp_path, "run"), "inversion", clean, candidates, settings)
+    first = invert_once(Kept(tmp_path, "run"), "inversion", clean, candidates, settings)
     assert all(same(*pair) for pair in zip(first, invert(clean, candidates, settings), strict=True))
     monkeypatch.setattr("trojancam.detection.inversion.invert", None)  # must not be asked again
-    again = invert_once(Journal(tmp_path, "run"), "inversion", clean, candidates, settings)
+    again = invert_once(Kept(tmp_path, "run"), "inversion", clean, candidates, settings)
     assert all(same(*pair) for pair in zip(first, again, strict=True))
     assert [inversion.candidate for inversion in again] == candidates
 
 
 def test_no_candidates_are_no_inversions() -> None:
     assert invert(planted(True), []) == []
-    assert invert_once(Journal(), "inversion", planted(True), []) == []
+    assert invert_once(Kept(), "inversion", planted(True), []) == []
 
 
 def test_an_empty_mask_has_no_position() -> None:

@@ -13,10 +13,10 @@ from tests.detection.planted import COLUMNS, ROWS, TARGET, planted
 from trojancam.detection.detector import Job
 from trojancam.detection.findings import ScanReport
 from trojancam.detection.inversion import Inversion, invert
-from trojancam.detection.journal import Journal
 from trojancam.detection.neural_cleanse import NeuralCleanseSettings, detect
 from trojancam.detection.suspect import Suspect
 from trojancam.errors import DataError
+from trojancam.kept import Kept
 
 SHORT = NeuralCleanseSettings(
     inversion=replace(NeuralCleanseSettings().inversion, rounds=8, patience=1), at_once=4, findings=9
@@ -104,8 +104,8 @@ def test_killed_after_any_step_it_goes_on_to_the_same_report(tmp_path: Path, mon
         with monkeypatch.context() as patch:
             patch.setattr("trojancam.detection.inversion.invert", dying)
             with pytest.raises(KeyboardInterrupt):
-                detect(Job(planted(True), seed=2, journal=Journal(folder, "run")), SHORT)
-        report = detect(Job(planted(True), seed=2, journal=Journal(folder, "run")), SHORT)
+                detect(Job(planted(True), seed=2, journal=Kept(folder, "run")), SHORT)
+        report = detect(Job(planted(True), seed=2, journal=Kept(folder, "run")), SHORT)
         assert without_time(report) == expected
         assert len(report.timing) == 3
 

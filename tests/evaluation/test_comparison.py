@@ -84,7 +84,7 @@ def test_a_run_that_is_broken_off_goes_on_and_ends_the_same(tmp_path: Path, monk
 
     with pytest.raises(KilledError):
         compare(net, batch, ["grad-cam", "random"], folder=tmp_path, progress=kill_after_two)
-    assert len(list(tmp_path.rglob("*.safetensors"))) == 2
+    assert len(list(tmp_path.rglob("*.kept"))) == 2
     scored = []
     original = comparison._scored
     monkeypatch.setattr(comparison, "_scored", lambda job, start: scored.append(start) or original(job, start))

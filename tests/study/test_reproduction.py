@@ -53,6 +53,7 @@ def test_everything_is_written_and_a_second_run_makes_nothing(study: Study, made
     page = reproduction.reproduce(study, tmp_path)
     files = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
     expected = {"index.html", "results.json", "research-questions.md", "pieces/fig1.json", "pieces/claim-f.json"}
+    expected |= {"pieces/fig1.kept", "pieces/claim-f.kept"}
     expected |= {"figures/fig1.png", "figures/fig1.pdf", "tables/fig1.csv", "tables/fig1.md"}
     assert files == expected
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}

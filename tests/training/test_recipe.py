@@ -12,12 +12,13 @@ from trojancam.architectures import architecture
 from trojancam.attacks.patch import make_trigger
 from trojancam.attacks.poisoning import Poisoning
 from trojancam.data.image_set import Dataset, ImageSet
-from trojancam.errors import ModelError, TrojanCamError
+from trojancam.errors import ModelError, TrojanCamError, TrojanCamWarning
 from trojancam.formats import safetensors as files
 from trojancam.formats.safetensors import read_card, read_model, save_model
 from trojancam.network.card import ModelCard, TrainingSettings
 from trojancam.training import recipe
-from trojancam.training.recipe import Recipe, cached_model, check_outputs, checkpoint_of, initial_module, make_model
+from trojancam.training.checkpoint import checkpoint_of
+from trojancam.training.recipe import Recipe, cached_model, check_outputs, initial_module, make_model
 
 SETTINGS = TrainingSettings(epochs=2, batch_size=16)
 POISONING = Poisoning(make_trigger("yellow-square"), target_class=1, poison_rate=0.5)
@@ -67,12 +68,20 @@ def test_a_model_is_made_once(dataset: Dataset, trainings: list[bool]) -> None:
     assert len(trainings) == 1
 
 
-@pytest.mark.parametrize("content", [b"", b"damaged"])
-def test_a_damaged_file_in_the_cache_is_made_again(dataset: Dataset, trainings: list[bool], content: bytes) -> None:
+def flipped(content: bytes) -> bytes:
+    """One bit of the last weight."""
+    return content[:-4] + bytes([content[-4] ^ 1]) + content[-3:]
+
+
+@pytest.mark.parametrize("damage", [lambda _: b"", lambda _: b"damaged", flipped], ids=["empty", "other", "one bit"])
+def test_a_damaged_file_in_the_cache_is_said_and_made_again(
+    dataset: Dataset, trainings: list[bool], damage: Callable[[bytes], bytes]
+) -> None:
     path = cached_model(RECIPE, dataset)
     weights = read_model(path)[0].state_dict()
-    path.write_bytes(content)
-    assert cached_model(RECIPE, dataset) == path
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.warns(TrojanCamWarning, match=f"{path.name} is damaged; what it held is made again"):
+        assert cached_model(RECIPE, dataset) == path
     assert len(trainings) == 2
     assert all(tensor.equal(weights[name]) for name, tensor in read_model(path)[0].state_dict().items())
 

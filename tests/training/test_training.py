@@ -9,16 +9,18 @@ import textwrap
 from pathlib import Path
 
 import pytest
+import safetensors
 import torch
 import torch.nn.functional as F
 from tests.nets import Head, assert_same_state, state_of
 from torch import nn
 
+from trojancam import kept
 from trojancam.architectures import architecture
 from trojancam.attacks.patch import make_trigger
 from trojancam.attacks.poisoning import Poisoning
 from trojancam.data.image_set import ImageSet
-from trojancam.errors import DataError, TrojanCamError, UnknownNameError
+from trojancam.errors import DataError, TrojanCamError, TrojanCamWarning, UnknownNameError
 from trojancam.network.card import TrainingSettings
 from trojancam.network.input import InputSpecification
 from trojancam.training.augmentation import augmented, strongly_augmented
@@ -187,35 +189,43 @@ def test_a_checkpoint_of_another_run_is_refused(
 
 
 def test_a_checkpoint_of_another_network_is_refused(checkpoint: Path) -> None:
-    with pytest.raises(TrojanCamError, match="damaged or belongs to another network"):
+    with pytest.raises(TrojanCamError, match="belongs to another network; repeat those, or delete .*c.pt"):
         train(basic(), task(), SETTINGS, checkpoint, resume=True)
 
 
-@pytest.mark.parametrize("kept", [0.0, 0.001, 0.2, 0.5, 0.9, 0.999])
-def test_a_truncated_checkpoint_is_refused(checkpoint: Path, kept: float) -> None:
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.2, 0.5, 0.9, 0.999])
+def test_a_truncated_checkpoint_is_said_and_begun_anew(checkpoint: Path, share: float) -> None:
     content = checkpoint.read_bytes()
-    checkpoint.write_bytes(content[: int(kept * len(content))])
-    with pytest.raises(TrojanCamError, match="the checkpoint .*c.pt is damaged.*delete .*c.pt to start anew") as caught:
-        train(small(), task(), SETTINGS, checkpoint, resume=True)
-    assert "\n" not in str(caught.value)
+    checkpoint.write_bytes(content[: int(share * len(content))])
+    assert_begun_anew(checkpoint)
 
 
-@pytest.mark.parametrize("content", [b"hello", b"PK\x03\x04", b"\x80\x02.", b"\xff" * 100], ids=repr)
-def test_a_file_that_is_no_checkpoint_is_refused(checkpoint: Path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    "content", [b"hello", b"PK\x03\x04", b"\x80\x02.", b"\xff" * 100], ids=["text", "zip", "pickle", "ones"]
+)
+def test_a_file_that_is_no_checkpoint_is_said_and_begun_anew(checkpoint: Path, content: bytes) -> None:
     checkpoint.write_bytes(content)
-    with pytest.raises(TrojanCamError, match="is damaged"):
-        train(small(), task(), SETTINGS, checkpoint, resume=True)
+    assert_begun_anew(checkpoint)
 
 
-def test_a_checkpoint_that_would_run_code_is_refused(checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_checkpoint_that_would_run_code_runs_none(checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
     class Hostile:
         def __reduce__(self):
             return print, ("code ran",)
 
     torch.save({"run": Hostile()}, checkpoint)
-    with pytest.raises(TrojanCamError, match="is damaged"):
-        train(small(), task(), SETTINGS, checkpoint, resume=True)
+    assert_begun_anew(checkpoint)
     assert capsys.readouterr().out == ""
+
+
+def assert_begun_anew(checkpoint: Path) -> None:
+    """It is said in one sentence, and the weights are those of a run that was never broken."""
+    whole, resumed = small(), small()
+    train(whole, task(), SETTINGS)
+    with pytest.warns(TrojanCamWarning) as said:
+        train(resumed, task(), SETTINGS, checkpoint, resume=True)
+    assert [str(each.message) for each in said] == [f"{checkpoint} is damaged; what it held is made again"]
+    assert_same_weights(resumed, whole)
 
 
 # --- what training does ---
@@ -302,11 +312,11 @@ class Exploding(nn.Module):
 
 
 def test_a_full_disk_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object) -> None:
-        raise RuntimeError("PytorchStreamWriter failed writing file data/0: file write failed")
+    def fail(*_: object, **__: object) -> None:
+        raise safetensors.SafetensorError("I/O error: No space left on device")
 
-    monkeypatch.setattr(torch, "save", fail)
-    with pytest.raises(TrojanCamError, match=r"cannot write .*state .*file write failed.*; free some space"):
+    monkeypatch.setattr(kept, "save_file", fail)
+    with pytest.raises(TrojanCamError, match=r"cannot write .*state .*No space left.*; free some space"):
         train(small(), task(), SETTINGS, tmp_path / "state")
     assert not list(tmp_path.iterdir())
 

@@ -25,11 +25,14 @@ from trojancam.attribution.methods import METHODS
 from trojancam.data.image_set import ImageSet, as_floats
 from trojancam.errors import DataError, TrojanCamError, unknown_name
 from trojancam.files import writable_folder, written_whole
+from trojancam.kept import SUFFIX, read_step, warn_damaged, write_step
+from trojancam.locks import only_run_on
 from trojancam.network.network import Network
 from trojancam.network.targets import Target, logit
 from trojancam.progress import Progress, silent
 from trojancam.version import __version__
 
+Array = np.memmap[Any, np.dtype[np.float32]]
 SETTINGS = "settings"  # the name of the settings in either kind of file
 Reduction = Callable[[Attribution], Float[Tensor, "n ..."]]
 
@@ -86,21 +89,23 @@ def stream(
         UnknownNameError: if the method, a layer, what to keep, or the kind of file does not exist.
         DataError: if there are no images, or batches of none.
         TrojanCamError: if the file exists or cannot be written, or an unfinished run on other images, or with another
-            network or other settings, left its folder there.
+            network or other settings, left its folder there, or another run writes the same file.
     """
     path = Path(path)
     _check(path, images, method, keep, batch_size)
     target = target or logit()
     names = tuple(network.layer(name).name for name in (network.layers if layers is None else dict.fromkeys(layers)))
     job = _Job(len(images), method, target.name, names, keep, network.name, _fingerprint(network, images))
-    parts = _Parts(path.with_name(path.name + ".partial"), job)
-    for start in range(parts.done(), len(images), batch_size):
-        batch = as_floats(images.images[start : start + batch_size])
-        found = attribute(network, batch, (method,), target, names, seed=start)[method]
-        parts.add(start, {name: REDUCTIONS[keep](found[name]) for name in names})
-        progress(min(start + batch_size, len(images)), len(images), "attributing")
-    _WRITERS[path.suffix](path, parts)
-    parts.remove()
+    with only_run_on(path):
+        parts = _Parts(path.with_name(path.name + ".partial"), job)
+        for start, end in parts.missing(batch_size):
+            found = attribute(network, as_floats(images.images[start:end]), (method,), target, names, seed=start)[
+                method
+            ]
+            parts.add(start, {name: REDUCTIONS[keep](found[name]) for name in names})
+            progress(end, len(images), "attributing")
+        _WRITERS[path.suffix](path, parts)
+        parts.remove()
     return path
 
 
@@ -123,67 +128,82 @@ def read_stream(path: str | Path) -> tuple[dict[str, Any], dict[str, np.ndarray]
 
 
 class _Parts:
-    """Arrays on disk, one for each layer, filled from the front; and a note of how far they are filled."""
+    """An array on disk for each layer, filled batch by batch; and a note of the batches that are done, with their SHA-256."""
 
     def __init__(self, folder: Path, job: _Job) -> None:
         self.folder, self.job = writable_folder(folder), job
-        note = self._note()
-        if note is not None and note["settings"] != job.settings():
-            raise TrojanCamError(
-                f"an unfinished run with other settings, images or network left {folder}; repeat that one, or delete it"
-            )
+        self.note, self.run = folder / f"done{SUFFIX}", json.dumps(job.settings())
+        self._arrays: dict[str, Array] = {}
+        self._shapes: dict[str, list[int]] = {}
+        self._done: dict[int, tuple[int, list[str]]] = {}  # where a batch starts: where it ends, each layer's SHA-256
+        self._read()
 
-    def done(self) -> int:
-        """How many images are done."""
-        note = self._note()
-        return int(note["done"]) if note else 0
+    def missing(self, batch_size: int) -> Iterator[tuple[int, int]]:
+        """Where the batches start and end that are to be done: first those that were done and are damaged."""
+        for start, (end, digests) in list(self._done.items()):
+            if digests != [_sha256(self._array(name)[start:end]) for name in self.job.layers]:
+                warn_damaged(self.folder)
+                yield start, end
+        first = max((end for end, _ in self._done.values()), default=0)
+        for start in range(first, self.job.images, batch_size):
+            yield start, min(start + batch_size, self.job.images)
 
     def add(self, start: int, values: dict[str, Tensor]) -> None:
         """Write a batch into its place, and only then note it down."""
         for name, value in values.items():
-            array = self._array(name, (self.job.images, *value.shape[1:]))
+            self._shapes.setdefault(name, [self.job.images, *value.shape[1:]])
+            array = self._array(name)
             array[start : start + len(value)] = value.numpy()
             array.flush()
         end = start + len(next(iter(values.values())))
-        with written_whole(self.folder / "done.json") as partial:
-            partial.write_text(json.dumps({"settings": self.job.settings(), "done": end}), encoding="utf-8")
+        self._done[start] = end, [_sha256(self._array(name)[start:end]) for name in self.job.layers]
+        write_step(self.note, self.run, data={"shapes": self._shapes, "done": list(self._done.items())})
 
-    def files(self) -> Iterator[tuple[str, Path]]:
-        """Each layer's name and the `.npy` file of its array."""
-        for index, name in enumerate(self.job.layers):
-            yield name, self.folder / f"{index}.npy"
+    def arrays(self) -> dict[str, Array]:
+        """Each layer's array. They are mapped, not read, so that the system may drop pages that are written."""
+        return {name: self._array(name) for name in self.job.layers}
 
     def remove(self) -> None:
         """Remove the folder, when the result stands elsewhere."""
+        self._arrays.clear()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _array(self, name: str, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[np.float32]]:
-        path = dict(self.files())[name]
-        if path.exists() and self.done():
-            return np.lib.format.open_memmap(path, mode="r+")
-        return np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+    def _array(self, name: str) -> Array:
+        if name not in self._arrays:
+            path, shape = self.folder / f"{self.job.layers.index(name)}.float32", tuple(self._shapes[name])
+            self._arrays[name] = np.memmap(path, np.float32, "r+" if path.exists() else "w+", shape=shape)
+        return self._arrays[name]
 
-    def _note(self) -> dict[str, Any] | None:
-        try:
-            note: dict[str, Any] = json.loads((self.folder / "done.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return None
-        return note
+    def _read(self) -> None:
+        step = read_step(self.note)
+        if step is None:
+            return
+        if step.run != self.run:
+            raise TrojanCamError(
+                f"an unfinished run with other settings, images or network left {self.folder}; repeat that one, or delete it"
+            )
+        self._shapes = step.data["shapes"]
+        self._done = {start: (end, digests) for start, (end, digests) in step.data["done"]}
+
+
+def _sha256(array: np.ndarray[Any, np.dtype[np.float32]]) -> str:
+    return hashlib.sha256(array.data).hexdigest()
 
 
 def _write_npz(path: Path, parts: _Parts) -> None:
     with written_whole(path) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
-        for name, file in parts.files():
-            archive.write(file, f"{name}.npy")
+        for name, array in parts.arrays().items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as stream:
+                np.lib.format.write_array(stream, array)
         with archive.open(f"{SETTINGS}.npy", "w") as stream:
             np.lib.format.write_array(stream, np.array(json.dumps(parts.job.settings())))
 
 
 def _write_safetensors(path: Path, parts: _Parts) -> None:
-    """The arrays are mapped, not read, so that the system may drop pages that are written."""
-    arrays = {name: np.load(file, mmap_mode="r") for name, file in parts.files()}
     with written_whole(path) as partial:
-        safetensors.numpy.save_file(arrays, partial, metadata={SETTINGS: json.dumps(parts.job.settings())})
+        safetensors.numpy.save_file(
+            dict(parts.arrays()), partial, metadata={SETTINGS: json.dumps(parts.job.settings())}
+        )
 
 
 _WRITERS: dict[str, Callable[[Path, _Parts], None]] = {".npz": _write_npz, ".safetensors": _write_safetensors}

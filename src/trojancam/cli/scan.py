@@ -55,9 +55,9 @@ def scan(
     """
     from trojancam.detection import DETECTORS
     from trojancam.detection import scan as run
-    from trojancam.detection.journal import Journal
     from trojancam.detection.scanning import known_methods, known_settings
     from trojancam.detection.settings import parsed
+    from trojancam.kept import Kept
     from trojancam.report.provenance import file_facts
     from trojancam.report.scan import write_scan
     from trojancam.report.scan_words import in_words
@@ -90,7 +90,7 @@ def scan(
             )
         result = scanned(network, clean, labels, report, settings)
         page = write_scan(result, out)
-    Journal(out / STEPS).clear()
+    Kept(out / STEPS).clear()
     for line in in_words(result):
         say(line)
     say(f"the page is at {page.resolve()}, its numbers beside it in scan.json")

@@ -65,8 +65,10 @@ def train(
     from trojancam.attacks.patch import make_trigger
     from trojancam.attacks.poisoning import Poisoning
     from trojancam.data import load_dataset
+    from trojancam.locks import only_run_on
     from trojancam.network.card import TrainingSettings
-    from trojancam.training.recipe import Recipe, check_outputs, check_parent, checkpoint_of, make_model
+    from trojancam.training.checkpoint import checkpoint_of
+    from trojancam.training.recipe import Recipe, check_outputs, check_parent, make_model
 
     size = find_architecture(architecture).input.size
     if trigger is not None and attack is not None:
@@ -88,7 +90,8 @@ def train(
     chosen = _attack(attack, changed or [])
     if parent is not None:
         check_parent(parent, architecture)
-    check_outputs(out, resume)  # better known now than after minutes of preparing data
+    with only_run_on(out):
+        check_outputs(out, resume)  # better known now than after minutes of preparing data
     with progress_bar("data") as progress:
         dataset = load_dataset(data, size=size[0], crop=crop, progress=progress)
     list_broken(dataset.skipped)

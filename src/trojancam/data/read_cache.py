@@ -1,4 +1,4 @@
-"""What was read from thousands of image files is kept as one file, until a table or an image changes."""
+"""What was read from thousands of image files is kept, the training and the test set apart, until a table or an image changes."""
 
 import hashlib
 import json
@@ -6,17 +6,14 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from jaxtyping import Shaped
-
 from trojancam.data.classes import GTSRB_CLASS_NAMES
 from trojancam.data.framing import Frame
 from trojancam.data.image_set import ImageSet
 from trojancam.data.images import system_errors
 from trojancam.data.layouts import Layout
 from trojancam.errors import TrojanCamError, TrojanCamWarning
-from trojancam.files import cache_folder, written_whole
+from trojancam.files import cache_folder
+from trojancam.kept import SUFFIX, read_step, write_step
 from trojancam.progress import Progress
 
 READER_VERSION = 1
@@ -30,24 +27,37 @@ Sets = tuple[ImageSet, ImageSet]
 def read_cached(files: Layout, path: Path, shown: Frame, crop: bool, progress: Progress, training: bool = True) -> Sets:
     """What `files.read` gives, from the cache if it was read before and no file has changed since.
 
-    A cache that is damaged is made again; one that cannot be written is a warning, not an error. The test set alone is
-    taken from where both are kept, or else kept by itself.
+    A cache that is damaged is made again; one that cannot be written is a warning, not an error.
     """
     place = _hash(str(path.resolve()), type(files).__name__, *_key(shown), crop)
     try:
         folder = cache_folder("data")
     except TrojanCamError as error:
-        warnings.warn(f"the images will be read anew each time: {error}", TrojanCamWarning, stacklevel=3)
+        _warn(error)
         return files.read(shown, crop, progress, training)
-    for both in (True,) if training else (True, False):
-        kept = folder / f"gtsrb-{place}{'' if both else '-test'}.npz"
-        with system_errors():
-            fingerprint = _hash(READER_VERSION, files.fingerprint(both))
-        if (sets := _load(kept, fingerprint, training)) is not None:
-            return sets
+    kept = {part: folder / f"gtsrb-{place}-{part}{SUFFIX}" for part in ("train", "test")}
+    with system_errors():
+        runs = {
+            part: _hash(READER_VERSION, files.fingerprint(part == "train"))
+            for part in kept
+            if training or part == "test"
+        }
+    found = {part: _load(kept[part], run) for part, run in runs.items()}
+    train, test = found.get("train"), found["test"]
+    if test is not None and (train is not None or not training):
+        return test.select(()) if train is None else train, test
     sets = files.read(shown, crop, progress, training)
-    _save(kept, fingerprint, sets)
+    try:
+        for part, images in zip(kept, sets, strict=True):
+            if part in runs:
+                _save(kept[part], runs[part], images)
+    except TrojanCamError as error:
+        _warn(error)
     return sets
+
+
+def _warn(error: TrojanCamError) -> None:
+    warnings.warn(f"the images will be read anew each time: {error}", TrojanCamWarning, stacklevel=4)
 
 
 def _key(shown: Frame) -> tuple[object, ...]:
@@ -60,38 +70,16 @@ def _hash(*parts: object) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
-def _save(path: Path, fingerprint: str, sets: Sets) -> None:
-    arrays = {"fingerprint": np.array(fingerprint)}
-    for part, images in zip(("train", "test"), sets, strict=True):
-        arrays |= {f"{part}_{key}": value for key, value in _arrays(images).items()}
-    try:
-        with written_whole(path) as partial:
-            np.savez(partial, **arrays)  # type: ignore[arg-type]
-    except TrojanCamError as error:
-        warnings.warn(f"the images will be read anew each time: {error}", TrojanCamWarning, stacklevel=4)
+def _save(path: Path, run: str, images: ImageSet) -> None:
+    tensors = {key: value for key in TENSORS if (value := getattr(images, key)) is not None}
+    write_step(path, run, tensors, {key: getattr(images, key) for key in TEXTS})
 
 
-def _arrays(images: ImageSet) -> dict[str, Shaped[np.ndarray, "..."]]:
-    tensors = {key: getattr(images, key).numpy() for key in TENSORS if getattr(images, key) is not None}
-    texts = {key: np.array(getattr(images, key), dtype=np.str_) for key in TEXTS if getattr(images, key)}
-    return tensors | texts
-
-
-def _load(path: Path, fingerprint: str, training: bool) -> Sets | None:
+def _load(path: Path, run: str) -> ImageSet | None:
     """What was saved; None if there is nothing, or it is out of date or damaged."""
-    try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-            if archive["fingerprint"].item() != fingerprint:
-                return None
-            test = _image_set(archive, "test_")
-            return _image_set(archive, "train_") if training else test.select(()), test
-    except Exception:  # NumPy and zipfile raise whatever a damaged file makes them stumble over
+    step = read_step(path)
+    if step is None or step.run != run:
         return None
-
-
-def _image_set(archive: Any, prefix: str) -> ImageSet:
-    keys = [key for key in (*TENSORS, *TEXTS) if prefix + key in archive.files]
-    fields: dict[str, Any] = {key: archive[prefix + key] for key in keys}
-    for key in keys:
-        fields[key] = torch.from_numpy(fields[key]) if key in TENSORS else tuple(fields[key].tolist())
+    fields: dict[str, Any] = dict(step.tensors)
+    fields |= {key: tuple(told) for key in TEXTS if (told := step.data[key]) is not None}
     return ImageSet(**fields, class_names=GTSRB_CLASS_NAMES)

@@ -6,10 +6,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from trojancam.detection.findings import Finding, ScanReport, verdict_of
-from trojancam.detection.journal import Journal
 from trojancam.detection.settings import Settings
 from trojancam.detection.suspect import Suspect
 from trojancam.errors import TrojanCamError
+from trojancam.kept import Kept
 from trojancam.progress import Progress, silent
 
 
@@ -19,7 +19,7 @@ class Job:
 
     suspect: Suspect
     seed: int = 0
-    journal: Journal = field(default_factory=Journal)
+    journal: Kept = field(default_factory=Kept)
     progress: Progress = silent
 
 

@@ -20,11 +20,11 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from trojancam.attacks.patch import Patch
-from trojancam.detection.journal import Journal, Values
 from trojancam.detection.settings import Count, NotNegative, Positive, Share
 from trojancam.detection.success import reasr
 from trojancam.detection.suspect import Suspect
 from trojancam.errors import DataError, unknown_name
+from trojancam.kept import Kept, Values
 from trojancam.progress import Progress, silent
 
 Decay = Annotated[float, Interval(ge=0, lt=1)]  # of a moving average
@@ -156,7 +156,7 @@ def invert(
 
 
 def invert_once(
-    journal: Journal,
+    journal: Kept,
     step: str,
     suspect: Suspect,
     candidates: Sequence[Candidate],

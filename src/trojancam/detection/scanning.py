@@ -1,6 +1,7 @@
 """Scanning: a network and clean images through one detector or several, and what they say together."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,11 +12,12 @@ from trojancam.detection import abs as artificial_brain_stimulation
 from trojancam.detection import neural_cleanse
 from trojancam.detection.detector import Detector, Job, as_detector
 from trojancam.detection.findings import Opinion, ScanReport
-from trojancam.detection.journal import Journal
 from trojancam.detection.settings import Settings, changed
 from trojancam.detection.stimulation_maps import detector as stimulated_windows
 from trojancam.detection.suspect import suspect
 from trojancam.errors import DataError, TrojanCamError, unknown_name
+from trojancam.kept import Kept
+from trojancam.locks import only_run_in
 from trojancam.network.network import Network
 from trojancam.progress import Progress, silent, stages
 from trojancam.registry import Registry
@@ -65,6 +67,7 @@ def scan(
         UnknownNameError: if there is no such method or setting, or a label is no class of the network.
         DataError: if there are too few images, not as many labels, no method, or a setting cannot have its value.
         ModelError: if the images are of another size or range than the network takes.
+        TrojanCamError: if another run keeps its steps in that folder.
 
     >>> import torch
     >>> from torch import nn
@@ -77,9 +80,10 @@ def scan(
     seen = suspect(network, images, labels)
     run = f"{__version__} {seen.fingerprint()} {seed}"
     reports = {}
-    for name, told in zip(names, stages(progress, [SHARE] * len(names)), strict=True):
-        kept = Journal(journal, f"{run} {chosen[name]!r} {DETECTORS.code(name)}")
-        reports[name] = _report(name, Job(seen, seed, kept, told), chosen[name])
+    with only_run_in(journal) if journal else nullcontext():
+        for name, told in zip(names, stages(progress, [SHARE] * len(names)), strict=True):
+            kept = Kept(journal, f"{run} {chosen[name]!r} {DETECTORS.code(name)}")
+            reports[name] = _report(name, Job(seen, seed, kept, told), chosen[name])
     report = _together(reports)
     doubt = network.feeding.doubt
     return replace(report, remarks=(*report.remarks, doubt)) if doubt else report

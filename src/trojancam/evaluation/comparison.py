@@ -5,13 +5,12 @@ with a folder, batches that are done are kept there, and a run that was killed g
 """
 
 import hashlib
-import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-import safetensors
-import safetensors.torch
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
@@ -21,7 +20,8 @@ from trojancam.errors import DataError, unknown_name
 from trojancam.evaluation.localisation import chance_levels, dilated, localisation
 from trojancam.evaluation.perturbation_curves import deletion, insertion
 from trojancam.evaluation.road import PERCENTILES, road
-from trojancam.files import writable_folder, written_whole
+from trojancam.kept import Kept
+from trojancam.locks import only_run_in
 from trojancam.network.network import Network
 from trojancam.network.targets import logit, probability
 from trojancam.progress import Progress, silent
@@ -139,15 +139,19 @@ def compare(
     Raises:
         UnknownNameError: if a method, a layer, a measure or the class does not exist.
         DataError: if there are fewer than two images, or the mask is of another size.
+        TrojanCamError: if another run works in that folder.
     """
     job = _job(network, images, methods, layers, target_class, mask, faithfulness, seed)
-    kept = writable_folder(folder / f".compare-{job.fingerprint()}") if folder else None
+    run = job.fingerprint()
+    steps = folder / f".compare-{run}" if folder else None
     parts = []
-    for number, part in enumerate(_batches(job, kept), start=1):
-        parts.append(part)
-        progress(min(number * BATCH, len(images)), len(images), f"{len(job.methods)} methods, {len(job.layers)} layers")
-    if kept:
-        shutil.rmtree(kept, ignore_errors=True)
+    with only_run_in(folder) if folder else nullcontext():
+        kept = Kept(steps, run)
+        for start in range(0, len(images), BATCH):
+            parts.append(kept.step(str(start), partial(_scored, job, start)))
+            done = min(start + BATCH, len(images))
+            progress(done, len(images), f"{len(job.methods)} methods, {len(job.layers)} layers")
+        kept.clear()
     return _joined(parts, job)
 
 
@@ -183,31 +187,8 @@ def _job(
     return _Job(network, images, chosen, names, target_class, mask, measures, seed)
 
 
-def _batches(job: _Job, kept: Path | None) -> Iterator[dict[str, Tensor]]:
-    """The scores of each batch, from the folder or computed now; names of the form metric/method/layer."""
-    for start in range(0, len(job.images), BATCH):
-        path = kept / f"{start}.safetensors" if kept else None
-        part = _read(path) if path else None
-        if part is None:
-            part = {
-                "/".join(name): value.clone(memory_format=torch.contiguous_format)
-                for name, value in _scored(job, start).items()
-            }
-            if path:
-                with written_whole(path) as partial:
-                    safetensors.torch.save_file(part, partial)
-        yield part
-
-
-def _read(path: Path) -> dict[str, Tensor] | None:
-    try:
-        return safetensors.torch.load_file(path)
-    except (OSError, safetensors.SafetensorError):
-        return None
-
-
-def _scored(job: _Job, start: int) -> dict[tuple[str, str, str], Tensor]:
-    """All scores of the batch that starts at an image."""
+def _scored(job: _Job, start: int) -> dict[str, Tensor]:
+    """All scores of the batch that starts at an image; names of the form metric/method/layer."""
     images = job.images[start : start + BATCH]
     classes = job.network(images).argmax(1)
     if job.target_class is not None:
@@ -226,7 +207,7 @@ def _scored(job: _Job, start: int) -> dict[tuple[str, str, str], Tensor]:
         maps = job.mask.float().expand(len(images), -1, -1)
         for metric, value in _faithfulness(job, images, maps, classes, start).items():
             scores[metric, MASK, INPUT] = value
-    return scores
+    return {"/".join(name): value for name, value in scores.items()}
 
 
 def _faithfulness(

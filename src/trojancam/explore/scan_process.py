@@ -20,9 +20,9 @@ from torch import Tensor
 from trojancam import faults
 from trojancam.data.image_set import ImageSet, as_floats
 from trojancam.detection import scan
-from trojancam.detection.journal import Journal
 from trojancam.errors import TrojanCamError
 from trojancam.explore.refusals import told_to_page
+from trojancam.kept import Kept
 from trojancam.network.input import InputSpecification
 from trojancam.network.network import Network
 from trojancam.opening.open import load
@@ -88,7 +88,7 @@ def run(folder: Path, progress: Progress) -> None:
     if found.cases:
         (folder / PICTURE).write_bytes(sheet(network, found.cases[0]).png)
     write_scan(found, folder)
-    Journal(job.journal).clear()
+    Kept(job.journal).clear()
 
 
 def main(folder: Path) -> int:

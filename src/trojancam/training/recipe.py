@@ -14,8 +14,11 @@ from trojancam.data.image_set import Dataset
 from trojancam.errors import ModelError, Remedy, TrojanCamError
 from trojancam.files import cache_folder, writable_folder
 from trojancam.formats.safetensors import read_card, read_model, save_model
+from trojancam.kept import SUFFIX, files_kept, keep_files
+from trojancam.locks import only_run_on
 from trojancam.network.card import BackdoorRecord, ModelCard, TrainingRecord, TrainingSettings
 from trojancam.progress import Progress, silent
+from trojancam.training.checkpoint import checkpoint_of
 from trojancam.training.training import Task, fingerprint, finite, measure_backdoor, train
 from trojancam.version import __version__
 
@@ -62,17 +65,14 @@ def make_model(
     """Train a network and write its model file; a checkpoint beside it serves `resume` and goes when the file is there.
 
     Raises:
-        TrojanCamError: if the file exists, or an unfinished run left a checkpoint and `resume` was not asked for.
+        TrojanCamError: if the file exists, another run makes it, or an unfinished run left a checkpoint and `resume` was
+            not asked for.
         DataError, UnknownNameError: as `train`.
     """
-    checkpoint = checkpoint_of(path)
-    check_outputs(path, resume)
-    module, task = _begun(recipe, dataset), recipe.task(dataset)
-    record = train(module, task, recipe.settings, checkpoint, resume, progress)
-    rates = [measure_backdoor(module, dataset.test, task.input, backdoor) for backdoor in recipe.backdoors]
-    card = _card(recipe, dataset, record, rates)
-    save_model(path, module, card)
-    checkpoint.unlink(missing_ok=True)
+    with only_run_on(path):
+        check_outputs(path, resume)
+        card = _made(recipe, dataset, path, resume, progress)
+        checkpoint_of(path).unlink(missing_ok=True)
     return card
 
 
@@ -80,24 +80,33 @@ def cached_model(recipe: Recipe, dataset: Dataset, progress: Progress = silent) 
     """The model file of a recipe on this data, from the cache or trained now; a killed run is continued.
 
     A damaged file is made again: what is in the cache can be.
+
+    Raises:
+        TrojanCamError: if another run trains the same network.
     """
     path = cached_path(recipe, dataset)
-    try:
-        read_card(path)
-    except ModelError:
-        path.unlink(missing_ok=True)
-        make_model(recipe, dataset, path, resume=True, progress=progress)
+    note, run = path.with_name(path.name + SUFFIX), recipe.fingerprint(dataset)
+    if not files_kept(note, run):
+        with only_run_on(path):
+            _made(recipe, dataset, path, True, progress)
+            keep_files(note, run, [path])
+            checkpoint_of(path).unlink(missing_ok=True)
     return path
+
+
+def _made(recipe: Recipe, dataset: Dataset, path: Path, resume: bool, progress: Progress) -> ModelCard:
+    """The card of the model file that is trained and written now; its checkpoint stays."""
+    module, task = _begun(recipe, dataset), recipe.task(dataset)
+    record = train(module, task, recipe.settings, checkpoint_of(path), resume, progress)
+    rates = [measure_backdoor(module, dataset.test, task.input, backdoor) for backdoor in recipe.backdoors]
+    card = _card(recipe, dataset, record, rates)
+    save_model(path, module, card)
+    return card
 
 
 def cached_path(recipe: Recipe, dataset: Dataset) -> Path:
     """Where the cache keeps the model file of a recipe on this data, if it does."""
     return cache_folder("models") / f"{recipe.architecture}-{recipe.fingerprint(dataset)[:16]}.safetensors"
-
-
-def checkpoint_of(path: Path) -> Path:
-    """Where the training of a model file keeps its checkpoint: beside it."""
-    return path.with_name(path.name + ".checkpoint")
 
 
 def check_outputs(path: Path, resume: bool = False) -> None:

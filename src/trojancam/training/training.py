@@ -20,7 +20,6 @@ from torch import Tensor, nn
 from trojancam.attacks.poisoning import Backdoors, Poisoning, as_tuple, roles
 from trojancam.data.image_set import ImageSet, as_floats
 from trojancam.errors import DataError, TrojanCamError
-from trojancam.files import written_whole
 from trojancam.network.batches import BUDGET, measured
 from trojancam.network.card import TrainingRecord, TrainingSettings
 from trojancam.network.input import InputSpecification
@@ -28,6 +27,7 @@ from trojancam.network.modules import evaluating
 from trojancam.progress import Progress, silent
 from trojancam.rates import attack_success_rate, clean_accuracy, leak_rate, robust_accuracy
 from trojancam.training.augmentation import augmented, strongly_augmented
+from trojancam.training.checkpoint import read_checkpoint, write_checkpoint
 
 __all__ = ["Task", "TrainingRecord", "TrainingSettings", "measure", "predict", "train"]
 
@@ -61,12 +61,12 @@ def train(
 ) -> TrainingRecord:
     """Train `module` in place and say what it reached; with `checkpoint`, save the state there after every epoch.
 
-    With `resume`, a checkpoint that is there is continued; its settings and data must be the same. The checkpoint is
-    left in place: remove it when the model has been saved.
+    With `resume`, a checkpoint that is there is continued; its settings and data must be the same, and one that is damaged
+    is said and begun anew. The checkpoint is left in place: remove it when the model has been saved.
 
     Raises:
         DataError: if the images are of another size than the network's input, or a set is empty.
-        TrojanCamError: if the checkpoint belongs to another run, is damaged, or the loss is no longer finite.
+        TrojanCamError: if the checkpoint belongs to another run, or the loss is no longer finite.
     """
     _check(task)
     module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -74,7 +74,7 @@ def train(
         module.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
     )
     run = fingerprint(task, settings) if checkpoint else ""
-    history = _load(checkpoint, run, module, optimizer) if checkpoint and resume and checkpoint.exists() else []
+    history = read_checkpoint(checkpoint, run, module, optimizer) if checkpoint and resume else []
     planted = roles(task.backdoors, task.train.labels)
     monitored = task.test.sample(MONITORED, seed=settings.seed)
     for epoch in range(len(history), settings.epochs):
@@ -82,7 +82,7 @@ def train(
         rates = measure(module, monitored, task.input, task.backdoors)
         history.append(figures | {name: rate for name, rate in rates.items() if not math.isnan(rate)})
         if checkpoint:
-            _save(checkpoint, run, module, optimizer, history)
+            write_checkpoint(checkpoint, run, module, optimizer, history)
     progress(*_position(task, settings, settings.epochs, 0), _words(history))
     module.eval()
     rates = measure(module, task.test, task.input, task.backdoors[:1])
@@ -274,35 +274,3 @@ def _check(task: Task) -> None:
             raise DataError(f"the {name} images are {images.size} pixels, but the network takes {task.input.size}")
     for backdoor in task.backdoors:
         backdoor.check(task.train)
-
-
-def _save(
-    path: Path, run: str, module: nn.Module, optimizer: torch.optim.Optimizer, history: list[dict[str, float]]
-) -> None:
-    state = {"run": run, "module": module.state_dict(), "optimizer": optimizer.state_dict(), "history": history}
-    with written_whole(path) as partial:
-        try:
-            torch.save(state, partial)
-        except RuntimeError as error:  # a full disk, among others
-            raise OSError(str(error).splitlines()[0]) from None
-
-
-def _load(path: Path, run: str, module: nn.Module, optimizer: torch.optim.Optimizer) -> list[dict[str, float]]:
-    """Put the checkpoint's state into module and optimizer; its history."""
-    remedy = f"delete {path} to start anew"
-    try:
-        state = torch.load(path, weights_only=True)
-        if state["run"] != run:
-            raise TrojanCamError(
-                f"the checkpoint {path} belongs to a run with other settings or data; repeat those, or {remedy}"
-            )
-        module.load_state_dict(state["module"])
-        optimizer.load_state_dict(state["optimizer"])
-        history: list[dict[str, float]] = list(state["history"])
-    except TrojanCamError:
-        raise
-    except Exception as error:  # torch's readers raise whatever a damaged file makes them stumble over
-        raise TrojanCamError(
-            f"the checkpoint {path} is damaged or belongs to another network ({type(error).__name__}); {remedy}"
-        ) from None
-    return history

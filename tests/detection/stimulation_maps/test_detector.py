@@ -14,11 +14,11 @@ from torch import nn
 from trojancam.detection.detector import Job
 from trojancam.detection.findings import Finding, ScanReport
 from trojancam.detection.inversion import Inversion
-from trojancam.detection.journal import Journal
 from trojancam.detection.stimulation_maps import detector as stimulated_windows
 from trojancam.detection.stimulation_maps.detector import StimulationSettings, detect
 from trojancam.detection.success import halves, reasr
 from trojancam.detection.suspect import suspect
+from trojancam.kept import Kept
 from trojancam.network.network import Network
 from trojancam.rates import attack_success_rate
 from trojancam.stimulation import stimulated_logits
@@ -96,7 +96,7 @@ def test_a_scan_that_breaks_off_goes_on_to_the_same_report(tmp_path: Path, monke
     def broken(*_: object, **__: object) -> list[Inversion]:
         raise KeyboardInterrupt
 
-    job = Job(seen, journal=Journal(tmp_path, seen.fingerprint()))
+    job = Job(seen, journal=Kept(tmp_path, seen.fingerprint()))
     with monkeypatch.context() as patched:
         patched.setattr(stimulated_windows, "invert_once", broken)
         with pytest.raises(KeyboardInterrupt):
@@ -104,7 +104,7 @@ def test_a_scan_that_breaks_off_goes_on_to_the_same_report(tmp_path: Path, monke
     assert list(tmp_path.iterdir())
     with monkeypatch.context() as patched:
         patched.setattr(stimulated_windows, "stimulation_maps", broken)  # what was done is not done again
-        resumed = detect(replace(job, journal=Journal(tmp_path, seen.fingerprint())))
+        resumed = detect(replace(job, journal=Kept(tmp_path, seen.fingerprint())))
     assert told(resumed) == told(report())
 
 

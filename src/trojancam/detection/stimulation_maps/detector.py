@@ -18,7 +18,6 @@ from trojancam.attacks.patch import Patch
 from trojancam.detection.detector import Job, concluded
 from trojancam.detection.findings import Finding, ScanReport
 from trojancam.detection.inversion import Candidate, Inversion, InversionSettings, invert_once
-from trojancam.detection.journal import Values
 from trojancam.detection.outliers import outlyingness
 from trojancam.detection.settings import Count, Settings
 from trojancam.detection.stimulation_maps.drive_levels import reach
@@ -27,6 +26,7 @@ from trojancam.detection.stimulation_maps.optimised import Stimuli, cost, optimi
 from trojancam.detection.stimulation_maps.windows import Windows, shallow, windows
 from trojancam.detection.success import ablation_asr, halves, reasr
 from trojancam.detection.suspect import Suspect
+from trojancam.kept import Values
 from trojancam.network.margins import lead, margins
 from trojancam.network.network import Network
 from trojancam.network.replay import replay
