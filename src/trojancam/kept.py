@@ -127,9 +127,10 @@ class Kept:
         self.timing: dict[str, float] = {}
 
     def step(self, name: str, work: Callable[[], Values]) -> dict[str, Tensor]:
-        """The tensors that `work` gives, now or when it was done before."""
+        """The tensors that `work` gives, now or when it was done before: on the processor, wherever they were computed."""
         return self._done(
-            name, lambda: Step(self.run, {key: value.contiguous() for key, value in work().items()}, None)
+            name,
+            lambda: Step(self.run, {key: value.detach().cpu().contiguous() for key, value in work().items()}, None),
         ).tensors
 
     def data(self, name: str, work: Callable[[], Any]) -> Any:

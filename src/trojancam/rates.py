@@ -19,7 +19,7 @@ def clean_accuracy(predictions: Classes, labels: Classes) -> float:
     >>> clean_accuracy(torch.tensor([1, 2, 3, 3]), torch.tensor([1, 2, 3, 4]))
     0.75
     """
-    return float((predictions == labels).float().mean())
+    return float((predictions == labels.to(predictions.device)).float().mean())
 
 
 def attack_success_rate(predictions: Classes, labels: Classes, targets: Targets) -> float:
@@ -34,7 +34,7 @@ def attack_success_rate(predictions: Classes, labels: Classes, targets: Targets)
     >>> attack_success_rate(torch.tensor([1, 2, 2]), torch.tensor([0, 1, 2]), torch.tensor([1, 2, 0]))
     0.6666666865348816
     """
-    wanted, victims = _wanted(labels, targets)
+    wanted, victims = _wanted(labels.to(predictions.device), targets)
     return float((predictions == wanted)[victims].float().mean())
 
 
@@ -45,6 +45,7 @@ def robust_accuracy(predictions: Classes, labels: Classes, targets: Targets) -> 
     >>> robust_accuracy(torch.tensor([7, 7, 7, 3]), torch.tensor([7, 1, 2, 3]), 7)
     0.3333333432674408
     """
+    labels = labels.to(predictions.device)
     _, victims = _wanted(labels, targets)
     return float((predictions == labels)[victims].float().mean())
 
@@ -60,8 +61,9 @@ def leak_rate(predictions: Classes, labels: Classes, targets: Targets) -> float:
     """
     if isinstance(targets, int):
         return float("nan")  # nobody is left alone
+    labels = labels.to(predictions.device)
     _, victims = _wanted(labels, targets)
-    named = targets[targets >= 0]
+    named = targets[targets >= 0].to(predictions.device)
     bystanders = ~victims & ~torch.isin(labels, named)
     return float(torch.isin(predictions, named)[bystanders].float().mean())
 

@@ -68,7 +68,7 @@ def test_steps_are_those_of_adam_on_the_loss(candidate: Candidate, monkeypatch: 
     target = candidate.target_class
     clean = plain([(target + 1) % 4] * 6)  # a batch is all the images
     start = torch.randn(4, 12, 12, generator=torch.Generator().manual_seed(3)) / 2
-    monkeypatch.setattr(torch, "rand", lambda *size, generator: (start.tanh() + 1) / 2)
+    monkeypatch.setattr("trojancam.network.draws.Draws.uniform", lambda draws, *size: (start.tanh() + 1) / 2)
     # every round counts as a better one, as no trigger succeeds and the rate does not fall: the last is looked at
     monkeypatch.setattr("trojancam.detection.inversion._State.update", keep_the_latest)
     (found,) = invert(clean, [candidate], replace(ONE_STEP, rounds=4))

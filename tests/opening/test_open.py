@@ -11,7 +11,7 @@ from tests.nets import unchecked
 from torch import Tensor, nn
 
 import trojancam as tc
-from trojancam.errors import DataError, ModelError, Remedy
+from trojancam.errors import DataError, ModelError, Remedy, UnknownNameError
 from trojancam.network.input import GIVEN, UNKNOWN, InputSpecification
 from trojancam.opening.open import ModelFile, load, opened
 
@@ -151,3 +151,15 @@ def test_a_usual_size_counts_only_where_the_file_leaves_it_open(tmp_path: Path) 
     assert opened(ModelFile(free, usual_size=(32, 32))).input.size == (32, 32)
     with pytest.raises(ModelError, match="takes images of 64x48 pixels, not 32x32; leave out size="):
         opened(ModelFile(tmp_path / "m.onnx", size=32))
+
+
+def test_it_is_opened_on_the_device_that_is_asked_for(tmp_path: Path) -> None:
+    path = shades(tmp_path / "m.onnx")
+    assert load(path).device == torch.device("cpu")
+    elsewhere = torch.device("meta")  # the one other device that every machine has, though without values
+    assert load(path, device="meta").device == opened(ModelFile(path, device=elsewhere)).device == elsewhere
+
+
+def test_a_device_that_is_not_there_is_refused_before_the_file_is_read(tmp_path: Path) -> None:
+    with pytest.raises(UnknownNameError, match="unknown device 'tpux'"):
+        load(tmp_path / "nothing.onnx", device="tpux")

@@ -56,9 +56,9 @@ def attribute(
     gathered = {asked: GatheredRecords[Attribution](len(images)) for asked in plan}
     draws: dict[str, Draws] = {}
     done, total = 0, sum(steps) * len(images)
-    rows = network.footprint.rows(memory_budget, gradients=True)
+    rows = network.rows(memory_budget, gradients=True)
     with torch.inference_mode(False):  # its tensors could take no part in a gradient
-        for part, score in portions(target or logit(), len(images), rows):
+        for part, score in portions(target or logit(), len(images), rows, network.device):
             recording = record(network, images[part], score, chosen, memory_budget=memory_budget)
             run = Run(network, images[part], score.settled(recording.logits), memory_budget)
             for (name, layer), count in zip(plan, steps, strict=True):

@@ -20,8 +20,8 @@ def saliency(network: Network, images: Float[Tensor, "n 3 h w"], target: Target)
     Also returns whether the score depends on the pixels at all.
     """
     with torch.inference_mode(False), torch.enable_grad():
-        pixels = images.detach().clone().requires_grad_()
-        scores = target(network.forward_with(network.input.normalise(pixels), ())[0])
+        pixels = images.to(network.device).detach().clone().requires_grad_()
+        scores = target(network.forward_with(network.inputs(pixels), ())[0])
         if not scores.requires_grad:
             return torch.zeros_like(pixels[:, 0]), False
         (gradients,) = torch.autograd.grad(scores.sum(), pixels, allow_unused=True)

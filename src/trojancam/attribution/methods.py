@@ -156,7 +156,7 @@ def _random(method: Method, job: Job, name: str) -> Attribution:
 def _centre(method: Method, job: Job, name: str) -> Attribution:
     layer, size = job.layer(name), job.recording.image_size
     values = baselines.centre_map(len(layer.activations), _cells(layer), layer.placement, size)
-    return MapAttribution(values, name, method.title, NO_SCORE, size, layer.placement)
+    return MapAttribution(values.to(layer.activations.device), name, method.title, NO_SCORE, size, layer.placement)
 
 
 def _cells(layer: LayerRecording) -> tuple[int, int]:

@@ -39,7 +39,7 @@ def score_cam(
     `X` is the normalised input, so that 0, to which masked pixels fall, is the mean colour. `Up` puts each cell where it
     looks, then the mask is stretched to [0, 1]. A map that is the same everywhere points nowhere: its mask is 0.
     """
-    inputs, maps = network.input.normalise(images.detach()), layer.activations
+    inputs, maps = network.inputs(images.detach()), layer.activations
     flat = maps.amax((2, 3)) == maps.amin((2, 3))
 
     def masked(pairs: Pairs) -> Logits:
@@ -50,7 +50,7 @@ def score_cam(
     with torch.no_grad():
         nothing = network.forward_with(torch.zeros_like(inputs[:1]), ())[0]
         known = target(nothing.expand(len(flat), -1))[:, None].expand(*flat.shape)
-        rows = network.footprint.plus(MASKS * inputs[0].nbytes).rows(memory_budget, device=images.device)
+        rows = network.rows(memory_budget, beside=MASKS * inputs[0].nbytes)
         return _filled(known, ~flat, masked, target, rows, advance).softmax(1)
 
 

@@ -153,7 +153,7 @@ class _Parts:
         for name, value in values.items():
             self._shapes.setdefault(name, [self.job.images, *value.shape[1:]])
             array = self._array(name)
-            array[start : start + len(value)] = value.numpy()
+            array[start : start + len(value)] = value.cpu().numpy()
             array.flush()
         end = start + len(next(iter(values.values())))
         self._done[start] = end, [_sha256(self._array(name)[start:end]) for name in self.job.layers]
@@ -212,7 +212,7 @@ _WRITERS: dict[str, Callable[[Path, _Parts], None]] = {".npz": _write_npz, ".saf
 def _fingerprint(network: Network, images: ImageSet) -> str:
     """A name for what is attributed: the network, not only what it is called, and the images, not only how many."""
     digest = hashlib.sha256(network.fingerprint.encode())
-    digest.update(images.images.contiguous().numpy().data)
+    digest.update(images.images.cpu().contiguous().numpy().data)
     return digest.hexdigest()[:16]
 
 

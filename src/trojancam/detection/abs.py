@@ -214,13 +214,19 @@ def _judged(
 
 def _stimulated_layer(job: Job, ours: Suspect, layer: str, settings: ABSSettings) -> list[StimulatedMap]:
     """The rows of a layer, computed once; seeds lie evenly among the images, lest these be sorted by class."""
-    seeds = torch.linspace(0, len(ours.images) - 1, min(settings.seeds, len(ours.images))).round().long()
+    seeds = (
+        torch.linspace(0, len(ours.images) - 1, min(settings.seeds, len(ours.images)), device=ours.images.device)
+        .round()
+        .long()
+    )
 
     def work() -> dict[str, Tensor]:
         rows = stimulated_maps(ours.network, layer, ours.images[seeds], ours.labels[seeds], settings.schemes)
         return {
-            "whole": torch.tensor([[row.feature_map, row.target_class] for row in rows]),
-            "measures": torch.tensor([[getattr(row, name) for name in _MEASURES] for row in rows], dtype=torch.float64),
+            "whole": torch.tensor([[row.feature_map, row.target_class] for row in rows], device="cpu"),
+            "measures": torch.tensor(
+                [[getattr(row, name) for name in _MEASURES] for row in rows], dtype=torch.float64, device="cpu"
+            ),
         }
 
     kept = job.journal.step(f"{NAME}/{layer}", work)

@@ -25,6 +25,7 @@ from trojancam.detection.success import reasr
 from trojancam.detection.suspect import Suspect
 from trojancam.errors import DataError, unknown_name
 from trojancam.kept import Kept, Values
+from trojancam.network.draws import Draws
 from trojancam.progress import Progress, silent
 
 Decay = Annotated[float, Interval(ge=0, lt=1)]  # of a moving average
@@ -76,7 +77,7 @@ class Inversion:
         if not bool(mask.any()):
             return None
         row, column = (
-            float(mask.sum(1 - axis) @ torch.arange(extent, dtype=mask.dtype) / mask.sum())
+            float(mask.sum(1 - axis) @ torch.arange(extent, dtype=mask.dtype, device=mask.device) / mask.sum())
             for axis, extent in enumerate(mask.shape)
         )
         return row, column
@@ -173,9 +174,9 @@ def invert_once(
         return {
             "masks": torch.stack([inversion.trigger.mask for inversion in found]),
             "patterns": torch.stack([inversion.trigger.pattern for inversion in found]),
-            "success": torch.tensor([inversion.success for inversion in found], dtype=torch.float64),
-            "rounds": torch.tensor([inversion.rounds for inversion in found]),
-            "given_up": torch.tensor([inversion.given_up for inversion in found]),
+            "success": torch.tensor([inversion.success for inversion in found], dtype=torch.float64, device="cpu"),
+            "rounds": torch.tensor([inversion.rounds for inversion in found], device="cpu"),
+            "given_up": torch.tensor([inversion.given_up for inversion in found], device="cpu"),
         }
 
     kept = journal.step(step, work)
@@ -251,13 +252,14 @@ class _Searches:
         self, suspect: Suspect, candidates: Sequence[Candidate], settings: InversionSettings, seed: int
     ) -> None:
         self.suspect, self.candidates, self.settings = suspect, candidates, settings
-        generator = torch.Generator().manual_seed(seed)
-        order = torch.randperm(len(suspect.images), generator=generator)
-        start = (torch.rand(4, *suspect.network.input.size, generator=generator) * 2 - 1).clamp(-EDGE, EDGE).atanh()
+        self.device = suspect.network.device
+        draws = Draws(seed, self.device)
+        order = draws.permutation(len(suspect.images))
+        start = (draws.uniform(4, *suspect.network.input.size) * 2 - 1).clamp(-EDGE, EDGE).atanh()
         whole = torch.ones_like(start[0], dtype=torch.bool)
         self.orders = [order[suspect.others(candidate.target_class)[order]] for candidate in candidates]
-        self.targets = torch.tensor([candidate.target_class for candidate in candidates])
-        self.regions = torch.stack([whole if c.region is None else c.region for c in candidates])
+        self.targets = torch.tensor([candidate.target_class for candidate in candidates], device=self.device)
+        self.regions = torch.stack([whole if c.region is None else c.region.to(self.device) for c in candidates])
         self.layers = tuple(dict.fromkeys(c.layer for c in candidates if c.layer is not None))
         self.largest = _largest(suspect, self.layers)
         self.values = start.repeat(len(candidates), 1, 1, 1)
@@ -270,9 +272,9 @@ class _Searches:
 
         The triggers judged are those that the last step saw: the next ones may be too small already to succeed.
         """
-        successes = torch.zeros(len(self.states))
-        rows = self.suspect.network.footprint.rows(gradients=True)
-        groups = torch.tensor(active).split(max(1, rows // self.settings.batch))
+        successes = torch.zeros(len(self.states), device=self.device)
+        rows = self.suspect.network.rows(gradients=True)
+        groups = torch.tensor(active, device=self.device).split(max(1, rows // self.settings.batch))
         for _ in range(self.settings.steps):
             seen = self.values.clone()
             self.values.grad = torch.zeros_like(self.values)
@@ -297,7 +299,7 @@ class _Searches:
         masks, patterns = _mask_and_pattern(values, self.regions)
         found = []
         for candidate, state, mask, pattern in zip(self.candidates, self.states, masks, patterns, strict=True):
-            trigger = _trigger(candidate, mask[0], pattern)
+            trigger = _trigger(candidate, mask[0].cpu(), pattern.cpu())
             clean, target = self.suspect, candidate.target_class
             success = reasr(clean.network, trigger, clean.images, clean.labels, target)
             found.append(Inversion(candidate, trigger, success, state.rounds, state.given_up))
@@ -307,12 +309,13 @@ class _Searches:
         """How the loss of some searches changes with their values, and their success rates in this step."""
         network, batch = self.suspect.network, self.settings.batch
         targets = self.targets[group].repeat_interleave(batch)
-        penalties = torch.tensor([self.states[index].penalty.value for index in group.tolist()])
+        values_of = [self.states[index].penalty.value for index in group.tolist()]
+        penalties = torch.tensor(values_of, device=self.device)
         with torch.enable_grad():
             values = self.values[group].requires_grad_()
             mask, pattern = _mask_and_pattern(values, self.regions[group])
             stamped = self._images(group) * (1 - mask[:, None]) + (mask * pattern)[:, None]
-            logits, activations = network.forward_with(network.input.normalise(stamped.flatten(0, 1)), self.layers)
+            logits, activations = network.forward_with(network.inputs(stamped.flatten(0, 1)), self.layers)
             loss = F.cross_entropy(logits, targets, reduction="sum") / batch + penalties @ mask.sum((1, 2, 3))
             if self.layers:
                 loss = loss - self.settings.excitation * self._excitement(group, activations)
@@ -321,7 +324,7 @@ class _Searches:
 
     def _images(self, group: Int64[Tensor, " g"]) -> Float[Tensor, "g b 3 h w"]:
         """This step's images of each search: the next ones in its order, which begins anew when it is through."""
-        places = self.steps * self.settings.batch + torch.arange(self.settings.batch)
+        places = self.steps * self.settings.batch + torch.arange(self.settings.batch, device=self.device)
         orders = [self.orders[index] for index in group.tolist()]
         return self.suspect.images[torch.stack([order[places % len(order)] for order in orders])]
 
@@ -336,7 +339,7 @@ class _Searches:
             for place, candidate in enumerate(self.candidates[index] for index in group.tolist())
             if candidate.layer is not None
         ]
-        return torch.stack(shares).sum() if shares else torch.zeros(())
+        return torch.stack(shares).sum() if shares else torch.zeros((), device=self.device)
 
 
 def _trigger(candidate: Candidate, mask: Float[Tensor, "h w"], pattern: Float[Tensor, "3 h w"]) -> Patch:
@@ -355,8 +358,8 @@ def _largest(suspect: Suspect, layers: Sequence[str]) -> dict[str, float]:
     """The largest activation of each layer over the clean images; 1 for a layer that is silent."""
     largest = dict.fromkeys(layers, 0.0)
     with torch.no_grad():
-        for images in suspect.images.split(suspect.network.footprint.rows()) if layers else ():
-            _, activations = suspect.network.forward_with(suspect.network.input.normalise(images), layers)
+        for images in suspect.images.split(suspect.network.rows()) if layers else ():
+            _, activations = suspect.network.forward_with(suspect.network.inputs(images), layers)
             for name, values in zip(layers, activations, strict=True):
                 largest[name] = max(largest[name], float(values.abs().max()))
     return {name: value or 1.0 for name, value in largest.items()}

@@ -61,7 +61,7 @@ def detect(job: Job, settings: NeuralCleanseSettings = NeuralCleanseSettings()) 
     ours, held_out = halves(job.suspect)
     settings = replace(settings, inversion=_one_pass_a_round(settings.inversion, len(ours.images)))
     inversions = _of_every_class(job, ours, settings)
-    sizes = torch.tensor([inversion.mask_l1 for inversion in inversions], dtype=torch.float64)
+    sizes = torch.tensor([inversion.mask_l1 for inversion in inversions], dtype=torch.float64, device="cpu")
     smallness = outlyingness(-sizes)
     order = smallness.argsort(descending=True, stable=True)[: settings.findings].tolist()
     findings = [
@@ -79,7 +79,7 @@ def _one_pass_a_round(settings: InversionSettings, images: int) -> InversionSett
 def _of_every_class(job: Job, ours: Suspect, settings: NeuralCleanseSettings) -> list[Inversion]:
     """The smallest trigger to each class, some classes at a time."""
     found: list[Inversion] = []
-    groups = torch.arange(ours.classes).split(settings.at_once)
+    groups = torch.arange(ours.classes, device="cpu").split(settings.at_once)
     shares = [settings.inversion.rounds] * len(groups)
     for group, progress in zip(groups, stages(job.progress, shares), strict=True):
         candidates = [Candidate(target) for target in group.tolist()]

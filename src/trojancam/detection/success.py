@@ -87,7 +87,7 @@ def ablation_asr(
     True
     """
     maps = [network.feature_map(layer, index) for index in feature_maps]
-    cut, others = network.cut(layer), images[labels != target_class]
+    cut, others = network.cut(layer), images[(labels != target_class).to(images.device)]
     if len(others) == 0:
         return math.nan
     total = torch.stack([values[0][:, maps].sum(0) for values in before(cut, others)]).sum(0)
@@ -106,5 +106,6 @@ def _rate(
     others = labels != target_class
     if not bool(others.any()):
         return math.nan
-    predictions = [run(chosen).argmax(1) for chosen in images[others].split(network.footprint.rows())]
+    victims = images[others.to(images.device)]
+    predictions = [run(chosen).argmax(1) for chosen in victims.split(network.rows())]
     return attack_success_rate(torch.cat(predictions), labels[others], target_class)

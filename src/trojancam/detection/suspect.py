@@ -17,6 +17,8 @@ FEWEST = 4  # clean images of other classes than a target's, so that a rate over
 class Suspect:
     """A network without its model card, clean images in [0, 1], and their labels: what the network predicts, if unknown.
 
+    Images and labels lie on the network's device.
+
     Made with `suspect`, which copies plain tensors: a trigger, mask or target that hides in a data set, in the
     attributes of a tensor or in the model card does not come along.
     """
@@ -42,7 +44,7 @@ class Suspect:
         """A name for the network and the images, so that results are never continued with others."""
         digest = hashlib.sha256(self.network.fingerprint.encode())
         for tensor in (self.images, self.labels):
-            digest.update(tensor.contiguous().numpy().tobytes())
+            digest.update(tensor.cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()
 
 
@@ -54,11 +56,11 @@ def suspect(network: Network, images: Float[Tensor, "n 3 h w"], labels: Int64[Te
         ModelError: if the images are of another size or range than the network takes, or its logits are not finite.
         UnknownNameError: if a label is no class of the network.
     """
-    images = _plain(images)
+    images = _plain(images, network.device)
     network.check(images)
     if len(images) < FEWEST:
         raise DataError(f"a scan needs at least {FEWEST} clean images, but got {len(images)}; a few dozen are better")
-    labels = network(images).argmax(1) if labels is None else _plain(labels)
+    labels = network(images).argmax(1) if labels is None else _plain(labels, network.device)
     if len(labels) != len(images):
         raise DataError(f"a scan needs one label for each image, but got {len(labels)} for {len(images)} images")
     classes = len(network.class_names)
@@ -68,6 +70,6 @@ def suspect(network: Network, images: Float[Tensor, "n 3 h w"], labels: Int64[Te
     return Suspect(network.without_card(), images, labels)
 
 
-def _plain(values: Tensor) -> Tensor:
-    """The values alone: no attribute, subclass or gradient of the tensor comes along."""
-    return torch.from_numpy(values.detach().cpu().numpy().copy())
+def _plain(values: Tensor, device: torch.device) -> Tensor:
+    """The values alone, on a device: no attribute, subclass or gradient of the tensor comes along."""
+    return torch.from_numpy(values.detach().cpu().numpy().copy()).to(device)

@@ -172,7 +172,7 @@ def validated(network: Network, images: Images, labels: Labels, finding: Finding
     >>> found.images, [view.layer for view in found.layers], [view.feature_map for view in found.flagged]
     (3, ['0'], [2])
     """
-    others = images[labels != finding.target_class]
+    others = images[(labels != finding.target_class).to(images.device)]
     if not len(others):
         raise DataError(
             "all images are of the finding's class, so that none can be sent to it; give some of other classes"
@@ -217,7 +217,7 @@ def trigger_weight(trigger: Trigger) -> Float[Tensor, "h w"]:
     """How much of each pixel a trigger changes, in [0, 1]: a patch's mask; else 1 at its place, or everywhere."""
     if isinstance(trigger, Patch):
         return trigger.mask
-    return torch.ones(trigger.image_size) if trigger.place is None else trigger.place.float()
+    return torch.ones(trigger.image_size, device="cpu") if trigger.place is None else trigger.place.float()
 
 
 def correlation(one: Map, other: Map) -> float | None:
@@ -266,15 +266,15 @@ def _seen(
     shares: dict[str, list[Tensor]] = {name: [] for name in layers}
     single: list[Tensor] = []
     assert finding.trigger is not None
-    rows = network.footprint.plus(_bytes_of_maps(network, finding.layer)).rows(gradients=True)
+    rows = network.rows(gradients=True, beside=_bytes_of_maps(network, finding.layer))
     for batch in images.split(rows):
         for name, cam in grad_cam(
             record(network, finding.trigger.apply(batch), logit(finding.target_class), layers)
         ).items():
-            heat[name].append(cam.heatmap())
-            shares[name].append(layer_energy(cam, near[name]))
+            heat[name].append(cam.heatmap().cpu())
+            shares[name].append(layer_energy(cam, near[name]).cpu())
             if name == finding.layer:
-                single.append(feature_map_energy(cam, near[name]).nan_to_num(0))
+                single.append(feature_map_energy(cam, near[name]).nan_to_num(0).cpu())
     views = [_view(name, torch.cat(heat[name]), torch.cat(shares[name]), near[name], expected) for name in layers]
     return views, torch.cat(single).mean(0) if single else None
 
@@ -294,7 +294,7 @@ def _view(
 ) -> LayerView:
     total = heat.sum((1, 2), keepdim=True)
     mean = torch.where(total > 0, heat / total, 0.0).mean(0)  # every image counts alike
-    hits = torch.ones(len(heat)) if bool(near.all()) else pointing_game(heat, near).nan_to_num(0)
+    hits = heat.new_ones(len(heat)) if bool(near.all()) else pointing_game(heat, near).nan_to_num(0)
     with_mask, with_place = (None if each is None else correlation(mean, each) for each in expected)
     return LayerView(
         layer=name,
@@ -314,7 +314,7 @@ def _stimulated(
     assert finding.stimulation is not None
     shares: dict[str, list[Tensor]] = {}
     near: dict[str, Tensor] = {}
-    for batch in images.split(network.footprint.rows(gradients=True)):
+    for batch in images.split(network.rows(gradients=True)):
         for name, cam in stimulate(network, batch, finding.stimulation, logit(finding.target_class)).cams_after.items():
             near[name] = dilated(place, cam.placement.cell)
             shares.setdefault(name, []).append(layer_energy(cam, near[name]).nan_to_num(0))
@@ -387,7 +387,7 @@ def _leads(network: Network, images: Images, finding: Finding) -> Leads | None:
     return Leads(
         rows=tuple(down.offset + down.stride * (row + (height - 1) / 2) for row in rows),
         columns=tuple(across.offset + across.stride * (column + (width - 1) / 2) for column in columns),
-        lead=means,
+        lead=means.cpu(),
     )
 
 

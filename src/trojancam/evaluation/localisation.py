@@ -191,8 +191,8 @@ def _check(maps: Maps, mask: Mask) -> None:
 
 
 def _by_map(metric: Callable[[Flat, Flags], Numbers], maps: Maps, mask: Mask) -> Float[Tensor, " *n"]:
-    """A metric of flattened maps and a flattened mask, a few thousand maps at a time to bound the memory."""
-    flat = maps.detach().reshape(-1, mask.numel())
+    """A metric of flattened maps and a flattened mask, on the processor, a few thousand at a time to bound the memory."""
+    flat, mask = maps.detach().cpu().reshape(-1, mask.numel()), mask.cpu()
     parts = [metric(part, mask.flatten()).to(maps.dtype) for part in flat.split(MAPS_AT_ONCE)]
     return torch.cat(parts).view(maps.shape[:-2])
 

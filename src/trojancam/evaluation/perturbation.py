@@ -90,7 +90,7 @@ def perturbed_scores(
     The predicted class, where the target asks for it, is that of the unperturbed image.
     """
     check_budget(memory_budget)
-    at_once = network.footprint.plus(COPIES * images[0].nbytes).rows(memory_budget, device=images.device)
+    at_once = network.rows(memory_budget, beside=COPIES * images[0].nbytes)
     clean = torch.cat([_logits(network, part) for part in images.split(at_once)])
     target = target.settled(clean)
     scores = target(clean)
@@ -111,6 +111,6 @@ def pixel_counts(shares: Sequence[float], pixels: int) -> Int64[Tensor, " v"]:
 
 
 def _logits(network: Network, images: Images) -> Float[Tensor, "n classes"]:
-    """Logits without the check of the range: noise may lead a little out of it."""
+    """Logits on the processor, without the check of the range: noise may lead a little out of it."""
     with torch.no_grad():
-        return network.forward_with(network.input.normalise(images), ())[0]
+        return network.forward_with(network.inputs(images), ())[0].cpu()

@@ -175,6 +175,7 @@ def _curve(
     progress: Progress,
 ) -> PerturbationCurve:
     check_maps(network, images, heatmaps)
+    images, heatmaps = images.cpu(), heatmaps.cpu()  # only the network computes elsewhere
     pixels = heatmaps[0].numel()
     steps = images.shape[2] if steps is None else steps
     if not 1 <= steps <= pixels:

@@ -85,6 +85,7 @@ def road(
     (torch.Size([5, 9]), torch.Size([5]))
     """
     check_maps(network, images, heatmaps)
+    images, heatmaps = images.cpu(), heatmaps.cpu()  # only the network computes elsewhere
     target = target or probability()
     counts = _counts(percentiles, heatmaps[0].numel())
     ranks = ranked(heatmaps, seed, first_image)

@@ -54,7 +54,7 @@ def trigger_energy(
     chances: dict[str, list[Tensor]] = {name: [] for name in network.layers}
     height, width = images.shape[-2:]
     most = max(layer.feature_maps for layer in network.layers.values())
-    for batch in images.split(network.footprint.plus(FLOAT * height * width * most).rows(gradients=True)):
+    for batch in images.split(network.rows(gradients=True, beside=FLOAT * height * width * most)):
         changed = trigger.changed(batch)
         for name, cam in grad_cam(record(network, trigger.apply(batch), logit(target_class))).items():
             near = dilated(changed, network.layer(name).placement.cell)

@@ -72,9 +72,9 @@ class Model:
         """The largest activation of each feature map of each layer over clean test images: what strengths are counted in."""
         network, images = self.network, self.images.images[:MEASURED]
         peaks: dict[str, list[Tensor]] = {name: [] for name in network.layers}
-        for batch in images.split(network.footprint.rows(gradients=True)):
+        for batch in images.split(network.rows(gradients=True)):
             with torch.no_grad():
-                inputs = network.input.normalise(as_floats(batch))
+                inputs = network.inputs(as_floats(batch))
                 _, activations = network.forward_with(inputs, network.layers)
             for name, values in zip(peaks, activations, strict=True):
                 peaks[name].append(values.amax((0, 2, 3)))

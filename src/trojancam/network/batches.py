@@ -15,12 +15,12 @@ from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from trojancam.errors import DataError
+from trojancam.network.devices import CPU
 
 BUDGET = 256 * 2**20  # bytes of what is temporary, unless somebody says otherwise
 CACHED = 16 * 2**20  # bytes of one value of a run on a processor: of twice as large ones the same work takes longer
 MOST = 2048  # rows at a time on a processor: more do not run faster, even through a part of a few operations
 
-CPU = torch.device("cpu")
 R = TypeVar("R")
 
 
@@ -124,16 +124,21 @@ class Gathered:
 
     def __init__(self, count: int) -> None:
         self.count, self.done = count, 0
-        self.whole = torch.empty(0)
+        self._room: Tensor | None = None
+
+    @property
+    def whole(self) -> Tensor:
+        """All rows."""
+        assert self._room is not None, "there is at least one part"
+        return self._room
 
     def add(self, part: Tensor) -> None:
         """Put the next rows behind those that are there."""
         if len(part) == self.count:
-            self.whole = part
+            self._room = part
         else:
-            if not self.done:
-                self.whole = _empty_like(part, self.count)
-            self.whole[self.done : self.done + len(part)] = part
+            self._room = _empty_like(part, self.count) if self._room is None else self._room
+            self._room[self.done : self.done + len(part)] = part
         self.done += len(part)
 
 

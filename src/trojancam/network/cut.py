@@ -23,11 +23,14 @@ class Cut:
     """
 
     input: InputSpecification
+    device: torch.device
     prefix: fx.GraphModule
     suffix: fx.GraphModule
 
     @classmethod
-    def of(cls, whole: fx.GraphModule, specification: InputSpecification, nodes: Sequence[str]) -> "Cut":
+    def of(
+        cls, whole: fx.GraphModule, specification: InputSpecification, device: torch.device, nodes: Sequence[str]
+    ) -> "Cut":
         """The graph cut at the first of these nodes; the part after it also returns the others.
 
         Raises:
@@ -42,12 +45,12 @@ class Cut:
                 )
         prefix = graph.returning(whole, [layer, *crossing])
         suffix = graph.suffix(whole, layer, [graph.logits_node(whole).name, *recorded])
-        return cls(specification, prefix, suffix)
+        return cls(specification, device, prefix, suffix)
 
     def before(self, images: Float[Tensor, "n 3 h w"]) -> tuple[Tensor, ...]:
         """The layer's activations of images in [0, 1], and then whatever else crosses the cut; no gradients."""
         with torch.no_grad():
-            values: tuple[Tensor, ...] = self.prefix(self.input.normalise(images))
+            values: tuple[Tensor, ...] = self.prefix(self.input.normalise(images.to(self.device)))
         return values
 
     def after(

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-CPU = torch.device("cpu")
+from trojancam.network.devices import CPU
 
 
 class Draws:

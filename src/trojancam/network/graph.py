@@ -27,6 +27,7 @@ from torch.utils import _pytree as pytree
 
 from trojancam.errors import ModelError
 from trojancam.network.channels_last import in_channels_first
+from trojancam.network.devices import device_of
 from trojancam.network.input import InputSpecification
 from trojancam.network.layers import CALLED
 from trojancam.network.modules import evaluating
@@ -64,14 +65,15 @@ def classifier(
 
 def _traced(module: nn.Module, specification: InputSpecification) -> tuple[fx.GraphModule, tuple[str, ...]]:
     """The module's graph with all that it returns, and what its outputs are called."""
-    _check_weights(module)
+    device = _check_weights(module)
     try:
         with _tracing, torch.inference_mode(False), evaluating(module), _plain_results(module), _torch_quiet():
-            example = torch.zeros(2, specification.number_of_channels, *specification.size)
+            example = torch.zeros(2, specification.number_of_channels, *specification.size, device=device)
             outer = _Around(module) if _TAKEN.intersection(_own_names(module)) else module
             program = export(outer, (example,), dynamic_shapes=({0: Dim("n")},), strict=False)
             whole = copy.deepcopy(program.run_decompositions({}).module(check_guards=False))
             names = _names_of_leaves(program.call_spec.out_spec)
+            whole = whole if device.type == "cpu" else moved(whole, device)  # with it all that its code holds itself
             _weights_channels_last(whole)
     except Exception as error:  # a foreign module can raise anything
         height, width = specification.size
@@ -165,16 +167,17 @@ def _of_output(whole: fx.GraphModule, place: int) -> fx.GraphModule:
     return in_channels_first(returning(whole, [results[place].name]))
 
 
-def _check_weights(module: nn.Module) -> None:
-    for name, tensor in (*module.named_parameters(), *module.named_buffers()):
+def _check_weights(module: nn.Module) -> torch.device:
+    """Refuse weights that no graph can be made of; return the device on which they lie."""
+    weights = (*module.named_parameters(), *module.named_buffers())
+    for name, tensor in weights:
         if not NAME.fullmatch(name):  # PyTorch writes it into the graph's code as it stands, and runs that
             raise ModelError(f"the weights have an impossible name ({name!r:.80}); use letters, digits and underscores")
         if reserved := next(filter(keyword.iskeyword, name.split(".")), None):
             raise ModelError(f"the weights {name} are called by Python's own word {reserved!r}; rename that module")
-        if tensor.device.type != "cpu":
-            raise ModelError(f"the weights {name} are on the device {tensor.device}; move the module with module.cpu()")
         if tensor.is_floating_point() and tensor.dtype != torch.float32:
             raise ModelError(f"the weights {name} are {tensor.dtype}; convert the module with module.float()")
+    return device_of(tensor for _, tensor in weights)
 
 
 def _weights_channels_last(whole: fx.GraphModule) -> None:
@@ -290,8 +293,34 @@ def with_parameters(whole: fx.GraphModule, values: Mapping[str, torch.Tensor]) -
     changed = returning(whole, [logits_node(whole).name])
     for name, value in values.items():
         owner, _, attribute = name.rpartition(".")
-        setattr(changed.get_submodule(owner), attribute, nn.Parameter(value, requires_grad=False))
+        setattr(changed.get_submodule(owner), attribute, _as_weight(value))
     return changed
+
+
+def moved(whole: fx.GraphModule, device: torch.device) -> fx.GraphModule:
+    """The same graph on another device: its weights, its constants, and what it makes on the way."""
+    elsewhere: dict[int, Any] = {id(weight): _as_weight(weight.to(device)) for weight in whole.parameters()}
+    elsewhere |= {id(buffer): buffer.to(device) for buffer in whole.buffers()}
+    result: fx.GraphModule = copy.deepcopy(whole, elsewhere)  # takes these for copies made already
+    for part in result.modules():
+        if isinstance(part, fx.GraphModule):
+            for node in part.graph.nodes:
+                node.args, node.kwargs = _on_device(node.args, device), _on_device(node.kwargs, device)
+            part.recompile()
+    return result
+
+
+def device(whole: fx.GraphModule) -> torch.device:
+    """The device on which a graph's weights lie."""
+    return device_of((*whole.parameters(), *whole.buffers()))
+
+
+def _as_weight(values: Tensor) -> nn.Parameter:
+    return nn.Parameter(values, requires_grad=False)
+
+
+def _on_device(arguments: Any, device: torch.device) -> Any:
+    return fx.node.map_aggregate(arguments, lambda each: device if isinstance(each, torch.device) else each)
 
 
 def crossing(whole: fx.GraphModule, cut: str) -> list[str]:

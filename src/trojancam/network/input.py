@@ -54,8 +54,7 @@ class InputSpecification(Record):
     def normalise(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n c h w"]:
         """Images in [0, 1] as the network wants them: 32-bit floats in channels-last memory (the fastest on a CPU)."""
         images = self._channels_of(images.to(torch.float32))
-        mean = torch.tensor(self.mean, dtype=images.dtype)[: images.shape[1]].view(-1, 1, 1)
-        std = torch.tensor(self.std, dtype=images.dtype)[: images.shape[1]].view(-1, 1, 1)
+        mean, std = (images.new_tensor(each)[: images.shape[1]].view(-1, 1, 1) for each in (self.mean, self.std))
         return ((images - mean) / std).contiguous(memory_format=torch.channels_last)
 
     @property
@@ -73,7 +72,7 @@ class InputSpecification(Record):
             return images
         if self.channels == "bgr":
             return images.flip(1)
-        return (images * torch.tensor(LUMA).view(3, 1, 1)).sum(1, keepdim=True)
+        return (images * images.new_tensor(LUMA).view(3, 1, 1)).sum(1, keepdim=True)
 
     @model_serializer(mode="wrap")
     def _without_the_usual(self, fields: Callable[..., dict[str, Any]]) -> dict[str, Any]:

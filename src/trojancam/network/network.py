@@ -4,6 +4,7 @@ Recording a layer is the same graph with one more output; editing one is the sam
 """
 
 import hashlib
+import re
 import zlib
 from collections.abc import Iterable, Sequence
 from functools import cached_property
@@ -14,9 +15,11 @@ from torch import Tensor, fx, nn
 
 from trojancam.errors import ModelError, unknown_name
 from trojancam.network import graph
-from trojancam.network.batches import Footprint, Gathered, footprint, parts
+from trojancam.network.batches import BUDGET, Footprint, Gathered, footprint, parts
 from trojancam.network.card import ModelCard
 from trojancam.network.cut import Cut
+from trojancam.network.devices import CPU, DeviceLike, device_named
+from trojancam.network.draws import Draws
 from trojancam.network.input import GIVEN, UNKNOWN, Feeding, InputSpecification
 from trojancam.network.layers import At, Layer, find_layers
 from trojancam.network.outputs import Output
@@ -24,6 +27,8 @@ from trojancam.network.outputs import Output
 Images = Float[Tensor, "n 3 h w"]
 Inputs = Float[Tensor, "n c h w"]  # images as the network wants them: of a grey one, with one channel
 Logits = Float[Tensor, "n classes"]
+
+_DEVICE = re.compile(r"device\(type='\w+'(, index=\d+)?\)")
 
 
 class Network:
@@ -71,14 +76,16 @@ class Network:
     ) -> "Network":
         """The network of any module that maps images `n channels h w` to logits `n classes`.
 
-        The module is run in evaluation mode; its mode, weights and gradients are left as they were. Without a
+        The module is run in evaluation mode; its mode, weights and gradients are left as they were. The network is on the
+        device of its weights. Without a
         `specification` it is fed pixels in [0, 1] of `input_size` (height, width). Where it returns several tensors, `output`
         is the name or number of the logits. Where it ends in a softmax or a sigmoid, its logits are those before; where it
         gives one number for each image, they are those of two classes. `feeding` is who says that the specification is
         right: whoever gives one, if left out.
 
         Raises:
-            ModelError: if it cannot be exported, does not give logits, or has no convolution.
+            ModelError: if it cannot be exported, its weights lie on several devices, it does not give logits, or has no
+                convolution.
             UnknownNameError: if it has no such output.
 
         >>> from torch import nn
@@ -111,9 +118,13 @@ class Network:
         self.check(images)
         logits = Gathered(len(images))
         with torch.no_grad():
-            for part in parts(len(images), self.footprint.rows()):
-                logits.add(self._whole(self.input.normalise(images[part]))[0])
+            for part in parts(len(images), self.rows()):
+                logits.add(self._whole(self.inputs(images[part]))[0])
         return logits.whole
+
+    def inputs(self, images: Images) -> Inputs:
+        """Images in [0, 1], wherever they lie, as the network wants them, and where: on its device. Gradients flow."""
+        return self.input.normalise(images.to(self.device))
 
     def layer(self, name: str) -> Layer:
         """The layer of this name.
@@ -203,13 +214,33 @@ class Network:
         """
         key = (self.layer(layer).node(at), *(self.layer(name).node(at) for name in record))
         if key not in self._cuts:
-            self._cuts[key] = Cut.of(self._whole, self.input, key)
+            self._cuts[key] = Cut.of(self._whole, self.input, self.device, key)
         return self._cuts[key]
 
     @property
     def named(self) -> bool:
         """Whether its classes have names, and not only numbers."""
         return self.class_names != _numbered(len(self.class_names))
+
+    def to(self, device: DeviceLike) -> "Network":
+        """The same network on another device: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto`, the accelerator of this machine.
+
+        It computes there, and what is made with it lies there: images are taken from wherever they are. This network
+        stays where it is.
+
+        Raises:
+            UnknownNameError: if PyTorch knows no such device.
+            ModelError: if this machine does not have it.
+
+        >>> small = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 6 * 6, 2))
+        >>> Network.from_module(small, (8, 8)).to("cpu").device
+        device(type='cpu')
+        """
+        chosen = device_named(device)
+        if chosen == self.device:
+            return self
+        whole = graph.moved(self._whole, chosen)
+        return Network(whole, self.input, self.class_names, self.name, self.card, self.notes, self.feeding)
 
     def fed(self, specification: InputSpecification, feeding: Feeding = GIVEN) -> "Network":
         """The same network, weights shared, fed in another way: other scaling, or channels in another order.
@@ -250,13 +281,23 @@ class Network:
         """The bytes that one image takes on its way from pixels in [0, 1] to the logits."""
         return footprint(self._whole.graph).plus(self.input.bytes_per_image)
 
+    def rows(self, budget: int = BUDGET, *, gradients: bool = False, beside: int = 0) -> int:
+        """How many images go through the network at a time, in a budget of bytes; each takes `beside` more of these."""
+        return self.footprint.plus(beside).rows(budget, gradients=gradients, device=self.device)
+
+    @cached_property
+    def device(self) -> torch.device:
+        """Where the weights lie, and all that the network computes."""
+        return graph.device(self._whole)
+
     @cached_property
     def fingerprint(self) -> str:
-        """A name for what the network computes: its graph, its weights and what it is fed."""
-        digest = hashlib.sha256(f"{self._whole.code}{self.input!r}".encode())
+        """A name for what the network computes: its graph, its weights and what it is fed; the same on any device."""
+        code = _DEVICE.sub(repr(CPU), self._whole.code)
+        digest = hashlib.sha256(f"{code}{self.input!r}".encode())
         for name, tensor in (*self._whole.named_parameters(), *self._whole.named_buffers()):
             digest.update(name.encode())
-            digest.update(tensor.detach().contiguous().view(-1).numpy().tobytes())
+            digest.update(tensor.detach().cpu().contiguous().view(-1).numpy().tobytes())
         return digest.hexdigest()
 
     @cached_property
@@ -299,7 +340,7 @@ def _numbered(classes: int) -> tuple[str, ...]:
 
 def _shuffled(values: Tensor, key: str) -> Tensor:
     """The values in other places, each handed to the next of one random cycle: none stays where it was."""
-    cycle = torch.randperm(values.numel(), generator=torch.Generator().manual_seed(zlib.crc32(key.encode())))
+    cycle = Draws(zlib.crc32(key.encode()), values.device).permutation(values.numel())
     shuffled = torch.empty_like(values, memory_format=torch.contiguous_format).flatten()
     shuffled[cycle] = values.detach().flatten()[cycle.roll(1)]
     return shuffled.view(values.shape)

@@ -111,10 +111,10 @@ def _extents(node: fx.Node) -> tuple[int, int] | None:
 
 def _weights(axis: Axis, cells: int, pixels: int, smooth: bool) -> Float[Tensor, "pixels cells"]:
     """How much of each cell goes into each pixel of a row or column; a pixel's weights sum to 1."""
-    place = ((torch.arange(pixels, dtype=torch.float64) - axis.offset) / axis.stride).clamp(0, cells - 1)
+    place = ((torch.arange(pixels, dtype=torch.float64, device="cpu") - axis.offset) / axis.stride).clamp(0, cells - 1)
     if not smooth:
         place = (place + 0.5).floor().clamp(max=cells - 1)
-    distance = (place[:, None] - torch.arange(cells, dtype=torch.float64)).abs()
+    distance = (place[:, None] - torch.arange(cells, dtype=torch.float64, device="cpu")).abs()
     return (1 - distance).clamp(min=0).float()
 
 

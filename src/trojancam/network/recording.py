@@ -81,20 +81,21 @@ def record(
     check_budget(memory_budget)
     names = list(network.layers if layers is None else dict.fromkeys(layers))
     gathered = GatheredRecords[Recording](len(images))
-    for part, score in portions(target or logit(), len(images), network.footprint.rows(memory_budget, gradients=True)):
+    rows = network.rows(memory_budget, gradients=True)
+    for part, score in portions(target or logit(), len(images), rows, network.device):
         with torch.inference_mode(False), torch.enable_grad():
             # autograd follows the activations from the inputs on
-            inputs = network.input.normalise(images[part].detach().clone()).requires_grad_()
+            inputs = network.inputs(images[part].detach().clone()).requires_grad_()
             logits, activations = network.forward_with(inputs, names, at)
             gathered.add(recorded(network, logits, dict(zip(names, activations, strict=True)), score))
     return gathered.whole
 
 
-def portions(target: Target, count: int, rows: int) -> Iterator[tuple[slice, Target]]:
+def portions(target: Target, count: int, rows: int, device: torch.device) -> Iterator[tuple[slice, Target]]:
     """Images in portions of so many rows, each with the score of these; the score itself, where one portion is all."""
     for part in parts(count, rows):
         whole = part.stop - part.start == count
-        yield part, target if whole else target.of(torch.arange(part.start, part.stop), count)
+        yield part, target if whole else target.of(torch.arange(part.start, part.stop, device=device), count)
 
 
 def recorded(

@@ -41,7 +41,7 @@ class Replay:
     def rows(self, budget: int = BUDGET, *, gradients: bool = False) -> int:
         """How many edited rows fit into a budget of bytes, what crosses the cut beside them counted in."""
         beside = sum(value[0].numel() * value.element_size() for value in (self.activations, *self.crossing))
-        return self.cut.footprint.plus(beside).rows(budget, gradients=gradients, device=self.activations.device)
+        return self.cut.footprint.plus(beside).rows(budget, gradients=gradients, device=self.cut.device)
 
     def variants_at_once(self, budget: int = BUDGET, *, gradients: bool = False) -> int:
         """How many variants of all the images fit into a budget, at least one."""
@@ -114,7 +114,7 @@ def replay(
 
 def before(cut: Cut, images: Float[Tensor, "n 3 height width"]) -> Iterator[tuple[Tensor, ...]]:
     """As `Cut.before`, some images at a time, as many as fit into the budget."""
-    for part in parts(len(images), cut.before_footprint.rows(device=images.device)):
+    for part in parts(len(images), cut.before_footprint.rows(device=cut.device)):
         yield cut.before(images[part])
 
 

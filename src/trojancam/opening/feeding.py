@@ -22,8 +22,8 @@ def with_feeding_found(network: Network, images: Float[Tensor, "n 3 h w"], label
     if network.feeding.vouched:
         return network
     if len(images) > TRIED:
-        spread = torch.linspace(0, len(images) - 1, TRIED).long()
-        images, labels = images[spread], labels[spread]
+        spread = torch.linspace(0, len(images) - 1, TRIED, device=images.device).long()
+        images, labels = images[spread], labels[spread.to(labels.device)]
     best = clear_winner(tried(network, images, labels), len(network.class_names))
     words = f"{best.name}, found by trying: right on {best.accuracy:.1%} of {len(images)} labelled images"
     return network.fed(best.specification, Feeding(words))

@@ -12,6 +12,7 @@ from trojancam.errors import DataError, ModelError, Remedy
 from trojancam.formats.kinds import open_model
 from trojancam.formats.opened import OpenedModel
 from trojancam.formats.weights.architecture import Architecture
+from trojancam.network.devices import DeviceLike, device_named
 from trojancam.network.input import GIVEN, UNKNOWN, Feeding, InputSpecification
 from trojancam.network.network import Network
 from trojancam.network.outputs import Output
@@ -30,7 +31,8 @@ class ModelFile:
     `timm:NAME`, `torchvision:NAME`, a callable or a module. `output` chooses among several, by name or number.
     `preprocessing` says how the network is fed. `size` is that of its images, (height, width) or the side of a square, where
     the file leaves it open; `usual_size` is taken where nobody says. `class_names`, or a text file with one a line, take the
-    place of the file's.
+    place of the file's. `device` is where the network computes: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto`, the accelerator
+    of this machine.
     """
 
     path: Path
@@ -40,6 +42,7 @@ class ModelFile:
     size: Size | None = None
     class_names: Sequence[str] | Path | None = None
     usual_size: tuple[int, int] | None = None
+    device: DeviceLike = "cpu"
 
 
 def load(
@@ -52,6 +55,7 @@ def load(
     preprocessing: Said | None = None,
     size: Size | None = None,
     class_names: Sequence[str] | Path | None = None,
+    device: DeviceLike = "cpu",
 ) -> Network:
     """The network in a model file: safetensors, PyTorch weights, an exported program, ONNX or Keras. Nothing in it is run.
 
@@ -61,14 +65,14 @@ def load(
 
     Raises:
         ModelError: if the file is missing, damaged, hostile or of no known kind, its images' size is not known, or no usual
-            way to feed it is clearly right on the images.
+            way to feed it is clearly right on the images; or if this machine does not have the device.
         DataError: if there are images without labels.
-        UnknownNameError: if there is no such architecture, output or preprocessing.
+        UnknownNameError: if there is no such architecture, output, preprocessing or device.
     """
     if (images is None) != (labels is None):
         raise DataError("images tell how the network is fed only with their labels; give both, or neither")
     usual = None if images is None else (images.shape[-2], images.shape[-1])
-    file = ModelFile(Path(path), architecture, output, preprocessing, size, class_names, usual)
+    file = ModelFile(Path(path), architecture, output, preprocessing, size, class_names, usual, device)
     network = opened(file)
     if images is None or labels is None:
         return network
@@ -81,6 +85,7 @@ def opened(file: ModelFile) -> Network:
     Raises:
         TrojanCamError: if the file cannot be opened so.
     """
+    device = device_named(file.device)  # refused before anything is read
     size = _size(file)
     module = open_model(file.path, file.architecture, file.output, size)
     if file.usual_size and size is None and module.size is None:
@@ -95,7 +100,7 @@ def opened(file: ModelFile) -> Network:
         card=module.card,
         notes=module.notes,
         feeding=_feeding(file, module),
-    )
+    ).to(device)
 
 
 def _feeding(file: ModelFile, module: OpenedModel) -> Feeding:

@@ -139,10 +139,10 @@ def tried(network: Network, images: Float[Tensor, "n 3 h w"], labels: Int64[Tens
         ModelError: if the images do not fit the network.
     """
     names = {specification: name for name, specification in usual_ways(network.input).items()}  # the last name of each
-    found = []
+    found, labels = [], labels.cpu()
     for specification, name in names.items():
         fed = network.fed(specification)
-        logits = torch.cat([fed(batch) for batch in images.split(BATCH)]).double()
+        logits = torch.cat([fed(batch).cpu() for batch in images.split(BATCH)]).double()
         logits = logits.where(logits.isfinite(), 0.0)  # fed far too much, a network may overflow; then it tells nothing
         scored = _log_likelihoods(_best_factor(logits, labels) * logits, labels)
         found.append(Preprocessing(name, specification, logits.argmax(1), labels, scored))

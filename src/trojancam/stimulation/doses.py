@@ -84,7 +84,7 @@ def dose_response(
     answers: list[Answers] = []
     with torch.inference_mode(False):
         clean = replay(network, layer, images)
-        peaks, cells = clean.peaks(), stimulated_cells(stimulations, network.layer(layer).size).to(images.device)
+        peaks, cells = clean.peaks(), stimulated_cells(stimulations, network.layer(layer).size).to(network.device)
         for number, dose in enumerate(doses):
             answers.append(Answers(*(Gathered(len(images)) for _ in range(3))))
             for part in parts(len(images), clean.rows(gradients=True)):

@@ -23,7 +23,7 @@ Stimulations = Stimulation | Sequence[Stimulation]  # several of one layer, appl
 
 NUMBER_OF_KIND = {name: number for number, name in enumerate(KINDS)}
 NUMBER_OF_UNIT = {name: number for number, name in enumerate(UNITS)}
-FORMULAE = torch.tensor(list(KINDS.values()), dtype=torch.float32)
+FORMULAE = torch.tensor(list(KINDS.values()), dtype=torch.float32, device="cpu")
 
 
 def as_tuple(stimulations: Stimulations) -> tuple[Stimulation, ...]:

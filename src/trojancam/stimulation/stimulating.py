@@ -124,9 +124,9 @@ def stimulate(
     with torch.inference_mode(False):
         clean = replay(network, layer, images, later)
         reached = clean.peaks()
-        rows = clean.rows(gradients=True) if gradient == "cut" else network.footprint.rows(gradients=True)
+        rows = clean.rows(gradients=True) if gradient == "cut" else network.rows(gradients=True)
         after = GatheredRecords[Recording](len(images))
-        for part, score in portions(target or PREDICTED, len(images), rows):
+        for part, score in portions(target or PREDICTED, len(images), rows, network.device):
             some = clean.of(part)
             edited = edited_once(network, some, stimulations, reached)
             if gradient == "cut":
@@ -167,7 +167,7 @@ def _straight_through(
 ) -> Recording:
     """All layers, where the edit is a constant that is added on the way."""
     with torch.enable_grad():
-        inputs = network.input.normalise(images.detach().clone()).requires_grad_()
+        inputs = network.inputs(images.detach().clone()).requires_grad_()
         logits, values = network.forward_shifted(inputs, layer, shift, network.layers)
         layers = dict(zip(network.layers, values, strict=True))
         return recorded(network, logits, layers, target.settled(logits.detach()))

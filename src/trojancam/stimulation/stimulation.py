@@ -134,11 +134,11 @@ class Stimulation:
             )
 
     def place(self, size: tuple[int, int]) -> Bool[Tensor, "h w"]:
-        """Which cells of feature maps of this size it stimulates."""
+        """Which cells of feature maps of this size it stimulates, on the processor."""
         if self.mask is not None:
-            return self.mask
+            return self.mask.cpu()
         row, column, height, width = self.window or (0, 0, *size)
-        cells = torch.zeros(size, dtype=torch.bool)
+        cells = torch.zeros(size, dtype=torch.bool, device="cpu")
         cells[row : row + height, column : column + width] = True
         return cells
 
@@ -224,7 +224,7 @@ def donated(
     maps = list(pasted.maps(pasted.check(network).feature_maps))
     network.check(donor[None])
     with torch.inference_mode(False):
-        return replace(pasted, value=network.cut(layer).before(donor[None])[0][0, maps].contiguous())
+        return replace(pasted, value=network.cut(layer).before(donor[None])[0][0, maps].cpu().contiguous())
 
 
 def _as_list(value: Any) -> Any:
@@ -255,7 +255,7 @@ def _cells(rows: list[Any], dimensions: int, dtype: torch.dtype) -> Tensor:
     Raises:
         ValueError: if they are ragged or empty.
     """
-    cells = torch.tensor(rows, dtype=dtype)
+    cells = torch.tensor(rows, dtype=dtype, device="cpu")
     if cells.ndim != dimensions or not cells.numel():
         raise ValueError("it holds no cell")
     return cells

@@ -68,11 +68,11 @@ def variants_read(
         by_layer.setdefault(the_layer(group), []).append(number)
     done = 0
     with torch.inference_mode(False), torch.no_grad():
-        nothing = read(torch.empty(0, len(images), len(network.class_names)))
+        nothing = read(torch.empty(0, len(images), len(network.class_names), device=network.device))
         measured = nothing.new_empty(len(groups), *nothing.shape[1:])
         for layer, numbers in by_layer.items():
             clean = replay(network, layer, images)
-            places = torch.tensor(numbers)
+            places = torch.tensor(numbers, device=network.device)
             for variants, rows, logits in _played(
                 network, clean, [groups[number] for number in numbers], memory_budget
             ):

@@ -163,7 +163,7 @@ def _candidates(layers: dict[str, StimulatedLayer], count: int, parts: Sequence[
 
 def _around(layer: StimulatedLayer, target: int, size: tuple[int, int]) -> Bool[Tensor, "h w"]:
     """The pixels around the window in which a class was driven the furthest."""
-    region = torch.zeros(size, dtype=torch.bool)
+    region = torch.zeros(size, dtype=torch.bool, device="cpu")
     rows, columns = (
         slice(max(0, round(centre - REACH * extent)), round(centre + REACH * extent) + 1)
         for centre, extent in zip(_centre(layer, target), size, strict=True)
@@ -249,7 +249,7 @@ def _carriers(suspect: Suspect, layer: StimulatedLayer, target: int) -> tuple[in
 def _stimulation(layer: StimulatedLayer, target: int, maps: Sequence[int]) -> Stimulation:
     """The strongest stimulation of a class, of these feature maps alone."""
     (row, column), (height, width) = layer.strongest.corners[target].tolist(), layer.windows.size
-    value = torch.zeros(len(maps), *layer.windows.layer.size)
+    value = torch.zeros(len(maps), *layer.windows.layer.size, device="cpu")
     value[:, row : row + height, column : column + width] = layer.strongest.patterns[target][list(maps)]
     return Stimulation(layer.windows.layer.name, tuple(maps), value=value, window=(row, column, height, width))
 

@@ -28,10 +28,12 @@ def reach(cut: Cut, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, " k"]:
 
 def probes(images: Float[Tensor, "n 3 h w"]) -> Iterator[Float[Tensor, "n 3 h w"]]:
     """The images, and the images with squares of each saturated pattern on every other place in rows and columns."""
-    height, width = images.shape[-2:]
-    rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    (height, width), device = images.shape[-2:], images.device
+    rows, columns = torch.meshgrid(
+        torch.arange(height, device=device), torch.arange(width, device=device), indexing="ij"
+    )
     covered = (rows // max(2, height // SHARE) % 2 == 0) & (columns // max(2, width // SHARE) % 2 == 0)
-    colours = torch.cartesian_prod(*[torch.tensor([0.0, 1.0])] * 3)[..., None, None]
+    colours = torch.cartesian_prod(*[torch.tensor([0.0, 1.0], device=device)] * 3)[..., None, None]
     checkerboard = ((rows + columns) % 2).to(images.dtype)
     yield images
     for pattern in (*colours, checkerboard, 1 - checkerboard):

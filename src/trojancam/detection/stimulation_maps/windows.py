@@ -35,7 +35,7 @@ class Windows:
 
     def mask(self, row: int, column: int) -> Bool[Tensor, "h w"]:
         """Which cells a window of this size holds, its upper left cell where it is told."""
-        cells = torch.zeros(self.layer.size, dtype=torch.bool)
+        cells = torch.zeros(self.layer.size, dtype=torch.bool, device="cpu")
         cells[row : row + self.size[0], column : column + self.size[1]] = True
         return cells
 
