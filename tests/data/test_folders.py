@@ -11,7 +11,7 @@ from PIL import Image
 import trojancam.data
 import trojancam.data.rendered
 from trojancam.data import GTSRB_CLASS_NAMES, Dataset, folder, load_dataset
-from trojancam.errors import DataError
+from trojancam.errors import DataError, Remedy
 
 
 def paint(path: Path, grey: int = 0) -> None:
@@ -114,12 +114,83 @@ def test_data_that_cannot_be_a_data_set(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=f"holds no class folders.*{layouts}"):
         load_dataset(tmp_path)
     paint(tmp_path / "train" / "a" / "1.png")
-    with pytest.raises(DataError, match="only one of the folders train and test; add the other"):
+    with pytest.raises(DataError, match="holds only train of the folders train, val, test; add another"):
         load_dataset(tmp_path)
     with pytest.raises(DataError, match="one image per class, too few to test with"):
         load_dataset(tmp_path / "train")
     with pytest.raises(DataError, match="does not say where the signs are"):
         load_dataset(tmp_path / "train", crop=True)
+
+
+KINDS = {"gif": "GIF", "jfif": "JPEG", "pgm": "PPM", "png": "PNG", "tga": "TGA", "ico": "ICO"}
+
+
+def test_every_kind_that_pillow_reads_is_read_in_folders(tmp_path: Path) -> None:
+    for label in ("a", "b"):
+        (tmp_path / label).mkdir()
+        for number, (ending, form) in enumerate(KINDS.items()):
+            Image.new("L", (32, 32), 20 * number).save(tmp_path / label / f"{number}.{ending}", form)
+    signs = folder(tmp_path)
+    assert (len(signs), signs.skipped) == (2 * len(KINDS), ())
+
+
+def test_what_is_left_out_is_said_with_its_count(tmp_path: Path) -> None:
+    paint(tmp_path / "a" / "1.png")
+    for name in ("1.txt", "2.txt", "notes", "Thumbs.db", ".hidden.txt"):
+        (tmp_path / "a" / name).write_text("no image")
+    assert folder(tmp_path).skipped == (
+        f"{tmp_path}: left out are 2 files *.txt, 1 file without an ending, which are no images",
+    )
+    (tmp_path / "a" / "1.png").unlink()
+    with pytest.raises(
+        DataError, match=r"hold no images, but 2 files \*.txt, 1 file without an ending; put the images"
+    ):
+        folder(tmp_path)
+
+
+def test_class_folders_may_hold_one_more_level(tmp_path: Path) -> None:
+    for name in ("a/images/1.png", "a/2.png", "b/images/3.png", "b/more/4.png"):
+        paint(tmp_path / name)
+    signs = folder(tmp_path)
+    assert signs.names == ("a/2.png", "a/images/1.png", "b/images/3.png", "b/more/4.png")
+    assert signs.labels.tolist() == [0, 0, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("train", "test"), ("train", "val"), ("training", "validation"), ("Train", "Valid"), ("val", "test"),
+        ("training", "testing"), ("validation", "test"),
+    ],
+)  # fmt: skip
+def test_any_two_parts_are_a_data_set(tmp_path: Path, first: str, second: str) -> None:
+    for part, grey in ((first, 10), (second, 20)):
+        for label in ("a", "b"):
+            paint(tmp_path / part / label / "1.png", grey)
+    data = load_dataset(tmp_path, size=2)
+    assert (data.train.images.unique().tolist(), data.test.images.unique().tolist()) == ([10], [20])
+    assert data.train.class_names == ("a", "b")
+
+
+def test_of_three_parts_the_one_between_is_left_out_and_said(tmp_path: Path) -> None:
+    for part, grey in (("train", 10), ("val", 15), ("test", 20)):
+        paint(tmp_path / part / "a" / "1.png", grey)
+    for training in (True, False):
+        data = load_dataset(tmp_path, size=2, training=training)
+        assert data.test.images.unique().tolist() == [20]
+        assert data.skipped == (f"{tmp_path / 'val'}: left out, for train and test are read",)
+
+
+def test_the_number_of_classes_is_looked_at_before_any_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for part in ("train", "test"):
+        paint(tmp_path / part / "a" / "1.png")
+    monkeypatch.setattr("trojancam.data.folders.read_all", None)
+    monkeypatch.setattr("trojancam.data.rendered.rendered_signs", None)
+    with pytest.raises(DataError, match="tells 3 classes apart, but the data has 1") as raised:
+        load_dataset(tmp_path, classes=3)
+    assert raised.value.remedies == (Remedy.SAME_CLASSES,)
+    with pytest.raises(DataError, match=r"tells 1000 classes apart, but the data has 43 \(the rendered traffic signs"):
+        load_dataset(classes=1000, size=224)
 
 
 def test_images_are_where_their_pixels_say(tmp_path: Path) -> None:

@@ -101,3 +101,46 @@ def test_what_is_no_model_is_refused_in_a_sentence(tmp_path: Path, name: str, co
         load(path)
     with pytest.raises(ModelError, match="there is no model file"):
         load(tmp_path / "missing")
+
+
+def test_models_of_tensorflow_get_the_command_that_converts_them(tmp_path: Path) -> None:
+    saved = tmp_path / "my model"
+    saved.mkdir()
+    with pytest.raises(ModelError, match="is a folder, not a model file"):
+        load(saved)
+    (saved / "saved_model.pb").write_bytes(b"\x08\x01")
+    command = f"python -m tf2onnx.convert --saved-model '{saved}' --output 'my model'.onnx"
+    for path in (saved, saved / "saved_model.pb"):
+        with pytest.raises(ModelError, match=re.escape(command)):
+            load(path)
+    lite = tmp_path / "m.tflite"
+    lite.write_bytes(b"\x1c\x00\x00\x00TFL3" + bytes(20))
+    with pytest.raises(ModelError, match=re.escape(f"python -m tf2onnx.convert --tflite {lite} --output m.onnx")):
+        load(lite)
+
+
+def test_weights_of_a_grey_network_are_fed_one_channel(tmp_path: Path) -> None:
+    path, images = tmp_path / "grey.pt", torch.rand(3, 3, 28, 28)
+    torch.save(small(1).state_dict(), path)
+    luma = images[:, :1] * 0.299 + images[:, 1:2] * 0.587 + images[:, 2:] * 0.114
+    for way, scaled in ((None, luma), ("grey-unit", luma), ("grey-symmetric", 2 * luma - 1)):
+        network = load(path, architecture=small(1), size=28, preprocessing=way)
+        assert network.input.channels == "grey"
+        torch.testing.assert_close(network(images), small(1)(scaled), atol=1e-5, rtol=0)
+    assert Network.from_module(small(1), (28, 28)).input.channels == "grey"
+
+
+class MeanOfColours(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.grey = small(1)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.grey(images.mean(1, keepdim=True))
+
+
+def test_a_network_that_makes_colours_grey_itself_is_fed_colours() -> None:
+    images = torch.rand(2, 3, 8, 8)
+    network = Network.from_module(MeanOfColours().eval(), (8, 8))
+    assert network.input.channels == "rgb"
+    torch.testing.assert_close(network(images), small(1)(images.mean(1, keepdim=True)), atol=1e-6, rtol=0)

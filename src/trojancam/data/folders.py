@@ -1,5 +1,6 @@
 """A folder of images with one folder per class."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ import torch
 from trojancam.data.classes import class_index
 from trojancam.data.framing import Size, frame
 from trojancam.data.image_set import ImageSet
-from trojancam.data.images import image_files, read_all, rgb_image, system_errors
+from trojancam.data.images import image_files, other_files, read_all, rgb_image, system_errors
 from trojancam.errors import DataError, UnknownNameError
 from trojancam.progress import Progress, silent
 
@@ -27,7 +28,8 @@ def folder(
     """Read the images in class folders (`path/stop/1.png`): the middle of each, `share` of its sides, on `size` pixels.
 
     The classes are the folders in the order of their names, numbers by value; if `class_names` are given, each folder
-    is matched to one of them by name or number. Files that cannot be read are listed in `skipped`.
+    is matched to one of them by name or number. A class folder may hold one more level of folders (`path/stop/images/1.png`).
+    Files that cannot be read are listed in `skipped`, and those that are no images by their number.
 
     Raises:
         DataError: if there are no class folders, no images, or a folder is none of `class_names`.
@@ -47,17 +49,44 @@ def folder(
         folders = class_folders(root)
         names = tuple(folder.name for folder in folders) if class_names is None else tuple(class_names)
         labels = range(len(folders)) if class_names is None else [_label(folder, names) for folder in folders]
-        files = [(file, label) for place, label in zip(folders, labels, strict=True) for file in image_files(place)]
+        places = [(place, label) for each, label in zip(folders, labels, strict=True) for place in _within(each)]
+        files = [(file, label) for place, label in places for file in image_files(place)]
+        others = sum((other_files(place) for place, _ in places), Counter[str]())
     if not files:
-        raise DataError(f"the folders in {root} hold no images; {EXPECTED}")
+        raise DataError(f"the folders in {root} hold no images{_counted(others)}; {EXPECTED}")
     images, good, errors = read_all([file for file, _ in files], rgb_image, shown, progress, "reading images")
     return ImageSet(
         images,
         torch.tensor([files[i][1] for i in good]),
         names,
         names=tuple(files[i][0].relative_to(root).as_posix() for i in good),
-        skipped=tuple(f"{error.path.relative_to(root).as_posix()}: {error.reason}" for error in errors),
+        skipped=(
+            *(f"{error.path.relative_to(root).as_posix()}: {error.reason}" for error in errors),
+            *(
+                (f"{root}: left out are{_counted(others).removeprefix(', but')}, which are no images",)
+                if others
+                else ()
+            ),
+        ),
     )
+
+
+def _within(place: Path) -> list[Path]:
+    """A class folder and the folders in it."""
+    return [place, *sorted(_folders(place), key=_by_number_or_name)]
+
+
+def _counted(others: Counter[str]) -> str:
+    """How many files there are of other kinds.
+
+    >>> _counted(Counter({".txt": 12, "": 1}))
+    ', but 12 files *.txt, 1 file without an ending'
+    """
+    kinds = (
+        f"{count} file{'s' * (count > 1)} {f'*{ending}' if ending else 'without an ending'}"
+        for ending, count in others.most_common(5)
+    )
+    return ", but " + ", ".join(kinds) if others else ""
 
 
 def class_folders(root: Path) -> list[Path]:

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -18,7 +19,12 @@ from trojancam.data.framing import Frame, Size, frame
 from trojancam.errors import DataError
 from trojancam.progress import Progress, silent
 
-EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".ppm", ".bmp", ".webp", ".tif", ".tiff"})
+Image.init()
+# What Pillow opens by running another program, by asking the system, or not as one picture.
+_LEFT_ALONE = {"BUFR", "EPS", "FITS", "GRIB", "HDF5", "MPEG", "WMF"}
+FORMATS = tuple(sorted(set(Image.OPEN) - _LEFT_ALONE))
+EXTENSIONS = frozenset(ending for ending, kind in Image.registered_extensions().items() if kind in FORMATS)
+_OF_THE_SYSTEM = {"thumbs.db", "desktop.ini"}
 
 MAX_PIXELS = 50_000_000
 """Larger images are refused: a file of a few kilobytes can claim a size that fills the memory."""
@@ -128,7 +134,7 @@ def rgb_image(path: Path) -> Image.Image:
 
 def _decoded(path: Path, convert: Callable[[Path, Image.Image], Image.Image]) -> Image.Image:
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise Image.DecompressionBombError(f"{image.width} x {image.height} pixels")
             image.load()
@@ -143,9 +149,18 @@ def _decoded(path: Path, convert: Callable[[Path, Image.Image], Image.Image]) ->
 
 
 def image_files(folder: Path) -> list[Path]:
-    """The image files directly in a folder, by name; hidden files do not count."""
-    files = (Path(entry) for entry in os.scandir(folder) if entry.is_file() and not entry.name.startswith("."))
-    return sorted(file for file in files if file.suffix.lower() in EXTENSIONS)
+    """The image files directly in a folder, by name, of all kinds that Pillow reads; hidden files do not count."""
+    return [file for file in _files(folder) if file.suffix.lower() in EXTENSIONS]
+
+
+def other_files(folder: Path) -> Counter[str]:
+    """How many files directly in a folder are no images, by the ending of their names; hidden ones do not count."""
+    others = (file for file in _files(folder) if file.suffix.lower() not in EXTENSIONS)
+    return Counter(file.suffix.lower() for file in others if file.name.lower() not in _OF_THE_SYSTEM)
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(Path(entry) for entry in os.scandir(folder) if entry.is_file() and not entry.name.startswith("."))
 
 
 @contextmanager

@@ -9,16 +9,19 @@ import numpy as np
 import torch
 from PIL import Image
 
+from trojancam.data.classes import GTSRB_CLASS_NAMES
 from trojancam.data.folders import class_folders, folder, no_class_folders, split_images
 from trojancam.data.framing import Frame, Size, frame
 from trojancam.data.gtsrb_files import gtsrb
 from trojancam.data.image_set import Dataset, ImageSet
 from trojancam.data.images import system_errors
 from trojancam.data.layouts import LAYOUTS, child, find_layout
-from trojancam.errors import DataError
+from trojancam.errors import DataError, Remedy
 from trojancam.progress import Progress, silent
 
 TEST_FRACTION = 0.2
+PART_NAMES = (("train", "training"), ("val", "valid", "validation"), ("test", "testing"))
+PARTS = tuple(names[0] for names in PART_NAMES)
 
 
 def load_dataset(
@@ -28,17 +31,20 @@ def load_dataset(
     crop: bool = False,
     share: float = 1.0,
     class_names: Sequence[str] | None = None,
+    classes: int | None = None,
     training: bool = True,
     seed: int = 0,
     progress: Progress = silent,
 ) -> Dataset:
     """The data set at `path`, in whichever layout it has; without a path the rendered signs.
 
-    Layouts: GTSRB as `gtsrb` reads it; `train` and `test` folders of class folders; class folders alone, of which
-    a fifth of each class's images becomes the test set. Images are the middle, `share` of the sides, of those in the files,
-    on `size` pixels (a side, or height and width; see `Frame`). `class_names` order the classes of class folders; `crop`
-    needs the regions that only GTSRB has; `seed` draws the test images, and the rendered signs. Without `training` the
-    training set is empty, and nothing is read or rendered for it; the test images are the same, in a fraction of the time.
+    Layouts: GTSRB as `gtsrb` reads it; two folders of class folders, of `train` (or `training`), `val` (`validation`) and
+    `test`, in this order; class folders alone, of which a fifth of each class's images becomes the test set. Images are the
+    middle, `share` of the sides, of those in the files, on `size` pixels (a side, or height and width; see `Frame`).
+    `class_names` order the classes of class folders; `classes` is how many there must be, which is looked at before any
+    image is; `crop` needs the regions that only GTSRB has; `seed` draws the test images, and the rendered signs. Without
+    `training` the training set is empty, and nothing is read or rendered for it; the test images are the same, in a fraction
+    of the time.
 
     Raises:
         DataError: if there is none of these, or it cannot be read.
@@ -56,6 +62,9 @@ def load_dataset(
     if path is None:
         if crop:
             raise DataError("the rendered signs are not cropped; give the folder of GTSRB, or leave out the cropping")
+        _check_count(
+            classes, len(GTSRB_CLASS_NAMES), "the rendered traffic signs, which are taken where no data is given"
+        )
         return _rendered(frame(size, share), training, seed, progress)
     root = Path(path)
     with system_errors():
@@ -63,11 +72,21 @@ def load_dataset(
         if not is_gtsrb:
             _check_folders(root)
     if is_gtsrb:
+        _check_count(classes, len(GTSRB_CLASS_NAMES), f"GTSRB at {root}")
         return gtsrb(root, size=size, crop=crop, share=share, training=training, progress=progress)
     if crop:
         raise DataError(f"{root} does not say where the signs are in its images; read it without cropping")
     images = partial(folder, size=size, share=share, progress=progress)
-    return _from_folders(root, images, class_names, training, seed)
+    check = partial(_check_count, classes, source=f"images at {root}")
+    return _from_folders(root, images, class_names, training, seed, check)
+
+
+def _check_count(wanted: int | None, given: int, source: str) -> None:
+    """Data of more or fewer classes than a network's tell nothing of it; better said before all images are read."""
+    if wanted is not None and wanted != given:
+        raise DataError(
+            f"the network tells {wanted} classes apart, but the data has {given} ({source})", Remedy.SAME_CLASSES
+        )
 
 
 def _rendered(shown: Frame, training: bool, seed: int, progress: Progress) -> Dataset:
@@ -93,10 +112,22 @@ def _cut(images: ImageSet, shown: Frame) -> ImageSet:
 
 
 def _from_folders(
-    root: Path, read: Callable[..., ImageSet], class_names: Sequence[str] | None, training: bool, seed: int
+    root: Path,
+    read: Callable[..., ImageSet],
+    class_names: Sequence[str] | None,
+    training: bool,
+    seed: int,
+    check: Callable[[int], None],
 ) -> Dataset:
-    source, first, second = f"images at {root}", child(root, "train"), child(root, "test")
-    if first is None and second is None:
+    source, parts = f"images at {root}", _parts(root)
+    if len(parts) == 1:
+        raise DataError(
+            f"{root} holds only {parts[0].name} of the folders {', '.join(PARTS)}; add another one to test with"
+        )
+    with system_errors():
+        names = list(class_names) if class_names else [each.name for each in class_folders(parts[0] if parts else root)]
+    check(len(names))
+    if not parts:
         images = read(root, class_names=class_names)
         train, test = split_images(images, TEST_FRACTION, seed)
         if not len(test):
@@ -104,15 +135,17 @@ def _from_folders(
         if not training:
             train = replace(train.select(()), skipped=train.skipped)
         return Dataset(train, test, source)
-    if first is None or second is None:
-        raise DataError(f"{root} holds only one of the folders train and test; add the other")
-    if training:
-        train = read(first, class_names=class_names)
-        return Dataset(train, read(second, class_names=train.class_names), source)
-    with system_errors():
-        names = class_names or [each.name for each in class_folders(first)]
+    first, *between, second = parts
+    unread = tuple(f"{each}: left out, for {first.name} and {second.name} are read" for each in between)
     test = read(second, class_names=names)
-    return Dataset(test.select(()), test, source)
+    train = read(first, class_names=class_names or names) if training else test.select(())
+    return Dataset(replace(train, skipped=(*train.skipped, *unread)), test, source)
+
+
+def _parts(root: Path) -> list[Path]:
+    """The folders in `root` that hold parts of a data set, to train with first, to test with last; each kind once."""
+    found = (next(filter(None, (child(root, name) for name in names)), None) for names in PART_NAMES)
+    return [part for part in found if part is not None and part.is_dir()]
 
 
 def _check_folders(root: Path) -> None:
@@ -121,5 +154,5 @@ def _check_folders(root: Path) -> None:
     if problem:
         raise DataError(
             f"{problem}; the data may be GTSRB in one of its layouts - {LAYOUTS} -, "
-            "class folders of images (stop/1.png), or folders train and test of class folders"
+            "class folders of images (stop/1.png), or folders train and test (or val) of class folders"
         )

@@ -22,6 +22,7 @@ from trojancam.network.devices import CPU, DeviceLike, device_named
 from trojancam.network.draws import Draws
 from trojancam.network.input import GIVEN, UNKNOWN, Feeding, InputSpecification
 from trojancam.network.layers import At, Layer, find_layers
+from trojancam.network.modules import channels_of
 from trojancam.network.outputs import Output
 
 Images = Float[Tensor, "n 3 h w"]
@@ -77,11 +78,10 @@ class Network:
         """The network of any module that maps images `n channels h w` to logits `n classes`.
 
         The module is run in evaluation mode; its mode, weights and gradients are left as they were. The network is on the
-        device of its weights. Without a
-        `specification` it is fed pixels in [0, 1] of `input_size` (height, width). Where it returns several tensors, `output`
-        is the name or number of the logits. Where it ends in a softmax or a sigmoid, its logits are those before; where it
-        gives one number for each image, they are those of two classes. `feeding` is who says that the specification is
-        right: whoever gives one, if left out.
+        device of its weights. Without a `specification` it is fed pixels in [0, 1] of `input_size` (height, width), grey ones
+        if it takes one channel. Where it returns several tensors, `output` is the name or number of the logits. Where it ends
+        in a softmax or a sigmoid, its logits are those before; where it gives one number for each image, they are those of
+        two classes. `feeding` is who says that the specification is right: whoever gives one, if left out.
 
         Raises:
             ModelError: if it cannot be exported, its weights lie on several devices, it does not give logits, or has no
@@ -95,7 +95,7 @@ class Network:
         (['0'], torch.Size([5, 2]))
         """
         feeding = feeding or (UNKNOWN if specification is None else GIVEN)
-        specification = specification or InputSpecification(size=input_size)
+        specification = specification or _taken_by(module, input_size, output)
         graph_module, done = graph.classifier(module, specification, output)
         classes = graph.number_of_classes(graph_module)
         if class_names is not None and len(class_names) != classes:
@@ -331,6 +331,18 @@ class Network:
         changed = graph.with_parameters(self._whole, shuffled)
         name = f"{self.name}, in part random"
         return Network(changed, self.input, self.class_names, name, feeding=self.feeding)
+
+
+def _taken_by(module: nn.Module, size: tuple[int, int], output: Output) -> InputSpecification:
+    """Colours, but grey where the first convolution takes one channel and the module does not make it of three itself."""
+    colours = InputSpecification(size=size)
+    if channels_of(module) != 1:
+        return colours
+    try:
+        graph.classifier(module, colours, output)
+    except ModelError:
+        return InputSpecification(size=size, channels="grey")
+    return colours
 
 
 def _numbered(classes: int) -> tuple[str, ...]:

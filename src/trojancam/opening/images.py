@@ -20,7 +20,15 @@ def labelled_images(network: Network, data: Path | None, progress: Progress = si
         DataError: if they cannot be read, or are of other classes than the network's.
     """
     own, names = network.input, network.class_names if network.named else None
-    dataset = load_dataset(data, size=own.size, share=own.crop, class_names=names, training=False, progress=progress)
+    dataset = load_dataset(
+        data,
+        size=own.size,
+        share=own.crop,
+        class_names=names,
+        classes=len(network.class_names),
+        training=False,
+        progress=progress,
+    )
     check_classes(network, dataset.test, dataset.source)
     return dataset
 
