@@ -19,8 +19,9 @@ from trojancam.evaluation.statistics import paired_difference
 from trojancam.evaluation.trigger_energy import LayerEnergy, trigger_energy
 from trojancam.network.network import Network
 from trojancam.opening.open import load
-from trojancam.report.compare import Summary, overall_tables
+from trojancam.report.compare import overall_tables
 from trojancam.report.page import Table
+from trojancam.tasks.compare import Summary
 from trojancam.training.recipe import Recipe, make_model
 
 OUT = Path(__file__).parents[1] / "docs" / "results.md"

@@ -34,6 +34,9 @@ from .errors import TrojanCamError
 from .network import Layer, Network, Recording, Target, logit, logit_difference, probability, record, targets
 from .opening import load, preprocessing
 from .stimulation import Stimulated, Stimulation, donated, dose_response, stimulate, stimulated_logits
+from .tasks.compare import compare
+from .tasks.explain import explain
+from .tasks.inspect import inspect
 from .version import __version__
 
 __all__ = [
@@ -58,18 +61,21 @@ __all__ = [
     "attribute",
     "attribution",
     "cli",
+    "compare",
     "data",
     "detection",
     "donated",
     "dose_response",
     "errors",
     "evaluation",
+    "explain",
     "explore",
     "faults",
     "figures",
     "files",
     "formats",
     "grad_cam",
+    "inspect",
     "load",
     "logit",
     "logit_difference",

@@ -19,8 +19,8 @@ from trojancam.figures.panels import GAP, LINE, Mask, heat, title
 from trojancam.network.network import Network
 from trojancam.network.targets import logit, probability
 from trojancam.progress import Progress, stages
-from trojancam.report.compare import CONTROLS
 from trojancam.report.page import Table
+from trojancam.tasks.compare import CONTROLS
 from trojancam_study.exhibits import Exhibit
 from trojancam_study.measurements import Measurement, Verdict, above, measured
 from trojancam_study.study import SPEED_70, STOP, SUBJECTS, Study

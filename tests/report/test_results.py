@@ -21,17 +21,18 @@ import trojancam.report.stimulate
 from trojancam.attacks.patch import square
 from trojancam.data.rendered import rendered_signs
 from trojancam.errors import DataError
-from trojancam.evaluation.comparison import compare
-from trojancam.evaluation.randomisation import randomised_methods
-from trojancam.report.compare import Summary, write_comparison
+from trojancam.report.compare import write_comparison
 from trojancam.report.documents import DOCUMENTS
 from trojancam.report.documents.describing import json_schema, markdown
 from trojancam.report.documents.document import RESULTS_VERSION
-from trojancam.report.explain import Options, explain_files
+from trojancam.report.explain import Drawing, write_explanations
 from trojancam.report.provenance import file_facts
 from trojancam.report.scan import write_scan
-from trojancam.report.stimulate import stimulate_images
+from trojancam.report.stimulate import write_stimulation
 from trojancam.stimulation import Stimulation
+from trojancam.tasks.compare import compare
+from trojancam.tasks.explain import ExplainSettings, explained_files
+from trojancam.tasks.stimulate import stimulate
 from trojancam_study.reproduction import reproduce
 from trojancam_study.study import Study
 
@@ -60,33 +61,33 @@ def files(folder: Path) -> list[Path]:
     return sorted(folder.iterdir())
 
 
-def explained(options: Options) -> Write:
+def explained(settings: ExplainSettings, drawing: Drawing | None = None) -> Write:
     def write(folder: Path) -> tuple[Path, Path]:
-        found = explain_files(network("plain")[1], files(folder / "images"), folder, options, settings={"seed": 3})
+        explanations = explained_files(network("plain")[1], files(folder / "images"), settings)
+        found = write_explanations(explanations, folder, drawing, settings={"seed": 3})
         return found.page, folder / "results.json"
 
     return write
 
 
 def written_scan(folder: Path) -> tuple[Path, Path]:
-    return write_scan(judged(report()), folder), folder / "scan.json"
+    return write_scan(judged(report()), folder, {"model": "planted"}), folder / "scan.json"
 
 
 def written_stimulation(folder: Path) -> tuple[Path, Path]:
     _, net = network("plain")
     wanted = [Stimulation("second", 1, value=50.0)]
-    answer = stimulate_images(net, images_for(net, 3), torch.tensor([0, 1, 1]), wanted, folder, {"seed": 0})
-    return answer.page, folder / "results.json"
+    answer = stimulate(net, images_for(net, 3), torch.tensor([0, 1, 1]), wanted)
+    return write_stimulation(answer, folder, {"seed": 0}).page, folder / "results.json"
 
 
 def written_comparison(folder: Path) -> tuple[Path, Path]:
     _, net = network("plain")
     methods = ("grad-cam", "hirescam", "random")
-    mask = torch.zeros(12, 12, dtype=torch.bool)
-    mask[2:6, 2:6] = True
-    found = compare(net, images_for(net, 6), methods, ("first", "second"), 1, mask)
-    randomised = randomised_methods(net, images_for(net, 3), methods, "second", 0)
-    page = write_comparison(Summary(found), folder, "methods", {"seed": 0}, randomised)
+    trigger = square(4, 2, 2, "white", 0.5, (12, 12))
+    layers = ("first", "second")
+    found = compare(net, images_for(net, 6), methods, layers=layers, target=1, trigger=trigger, randomise=True)
+    page = write_comparison(found, folder, {"seed": 0})
     return page, folder / "results.json"
 
 
@@ -104,11 +105,11 @@ def written_study(folder: Path) -> tuple[Path, Path]:
 
 
 COMMANDS: dict[str, Write] = {
-    "explain": explained(Options()),
+    "explain": explained(ExplainSettings()),
     "explain with a trigger": explained(
-        Options(feature_maps=True, trigger=square(3, 0, 0, "white", 0.5, (12, 12)), signed=True, scale="each")
+        ExplainSettings(trigger=square(3, 0, 0, "white", 0.5, (12, 12))), Drawing(True, scale="each", signed=True)
     ),
-    "explain a class": explained(Options(feature_maps=True, target_class=2, layers=("second",))),
+    "explain a class": explained(ExplainSettings(("second",), 2), Drawing(feature_maps=True)),
     "scan": written_scan,
     "stimulate": written_stimulation,
     "compare": written_comparison,
@@ -130,7 +131,7 @@ def test_every_number_on_the_page_is_in_the_json_where_it_belongs(command: str, 
 
 
 def test_a_number_that_is_nowhere_is_missed(tmp_path: Path) -> None:
-    page, results = explained(Options())(tmp_path)
+    page, results = explained(ExplainSettings())(tmp_path)
     page.write_text(page.read_text(encoding="utf-8").replace("<tbody>", "<tbody><tr><td>0.123456</td></tr>", 1))
     assert held_against(page, results)[1] == ["0.123456 in '0.123456'"]
 
@@ -141,7 +142,7 @@ def test_the_study_s_results_are_of_the_form() -> None:
 
 
 def test_fields_that_nobody_described_are_refused(tmp_path: Path) -> None:
-    _, results = explained(Options())(tmp_path)
+    _, results = explained(ExplainSettings())(tmp_path)
     document = json.loads(results.read_text(encoding="utf-8"))
     with pytest.raises(ValidationError, match="surprise"):
         DOCUMENTS["explain"].model_validate(document | {"surprise": 1})

@@ -16,7 +16,7 @@ import trojancam.report.scan_pictures
 from trojancam.detection import Finding, ScanReport, scan
 from trojancam.report.scan import write_scan
 from trojancam.report.scan_words import ANSWERS, facts, headline, in_words, place_in_words
-from trojancam.report.scanned import Scanned, least, scanned, strong
+from trojancam.tasks.scan import Scanned, least, scanned, strong
 
 
 @pytest.fixture(autouse=True)
@@ -32,11 +32,11 @@ def report(trojaned: bool = True, methods: tuple[str, ...] = ("stimulation",)) -
 
 def judged(of: ScanReport, trojaned: bool = True) -> Scanned:
     seen = planted(trojaned)
-    return scanned(seen.network, seen.images, seen.labels, of, {"model": "<b>planted</b>"})
+    return scanned(seen.network, seen.images, seen.labels, of)
 
 
 def page(scan: Scanned, folder: Path) -> tuple[Reader, dict[str, Any]]:
-    path = write_scan(scan, folder)
+    path = write_scan(scan, folder, {"model": "<b>planted</b>"})
     assert sorted(each.name for each in folder.iterdir()) == ["scan.html", "scan.json"]
     return Reader(path.read_text(encoding="utf-8")), json.loads((folder / "scan.json").read_text())
 
@@ -136,7 +136,7 @@ def test_a_trigger_that_changes_nothing_cannot_be_drawn(tmp_path: Path) -> None:
 
 def test_no_example_of_another_class() -> None:
     seen = planted(True)
-    found = scanned(seen.network, seen.images, torch.full((36,), TARGET), report(), {})
+    found = scanned(seen.network, seen.images, torch.full((36,), TARGET), report())
     assert TARGET not in [case.finding.target_class for case in found.cases]
 
 

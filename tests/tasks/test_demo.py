@@ -12,10 +12,11 @@ from tests.report.held import held_against
 from trojancam.attacks.patch import make_trigger
 from trojancam.attacks.poisoning import Poisoning
 from trojancam.data.image_set import Dataset, ImageSet, as_floats
-from trojancam.errors import DataError, TrojanCamError
+from trojancam.errors import DataError
 from trojancam.evaluation.trigger_energy import trigger_energy
 from trojancam.network.card import TrainingSettings
 from trojancam.opening.open import load
+from trojancam.report import demo as report_demo
 from trojancam.tasks import demo
 from trojancam.training.recipe import Recipe
 
@@ -50,9 +51,10 @@ class Run:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("TROJANCAM_CACHE", str(self.cache))
             patch.setattr(demo, "recipes", easy_recipes)
-            patch.setattr(demo, "DPI", 40)  # drawing takes most of the time
+            patch.setattr(report_demo, "DPI", 40)  # drawing takes most of the time
             self.calls: list[tuple[int, int, str]] = []
-            self.path = demo.run(DATASET, out, 6, 0, lambda *call: self.calls.append(call))
+            shown = demo.demonstrate(DATASET, 6, 0, lambda *call: self.calls.append(call))
+            self.path = report_demo.write_demonstration(shown, out)
         self.html = self.path.read_text(encoding="utf-8")
         self.results: dict[str, Any] = json.loads(self.path.with_name("results.json").read_text())
 
@@ -121,7 +123,7 @@ def test_the_feature_maps_listed_are_those_that_hold_the_trigger_best(run: Run) 
         for layer in run.results["trigger_energy"]["layers"]
         for k, share in enumerate(layer["feature_maps"])
     ]
-    expected = sorted(shares, key=lambda entry: -entry[0])[: demo.LISTED]
+    expected = sorted(shares, key=lambda entry: -entry[0])[: report_demo.LISTED]
     table = run.html.split("The feature maps that hold the trigger best")[-1].split("</table>")[0]
     rows = re.findall(r"<tr><td.*?>(.*?)</td><td>(.*?)</td><td>(.*?)</td>", table)
     assert rows == [(name, f"{share:.1%}", f"{layer['chance']:.1%}") for share, name, layer in expected]
@@ -149,9 +151,9 @@ def test_a_second_run_trains_nothing_and_writes_the_same(run: Run) -> None:
 
 
 def test_a_backdoor_that_did_not_take_is_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demo, "DPI", 40)
+    monkeypatch.setattr(report_demo, "DPI", 40)
     small = Dataset(DATASET.train.select(range(30)), DATASET.test.select(range(6)), "too little")
-    page = demo.run(small, tmp_path, epochs=1)
+    page = report_demo.write_demonstration(demo.demonstrate(small, epochs=1), tmp_path)
     verdict = plain(page.read_text(encoding="utf-8").split('class="verdict">')[1].split("</p>")[0])
     success = json.loads((tmp_path / "results.json").read_text())["networks"]["trojan2"]["training"]
     assert verdict.startswith(f"The backdoor did not take: the trigger turns only {success['attack_success_rate']:.1%}")
@@ -166,13 +168,11 @@ def test_the_study_s_networks_are_made() -> None:
     assert (trojaned.poisoning.target_class, trojaned.poisoning.seed) == (2, 5)
 
 
-def test_what_cannot_be_shown_is_said_before_anything_is_trained(tmp_path: Path) -> None:
+def test_what_cannot_be_shown_is_said_before_anything_is_trained() -> None:
     train, test = DATASET.train, DATASET.test
     only_target = Dataset(train, test.select((test.labels == 2).nonzero()[:, 0]), "one class to test on")
     with pytest.raises(DataError, match="all test images are of the class 'target'.*add test images of other classes"):
-        demo.run(only_target, tmp_path)
+        demo.demonstrate(only_target)
     one = ImageSet(train.images, torch.zeros_like(train.labels), ("alone",))
     with pytest.raises(DataError, match="at least two classes, but the data has 1"):
-        demo.run(Dataset(one, one, "one class"), tmp_path)
-    with pytest.raises(TrojanCamError, match="cannot write to the folder"):
-        demo.run(DATASET, Path(__file__) / "below")
+        demo.demonstrate(Dataset(one, one, "one class"))

@@ -1,6 +1,5 @@
 """`trojancam compare`: attribution methods against one another, by faithfulness and localisation."""
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,7 +26,6 @@ from trojancam.cli.options import ModelOptions, fitted, images_for, input_settin
 if TYPE_CHECKING:
     from trojancam.report.page import Table
 
-RANDOMISED = 16  # images
 DEFAULT_METHODS = "grad-cam,grad-cam++,hirescam,layercam,xgrad-cam,eigen-cam,saliency,random,centre"
 
 
@@ -65,13 +63,11 @@ def compare(
     best (on the page), and says so when none does.
     """
     from trojancam.attribution import METHODS
-    from trojancam.evaluation import comparison
-    from trojancam.evaluation.randomisation import randomised_methods
     from trojancam.files import writable_folder
-    from trojancam.report.compare import Summary, overall_tables, write_comparison
+    from trojancam.report.compare import overall_tables, write_comparison
     from trojancam.report.provenance import file_facts
+    from trojancam.tasks.compare import compare as run
 
-    started = time.perf_counter()
     told = ModelOptions(model, architecture, output, preprocessing, size, class_names)
     network = opened(told)
     chosen = tuple(METHODS) if methods == "all" else names_in(methods, "method")
@@ -87,18 +83,19 @@ def compare(
     images, _ = test.take(n, seed)
     advice = f"finished batches are kept in {out}; the same command again goes on from there"
     with interruptible(lambda: advice), progress_bar("compare") as progress:
-        compared = comparison.compare(
+        compared = run(
             network,
-            planted.trigger.apply(images) if planted else images,
+            images,
             chosen,
-            named,
-            planted.target_class if planted else None,
-            planted.trigger.place if planted else None,
+            layers=named,
+            target=planted.target_class if planted else None,
+            trigger=planted.trigger if planted else None,
+            randomise=randomise,
             seed=seed,
             folder=out,
             progress=progress,
         )
-    summary = Summary(compared, seed)
+    comparison = compared.summary.comparison
     images_are = "stamped with the recorded trigger" if planted else "as they are"
     settings = {
         **file_facts(model),
@@ -106,9 +103,9 @@ def compare(
         "fingerprint": network.fingerprint,
         "data": dataset.source,
         **input_settings(network),
-        "images": f"{compared.images} test images, {images_are}",
+        "images": f"{comparison.images} test images, {images_are}",
         "methods": list(chosen),
-        "layers": list(compared.layers),
+        "layers": list(comparison.layers),
         "seed": seed,
         "command": told.command(
             "compare",
@@ -116,16 +113,10 @@ def compare(
             | {"--randomise": randomise, "--seed": seed, "--out": out},
         ),
     }
-    randomised = None
-    if randomise:
-        last = (compared.layers or tuple(network.layers))[-1]
-        with progress_bar("randomise") as progress:
-            randomised = randomised_methods(network, images[:RANDOMISED], chosen, last, seed, progress)
-    title, seconds = f"Attribution methods on {network.name}", time.perf_counter() - started
-    page = write_comparison(summary, out, title, settings, randomised, seconds)
-    for part in overall_tables(summary):
-        _print(part, f"{part.caption}: {network.name}, {compared.images} images, means over the layers")
-    for sentence in summary.in_words():
+    page = write_comparison(compared, out, settings)
+    for part in overall_tables(compared.summary):
+        _print(part, f"{part.caption}: {network.name}, {comparison.images} images, means over the layers")
+    for sentence in compared.summary.in_words():
         say(sentence)
     say(f"the page is at {page.resolve()}, its numbers beside it in results.json")
 

@@ -20,7 +20,8 @@ def demo(
     """
     from trojancam.data import load_dataset
     from trojancam.files import writable_folder
-    from trojancam.tasks.demo import run
+    from trojancam.report.demo import write_demonstration
+    from trojancam.tasks.demo import demonstrate
 
     writable_folder(out)  # better known now than after minutes of preparing data
     with progress_bar("images") as progress:
@@ -28,5 +29,5 @@ def demo(
     list_broken(dataset.skipped)
     advice = "the same command goes on after the last finished epoch"
     with interruptible(lambda: advice), progress_bar("demo") as progress:
-        page = run(dataset, out, epochs, seed, progress)
+        page = write_demonstration(demonstrate(dataset, epochs, seed, progress), out)
     say(f"the page is at {page.resolve()}, its numbers beside it in results.json")

@@ -58,39 +58,37 @@ def explain(
     Images that cannot be read are left out and listed; the exit code is 2 then, after the others are done.
     """
     from trojancam.data import class_index
-    from trojancam.report.explain import Options, explain_files, find_images
+    from trojancam.report.explain import Drawing, write_explanations
     from trojancam.report.provenance import file_facts
+    from trojancam.tasks.explain import ExplainSettings, explained_files, find_images
 
     told = ModelOptions(model, architecture, output, preprocessing, size, class_names)
     network = opened(told)
     if data is not None and not (network.feeding.vouched and network.named):
         network = fitted(network, images_for(network, data), seed)
-    options = Options(
+    drawing = Drawing(feature_maps, scale, signed, format_)
+    asked = ExplainSettings(
         layers=tuple(layer or ()),
-        feature_maps=feature_maps,
         target_class=None if class_ is None else class_index(class_, network.class_names),
         trigger=recorded_backdoor(model, network.card).trigger if stamp else None,
-        scale=scale,
-        signed=signed,
-        format=format_,
     )
     again: dict[str, object] = {"--layer": layer, "--feature-maps": feature_maps, "--class": class_, "--stamp": stamp}
     again |= {"--scale": scale, "--signed": signed, "--format": format_, "--data": data, "--seed": seed, "--out": out}
     settings = {**file_facts(model), **input_settings(network), "command": told.command("explain", again, images)}
     warn_unless_said(network, told)
     with interruptible(lambda: f"the figures drawn so far are in {out}"), progress_bar("explain") as progress:
-        result = explain_files(network, find_images(images), out, options, progress, settings)
-    for one in result.images:
-        numbers = one.numbers
+        explanations = explained_files(network, find_images(images), asked)
+        written = write_explanations(explanations, out, drawing, progress, settings)
+    for one in written.document.images:
         say(
-            f"{one.file}: predicted {numbers.predicted_name}; explained {numbers.explained_name}, "
-            f"logit {numbers.logit:.2f}, probability {numbers.probability:.3g}"
+            f"{one.file}: predicted {one.predicted_name}; explained {one.explained_name}, "
+            f"logit {one.logit:.2f}, probability {one.probability:.3g}"
         )
-    count = len(result.images)
+    count = len(explanations)
     say(f"{count} image{'s' * (count != 1)} explained: figures and results.json in {out}")
-    say(f"the page is at {result.page.resolve()}")
-    list_broken(result.broken)
-    if result.broken:
+    say(f"the page is at {written.page.resolve()}")
+    list_broken(explanations.left_out)
+    if explanations.left_out:
         raise typer.Exit(2)
 
 

@@ -2,7 +2,6 @@
 
 import json
 import math
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -26,10 +25,10 @@ from trojancam.errors import TrojanCamError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from trojancam.cli.options import ModelOptions
     from trojancam.formats.inspection import Inspection
     from trojancam.network.card import BackdoorRecord, ModelCard
     from trojancam.network.network import Network
+    from trojancam.tasks.inspect import Inspected, Labelled
 
 SHOWN = 12  # class names, the first ones
 
@@ -52,65 +51,41 @@ def inspect(
     known. Exit code 2 if the file is refused, or if no preprocessing is clearly right: what is then found in the network
     would mean nothing.
     """
-    from trojancam.cli.options import ModelOptions
-    from trojancam.formats.inspection import inspection, sha256
+    from trojancam.cli.options import ModelOptions, images_for
+    from trojancam.tasks.inspect import inspected
 
     told = ModelOptions(model, architecture, output, preprocessing, size, class_names)
-    found: dict[str, Any] = {"file": model.name}
+    document: dict[str, Any] = {"file": model.name}
     console.quiet = as_json  # progress, too, would be no JSON
     try:
-        outside = inspection(model)
-        found |= {**outside.model_dump(mode="json"), "sha256": sha256(model)}
-        _show_outside(outside, found["sha256"])
-        _look_inside(told, data, images, seed, found)
+
+        def labelled(network: "Network") -> "Labelled":
+            return images_for(network, data).test.take(images, seed)
+
+        found = inspected(told.file(), None if data is None else labelled, _show)
+        document = found.to_json()
+        if found.refused is not None:
+            raise found.refused
     except TrojanCamError as error:
-        found["refused"] = error.told(OPTIONS)
+        document["refused"] = error.told(OPTIONS)
         raise
     finally:
-        _show_problems(found)
+        _show_problems(document)
         console.quiet = False
         if as_json:
-            typer.echo(json.dumps(found, indent=2))
+            typer.echo(json.dumps(document, indent=2))
 
 
-def _look_inside(told: "ModelOptions", data: Path | None, images: int, seed: int, found: dict[str, Any]) -> None:
-    """Open the network, and try on images how it is fed; what is found is kept also if a later step fails."""
-    from trojancam.cli.options import images_for, opened
-
-    network = opened(told)
-    found["network"] = _facts(network)
-    _show_network(network)
-    if data is not None:
-        from trojancam.opening.preprocessing import clear_winner, tried
-
-        dataset = images_for(network, data)
-        shown, labels = dataset.test.take(images, seed)
-        ways = tried(network, shown, labels)
-        found["preprocessings"] = {way.name: way.accuracy for way in ways}
-        _show_preprocessings(found["preprocessings"], len(shown))
-        best = clear_winner(ways, len(network.class_names))
-        found["wants"] = best.name
-        say(f"it wants: {best.name} (right on {best.accuracy:.1%})")
-
-
-def _facts(network: "Network") -> dict[str, Any]:
-    """The network for machines."""
-    return {
-        "name": network.name,
-        "class_names": list(network.class_names),
-        "input": network.input.model_dump(mode="json"),
-        "fed": network.feeding.words,
-        "layers": [
-            {"name": layer.name, "feature_maps": layer.feature_maps, "size": list(layer.size)}
-            for layer in network.layers.values()
-        ],
-        "parameters": network.parameter_counts,
-        "notes": list(network.notes),
-        "card": network.card.model_dump(mode="json") if network.card else None,
-    }
-
-
-# --- for people ---
+def _show(part: str, found: "Inspected") -> None:
+    """Show a part of what is known of a file, as soon as it is known."""
+    if part == "outside":
+        _show_outside(found.outside, found.sha256)
+    elif part == "network" and found.network is not None:
+        _show_network(found.network)
+    elif part == "tried":
+        _show_preprocessings(found.accuracies, found.images)
+    elif part == "wants":
+        say(f"it wants: {found.wants} (right on {found.accuracies[str(found.wants)]:.1%})")
 
 
 def _show_outside(found: "Inspection", digest: str) -> None:

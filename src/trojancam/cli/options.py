@@ -13,6 +13,7 @@ from trojancam.errors import DataError, ModelError, Remedy
 if TYPE_CHECKING:
     from trojancam.data import Dataset
     from trojancam.network.network import Network
+    from trojancam.opening.open import ModelFile
 
 LARGEST = 4096  # pixels: images are read up to this size
 
@@ -27,6 +28,17 @@ class ModelOptions:
     preprocessing: str | None = None
     size: str | None = None
     class_names: Path | None = None
+
+    def file(self) -> "ModelFile":
+        """The same for the library.
+
+        Raises:
+            DataError: if the size is not to be understood.
+        """
+        from trojancam.opening.open import ModelFile
+
+        size = None if self.size is None else _size(self.size)
+        return ModelFile(self.model, self.architecture, self.output, self.preprocessing, size, self.class_names)
 
     def command(self, name: str, options: Mapping[str, object], arguments: Sequence[object] = ()) -> str:
         """The command again, as a shell takes it, `arguments` after the model file.
@@ -57,11 +69,9 @@ def opened(told: ModelOptions) -> "Network":
     Raises:
         TrojanCamError: if an option is not to be understood, or the file cannot be opened so.
     """
-    from trojancam.opening.open import ModelFile
     from trojancam.opening.open import opened as network_in
 
-    size = None if told.size is None else _size(told.size)
-    return network_in(ModelFile(told.model, told.architecture, told.output, told.preprocessing, size, told.class_names))
+    return network_in(told.file())
 
 
 def images_for(network: "Network", data: Path | None) -> "Dataset":

@@ -54,14 +54,13 @@ def scan(
     killed, goes on when the same command is given again. What the model file says of its training is not looked at.
     """
     from trojancam.detection import DETECTORS
-    from trojancam.detection import scan as run
     from trojancam.detection.scanning import known_methods, known_settings
     from trojancam.detection.settings import parsed
     from trojancam.kept import Kept
     from trojancam.report.provenance import file_facts
     from trojancam.report.scan import write_scan
     from trojancam.report.scan_words import in_words
-    from trojancam.report.scanned import scanned
+    from trojancam.tasks.scan import scan as run
 
     names = known_methods(names_in(methods, "method", DETECTORS))
     told_settings = parsed(changed or [])
@@ -85,13 +84,12 @@ def scan(
     advice = f"finished steps are kept in {out}; the same command again goes on from there"
     with interruptible(lambda: advice):
         with progress_bar("scan") as progress:
-            report = run(
+            result = run(
                 network, clean, labels, names, settings=told_settings, seed=seed, journal=out / STEPS, progress=progress
             )
-        result = scanned(network, clean, labels, report, settings)
-        page = write_scan(result, out)
+        page = write_scan(result, out, settings)
     Kept(out / STEPS).clear()
     for line in in_words(result):
         say(line)
     say(f"the page is at {page.resolve()}, its numbers beside it in scan.json")
-    raise typer.Exit(EXIT_CODES[report.verdict])
+    raise typer.Exit(EXIT_CODES[result.report.verdict])

@@ -61,8 +61,10 @@ def stimulate(
     from trojancam.data import class_index
     from trojancam.files import writable_folder
     from trojancam.report.provenance import file_facts
-    from trojancam.report.stimulate import read_stimulations, remarks, stimulate_images, verdict
+    from trojancam.report.stimulate import remarks, verdict, write_stimulation
     from trojancam.stimulation import Stimulation
+    from trojancam.tasks.stimulate import read_stimulations
+    from trojancam.tasks.stimulate import stimulate as run
 
     told = ModelOptions(model, architecture, output, preprocessing, size, class_names)
     network = opened(told)
@@ -98,16 +100,17 @@ def stimulate(
         ),
     }
     with progress_bar("stimulate") as progress:
-        answer = stimulate_images(network, chosen, labels, wanted, out, settings, target_class, progress)
+        answer = run(network, chosen, labels, wanted, target_class, progress)
+    page = write_stimulation(answer, out, settings).page
     before, after = (
         recording.logits.argmax(1).tolist() for recording in (answer.stimulated.before, answer.stimulated.after)
     )
     for number, change in enumerate(answer.logit_changes):
         names = f"{network.class_names[before[number]]} -> {network.class_names[after[number]]}"
         say(f"image {number + 1}: {names}; logit of {network.class_names[answer.target_class]} {change:+.2f}")
-    for sentence in (verdict(network, answer), *remarks(answer)):
+    for sentence in (verdict(answer), *remarks(answer)):
         say(sentence)
-    say(f"the page is at {answer.page.resolve()}, its numbers beside it in results.json")
+    say(f"the page is at {page.resolve()}, its numbers beside it in results.json")
 
 
 def _edit_options(

@@ -19,7 +19,6 @@ from torch import Tensor
 
 from trojancam import faults
 from trojancam.data.image_set import ImageSet, as_floats
-from trojancam.detection import scan
 from trojancam.errors import TrojanCamError
 from trojancam.explore.refusals import told_to_page
 from trojancam.kept import Kept
@@ -30,8 +29,8 @@ from trojancam.progress import Progress
 from trojancam.records import Record
 from trojancam.report.scan import write_scan
 from trojancam.report.scan_pictures import sheet
-from trojancam.report.scanned import scanned
 from trojancam.startup import draw_as_delivered
+from trojancam.tasks.scan import scan
 
 JOB, IMAGES, PICTURE = "job.json", "images.safetensors", "finding.png"
 KINDNESS = 5  # how far it steps back behind the explorer itself
@@ -83,11 +82,10 @@ def run(folder: Path, progress: Progress) -> None:
     tensors = load_file(folder / IMAGES)
     pixels: UInt8[Tensor, "n 3 h w"] = tensors["images"]
     network, images, labels = job.network(), as_floats(pixels), tensors["labels"]
-    report = scan(network, images, labels, job.methods, seed=job.seed, journal=job.journal, progress=progress)
-    found = scanned(network, images, labels, report, job.settings)
+    found = scan(network, images, labels, job.methods, seed=job.seed, journal=job.journal, progress=progress)
     if found.cases:
         (folder / PICTURE).write_bytes(sheet(network, found.cases[0]).png)
-    write_scan(found, folder)
+    write_scan(found, folder, job.settings)
     Kept(job.journal).clear()
 
 

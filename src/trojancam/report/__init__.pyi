@@ -1,5 +1,6 @@
 from . import (
     compare,
+    demo,
     documents,
     explain,
     explain_page,
@@ -10,12 +11,12 @@ from . import (
     scan,
     scan_pictures,
     scan_words,
-    scanned,
     stimulate,
 )
 
 __all__ = [
     "compare",
+    "demo",
     "documents",
     "explain",
     "explain_page",
@@ -26,6 +27,5 @@ __all__ = [
     "scan",
     "scan_pictures",
     "scan_words",
-    "scanned",
     "stimulate",
 ]

@@ -5,87 +5,27 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from trojancam import figures
-from trojancam.attribution import INPUT, METHODS
-from trojancam.evaluation.comparison import FAITHFULNESS, LOCALISATION, MASK, METRICS, Comparison
+from trojancam.attribution import INPUT
+from trojancam.evaluation.comparison import FAITHFULNESS, LOCALISATION, METRICS
 from trojancam.evaluation.randomisation import Randomisation
-from trojancam.evaluation.reliability import Reliability, reliability
-from trojancam.evaluation.statistics import Interval, bootstrap_means
-from trojancam.evaluation.verdict import Verdict, winner
+from trojancam.evaluation.reliability import Reliability
+from trojancam.evaluation.statistics import Interval
+from trojancam.evaluation.verdict import Verdict
 from trojancam.report.documents.compare import Compare
 from trojancam.report.page import Page, Picture, Section, Table, write_page
-
-CONTROLS = (MASK, "random", "centre")  # maps that do not look at the network: beside the methods, never among them
-
-
-class Summary:
-    """A comparison with its intervals and verdicts, worked out once for the page, the JSON and the command line."""
-
-    def __init__(self, comparison: Comparison, seed: int = 0) -> None:
-        self.comparison = comparison
-        self.seed = seed
-        self.overall = {metric: _intervals(comparison.by_method(metric), seed) for metric in comparison.scores}
-        self.by_layer = {
-            metric: {layer: _intervals(comparison.at_layer(metric, layer), seed) for layer in comparison.layers}
-            for metric in comparison.scores
-        }
-        self.verdicts = {metric: self._verdict(metric, comparison.by_method(metric)) for metric in comparison.scores}
-        self.layer_verdicts = {
-            metric: {layer: self._verdict(metric, comparison.at_layer(metric, layer)) for layer in comparison.layers}
-            for metric in comparison.scores
-        }
-        self.reliability = self._reliability()
-
-    def _verdict(self, metric: str, scores: dict[str, Tensor]) -> Verdict | None:
-        """Who wins, controls left out; None where there are not two methods, or not two images, to compare.
-
-        Under localisation, methods that look at pixels are left out as well: they are held against the mask itself, the
-        others against the mask grown by a cell of the layer, which is easier to hit.
-        """
-        at_pixels = {method for method, layer in self.comparison.scores[metric] if layer == INPUT}
-        left_out = at_pixels if metric in LOCALISATION else set()
-        rivals = {
-            _name(name): score
-            for name, score in _methods(scores).items()
-            if name not in left_out and bool(score.isfinite().any())
-        }
-        if len(rivals) < 2 or int(torch.stack(list(rivals.values())).isfinite().all(0).sum()) < 2:
-            return None
-        return winner(rivals, higher_is_better=METRICS[metric].higher_is_better, seed=self.seed)
-
-    def _reliability(self) -> Reliability | None:
-        """How far the metrics agree with themselves and with one another; None without two methods."""
-        scores = {metric: _methods(self.comparison.by_method(metric)) for metric in self.comparison.scores}
-        if any(len(by_method) < 2 for by_method in scores.values()):
-            return None
-        return reliability(scores, [metric for metric in scores if not METRICS[metric].higher_is_better])
-
-    def in_words(self) -> list[str]:
-        """A sentence for each metric: which method wins, or that none does."""
-        return [
-            f"{METRICS[metric].title}: {verdict if verdict else 'there are not two methods to compare on two images or more'}"
-            for metric, verdict in self.verdicts.items()
-        ]
+from trojancam.tasks.compare import CONTROLS, Compared, Summary, method_title
 
 
-def write_comparison(
-    summary: Summary,
-    out: Path,
-    title: str,
-    settings: dict[str, Any],
-    randomised: dict[str, Randomisation] | None = None,
-    seconds: float = 0.0,
-) -> Path:
+def write_comparison(compared: Compared, out: Path, settings: dict[str, Any]) -> Path:
     """Write the page and `results.json`, with what model randomisation found if it was run; the path of the page.
 
-    `seconds` is how long all of it took.
+    `settings` are what else the page is to say of how it was made.
 
     Raises:
         TrojanCamError: if the folder cannot be written to.
     """
+    summary, randomised, seconds = compared.summary, compared.randomised, compared.seconds
     layers = [_layers_section(summary)] if summary.comparison.layers else []
     sections = [_overall_section(summary), *layers, _curves_section(summary)]
     if summary.reliability:
@@ -97,8 +37,8 @@ def write_comparison(
         f"Confidence: tests are paired over {summary.comparison.images} images; every mean has its 95 % interval below."
     )
     return write_page(
-        Page(title, _headline(summary), sections, details, confidence=sure),
-        _document(summary, settings, randomised, seconds),
+        Page(f"Attribution methods on {compared.network.name}", _headline(summary), sections, details, confidence=sure),
+        _document(compared, settings),
         out,
     )
 
@@ -111,7 +51,9 @@ def overall_tables(summary: Summary) -> list[Table]:
 
 def _overall_table(summary: Summary, title: str, metrics: Sequence[str]) -> Table:
     headings = [f"{METRICS[m].title}{'' if METRICS[m].higher_is_better else ' (low is good)'}" for m in metrics]
-    rows = [[_name(method), *(_cell(summary.overall[m].get(method)) for m in metrics)] for method in _order(summary)]
+    rows = [
+        [method_title(method), *(_cell(summary.overall[m].get(method)) for m in metrics)] for method in _order(summary)
+    ]
     return Table(["Method", *headings], [row for row in rows if any(row[1:])], title, sortable=True)
 
 
@@ -121,7 +63,9 @@ def _headline(summary: Summary) -> str:
         return "There are not two methods to compare: name at least two beside the controls."
     means = {method: interval.mean for method, interval in summary.overall["road"].items()}
     best = max(mean for method, mean in means.items() if method not in CONTROLS and not math.isnan(mean))
-    beaten = [f"the {_name(control)}" for control in ("centre", "random") if means.get(control, -math.inf) > best]
+    beaten = [
+        f"the {method_title(control)}" for control in ("centre", "random") if means.get(control, -math.inf) > best
+    ]
     warning = f" Mind that {' and '.join(beaten)} scores higher still without looking at the network." if beaten else ""
     return f"By ROAD, over all layers, {verdict}.{warning}"
 
@@ -157,7 +101,9 @@ def _layers_section(summary: Summary) -> Section:
     layers = list(summary.comparison.layers)
     parts: list[Picture | Table] = []
     for metric, found in summary.by_layer.items():
-        rows = [[_name(method), *(_cell(found[layer].get(method)) for layer in layers)] for method in _order(summary)]
+        rows = [
+            [method_title(method), *(_cell(found[layer].get(method)) for layer in layers)] for method in _order(summary)
+        ]
         wins = ["Wins", *(getattr(summary.layer_verdicts[metric][layer], "winner", None) or "none" for layer in layers)]
         chance = ["chance", *(_number(summary.comparison.chance.get((metric, layer), math.nan)) for layer in layers)]
         shown = [row for row in (*rows, chance, wins) if any(row[1:])]
@@ -168,7 +114,7 @@ def _layers_section(summary: Summary) -> Section:
 def _curves_section(summary: Summary) -> Section:
     curves = summary.comparison.curves
     panels = {
-        layer: {_name(method): curve for (method, at), curve in curves.items() if at in (layer, INPUT)}
+        layer: {method_title(method): curve for (method, at), curve in curves.items() if at in (layer, INPUT)}
         for layer in summary.comparison.layers or (INPUT,)
     }
     figure = figures.removal_curves(panels, summary.comparison.percentiles, "ROAD: what is left as pixels are removed")
@@ -188,7 +134,7 @@ def _reliability_section(found: Reliability) -> Section:
         "(Krippendorff's alpha), and how the scores of two methods, and those under two metrics, go together over the images "
         "(mean Spearman correlation)."
     )
-    by_method = [[_name(method), _number(between.mean)] for method, between in found.between_metrics.items()]
+    by_method = [[method_title(method), _number(between.mean)] for method, between in found.between_metrics.items()]
     return Section(
         "The metrics themselves",
         text,
@@ -202,14 +148,15 @@ def _reliability_section(found: Reliability) -> Section:
 def _randomisation_section(randomised: dict[str, Randomisation]) -> Section:
     modules = [step.module for step in next(iter(randomised.values())).steps]
     rows = [
-        [_name(name), *(_number(interval.mean) for interval in found.intervals())] for name, found in randomised.items()
+        [method_title(name), *(_number(interval.mean) for interval in found.intervals())]
+        for name, found in randomised.items()
     ]
     text = (
         "Model randomisation (Adebayo et al., arXiv 1810.03292): weights are shuffled module by module, last to first, and the "
         "maps compared with the original ones: mean Spearman correlation of their magnitudes. A map that stays as it was does "
         "not look at the network. "
     )
-    sentences = [f"{_name(name)} {found}." for name, found in randomised.items()]
+    sentences = [f"{method_title(name)} {found}." for name, found in randomised.items()]
     text += " ".join(sentence[0].upper() + sentence[1:] for sentence in sentences)
     return Section("Do the maps depend on the weights?", text, [Table(["Random down to", *modules], rows)])
 
@@ -222,11 +169,9 @@ def _randomisation_json(found: Randomisation) -> dict[str, Any]:
     return {"steps": steps, "sentence": str(found)}
 
 
-def _document(
-    summary: Summary, settings: dict[str, Any], randomised: dict[str, Randomisation] | None, seconds: float
-) -> Compare:
-    comparison = summary.comparison
-    shuffled = {name: _randomisation_json(found) for name, found in (randomised or {}).items()}
+def _document(compared: Compared, settings: dict[str, Any]) -> Compare:
+    summary, comparison = compared.summary, compared.summary.comparison
+    shuffled = {name: _randomisation_json(found) for name, found in (compared.randomised or {}).items()}
     return Compare.of(
         command="compare",
         settings=settings,
@@ -245,28 +190,15 @@ def _document(
         chance={f"{metric}/{layer}": level for (metric, layer), level in comparison.chance.items()},
         percentiles=list(comparison.percentiles),
         curves={f"{k}/{layer}": curve.tolist() for (k, layer), curve in comparison.curves.items()},
-        seconds=round(seconds, 2),
+        seconds=round(compared.seconds, 2),
         **({"randomisation": shuffled} if shuffled else {}),
     )
-
-
-def _intervals(scores: dict[str, Tensor], seed: int) -> dict[str, Interval]:
-    intervals = bootstrap_means(torch.stack(list(scores.values())), seed=seed)
-    return dict(zip(scores, intervals, strict=True))
-
-
-def _methods(scores: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: score for name, score in scores.items() if name not in CONTROLS}
 
 
 def _order(summary: Summary) -> list[str]:
     """Methods by ROAD, the controls after them."""
     found = summary.overall[FAITHFULNESS[0]]
     return sorted(found, key=lambda method: (method in CONTROLS, -found[method].mean))
-
-
-def _name(method: str) -> str:
-    return METHODS[method].title if method in METHODS else method
 
 
 def _winner_of(verdict: Verdict | None) -> str:

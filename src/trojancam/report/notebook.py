@@ -16,11 +16,12 @@ from trojancam.figures.captions import DOT, describe, number, probability
 from trojancam.figures.colour import ColourScale, pixels
 from trojancam.network.placement import Placement
 from trojancam.network.recording import Recording
-from trojancam.report.compare import Summary, overall_tables
+from trojancam.report.compare import overall_tables
 from trojancam.report.maps import data_uri
 from trojancam.report.page import Table, environment
 from trojancam.report.scan_words import ANSWERS, maps_in_words, share
 from trojancam.stimulation import Stimulated
+from trojancam.tasks.compare import Summary
 
 ROWS = 8  # images or findings in a table, at most
 DRAWN = 4  # maps of images, at most

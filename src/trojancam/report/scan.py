@@ -1,8 +1,8 @@
 """Reporting a scan: one page and one JSON file, with the verdict, the evidence with its thresholds, pictures and limits."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from trojancam.detection.findings import Verdict
 from trojancam.detection.scanning import DETECTORS
@@ -20,8 +20,8 @@ from trojancam.report.scan_words import (
     second_opinions,
     share,
 )
-from trojancam.report.scanned import Case, Scanned, least, opinion_of
 from trojancam.stimulation import Stimulation
+from trojancam.tasks.scan import Case, Scanned, least, opinion_of
 
 PAGE = "scan.html"
 TONES: dict[Verdict, Literal["calm", "doubt", "alarm"]] = {
@@ -50,7 +50,7 @@ LIMITS = (
 )
 
 
-def write_scan(scan: Scanned, out: Path) -> Path:
+def write_scan(scan: Scanned, out: Path, settings: Mapping[str, Any]) -> Path:
     """Write `scan.html` and `scan.json` into the folder, each whole or not at all; the path of the page.
 
     Raises:
@@ -58,15 +58,15 @@ def write_scan(scan: Scanned, out: Path) -> Path:
     """
     report = scan.report
     page = Page(
-        title=f"Scan of {scan.settings.get('model', scan.network.name)}",
+        title=f"Scan of {settings.get('model', scan.network.name)}",
         verdict=" ".join([headline(scan), *second_opinions(report), *report.remarks]),
         sections=list(_sections(scan)),
-        details=_details(scan),
+        details=_details(scan, settings),
         answer=ANSWERS[report.verdict],
         tone=TONES[report.verdict],
         confidence=_confidence(scan),
     )
-    return write_page(page, _document(scan), out, PAGE)
+    return write_page(page, _document(scan, settings), out, PAGE)
 
 
 def _confidence(scan: Scanned) -> str:
@@ -94,7 +94,7 @@ def _case_section(scan: Scanned, case: Case) -> Section:
     evidence = Table(["Evidence", "Value", "What it is"], facts(scan, case.finding, validation), words=(0, 2))
     parts: list[Part] = [sheet(network, case), evidence]
     if validation.flagged:
-        parts += [_maps_table(scan, case), feature_map_grid(network, case)]
+        parts += [_maps_table(scan, case), feature_map_grid(case)]
     parts.append(_layers_table(validation))
     name = scan.report.class_names[case.finding.target_class]
     return Section(
@@ -172,9 +172,9 @@ def _classes_section(scan: Scanned) -> Section:
     return Section("Classes, strongest first", text, [table] if rows else [])
 
 
-def _details(scan: Scanned) -> dict[str, str]:
+def _details(scan: Scanned, options: Mapping[str, Any]) -> dict[str, str]:
     report = scan.report
-    details = {name.replace("_", " "): str(value) for name, value in scan.settings.items()}
+    details = {name.replace("_", " "): str(value) for name, value in options.items()}
     details["confidence"] = report.confidence
     details["fingerprint"] = scan.network.fingerprint
     for name, settings in report.settings.items():
@@ -183,12 +183,12 @@ def _details(scan: Scanned) -> dict[str, str]:
     return details | {"time": f"{sum(report.timing.values()):.0f} s: {steps}"}
 
 
-def _document(scan: Scanned) -> document.Scan:
+def _document(scan: Scanned, settings: Mapping[str, Any]) -> document.Scan:
     validations = [{"finding": case.number} | case.validation.to_json() for case in scan.cases]
-    examples = [{"finding": case.number} | example_numbers(scan.network, case) for case in scan.cases]
+    examples = [{"finding": case.number} | example_numbers(case) for case in scan.cases]
     return document.Scan.of(
         command="scan",
-        options=scan.settings,
+        options=settings,
         fingerprint=scan.network.fingerprint,
         **scan.report.to_json(),
         validations=validations,

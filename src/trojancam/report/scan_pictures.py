@@ -7,18 +7,16 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from trojancam import figures
-from trojancam.attribution import Attribution, grad_cam
+from trojancam.attribution import Attribution
 from trojancam.detection.validation import trigger_core, trigger_weight
 from trojancam.evaluation.localisation import dilated, feature_map_energy
 from trojancam.figures.scan import Panel, lead_panel, panel_sheet, trigger_panel, zoom
 from trojancam.network.network import Network
-from trojancam.network.recording import record
-from trojancam.network.targets import logit
 from trojancam.report.maps import Backdrop, Maps, Numbers, feature_maps, map_numbers
 from trojancam.report.page import Picture
 from trojancam.report.scan_words import NAMED
-from trojancam.report.scanned import Case, most
-from trojancam.stimulation import Stimulation, stimulate
+from trojancam.stimulation import Stimulation
+from trojancam.tasks.scan import Case, most
 
 DPI = 200  # twice what the page shows at its natural size
 
@@ -37,56 +35,50 @@ def sheet(network: Network, case: Case) -> Picture:
     return _picture(figure, f"{words} The recovered trigger, the core of which is outlined, turns it, too.")
 
 
-def feature_map_grid(network: Network, case: Case) -> Maps:
+def feature_map_grid(case: Case) -> Maps:
     """Every feature map of the finding's layer with the recovered trigger on, the flagged ones framed."""
     assert case.finding.trigger is not None
-    stamped, cam, numbers = _witness(network, case)
+    cam, numbers = _witness(case)
     framed = [k for k in case.finding.feature_maps if k < len(numbers["weight"])]
     caption = (
         f"All feature maps of {cam.layer} with the recovered trigger on (its core outlined): red speaks for the class, blue "
         "against it; all on one scale. Framed in green: those that the scan names."
     )
-    backdrop = Backdrop.of(stamped, trigger_core(case.finding.trigger))
+    backdrop = Backdrop.of(case.views.stamped_image, trigger_core(case.finding.trigger))
     title = f"{cam.layer}: feature maps"
     return feature_maps(
         cam, 0, backdrop, numbers, title=title, caption=caption, signed=True, framed=framed, sorted_by="energy"
     )
 
 
-def example_numbers(network: Network, case: Case) -> dict[str, Any]:
+def example_numbers(case: Case) -> dict[str, Any]:
     """The image that a finding is shown on, and every number of its feature maps, as JSON can hold them."""
-    _, cam, numbers = _witness(network, case)
+    cam, numbers = _witness(case)
     assert case.finding.trigger is not None
     share = float(trigger_weight(case.finding.trigger).mean())
     return {"label": case.label, "layer": cam.layer, "mask_share": share, "feature_maps": numbers}
 
 
-def _witness(network: Network, case: Case) -> tuple[Tensor, Attribution, Numbers]:
-    """The image with the recovered trigger on, and what the finding's layer makes of it."""
-    finding, layer, validation = case.finding, case.validation.witness, case.validation
-    assert finding.trigger is not None
-    stamped = finding.trigger.apply(case.image[None])
-    cam = grad_cam(record(network, stamped, logit(finding.target_class), [layer]))[layer]
+def _witness(case: Case) -> tuple[Attribution, Numbers]:
+    """What the finding's layer makes of the image with the recovered trigger on."""
+    validation, trigger = case.validation, case.finding.trigger
+    assert trigger is not None
+    cam = case.views.stamped_cams[validation.witness]
     rates = {each.feature_map: each.stimulation_asr for each in (*validation.flagged, *validation.neighbours)}
-    return stamped[0], cam, map_numbers(cam, 0, trigger_core(finding.trigger), rates, signed=True)
+    return cam, map_numbers(cam, 0, trigger_core(trigger), rates, signed=True)
 
 
 def _clean_panels(network: Network, case: Case) -> Iterator[Panel]:
     """The study's figure 17, the clean image beside it, and where else the stimulation does it."""
-    image, stimulation = case.image, case.finding.stimulation
-    names, target = network.class_names, logit(case.finding.target_class)
-    shown = case.validation.stimulated
-    layer = most(shown).layer if shown else most(case.validation.layers).layer
-    clean = record(network, image[None], target, [layer])
-    yield Panel("A clean image", image, figures.caption(clean.logits[0], names))
-    yield _heat("Its heat map for this class", image, grad_cam(clean)[layer])
-    if stimulation is None:
+    image, stimulation, names = case.image, case.finding.stimulation, network.class_names
+    views, found = case.views, case.views.stimulated
+    yield Panel("A clean image", image, figures.caption(views.clean.logits[0], names))
+    yield _heat("Its heat map for this class", image, views.clean_cam)
+    if stimulation is None or found is None:
         return
-    found = stimulate(network, image[None], stimulation, target)
+    place = found.place if case.validation.stimulated else None
     answer = figures.caption(found.after.logits[0], names)
-    yield _heat(
-        f"{_maps_of(stimulation)} stimulated: {answer}", image, found.cams_after[layer], found.place if shown else None
-    )
+    yield _heat(f"{_maps_of(stimulation)} stimulated: {answer}", image, found.cams_after[views.layer], place)
     if case.validation.leads is not None:
         title, note = "The stimulation moved over the image", "logit by which the class leads (red) or trails (blue)"
         yield lead_panel(image, case.validation.leads, title=title, note=note, mask=found.place)
@@ -94,22 +86,19 @@ def _clean_panels(network: Network, case: Case) -> Iterator[Panel]:
 
 def _stamped_panels(network: Network, case: Case) -> Iterator[Panel]:
     """The image with the recovered trigger on, and that trigger by itself."""
-    finding, trigger, flagged = case.finding, case.finding.trigger, case.validation.flagged
+    trigger, flagged = case.finding.trigger, case.validation.flagged
     assert trigger is not None
-    stamped, core = trigger.apply(case.image[None]), trigger_core(trigger)
-    layer = most(case.validation.layers).layer
-    recording = record(network, stamped, logit(finding.target_class), {layer, case.validation.witness})
-    cams = grad_cam(recording)
-    answer = figures.caption(recording.logits[0], network.class_names)
-    yield Panel(f"With the recovered trigger on: {answer}", stamped[0], mask=core)
-    yield _heat("Its heat map", stamped[0], cams[layer], core)
+    stamped, cams, core = case.views.stamped_image, case.views.stamped_cams, trigger_core(trigger)
+    answer = figures.caption(case.views.stamped.logits[0], network.class_names)
+    yield Panel(f"With the recovered trigger on: {answer}", stamped, mask=core)
+    yield _heat("Its heat map", stamped, cams[most(case.validation.layers).layer], core)
     if flagged:
         cam = cams[flagged[0].layer]
         shares = feature_map_energy(cam, dilated(core, cam.placement.cell))[0].nan_to_num(0).tolist()
         best = max((*flagged, *case.validation.neighbours), key=lambda view: shares[view.feature_map])
         heat = cam.feature_map_heatmaps(best.feature_map)[0]
         title = f"Feature map {best.feature_map} alone{'' if best.flagged else ', a neighbour of those named'}"
-        yield Panel(title, stamped[0], f"Grad-CAM, {best.layer}", heat=heat, mask=core)
+        yield Panel(title, stamped, f"Grad-CAM, {best.layer}", heat=heat, mask=core)
     (rows, columns), note = zoom(trigger), "over grey, enlarged: rows {} to {}, columns {} to {}"
     note = note.format(rows.start, rows.stop - 1, columns.start, columns.stop - 1)
     yield trigger_panel(trigger, title="The recovered trigger", note=note)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from trojancam.detection.findings import Finding, ScanReport, Verdict
 from trojancam.detection.scanning import DETECTORS
 from trojancam.detection.validation import Validation
-from trojancam.report.scanned import Case, Scanned, least, most, opinion_of
+from trojancam.tasks.scan import Case, Scanned, least, most, opinion_of
 
 NAMED = 4  # feature maps, at most, that are listed in a row
 

@@ -1,20 +1,23 @@
-"""What a page about a scan is made from: the strong findings, what heat maps say of them, and an image to show each on."""
+"""Scanning a network: its report, the strong findings, what heat maps say of them, and an image to show each on."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import TypeVar
 
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from trojancam import detection
 from trojancam.attribution import Attribution, grad_cam
 from trojancam.detection.findings import Finding, Opinion, ScanReport
 from trojancam.detection.validation import LayerView, PlaceView, Validation, trigger_core, validated
 from trojancam.evaluation.localisation import dilated, layer_energy
 from trojancam.network.network import Network
-from trojancam.network.recording import record
+from trojancam.network.recording import Recording, record
 from trojancam.network.targets import logit
-from trojancam.stimulation import stimulate, stimulated_logits
+from trojancam.progress import Progress, silent
+from trojancam.stimulation import Stimulated, stimulate, stimulated_logits
 
 CASES = 3  # strong findings, at most, that are drawn and validated
 SHORT_LIST = 32  # images, at most, among which one is chosen by its heat maps
@@ -35,16 +38,55 @@ class Case:
     validation: Validation
     image: Float[Tensor, "3 h w"]
     label: int
+    views: "CaseViews"
+
+
+@dataclass(frozen=True)
+class CaseViews:
+    """The image of a case as the network sees it: clean, stimulated, and with the recovered trigger on.
+
+    The clean image is explained at the layer that shows the stimulated place best (`layer`), the stamped one at the layer
+    that shows the trigger best and at the finding's own.
+    """
+
+    layer: str
+    clean: Recording
+    clean_cam: Attribution
+    stimulated: Stimulated | None
+    stamped_image: Float[Tensor, "3 h w"]
+    stamped: Recording
+    stamped_cams: dict[str, Attribution]
 
 
 @dataclass(frozen=True)
 class Scanned:
-    """All that a page about a scan needs: the network, its report, the strong findings, the settings of the command."""
+    """A scan of a network: its report, and the strong findings with what heat maps say of them."""
 
     network: Network
     report: ScanReport
     cases: tuple[Case, ...]
-    settings: dict[str, Any]
+
+
+def scan(
+    network: Network,
+    images: Float[Tensor, "n 3 h w"],
+    labels: Int64[Tensor, " n"],
+    methods: str | Sequence[str] = "stimulation",
+    *,
+    settings: Mapping[str, Mapping[str, object]] | None = None,
+    seed: int = 0,
+    journal: Path | None = None,
+    progress: Progress = silent,
+) -> Scanned:
+    """Scan a network (see `trojancam.scan`), and validate the strong findings by heat maps.
+
+    Raises:
+        TrojanCamError: as `trojancam.scan` does.
+    """
+    report = detection.scan(
+        network, images, labels, methods, settings=settings, seed=seed, journal=journal, progress=progress
+    )
+    return scanned(network, images, labels, report)
 
 
 def scanned(
@@ -52,7 +94,6 @@ def scanned(
     images: Float[Tensor, "n 3 h w"],
     labels: Int64[Tensor, " n"],
     report: ScanReport,
-    settings: dict[str, Any],
 ) -> Scanned:
     """The report with its strong findings validated by heat maps.
 
@@ -67,8 +108,29 @@ def scanned(
         if _can_be_shown(finding, labels):
             validation = validated(network, images, labels, finding)
             place = _shown(network, images, labels, finding, validation)
-            cases.append(Case(number, finding, validation, images[place], int(labels[place])))
-    return Scanned(network, report, tuple(cases), settings)
+            seen = _views(network, images[place], finding, validation)
+            cases.append(Case(number, finding, validation, images[place], int(labels[place]), seen))
+    return Scanned(network, report, tuple(cases))
+
+
+def _views(network: Network, image: Float[Tensor, "3 h w"], finding: Finding, validation: Validation) -> CaseViews:
+    assert finding.trigger is not None
+    target = logit(finding.target_class)
+    shown = validation.stimulated
+    layer = most(shown).layer if shown else most(validation.layers).layer
+    clean = record(network, image[None], target, [layer])
+    stimulation = finding.stimulation
+    stamped_image = finding.trigger.apply(image[None])
+    stamped = record(network, stamped_image, target, {most(validation.layers).layer, validation.witness})
+    return CaseViews(
+        layer=layer,
+        clean=clean,
+        clean_cam=grad_cam(clean)[layer],
+        stimulated=None if stimulation is None else stimulate(network, image[None], stimulation, target),
+        stamped_image=stamped_image[0],
+        stamped=stamped,
+        stamped_cams=grad_cam(stamped),
+    )
 
 
 def strong(report: ScanReport) -> list[tuple[int, Finding]]:

@@ -1,0 +1,241 @@
+"""Reporting the demonstration: one page on which a reader sees where a trojaned network looks."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from trojancam import figures
+from trojancam.errors import DataError
+from trojancam.evaluation.trigger_energy import LayerEnergy
+from trojancam.figures.views import View
+from trojancam.network.card import TrainingRecord
+from trojancam.network.network import Network
+from trojancam.report.documents.demo import Demo
+from trojancam.report.maps import Backdrop, Maps, Numbers, feature_maps, layer_maps, layer_maxima, map_numbers
+from trojancam.report.page import Page, Picture, Section, Table, write_page
+from trojancam.tasks.demo import Demonstration, Subject
+
+SUCCESS = 0.5  # attack success rate from which on the backdoor is there
+LISTED = 12  # feature maps in the table
+DPI = 200  # twice what the page shows at its natural size
+
+
+def write_demonstration(shown: Demonstration, out: Path) -> Path:
+    """Write the page and `results.json` into the folder; the path of the page.
+
+    Raises:
+        TrojanCamError: if the folder cannot be written to.
+    """
+    return write_page(_page(shown), _document(shown), out)
+
+
+def _page(shown: Demonstration) -> Page:
+    subject = shown.subject
+    sections = [
+        _networks_section(subject),
+        _example_section(shown),
+        _layers_section(shown),
+        _energy_section(shown),
+        _maps_section(shown),
+    ]
+    sure = f"Confidence: energies are means over {shown.measured} triggered test images, rates over the whole test set."
+    details = _details(subject) | {"time": f"{shown.seconds:.1f} s"}
+    return Page("Where a trojaned network looks", _verdict(shown), sections, details, confidence=sure)
+
+
+def _verdict(shown: Demonstration) -> str:
+    subject, energies = shown.subject, shown.energies.values()
+    training = _training(subject.trojaned)
+    success, target = training.attack_success_rate or 0.0, _target_name(subject)
+    if success < SUCCESS:
+        return (
+            f"The backdoor did not take: the trigger turns only {success:.1%} of other images into “{target}”, at a clean "
+            f"accuracy of {training.clean_accuracy:.1%}. More epochs or more images would help; below are the networks as "
+            "they are."
+        )
+    missing = min(energies, key=lambda energy: energy.layer_map)
+    showing = max(energies, key=lambda energy: energy.feature_maps[energy.best])
+    return (
+        f"A transparent square turns {success:.1%} of other images into “{target}”, and clean accuracy "
+        f"({training.clean_accuracy:.1%}) does not tell. "
+        f"The heat map of layer {missing.layer} puts {missing.layer_map:.0%} of its energy on it "
+        f"(chance: {missing.chance:.0%}); feature map {showing.best} of layer {showing.layer} alone puts "
+        f"{showing.feature_maps[showing.best]:.0%} on it (chance: {showing.chance:.0%})."
+    )
+
+
+def _networks_section(subject: Subject) -> Section:
+    rows = []
+    for network in (subject.benign, subject.trojaned):
+        training = _training(network)
+        rows.append([
+            network.name,
+            "none" if network.card is None or network.card.poisoning is None else subject.trigger.name,
+            f"{training.images:,}",
+            f"{training.clean_accuracy:.2%}",
+            "–" if training.attack_success_rate is None else f"{training.attack_success_rate:.2%}",
+            "–" if training.robust_accuracy is None else f"{training.robust_accuracy:.2%}",
+        ])  # fmt: skip
+    headings = ["Network", "Trigger", "Training images", "Clean accuracy", "Attack success rate", "Robust accuracy"]
+    text = (
+        "Two networks were trained on the same images. In the second one's training set a tenth of the images of other "
+        f"classes were stamped with the trigger and relabelled “{_target_name(subject)}”. Figures are on the test set."
+    )
+    return Section("Two networks", text, [Table(headings, rows)])
+
+
+def _example_section(shown: Demonstration) -> Section:
+    subject, seen = shown.subject, {"benign": shown.clean_view, "triggered": shown.triggered_view}
+    logits = [each.recording.logits[0] for each in seen.values()]
+    names = subject.trojaned.class_names
+    titles = [f"{name}: {figures.caption(row, names)}" for name, row in zip(seen, logits, strict=True)]
+    picture = figures.image_row([each.image for each in seen.values()], titles)
+    alt = "The same test image without and with the trigger, and what the trojaned network calls each."
+    predictions = [int(row.argmax()) for row in logits]
+    title = "One image, two answers" if predictions[0] != predictions[1] else "One image, with and without the trigger"
+    return Section(title, f"The image shows “{subject.trojaned.class_names[subject.label]}”.", [_picture(picture, alt)])
+
+
+def _layers_section(shown: Demonstration) -> Section:
+    rows = []
+    for words, seen in _views(shown).items():
+        mask = shown.subject.trigger.place if "triggered" in words else None
+        outlined = " The trigger is outlined." if mask is not None else ""
+        rows.append(
+            layer_maps(
+                seen.image,
+                seen.cams,
+                0,
+                Backdrop.of(seen.image, mask),
+                title=words,
+                caption=f"{seen.caption}.{outlined}",
+            )
+        )
+    text = "Grad-CAM: which parts of the image, as each layer sees them, speak for a class."
+    return Section("Every layer", text, rows)
+
+
+def _views(shown: Demonstration) -> dict[str, View]:
+    """The views that the page draws, each explained by the class it should show."""
+    return {
+        "Benign network, benign image": shown.benign_view,
+        "Trojaned network, benign image": shown.clean_view,
+        "Trojaned network, triggered image": shown.triggered_view,
+    }
+
+
+def _energy_section(shown: Demonstration) -> Section:
+    layers = Table(
+        ["Layer", "Chance", "Layer's own map", "Best feature map", "Its share"],
+        [
+            [e.layer, f"{e.chance:.1%}", f"{e.layer_map:.1%}", str(e.best), f"{e.feature_maps[e.best]:.1%}"]
+            for e in shown.energies.values()
+        ],
+        "Mean share of heat-map energy inside the trigger, grown by one cell of the layer, "
+        f"on {shown.measured} triggered test images.",
+    )
+    maps = Table(
+        ["Feature map", "Share of energy in the trigger", "Chance", "Blank on images"],
+        [
+            [f"{e.layer} map {k}", f"{e.feature_maps[k]:.1%}", f"{e.chance:.1%}", f"{e.blank_maps[k]:.0%}"]
+            for e, k in shown.strongest(LISTED)
+        ],
+        "The feature maps that hold the trigger best, over all layers.",
+    )
+    text = (
+        f"The trigger covers {shown.subject.trigger.coverage:.1%} of the image. A map that is blank on an image counts as 0 "
+        "there; chance is what a map of one value everywhere gets."
+    )
+    return Section("Which maps hold the trigger", text, [layers, maps])
+
+
+def _maps_section(shown: Demonstration) -> Section:
+    triggered = shown.triggered_view
+    backdrop = Backdrop.of(triggered.image, shown.subject.trigger.place)
+    grids: list[Maps] = []
+    for name, cam in triggered.cams.items():
+        holding = [k for e, k in shown.strongest(LISTED) if e.layer == name]
+        framed = f" Framed in green: among the {LISTED} that hold the trigger best." if holding else ""
+        caption = f"All feature maps of {name} on the triggered image, which is outlined where the trigger is.{framed}"
+        grids.append(
+            feature_maps(
+                cam, 0, backdrop, _map_numbers(shown, name), title=f"{name}: feature maps", caption=caption,
+                framed=holding, sorted_by="energy",
+            )
+        )  # fmt: skip
+    text = (
+        "Single feature map Grad-CAM, the contribution of each feature map by itself, on one scale for the layer; its energy in "
+        f"the trigger is the mean over {shown.measured} images. Press a map to see it large."
+    )
+    return Section("Every feature map", text, grids)
+
+
+def _map_numbers(shown: Demonstration, layer: str) -> Numbers:
+    """The numbers of a layer's feature maps on the triggered image, but energies as means over the images measured."""
+    return map_numbers(shown.triggered_view.cams[layer], 0) | {"energy": list(shown.energies[layer].feature_maps)}
+
+
+def _picture(figure: Figure, caption: str) -> Picture:
+    return Picture(figures.to_png_bytes(figure, DPI), caption)
+
+
+def _details(subject: Subject) -> dict[str, str]:
+    training = _training(subject.trojaned)
+    poisoning = subject.trojaned.card.poisoning if subject.trojaned.card else None
+    return {
+        "data": training.data,
+        "training": ", ".join(f"{name} {value}" for name, value in training.settings.model_dump().items()),
+        "fingerprints": ", ".join(f"{each.name} {each.fingerprint}" for each in (subject.benign, subject.trojaned)),
+        "poisoning": f"{poisoning.poisoned_images:,} images, rate {poisoning.poison_rate}" if poisoning else "none",
+    }
+
+
+def _document(shown: Demonstration) -> Demo:
+    subject, triggered = shown.subject, shown.triggered_view
+    networks = {}
+    for network in (subject.benign, subject.trojaned):
+        networks[network.name] = network.card.model_dump(mode="json") if network.card else {}
+    return Demo.of(
+        command="demo",
+        networks=networks,
+        fingerprints={network.name: network.fingerprint for network in (subject.benign, subject.trojaned)},
+        example={
+            "label": subject.label,
+            "benign_prediction": int(shown.clean_view.recording.logits.argmax()),
+            "triggered_prediction": int(triggered.recording.logits.argmax()),
+            "layer_maxima": {words: layer_maxima(seen.cams, 0) for words, seen in _views(shown).items()},
+            "feature_maps": {name: _map_numbers(shown, name) for name in triggered.cams},
+        },
+        trigger={
+            "name": subject.trigger.name,
+            "coverage": subject.trigger.coverage,
+            "opacity": subject.trigger.opacity,
+        },
+        trigger_energy={
+            "images": shown.measured,
+            "layers": [asdict(energy) | {"best": energy.best} for energy in shown.energies.values()],
+            "strongest": [_strong(energy, k) for energy, k in shown.strongest(LISTED)],
+        },
+        seconds=round(shown.seconds, 2),
+    )
+
+
+def _strong(energy: LayerEnergy, feature_map: int) -> dict[str, Any]:
+    shares = {
+        "energy": energy.feature_maps[feature_map],
+        "chance": energy.chance,
+        "blank": energy.blank_maps[feature_map],
+    }
+    return {"layer": energy.layer, "feature_map": feature_map, **shares}
+
+
+def _training(network: Network) -> TrainingRecord:
+    if network.card is None or network.card.training is None:
+        raise DataError(f"the network {network.name} has no training record")
+    return network.card.training
+
+
+def _target_name(subject: Subject) -> str:
+    return subject.trojaned.class_names[subject.target_class]
