@@ -1,6 +1,7 @@
 """Opening any model file: size, class names and scaling by options, by the file, or by trying; in all four commands."""
 
 import json
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,13 +14,15 @@ import torch
 from click.testing import Result
 from onnx import helper
 from tests.formats.onnx_graphs import graph
+from typer.main import get_command
 
 import trojancam
 import trojancam.detection
 import trojancam.report.scan_pictures
 import trojancam.report.stimulate
 from trojancam.architectures import architecture
-from trojancam.cli.options import ModelOptions, fitted, images_for, opened
+from trojancam.cli import app
+from trojancam.cli.options import ModelOptions, command_line, fitted, images_for, opened
 from trojancam.data import load_dataset
 from trojancam.detection import ScanReport
 from trojancam.errors import TrojanCamError
@@ -139,10 +142,30 @@ def test_options_are_repeated_in_the_command(run: Run, signs: Path, tmp_path: Pa
     assert results("a b/scan.json")["options"]["fed"] == "fed.json, as given"
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "explain net.onnx a.png 'b c.png' --layer one --layer two --class 'Speed limit' --stamp --size 64x48 --signed",
+        "stimulate net.pt --layer one --maps 31,12 --value -0.125 --window 0,9,3,3 --data signs --target 3",
+        "compare net.keras --methods all --layers one,two --n 7 --randomise --output logits --seed 5",
+        'scan net.safetensors --set stimulation.rounds=80 --set abs.maps=3 --methods abs,stimulation --out "it\'s"',
+        "explore one.onnx two.onnx --no-open --port 0 --architecture mine:net",
+        "inspect net.h5 --json --class-names names.txt",
+    ],
+)
+def test_the_command_again_is_parsed_to_the_same(line: str) -> None:
+    name, *given = shlex.split(line)
+    command = get_command(app).commands[name]  # type: ignore[attr-defined]
+    parsed = command.make_context(name, list(given))
+    assert command_line(parsed).startswith(f"trojancam {name} {given[0]}")
+    again = command.make_context(name, shlex.split(command_line(parsed))[2:])
+    assert again.params == parsed.params
+
+
 def test_the_crop_is_cut_from_the_images(signs: Path, tmp_path: Path) -> None:
     (tmp_path / "fed.json").write_text(json.dumps({"std": 1 / 255, "crop": 0.5}))
-    told = ModelOptions(shades(tmp_path / "theirs.onnx", size=(16, 16)), preprocessing=str(tmp_path / "fed.json"))
-    network = opened(told)
+    told = ModelOptions(preprocessing=str(tmp_path / "fed.json"))
+    network = opened(shades(tmp_path / "theirs.onnx", size=(16, 16)), told)
     dataset = images_for(network, signs)
     whole = load_dataset(signs, size=32).test.images
     assert torch.equal(dataset.test.images, whole[..., 8:24, 8:24])
@@ -152,11 +175,11 @@ def test_the_crop_is_cut_from_the_images(signs: Path, tmp_path: Path) -> None:
 def test_the_class_folders_of_a_network_that_names_its_classes_are_found_by_name(signs: Path, tmp_path: Path) -> None:
     names = "yield\nstop\n[red] ring"
     (tmp_path / "names.txt").write_text(names)
-    told = ModelOptions(shades(tmp_path / "theirs.onnx"), class_names=tmp_path / "names.txt")
-    dataset = images_for(opened(told), signs)
+    network = opened(shades(tmp_path / "theirs.onnx"), ModelOptions(class_names=tmp_path / "names.txt"))
+    dataset = images_for(network, signs)
     assert dataset.test.class_names == ("yield", "stop", "[red] ring")
     with pytest.raises(TrojanCamError, match=r"and in its order"):
-        fitted(opened(told), dataset, 0)
+        fitted(network, dataset, 0)
 
 
 @pytest.mark.parametrize(

@@ -5,23 +5,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trojancam.cli.console import (
-    ArchitectureOption,
-    ClassNamesOption,
+from trojancam.cli.console import console, interruptible, names_in, progress_bar, say
+from trojancam.cli.explain import recorded_backdoor
+from trojancam.cli.options import (
     DataOption,
     ModelArgument,
-    OutputOption,
-    PreprocessingOption,
+    ModelOptions,
+    Parsed,
     SeedOption,
-    SizeOption,
-    console,
-    interruptible,
-    names_in,
-    progress_bar,
-    say,
+    command_line,
+    fitted,
+    images_for,
+    input_settings,
+    opened,
+    takes_model_options,
 )
-from trojancam.cli.explain import recorded_backdoor
-from trojancam.cli.options import ModelOptions, fitted, images_for, input_settings, opened
 
 if TYPE_CHECKING:
     from trojancam.report.page import Table
@@ -29,14 +27,12 @@ if TYPE_CHECKING:
 DEFAULT_METHODS = "grad-cam,grad-cam++,hirescam,layercam,xgrad-cam,eigen-cam,saliency,random,centre"
 
 
+@takes_model_options
 def compare(
+    context: Parsed,
     model: ModelArgument,
+    told: ModelOptions,
     data: DataOption = None,
-    architecture: ArchitectureOption = None,
-    output: OutputOption = None,
-    preprocessing: PreprocessingOption = None,
-    size: SizeOption = None,
-    class_names: ClassNamesOption = None,
     methods: Annotated[
         str,
         typer.Option(
@@ -54,8 +50,8 @@ def compare(
         bool,
         typer.Option(help="Also whether the maps of the last layer depend on the network's weights, on 16 images."),
     ] = False,
-    out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("trojancam-compare"),
     seed: SeedOption = 0,
+    out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("trojancam-compare"),
 ) -> None:
     """Compare attribution methods by ROAD, insertion and deletion and, with --stamp, by how well they find the trigger.
 
@@ -68,8 +64,7 @@ def compare(
     from trojancam.report.provenance import file_facts
     from trojancam.tasks.compare import compare as run
 
-    told = ModelOptions(model, architecture, output, preprocessing, size, class_names)
-    network = opened(told)
+    network = opened(model, told)
     chosen = tuple(METHODS) if methods == "all" else names_in(methods, "method")
     named = None if layers is None else names_in(layers, "layer")
     planted = recorded_backdoor(model, network.card) if stamp else None
@@ -107,11 +102,7 @@ def compare(
         "methods": list(chosen),
         "layers": list(comparison.layers),
         "seed": seed,
-        "command": told.command(
-            "compare",
-            {"--data": data, "--methods": methods, "--layers": layers, "--n": n, "--stamp": stamp}
-            | {"--randomise": randomise, "--seed": seed, "--out": out},
-        ),
+        "command": command_line(context),
     }
     page = write_comparison(compared, out, settings)
     for part in overall_tables(compared.summary):

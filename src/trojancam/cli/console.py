@@ -7,8 +7,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 from rich.console import Console, RenderableType
@@ -47,38 +46,6 @@ OPTIONS: Mapping[Remedy, str] = {  # what can be done on the command line
     Remedy.RESUME: "continue it with --resume, or delete it to start anew",
     Remedy.PORT: "choose another with --port, or 0 for any that is free",
 }
-
-DataOption = Annotated[
-    Path | None,
-    typer.Option(help="GTSRB (official, Kaggle or prepared .npz) or class folders; rendered signs if left out."),
-]
-ModelArgument = Annotated[
-    Path, typer.Argument(help="A model file: safetensors, .pt, .pth, .pt2, .onnx, .keras or .h5.")
-]
-ArchitectureOption = Annotated[
-    str | None,
-    typer.Option(help="For a file of weights alone: a registered name, module:callable of your own, timm:NAME."),
-]
-OutputOption = Annotated[str | None, typer.Option(help="Which output, where the network has several.")]
-PreprocessingOption = Annotated[
-    str | None,
-    typer.Option(
-        help="How the network is fed: a name such as rgb-symmetric, or a JSON file with mean, std, channels, crop; if left "
-        "out and nobody vouches for it, tried out on labelled images."
-    ),
-]
-SizeOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="HEIGHTxWIDTH", help="The images' size in pixels, or one number, where the model file leaves it open."
-    ),
-]
-ClassNamesOption = Annotated[
-    Path | None, typer.Option(help="A text file with the names of the network's classes, in its order, one a line.")
-]
-SeedOption = Annotated[
-    int, typer.Option(min=0, max=2**32 - 1, help="Of all random draws: the same seed gives the same results.")
-]
 
 
 @contextmanager

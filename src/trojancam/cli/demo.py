@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from trojancam.cli.console import DataOption, SeedOption, interruptible, list_broken, progress_bar, say
+from trojancam.cli.console import interruptible, list_broken, progress_bar, say
+from trojancam.cli.options import DataOption, SeedOption
 
 
 def demo(

@@ -5,20 +5,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trojancam.cli.console import (
-    ArchitectureOption,
-    ClassNamesOption,
+from trojancam.cli.console import interruptible, list_broken, progress_bar, say
+from trojancam.cli.options import (
     ModelArgument,
-    OutputOption,
-    PreprocessingOption,
+    ModelOptions,
+    Parsed,
     SeedOption,
-    SizeOption,
-    interruptible,
-    list_broken,
-    progress_bar,
-    say,
+    command_line,
+    fitted,
+    images_for,
+    input_settings,
+    opened,
+    takes_model_options,
+    warn_unless_said,
 )
-from trojancam.cli.options import ModelOptions, fitted, images_for, input_settings, opened, warn_unless_said
 from trojancam.errors import DataError
 
 if TYPE_CHECKING:
@@ -26,9 +26,12 @@ if TYPE_CHECKING:
     from trojancam.network.card import ModelCard
 
 
+@takes_model_options
 def explain(
+    context: Parsed,
     model: ModelArgument,
     images: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
+    told: ModelOptions,
     layer: Annotated[list[str] | None, typer.Option(help="Only this layer; may be repeated.")] = None,
     feature_maps: Annotated[bool, typer.Option(help="Also a grid of every feature map of each layer.")] = False,
     class_: Annotated[
@@ -39,11 +42,6 @@ def explain(
     scale: Annotated[str, typer.Option(help="Feature maps on one 'shared' scale, or 'each' on its own.")] = "shared",
     signed: Annotated[bool, typer.Option(help="Show what speaks against the class, too.")] = False,
     format_: Annotated[str, typer.Option("--format", help="png, svg or pdf.")] = "png",
-    architecture: ArchitectureOption = None,
-    output: OutputOption = None,
-    preprocessing: PreprocessingOption = None,
-    size: SizeOption = None,
-    class_names: ClassNamesOption = None,
     data: Annotated[
         Path | None,
         typer.Option(
@@ -62,8 +60,7 @@ def explain(
     from trojancam.report.provenance import file_facts
     from trojancam.tasks.explain import ExplainSettings, explained_files, find_images
 
-    told = ModelOptions(model, architecture, output, preprocessing, size, class_names)
-    network = opened(told)
+    network = opened(model, told)
     if data is not None and not (network.feeding.vouched and network.named):
         network = fitted(network, images_for(network, data), seed)
     drawing = Drawing(feature_maps, scale, signed, format_)
@@ -72,10 +69,8 @@ def explain(
         target_class=None if class_ is None else class_index(class_, network.class_names),
         trigger=recorded_backdoor(model, network.card).trigger if stamp else None,
     )
-    again: dict[str, object] = {"--layer": layer, "--feature-maps": feature_maps, "--class": class_, "--stamp": stamp}
-    again |= {"--scale": scale, "--signed": signed, "--format": format_, "--data": data, "--seed": seed, "--out": out}
-    settings = {**file_facts(model), **input_settings(network), "command": told.command("explain", again, images)}
-    warn_unless_said(network, told)
+    settings = {**file_facts(model), **input_settings(network), "command": command_line(context)}
+    warn_unless_said(network, model)
     with interruptible(lambda: f"the figures drawn so far are in {out}"), progress_bar("explain") as progress:
         explanations = explained_files(network, find_images(images), asked)
         written = write_explanations(explanations, out, drawing, progress, settings)

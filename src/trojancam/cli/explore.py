@@ -7,29 +7,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trojancam.cli.console import (
-    ArchitectureOption,
-    ClassNamesOption,
-    DataOption,
-    OutputOption,
-    PreprocessingOption,
-    SizeOption,
-    interruptible,
-    list_broken,
-    progress_bar,
-    say,
-)
+from trojancam.cli.console import interruptible, list_broken, progress_bar, say
+from trojancam.cli.options import DataOption, ModelOptions, fitted, images_for, opened, takes_model_options
 from trojancam.errors import DataError, TrojanCamError
 
 if TYPE_CHECKING:
-    from trojancam.cli.options import ModelOptions
     from trojancam.explore.session import Session
 
 MOST = 2  # networks side by side
 SEED = 0
 
 
+@takes_model_options
 def explore(
+    told: ModelOptions,
     model: Annotated[
         list[Path] | None,
         typer.Argument(
@@ -37,11 +28,6 @@ def explore(
         ),
     ] = None,
     data: DataOption = None,
-    architecture: ArchitectureOption = None,
-    output: OutputOption = None,
-    preprocessing: PreprocessingOption = None,
-    size: SizeOption = None,
-    class_names: ClassNamesOption = None,
     host: Annotated[
         str, typer.Option(help="Where to listen; other machines can reach any but the default, and need its token.")
     ] = "127.0.0.1",
@@ -56,18 +42,16 @@ def explore(
     files = model or []
     if len(files) > MOST:
         raise DataError(f"{len(files)} model files were given; the explorer compares two at most")
-    from trojancam.cli.options import ModelOptions
     from trojancam.explore.serving import bound, serve
     from trojancam.explore.session import Session
     from trojancam.opening.images import labelled_images
 
-    told = [ModelOptions(path, architecture, output, preprocessing, size, class_names) for path in files]
     with (
         bound(host, port) as listening,  # better known now than after minutes of training
         closing(Session(lambda network: labelled_images(network, data), data)) as session,
     ):
-        if told:
-            _open_files(session, told, data)
+        if files:
+            _open_files(session, files, told, data)
         else:
             _open_demonstration(session, data)
         with suppress(KeyboardInterrupt):  # the server has ended then; started in the background it passes none on
@@ -109,13 +93,12 @@ def _open_demonstration(session: "Session", data: Path | None) -> None:
             session.add(network, Source(path, network.name), dataset)
 
 
-def _open_files(session: "Session", told: list["ModelOptions"], data: Path | None) -> None:
+def _open_files(session: "Session", files: list[Path], told: ModelOptions, data: Path | None) -> None:
     """Networks of files, each with labelled images as it wants them."""
-    from trojancam.cli.options import fitted, images_for, opened
     from trojancam.explore.models import Source
 
-    for options in told:
-        network = opened(options)
+    for model in files:
+        network = opened(model, told)
         dataset = images_for(network, data)
-        source = Source(options.model, options.model.name, options.architecture, options.output)
+        source = Source(model, model.name, told.architecture, told.output)
         session.add(fitted(network, dataset, SEED), source, dataset)

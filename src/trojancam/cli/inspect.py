@@ -6,20 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from trojancam.cli.console import (
-    OPTIONS,
-    ArchitectureOption,
-    ClassNamesOption,
-    DataOption,
-    ModelArgument,
-    OutputOption,
-    PreprocessingOption,
-    SeedOption,
-    SizeOption,
-    console,
-    printable,
-    say,
-)
+from trojancam.cli.console import OPTIONS, console, printable, say
+from trojancam.cli.options import DataOption, ModelArgument, ModelOptions, SeedOption, images_for, takes_model_options
 from trojancam.errors import TrojanCamError
 
 if TYPE_CHECKING:
@@ -33,14 +21,11 @@ if TYPE_CHECKING:
 SHOWN = 12  # class names, the first ones
 
 
+@takes_model_options
 def inspect(
     model: ModelArgument,
+    told: ModelOptions,
     data: DataOption = None,
-    architecture: ArchitectureOption = None,
-    output: OutputOption = None,
-    preprocessing: PreprocessingOption = None,
-    size: SizeOption = None,
-    class_names: ClassNamesOption = None,
     images: Annotated[int, typer.Option(min=4, help="With --data: how many labelled images to try it on.")] = 2000,
     as_json: Annotated[bool, typer.Option("--json", help="Print all of it as one JSON object instead.")] = False,
     seed: SeedOption = 0,
@@ -51,10 +36,8 @@ def inspect(
     known. Exit code 2 if the file is refused, or if no preprocessing is clearly right: what is then found in the network
     would mean nothing.
     """
-    from trojancam.cli.options import ModelOptions, images_for
     from trojancam.tasks.inspect import inspected
 
-    told = ModelOptions(model, architecture, output, preprocessing, size, class_names)
     document: dict[str, Any] = {"file": model.name}
     console.quiet = as_json  # progress, too, would be no JSON
     try:
@@ -62,7 +45,7 @@ def inspect(
         def labelled(network: "Network") -> "Labelled":
             return images_for(network, data).test.take(images, seed)
 
-        found = inspected(told.file(), None if data is None else labelled, _show)
+        found = inspected(told.of(model), None if data is None else labelled, _show)
         document = found.to_json()
         if found.refused is not None:
             raise found.refused

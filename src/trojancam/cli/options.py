@@ -1,11 +1,15 @@
-"""A model file as the options of a command say it is: opened, given labelled images, and fed as it wants."""
+"""The options that commands share: a model file as they say it is, opened, given labelled images, and fed as it wants."""
 
+import functools
+import inspect
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from trojancam.cli.console import OPTIONS, list_broken, progress_bar, say, warn
 from trojancam.errors import DataError, ModelError, Remedy
@@ -17,20 +21,47 @@ if TYPE_CHECKING:
 
 LARGEST = 4096  # pixels: images are read up to this size
 
+DataOption = Annotated[
+    Path | None,
+    typer.Option(help="GTSRB (official, Kaggle or prepared .npz) or class folders; rendered signs if left out."),
+]
+ModelArgument = Annotated[
+    Path, typer.Argument(help="A model file: safetensors, .pt, .pth, .pt2, .onnx, .keras or .h5.")
+]
+SeedOption = Annotated[
+    int, typer.Option(min=0, max=2**32 - 1, help="Of all random draws: the same seed gives the same results.")
+]
+
 
 @dataclass(frozen=True)
 class ModelOptions:
-    """A model file, and what a command was told of it."""
+    """What a command was told of its model file. `takes_model_options` makes options of the fields."""
 
-    model: Path
-    architecture: str | None = None
-    output: str | None = None
-    preprocessing: str | None = None
-    size: str | None = None
-    class_names: Path | None = None
+    architecture: Annotated[
+        str | None,
+        typer.Option(help="For a file of weights alone: a registered name, module:callable of your own, timm:NAME."),
+    ] = None
+    output: Annotated[str | None, typer.Option(help="Which output, where the network has several.")] = None
+    preprocessing: Annotated[
+        str | None,
+        typer.Option(
+            help="How the network is fed: a name such as rgb-symmetric, or a JSON file with mean, std, channels, crop; if "
+            "left out and nobody vouches for it, tried out on labelled images."
+        ),
+    ] = None
+    size: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HEIGHTxWIDTH",
+            help="The images' size in pixels, or one number, where the model file leaves it open.",
+        ),
+    ] = None
+    class_names: Annotated[
+        Path | None, typer.Option(help="A text file with the names of the network's classes, in its order, one a line.")
+    ] = None
 
-    def file(self) -> "ModelFile":
-        """The same for the library.
+    def of(self, model: Path) -> "ModelFile":
+        """A model file, and what is said of it, for the library.
 
         Raises:
             DataError: if the size is not to be understood.
@@ -38,32 +69,62 @@ class ModelOptions:
         from trojancam.opening.open import ModelFile
 
         size = None if self.size is None else _size(self.size)
-        return ModelFile(self.model, self.architecture, self.output, self.preprocessing, size, self.class_names)
-
-    def command(self, name: str, options: Mapping[str, object], arguments: Sequence[object] = ()) -> str:
-        """The command again, as a shell takes it, `arguments` after the model file.
-
-        Options that are None or False were not given, True stands alone, and of a list each item is an option of its own.
-
-        >>> ModelOptions(Path("my net.onnx"), size="64x48").command("compare", {"--stamp": True, "--seed": 0, "--data": None})
-        "trojancam compare 'my net.onnx' --size 64x48 --stamp --seed 0"
-        """
-        own = {
-            "--architecture": self.architecture,
-            "--output": self.output,
-            "--preprocessing": self.preprocessing,
-            "--size": self.size,
-            "--class-names": self.class_names,
-        }
-        words = ["trojancam", name, str(self.model), *map(str, arguments)]
-        for option, given in {**own, **options}.items():
-            for value in given if isinstance(given, list) else [given]:
-                if value is not None and value is not False:
-                    words += [option] if value is True else [option, str(value)]
-        return shlex.join(words)
+        return ModelFile(model, self.architecture, self.output, self.preprocessing, size, self.class_names)
 
 
-def opened(told: ModelOptions) -> "Network":
+Parsed = Any  # Typer's context; that is of a class which Typer does not name
+
+
+def takes_model_options(command: Callable[..., None]) -> Callable[..., None]:
+    """A command with the options of a model file in place of its parameter `told`; `context` is what was parsed."""
+    own = inspect.signature(command, eval_str=True).parameters.values()
+    options = inspect.signature(ModelOptions, eval_str=True).parameters
+    parameters = [
+        each
+        for parameter in own
+        for each in (
+            [option.replace(kind=parameter.kind) for option in options.values()]
+            if parameter.name == "told"
+            else [parameter.replace(annotation=typer.Context) if parameter.name == "context" else parameter]
+        )
+    ]
+
+    @functools.wraps(command)
+    def run(**given: Any) -> None:
+        told = ModelOptions(**{name: given.pop(name) for name in options})
+        command(told=told, **given)
+
+    del run.__wrapped__
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return run
+
+
+def command_line(context: Parsed, without: Collection[str] = ()) -> str:
+    """The command that runs, again, as a shell takes it: from what was parsed, so that no option can be forgotten.
+
+    Options that have a value are said even if it is the usual one, but for those named in `without`, which do not count.
+    """
+    words: dict[bool, list[str]] = {True: ["trojancam", str(context.info_name)], False: []}
+    for parameter in context.command.params:
+        if parameter.name not in without and parameter.name in context.params:
+            words[parameter.param_type_name == "argument"] += _words(parameter, context.params[parameter.name])
+    return shlex.join(words[True] + words[False])
+
+
+def _words(parameter: Any, value: Any) -> Iterator[str]:
+    """An argument, or an option and its value; of several values each is one of its own."""
+    for each in value if isinstance(value, list | tuple) else [value]:
+        if parameter.param_type_name == "argument":
+            yield str(each)
+        elif isinstance(each, bool):
+            yield from [parameter.opts[0]] * each
+            yield from parameter.secondary_opts[:1] * (not each and parameter.default is True)
+        elif each is not None:
+            yield from (parameter.opts[0], str(each))
+
+
+def opened(model: Path, told: ModelOptions) -> "Network":
     """The network in a model file, fed as the command says, else as the file says, else pixels in [0, 1].
 
     Raises:
@@ -71,7 +132,7 @@ def opened(told: ModelOptions) -> "Network":
     """
     from trojancam.opening.open import opened as network_in
 
-    return network_in(told.file())
+    return network_in(told.of(model))
 
 
 def images_for(network: "Network", data: Path | None) -> "Dataset":
@@ -109,13 +170,13 @@ def input_settings(network: "Network") -> dict[str, str]:
     return {"input": in_words(network.input), "fed": network.feeding.words}
 
 
-def warn_unless_said(network: "Network", told: ModelOptions) -> None:
+def warn_unless_said(network: "Network", model: Path) -> None:
     """Where there are no labelled images to try on: say that nobody vouches for how the network is fed."""
     from trojancam.network.input import UNKNOWN
 
     if network.feeding == UNKNOWN:
         doubt = ModelError(
-            f"{told.model} does not say how its pixels are scaled, so they are fed as they are, in [0, 1]; if it was trained "
+            f"{model} does not say how its pixels are scaled, so they are fed as they are, in [0, 1]; if it was trained "
             "otherwise, its answers mean nothing",
             Remedy.PREPROCESSING,
             Remedy.LABELLED_IMAGES,

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from trojancam.cli.console import DataOption, interruptible, list_broken, names_in, progress_bar, say
+from trojancam.cli.console import interruptible, list_broken, names_in, progress_bar, say
+from trojancam.cli.options import DataOption
 
 RENDERED = (8600, 1290)  # training and test signs of `--quick`, where no data is given
 

@@ -5,34 +5,31 @@ from typing import Annotated
 
 import typer
 
-from trojancam.cli.console import (
-    ArchitectureOption,
-    ClassNamesOption,
+from trojancam.cli.console import interruptible, names_in, progress_bar, say
+from trojancam.cli.options import (
     DataOption,
     ModelArgument,
-    OutputOption,
-    PreprocessingOption,
+    ModelOptions,
+    Parsed,
     SeedOption,
-    SizeOption,
-    interruptible,
-    names_in,
-    progress_bar,
-    say,
+    command_line,
+    fitted,
+    images_for,
+    input_settings,
+    opened,
+    takes_model_options,
 )
-from trojancam.cli.options import ModelOptions, fitted, images_for, input_settings, opened
 
 EXIT_CODES = {"nothing found": 0, "backdoor": 1, "inconclusive": 3}  # 2 is what the user can mend
 STEPS = "steps"  # the folder in `--out` where finished steps are kept until the report is written
 
 
+@takes_model_options
 def scan(
+    context: Parsed,
     model: ModelArgument,
+    told: ModelOptions,
     data: DataOption = None,
-    architecture: ArchitectureOption = None,
-    output: OutputOption = None,
-    preprocessing: PreprocessingOption = None,
-    size: SizeOption = None,
-    class_names: ClassNamesOption = None,
     images: Annotated[int, typer.Option(min=4, help="How many clean test images; a few dozen or more.")] = 100,
     methods: Annotated[
         str,
@@ -45,8 +42,8 @@ def scan(
         list[str] | None,
         typer.Option("--set", metavar="METHOD.NAME=VALUE", help="A method's setting, such as stimulation.rounds=80."),
     ] = None,
-    out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("trojancam-scan"),
     seed: SeedOption = 0,
+    out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("trojancam-scan"),
 ) -> None:
     """Look for a backdoor: which class, where, which feature maps, what triggers it, and how sure that is.
 
@@ -65,13 +62,10 @@ def scan(
     names = known_methods(names_in(methods, "method", DETECTORS))
     told_settings = parsed(changed or [])
     known_settings(names, told_settings)
-    told = ModelOptions(model, architecture, output, preprocessing, size, class_names)
-    network = opened(told)
+    network = opened(model, told)
     dataset = images_for(network, data)
     clean, labels = dataset.test.take(images, seed)
     network = fitted(network, dataset, seed)
-    again = {"--data": data, "--images": images, "--methods": ",".join(names), "--set": changed}
-    again |= {"--seed": seed, "--out": out}
     settings = {
         **file_facts(model),
         "data": dataset.source,
@@ -79,7 +73,7 @@ def scan(
         **input_settings(network),
         "methods": list(names),
         "seed": seed,
-        "command": told.command("scan", again),
+        "command": command_line(context),
     }
     advice = f"finished steps are kept in {out}; the same command again goes on from there"
     with interruptible(lambda: advice):

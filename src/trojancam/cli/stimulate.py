@@ -5,24 +5,30 @@ from typing import Annotated, Literal
 
 import typer
 
-from trojancam.cli.console import (
-    ArchitectureOption,
-    ClassNamesOption,
+from trojancam.cli.console import progress_bar, say
+from trojancam.cli.options import (
     DataOption,
     ModelArgument,
-    OutputOption,
-    PreprocessingOption,
+    ModelOptions,
+    Parsed,
     SeedOption,
-    SizeOption,
-    progress_bar,
-    say,
+    command_line,
+    fitted,
+    images_for,
+    input_settings,
+    opened,
+    takes_model_options,
 )
-from trojancam.cli.options import ModelOptions, fitted, images_for, input_settings, opened
 from trojancam.errors import DataError
 
+EDIT = ("layer", "maps", "kind", "value", "unit", "window", "rest")  # what a file of stimulations says itself
 
+
+@takes_model_options
 def stimulate(
+    context: Parsed,
     model: ModelArgument,
+    told: ModelOptions,
     layer: Annotated[str | None, typer.Option(help="The layer whose feature maps are edited.")] = None,
     maps: Annotated[str, typer.Option(help="Their numbers with commas between, or 'all'.")] = "all",
     kind: Annotated[str, typer.Option(help="replace, scale, add or zero.")] = "replace",
@@ -41,18 +47,13 @@ def stimulate(
         Path | None, typer.Option(help="A JSON file of stimulations of one layer, instead of the options above.")
     ] = None,
     data: DataOption = None,
-    architecture: ArchitectureOption = None,
-    output: OutputOption = None,
-    preprocessing: PreprocessingOption = None,
-    size: SizeOption = None,
-    class_names: ClassNamesOption = None,
     images: Annotated[int, typer.Option(min=1, help="How many test images.")] = 8,
     target: Annotated[
         str | None,
         typer.Option(help="The class to judge by, by number or name; the most frequent one after, if left out."),
     ] = None,
-    out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("trojancam-stimulate"),
     seed: SeedOption = 0,
+    out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("trojancam-stimulate"),
 ) -> None:
     """Edit feature maps of clean test images: the classes predicted before and after, heat maps, and the effect of strength.
 
@@ -66,8 +67,7 @@ def stimulate(
     from trojancam.tasks.stimulate import read_stimulations
     from trojancam.tasks.stimulate import stimulate as run
 
-    told = ModelOptions(model, architecture, output, preprocessing, size, class_names)
-    network = opened(told)
+    network = opened(model, told)
     if target is not None and network.named:
         class_index(target, network.class_names)  # a slip of the pen shows before images are read
     if (layer is None) == (stimulation is None):
@@ -92,12 +92,7 @@ def stimulate(
         "images": f"{len(chosen)} test images",
         "stimulation": "; ".join(str(each) for each in wanted),
         "seed": seed,
-        "command": told.command(
-            "stimulate",
-            {"--stimulation": stimulation}
-            | ({} if stimulation else _edit_options(str(layer), maps, kind, value, unit, window, rest))
-            | {"--data": data, "--images": images, "--target": target, "--seed": seed, "--out": out},
-        ),
+        "command": command_line(context, () if stimulation is None else EDIT),
     }
     with progress_bar("stimulate") as progress:
         answer = run(network, chosen, labels, wanted, target_class, progress)
@@ -111,13 +106,6 @@ def stimulate(
     for sentence in (verdict(answer), *remarks(answer)):
         say(sentence)
     say(f"the page is at {page.resolve()}, its numbers beside it in results.json")
-
-
-def _edit_options(
-    layer: str, maps: str, kind: str, value: float, unit: str, window: str | None, rest: str
-) -> dict[str, object]:
-    options = {"--layer": layer, "--maps": maps, "--kind": kind, "--value": f"{value:g}", "--unit": unit}
-    return {**options, "--window": window, "--rest": rest}
 
 
 def _maps(text: str) -> tuple[int, ...] | Literal["all"]:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trojancam.cli.console import DataOption, SeedOption, interruptible, list_broken, progress_bar, say
+from trojancam.cli.console import interruptible, list_broken, progress_bar, say
+from trojancam.cli.options import DataOption, SeedOption
 from trojancam.errors import DataError
 
 if TYPE_CHECKING:

@@ -95,7 +95,7 @@ def inspect(
 def inspected(
     file: ModelFile,
     labelled: Callable[[Network], Labelled] | None = None,
-    tell: Callable[[str, Inspected], None] = lambda part, found: None,
+    tell: Callable[[str, Inspected], None] = lambda *_: None,
 ) -> Inspected:
     """As `inspect`, with images that fit the network once it is known; `tell` hears what is known next:
     `outside`, `network`, `tried` or `wants`.
