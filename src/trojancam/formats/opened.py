@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from trojancam.network.card import ModelCard
-from trojancam.network.input import InputSpecification
+from trojancam.network.input import Feeding, InputSpecification
 from trojancam.network.outputs import Output
 
 
@@ -15,7 +15,8 @@ class OpenedModel:
 
     The module maps `n channels h w` (fed as its author's framework feeds it, channels first) to `n classes`; `size` is the
     (height, width) that it takes, None where the file does not say; `input` is how pixels become that, None where the file
-    does not say. `output` is the name or number of the one that is meant, where the module itself still gives several.
+    does not say; `feeding` is who vouches for that, where the file says so. `output` is the name or number of the one that is
+    meant, where the module itself still gives several.
     `notes` are sentences for people: what was done to the network on the way, what the file does not tell.
     """
 
@@ -29,6 +30,7 @@ class OpenedModel:
     card: ModelCard | None = None
     notes: tuple[str, ...] = ()
     output: Output = None
+    feeding: Feeding | None = None
 
     def plain_input(self, size: tuple[int, int]) -> InputSpecification:
         """Pixels in [0, 1] at this size: how it is fed where nobody says."""

@@ -1,4 +1,4 @@
-"""ModelCard: what a model file says about itself, with the records of how it was trained and poisoned."""
+"""What a model file says about itself: its card, with how it was trained and poisoned, or the record of a saved network."""
 
 from typing import Annotated, Any, Literal
 
@@ -6,6 +6,8 @@ from pydantic import Field, model_validator
 
 from trojancam.network.input import InputSpecification
 from trojancam.records import Positive, Record
+
+RECORD = "trojancam.json"  # what a saved network's record is called in its file
 
 
 class TrainingSettings(Record):
@@ -107,3 +109,15 @@ class ModelCard(Record):
             told = record.pop("poisoning")
             record.setdefault("backdoors", () if told is None else (told,))
         return record
+
+
+class NetworkRecord(Record):
+    """What `Network.save` writes beside the graph: all that a network knows of itself and a graph does not say."""
+
+    format_version: Literal[1] = 1
+    name: Annotated[str, Field(max_length=200)]
+    class_names: Annotated[tuple[str, ...], Field(min_length=1)]
+    input: InputSpecification
+    vouched: bool
+    card: ModelCard | None = None
+    made_by: str = ""

@@ -17,7 +17,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 from torch import Tensor, fx, nn
@@ -192,6 +192,23 @@ def _take_any_memory_format(graph: fx.Graph) -> None:
     for node in graph.nodes:
         if node.target in (aten.view.default, aten._unsafe_view.default):
             node.target = aten.reshape.default
+
+
+def write(
+    whole: fx.GraphModule, specification: InputSpecification, stream: IO[bytes], beside: Mapping[str, str]
+) -> None:
+    """Write a graph as an exported program, with texts by name beside it.
+
+    Raises:
+        ModelError: if the graph cannot be exported again.
+    """
+    example = torch.zeros(2, specification.number_of_channels, *specification.size)
+    try:
+        with _tracing, torch.inference_mode(False), _torch_quiet():
+            program = export(whole, (example,), dynamic_shapes=({0: Dim("n")},), strict=False)
+            torch.export.save(program, stream, extra_files=dict(beside))
+    except (RuntimeError, ValueError, TypeError) as error:
+        raise ModelError(f"this network cannot be written as an exported program: {_reason(error)}") from error
 
 
 def returning(whole: fx.GraphModule, nodes: Sequence[str]) -> fx.GraphModule:

@@ -8,15 +8,17 @@ import re
 import zlib
 from collections.abc import Iterable, Sequence
 from functools import cached_property
+from pathlib import Path
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, fx, nn
 
 from trojancam.errors import ModelError, unknown_name
+from trojancam.files import written_whole
 from trojancam.network import graph
 from trojancam.network.batches import BUDGET, Footprint, Gathered, footprint, parts
-from trojancam.network.card import ModelCard
+from trojancam.network.card import RECORD, ModelCard, NetworkRecord
 from trojancam.network.cut import Cut
 from trojancam.network.devices import CPU, DeviceLike, device_named
 from trojancam.network.draws import Draws
@@ -24,6 +26,7 @@ from trojancam.network.input import GIVEN, UNKNOWN, Feeding, InputSpecification
 from trojancam.network.layers import At, Layer, find_layers
 from trojancam.network.modules import channels_of
 from trojancam.network.outputs import Output
+from trojancam.version import __version__
 
 Images = Float[Tensor, "n 3 h w"]
 Inputs = Float[Tensor, "n c h w"]  # images as the network wants them: of a grey one, with one channel
@@ -275,6 +278,33 @@ class Network:
         """The same network, weights shared, with nothing that tells how it was made or what it is called."""
         feeding = GIVEN if self.feeding.vouched else UNKNOWN
         return Network(self._whole, self.input, self.class_names, feeding=feeding)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the network to a `.pt2` file, whole or not at all; its path. `load` opens it as it is here.
+
+        The file is an exported program of PyTorch, which others can open, too. Class names, how the network is fed, whether
+        anybody vouches for that, and its model card lie beside the graph.
+
+        Raises:
+            ModelError: if the name does not end in `.pt2`, or the graph cannot be exported again.
+            TrojanCamError: if the file cannot be written.
+        """
+        path = Path(path)
+        if path.suffix != ".pt2":
+            raise ModelError(
+                f"a network is saved as an exported program, so call the file {path.stem}.pt2, not {path.name}"
+            )
+        said = NetworkRecord(
+            name=self.name[:200],
+            class_names=self.class_names,
+            input=self.input,
+            vouched=self.feeding.vouched,
+            card=self.card,
+            made_by=f"trojancam {__version__}",
+        )
+        with written_whole(path) as partial, partial.open("wb") as stream:
+            graph.write(self.to(CPU)._whole, self.input, stream, {RECORD: said.model_dump_json()})
+        return path
 
     @cached_property
     def footprint(self) -> Footprint:

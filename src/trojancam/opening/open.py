@@ -108,6 +108,8 @@ def _feeding(file: ModelFile, module: OpenedModel) -> Feeding:
         return GIVEN
     if file.preprocessing is not None:
         return Feeding(f"{file.preprocessing}, as given")
+    if module.feeding is not None:
+        return module.feeding
     if module.card is not None:
         return Feeding("as its model card says")
     return UNKNOWN if module.input is None else Feeding("as its file or architecture says", vouched=False)

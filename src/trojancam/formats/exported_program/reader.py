@@ -20,14 +20,17 @@ from trojancam.formats.exported_program.expressions import Json
 from trojancam.formats.exported_program.module import Replayed
 from trojancam.formats.exported_program.rehearsal import ANY_NUMBER, check_rows, for_any_number, rehearse
 from trojancam.formats.exported_program.steps import WHAT_ODD_JSON_RAISES, Program, program_in
-from trojancam.formats.json_text import json_in
+from trojancam.formats.json_text import check_parts, json_in
 from trojancam.formats.opened import OpenedModel
 from trojancam.formats.weights.reader import tensors_in
 from trojancam.formats.weights.tensors import check_shares, single_precision, within
+from trojancam.network.card import RECORD, NetworkRecord
+from trojancam.network.input import Feeding
 from trojancam.network.outputs import Output, choice_in_words, chosen_output
 
 LARGEST_JSON = 24 << 20  # bytes; a network of a thousand layers has three million
 LARGEST_CONFIG = 8 << 20
+LARGEST_RECORD = 4 << 20
 COLOURS = (1, 3, 4)  # channels of images
 USUAL = 224  # a side that is assumed where the file says none
 EARLIER = "serialized_exported_program.json"  # the layout of PyTorch before 2.8
@@ -50,11 +53,13 @@ def read_exported_program(path: str | Path, output: Output = None) -> OpenedMode
     path = Path(path)
     with archive(path) as opened:
         program, weights = _in_earlier_layout(opened) if EARLIER in opened.members else _in_layout(opened)
+        said = _record(opened)
     wanted = set(program.weights.values())
     if missing := sorted(wanted - weights.keys()):
         raise ModelError(f"{path} is not whole: it lacks the weights {', '.join(missing[:3])}; export the module again")
     tensors, notes = single_precision(path, {name: tensor for name, tensor in weights.items() if name in wanted})
-    return _opened(path, program, tensors, notes, output)
+    found = _opened(path, program, tensors, notes, output)
+    return found if said is None else _as_saved(found, said)
 
 
 def _opened(path: Path, program: Program, tensors: dict[str, Tensor], notes: list[str], output: Output) -> OpenedModel:
@@ -81,6 +86,37 @@ def _opened(path: Path, program: Program, tensors: dict[str, Tensor], notes: lis
     told = all(size is not None for size in program.sizes[1:])
     return OpenedModel(
         module.eval(), "exported program", path.stem, (height, width) if told else None, channels, notes=tuple(notes)
+    )
+
+
+def _record(opened: Archive) -> NetworkRecord | None:
+    """What `Network.save` wrote beside the program, where it did."""
+    name = f"{next(iter(opened.members), '').partition('/')[0]}/extra/{RECORD}"
+    if name not in opened.members:
+        return None
+    try:
+        text = opened.read(name, LARGEST_RECORD).decode()
+        check_parts(text)
+        return NetworkRecord.model_validate_json(text)
+    except ValueError:
+        reason = "damaged or of a newer version"
+    raise ModelError(f"the record of the network in {opened.path} is {reason}; save the network again")
+
+
+def _as_saved(found: OpenedModel, said: NetworkRecord) -> OpenedModel:
+    """The network with the names, the input and the card that it was saved with."""
+    if found.size != said.input.size or found.channels != said.input.number_of_channels:
+        raise ModelError(
+            f"{found.name}.pt2 holds a network for {found.channels} channels of {found.size}, but a record of one for "
+            f"{said.input.number_of_channels} of {said.input.size}; save the network again"
+        )
+    return replace(
+        found,
+        name=said.name,
+        input=said.input,
+        class_names=said.class_names,
+        card=said.card,
+        feeding=Feeding("as its file says", vouched=said.vouched),
     )
 
 
