@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from trojancam.attacks.attack import Attack, DataAttack
-from trojancam.attacks.catalogue import ATTACKS, make_attack, parsed_settings, planned
+from trojancam.attacks.catalogue import ATTACKS, make_attack, parsed_settings
 from trojancam.attacks.patch import make_trigger
 from trojancam.attacks.poisoning import Goal, Poisoning, poison
 from trojancam.attacks.trigger import Trigger
@@ -19,6 +19,12 @@ ON_DATA = [name for name, attack in ATTACKS.items() if issubclass(attack, DataAt
 GOAL = Goal(target_class=1, image_size=(16, 16), seed=3)
 
 
+def on_data(name: str, **settings: object) -> DataAttack:
+    attack = make_attack(name, **settings)
+    assert isinstance(attack, DataAttack)
+    return attack
+
+
 def image_set(count: int = 200, side: int = 16) -> ImageSet:
     images = torch.randint(0, 256, (count, 3, side, side), generator=torch.Generator().manual_seed(0))
     return ImageSet(images.to(torch.uint8), torch.arange(count) % 4, ("a", "b", "c", "d"))
@@ -27,7 +33,7 @@ def image_set(count: int = 200, side: int = 16) -> ImageSet:
 @pytest.mark.parametrize("name", ON_DATA)
 def test_each_attack_on_data_poisons_its_share_and_changes_those_images_only(name: str) -> None:
     clean = image_set()
-    attack = planned(name, {"poison_rate": 0.2})
+    attack = on_data(name, poison_rate=0.2)
     poisoned, chosen = poison(clean, attack, 1, seed=3)
     plan = attack.poisoning(replace(GOAL, seed=3))
     assert len(chosen) == 30  # a fifth of 150 images of the other classes
@@ -43,7 +49,7 @@ def test_each_attack_on_data_poisons_its_share_and_changes_those_images_only(nam
 
 @pytest.mark.parametrize("name", ON_DATA)
 def test_each_plan_comes_back_from_its_record_as_the_same_changes(name: str) -> None:
-    plan = planned(name, {}).poisoning(GOAL)
+    plan = on_data(name).poisoning(GOAL)
     found = Poisoning.from_json(json.loads(json.dumps(plan.to_json())))
     images = torch.rand(5, 3, 16, 16, generator=torch.Generator().manual_seed(1))
     for part in ("trigger", "training_trigger", "cover_trigger"):
@@ -61,7 +67,7 @@ def test_each_plan_comes_back_from_its_record_as_the_same_changes(name: str) -> 
 
 @pytest.mark.parametrize("name", ON_DATA)
 def test_each_trigger_keeps_images_in_range_and_the_same_image_changes_in_the_same_way_twice(name: str) -> None:
-    trigger = planned(name, {}).poisoning(GOAL).trigger
+    trigger = on_data(name).poisoning(GOAL).trigger
     images = torch.rand(6, 3, 16, 16, generator=torch.Generator().manual_seed(2))
     changed = trigger.apply(images)
     assert 0 <= changed.min() <= changed.max() <= 1
@@ -74,9 +80,9 @@ def test_each_trigger_keeps_images_in_range_and_the_same_image_changes_in_the_sa
 @pytest.mark.parametrize("name", ON_DATA)
 def test_the_goal_decides_on_victims_rate_and_seed(name: str) -> None:
     goal = Goal(None, (16, 16), 7, permutation=(1, 0, 3, 2), poison_rate=0.4)
-    plan = planned(name, {}).poisoning(goal)
+    plan = on_data(name).poisoning(goal)
     assert (plan.target_class, plan.permutation, plan.poison_rate, plan.seed) == (None, (1, 0, 3, 2), 0.4, 7)
-    selective = planned(name, {}).poisoning(replace(GOAL, sources=(0, 2)))
+    selective = on_data(name).poisoning(replace(GOAL, sources=(0, 2)))
     assert selective.sources == (0, 2)
     assert selective.poison_rate == make_attack(name).poison_rate
 
@@ -84,7 +90,7 @@ def test_the_goal_decides_on_victims_rate_and_seed(name: str) -> None:
 @pytest.mark.parametrize("name", ON_DATA)
 def test_gradients_pass_to_the_images(name: str) -> None:
     images = torch.rand(2, 3, 16, 16, requires_grad=True)
-    planned(name, {}).poisoning(GOAL).trigger.apply(images).sum().backward()
+    on_data(name).poisoning(GOAL).trigger.apply(images).sum().backward()
     assert images.grad is not None
     assert images.grad.abs().sum() > 0
 

@@ -76,6 +76,20 @@ def test_a_network_begins_with_the_weights_of_its_parent(run: Run, signs: Path, 
     assert (training.parent or "").startswith("p, SHA-256 ")
 
 
+def test_an_attack_on_a_network_begins_with_a_clean_one(run: Run, signs: Path, tmp_path: Path) -> None:
+    attack = ("--attack", "trojaning", "--set", "per_class=1", "--set", "steps=2", "--target", "stop")
+    result = run("train", "basic", "--data", signs, "--out", "m.safetensors", "--epochs", 1, *attack)
+    assert result.exit_code == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["m.safetensors"]
+    card = read_card(tmp_path / "m.safetensors")
+    assert card.training is not None
+    assert card.poisoning is not None
+    assert (card.poisoning.attack, card.poisoning.poisoned_images) == ("trojaning", 0)
+    assert card.poisoning.settings["per_class"] == 1
+    assert card.training.attack_success_rate == card.poisoning.attack_success_rate
+    assert len(card.training.history) == 1
+
+
 def test_all_to_all_needs_no_target(run: Run, signs: Path, tmp_path: Path) -> None:
     options = ("--epochs", 1, "--victims", "all-to-all", "--trigger", "yellow-square")
     assert run("train", "basic", "--data", signs, "--out", "m.safetensors", *options).exit_code == 0
@@ -116,6 +130,7 @@ BACKDOOR = ("--trigger", "yellow-square", "--target", "stop")
         (("--attack", "wanet", "--target", "1", "--victims", "7"), "unknown class '7'"),
         (("--attack", "wanet", "--target", "1", "--victims", "stop,0"), "class 1 is the target; leave it out"),
         (("--attack", "wanet", "--target", "1", "--victims", "all-to-all"), "leave out --target"),
+        (("--attack", "trojaning", "--target", "1", "--victims", "0"), "trojaning turns all classes into one"),
         (("--attack", "adap-blend", "--target", "1", "--set", "shown=17"), "between 1 and all can be shown, not 17"),
         (("--attack", "badnets", "--target", "1", "--set", "side=40"), "does not fit into an image"),
         (("--trigger", "yelow-square", "--target", "1"), "did you mean 'yellow-square'"),

@@ -9,10 +9,11 @@ import safetensors
 import torch
 
 from trojancam.architectures import architecture
+from trojancam.attacks.catalogue import make_attack
 from trojancam.attacks.patch import make_trigger
-from trojancam.attacks.poisoning import Poisoning
+from trojancam.attacks.poisoning import Goal, Poisoning
 from trojancam.data.image_set import Dataset, ImageSet
-from trojancam.errors import ModelError, TrojanCamError, TrojanCamWarning
+from trojancam.errors import DataError, ModelError, TrojanCamError, TrojanCamWarning
 from trojancam.formats import safetensors as files
 from trojancam.formats.safetensors import read_card, read_model, save_model
 from trojancam.network.card import ModelCard, TrainingSettings
@@ -235,3 +236,41 @@ def test_reading_a_model_leaves_the_global_generator_alone(dataset: Dataset) -> 
     before = torch.get_rng_state()
     read_model(path)
     assert torch.get_rng_state().equal(before)
+
+
+def test_an_attack_on_a_network_is_planted_after_the_training_or_into_a_parent(
+    dataset: Dataset, trainings: list[bool], tmp_path: Path
+) -> None:
+    attack = make_attack("trojaning", per_class=1, steps=2)
+    goal = Goal(target_class=1)
+    own = make_model(Recipe("basic", SETTINGS, attack=attack, goal=goal), dataset, tmp_path / "own.safetensors")
+    assert len(trainings) == 1
+    make_model(Recipe("basic", SETTINGS), dataset, tmp_path / "clean.safetensors")
+    child = Recipe("basic", SETTINGS, parent=tmp_path / "clean.safetensors", attack=attack, goal=goal)
+    card = make_model(child, dataset, tmp_path / "child.safetensors")
+    assert len(trainings) == 2, "into a parent the attack is planted without another training"
+    one, other = (read_model(tmp_path / f"{name}.safetensors")[0].state_dict() for name in ("own", "child"))
+    for name, values in one.items():
+        torch.testing.assert_close(values, other[name])
+    assert card.training is not None
+    assert card.training.clean_accuracy == (own.training.clean_accuracy if own.training else None)
+    assert (own.backdoors[0].attack, own.backdoors[0].settings["steps"]) == ("trojaning", 2)
+    assert Recipe("basic", SETTINGS, attack=attack, goal=goal).fingerprint(dataset) != Recipe(
+        "basic", SETTINGS, attack=attack, goal=Goal(target_class=2)
+    ).fingerprint(dataset)
+
+
+def test_an_attack_that_poisons_a_set_trains_on_it_anew(
+    dataset: Dataset, trainings: list[bool], tmp_path: Path
+) -> None:
+    attack = make_attack("label-consistent", steps=1)
+    recipe_ = Recipe("basic", SETTINGS, attack=attack, goal=Goal(target_class=1))
+    card = make_model(recipe_, dataset, tmp_path / "m.safetensors")
+    assert len(trainings) == 2
+    assert (card.backdoors[0].clean_label, card.backdoors[0].poisoned_images) == (True, 6)
+    assert [path.name for path in tmp_path.iterdir()] == ["m.safetensors"]
+
+
+def test_an_attack_on_a_network_needs_a_goal(dataset: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="the attack trojaning needs a goal"):
+        make_model(Recipe("basic", SETTINGS, attack=make_attack("trojaning")), dataset, tmp_path / "m.safetensors")

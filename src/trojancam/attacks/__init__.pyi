@@ -13,7 +13,11 @@ from . import (
     families,
     family,
     frequency,
+    hidden,
+    input_aware,
+    label_consistent,
     latent,
+    latent_backdoor,
     moving_patch,
     patch,
     poisoning,
@@ -22,13 +26,14 @@ from . import (
     stripes,
     tone,
     trigger,
+    trojaning,
     wanet,
     warp,
 )
 from .adap_blend import AdapBlend
 from .adap_patch import AdapPatch
 from .additive import Additive, AdditiveFamily
-from .attack import Attack, DataAttack
+from .attack import Attack, DataAttack, NetworkAttack, Subject
 from .badnets import BadNets
 from .blend import Blend, BlendFamily, PartialBlend
 from .blended import Blended
@@ -38,7 +43,10 @@ from .combined import AllOf, OneOf
 from .families import FAMILIES, image_family
 from .family import Family, ImageFamily, Parameters
 from .frequency import Frequency, FrequencyFamily
+from .input_aware import Generated, InputAware
+from .label_consistent import LabelConsistent
 from .latent import LatentFamily, LatentShift
+from .latent_backdoor import LatentBackdoor
 from .moving_patch import MovingPatch, MovingPatchFamily
 from .patch import PLACES, PRESETS, Patch, PatchFamily, corner, from_image, make_trigger, square
 from .poisoning import Goal, Poisoning, drawn_indices, poison, poisoned_set
@@ -47,6 +55,7 @@ from .sticker import Physical, Sticker
 from .stripes import Stripes, StripesFamily
 from .tone import Tone, ToneFamily, brightness, contrast, saturation, tint
 from .trigger import Trigger
+from .trojaning import Trojaning
 from .wanet import WaNet
 from .warp import NoisyWarp, Warp, WarpFamily, wanet_flow
 
@@ -70,12 +79,17 @@ __all__ = [
     "Family",
     "Frequency",
     "FrequencyFamily",
+    "Generated",
     "Goal",
     "ImageFamily",
+    "InputAware",
+    "LabelConsistent",
+    "LatentBackdoor",
     "LatentFamily",
     "LatentShift",
     "MovingPatch",
     "MovingPatchFamily",
+    "NetworkAttack",
     "NoisyWarp",
     "OneOf",
     "Parameters",
@@ -89,9 +103,11 @@ __all__ = [
     "Sticker",
     "Stripes",
     "StripesFamily",
+    "Subject",
     "Tone",
     "ToneFamily",
     "Trigger",
+    "Trojaning",
     "WaNet",
     "Warp",
     "WarpFamily",
@@ -114,8 +130,12 @@ __all__ = [
     "family",
     "frequency",
     "from_image",
+    "hidden",
     "image_family",
+    "input_aware",
+    "label_consistent",
     "latent",
+    "latent_backdoor",
     "make_attack",
     "make_trigger",
     "moving_patch",
@@ -131,6 +151,7 @@ __all__ = [
     "tint",
     "tone",
     "trigger",
+    "trojaning",
     "wanet",
     "wanet_flow",
     "warp",

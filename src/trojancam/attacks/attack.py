@@ -1,13 +1,19 @@
 """Attack: the contract of every way to plant a backdoor, with its settings by name, its source and what it takes."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
+import torch
 from pydantic import Field, ValidationError
+from torch import Tensor, nn
 
 from trojancam.attacks.poisoning import Goal, Poisoning
+from trojancam.data.image_set import ImageSet, as_floats
 from trojancam.errors import DataError, unknown_name
+from trojancam.network.input import InputSpecification
+from trojancam.progress import Progress, silent
 from trojancam.records import Record
 
 Rate = Annotated[float, Field(ge=0, le=1)]
@@ -45,6 +51,53 @@ class DataAttack(Attack, ABC):
         Raises:
             DataError: if its trigger does not fit the goal's images.
         """
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A clean network that an attack on networks begins with: trained, in evaluation mode, and the attack's to change.
+
+    `images` are what it was trained on. `learn` trains such a network on other images with a backdoor, with the settings that
+    the first one had, and gives it back.
+    """
+
+    module: nn.Module
+    images: ImageSet
+    specification: InputSpecification
+    learn: Callable[[ImageSet, Poisoning], nn.Module]
+    progress: Progress = silent
+
+    def batches(self, steps: int, size: int, seed: int, words: str) -> Iterator[tuple[Tensor, Tensor]]:
+        """Images in [0, 1] and labels, `size` at a time, drawn with the seed, for so many steps; the progress is told."""
+        generator = torch.Generator().manual_seed(seed)
+        for step in range(steps):
+            self.progress(step, steps, words)
+            chosen = torch.randint(len(self.images), (min(size, len(self.images)),), generator=generator)
+            yield as_floats(self.images.images[chosen]), self.images.labels[chosen]
+        self.progress(steps, steps, words)
+
+
+class NetworkAttack(Attack, ABC):
+    """An attack on a network that has been trained clean: it changes the network, or more than the labels of its images."""
+
+    @abstractmethod
+    def planted(self, subject: Subject, goal: Goal) -> tuple[nn.Module, Poisoning]:
+        """The network with the backdoor, and the backdoor as its record tells it.
+
+        Raises:
+            DataError: if the goal is not one that this attack reaches.
+            ModelError: if the network is of a kind that it cannot change.
+        """
+
+    def only_target(self, goal: Goal) -> int:
+        """The goal's target class, where every other class is a victim.
+
+        Raises:
+            DataError: if the goal is another.
+        """
+        if goal.target_class is None or goal.sources:
+            raise DataError(f"the attack {self.name} turns all classes into one; name one target class, and no victims")
+        return goal.target_class
 
 
 def with_settings(attack: type[Attack], values: Mapping[str, object]) -> Attack:

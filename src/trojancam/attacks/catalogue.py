@@ -1,16 +1,20 @@
 """Catalogue: the attacks that can be planted by name."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from trojancam.attacks.adap_blend import AdapBlend
 from trojancam.attacks.adap_patch import AdapPatch
-from trojancam.attacks.attack import Attack, DataAttack, with_settings
+from trojancam.attacks.attack import Attack, with_settings
 from trojancam.attacks.badnets import BadNets
 from trojancam.attacks.blended import Blended
 from trojancam.attacks.bpp import BppAttack
+from trojancam.attacks.input_aware import InputAware
+from trojancam.attacks.label_consistent import LabelConsistent
+from trojancam.attacks.latent_backdoor import LatentBackdoor
 from trojancam.attacks.sig import Sig
 from trojancam.attacks.sticker import Physical
+from trojancam.attacks.trojaning import Trojaning
 from trojancam.attacks.wanet import WaNet
 from trojancam.errors import DataError, TrojanCamError
 from trojancam.registry import Registry
@@ -28,8 +32,12 @@ def as_attack(name: str, given: object) -> type[Attack]:
 
 
 _OWN: dict[str, type[Attack]] = {
-    attack.name: attack for attack in (BadNets, Blended, Sig, WaNet, BppAttack, AdapBlend, AdapPatch, Physical)
-}
+    attack.name: attack
+    for attack in (
+        BadNets, Blended, Sig, WaNet, BppAttack, AdapBlend, AdapPatch, Physical, LabelConsistent, InputAware, Trojaning,
+        LatentBackdoor,
+    )
+}  # fmt: skip
 ATTACKS = Registry("attack", "trojancam.attacks", as_attack, _OWN)
 """All attacks by name; packages add theirs as entry points of the group `trojancam.attacks`."""
 
@@ -45,19 +53,6 @@ def make_attack(name: str, **settings: object) -> Attack:
     0.1
     """
     return with_settings(ATTACKS.named(name), settings)
-
-
-def planned(name: str, settings: Mapping[str, object]) -> DataAttack:
-    """The attack on data of this name, with these settings.
-
-    Raises:
-        UnknownNameError: if there is no such attack or setting.
-        DataError: if it is no attack on data, or a setting is of another type, or out of its range.
-    """
-    found = with_settings(ATTACKS.named(name), settings)
-    if not isinstance(found, DataAttack):
-        raise DataError(f"the attack {name} does more than poison data, so it cannot be planted so")
-    return found
 
 
 def parsed_settings(texts: Sequence[str]) -> dict[str, object]:

@@ -11,7 +11,7 @@ from trojancam.cli.options import DataOption, SeedOption
 from trojancam.errors import DataError
 
 if TYPE_CHECKING:
-    from trojancam.attacks.attack import DataAttack
+    from trojancam.attacks.attack import Attack
     from trojancam.attacks.poisoning import Goal
 
 ALL_TO_ALL = "all-to-all"
@@ -63,6 +63,7 @@ def train(
     reaches the same weights.
     """
     from trojancam.architectures import architecture as find_architecture
+    from trojancam.attacks.attack import DataAttack
     from trojancam.attacks.patch import make_trigger
     from trojancam.attacks.poisoning import Poisoning
     from trojancam.data import load_dataset
@@ -98,7 +99,7 @@ def train(
     list_broken(dataset.skipped)
     goal = _goal(victims, target, dataset.train.class_names, size, seed, poison_rate)
     poisoning = None
-    if chosen is not None:
+    if isinstance(chosen, DataAttack):
         poisoning = chosen.poisoning(goal)
     elif planted is not None:
         rate = 0.1 if poison_rate is None else poison_rate
@@ -114,19 +115,21 @@ def train(
         )
 
     with interruptible(advice), progress_bar(architecture) as progress:
-        card = make_model(Recipe(architecture, settings, poisoning, parent, chosen), dataset, out, resume, progress)
+        card = make_model(
+            Recipe(architecture, settings, poisoning, parent, chosen, goal), dataset, out, resume, progress
+        )
     say(f"{out}: {card.training.in_words() if card.training else ''}")
 
 
-def _attack(name: str | None, changed: list[str]) -> "DataAttack | None":
+def _attack(name: str | None, changed: list[str]) -> "Attack | None":
     """The attack of this name with what --set options say."""
-    from trojancam.attacks.catalogue import parsed_settings, planned
+    from trojancam.attacks.catalogue import make_attack, parsed_settings
 
     if name is None:
         if changed:
             raise DataError("--set changes an attack, but there is none; name one with --attack")
         return None
-    return planned(name, parsed_settings(changed))
+    return make_attack(name, **parsed_settings(changed))
 
 
 def _goal(

@@ -1,17 +1,17 @@
 """Recipe: which network is trained how, on what poison; and the model file that comes of it, made once and kept."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from trojancam.architectures import ARCHITECTURES, Architecture, architecture
-from trojancam.attacks.attack import Attack
-from trojancam.attacks.poisoning import Backdoors, Poisoning, as_tuple, roles
-from trojancam.data.image_set import Dataset
-from trojancam.errors import ModelError, Remedy, TrojanCamError
+from trojancam.attacks.attack import Attack, NetworkAttack, Subject
+from trojancam.attacks.poisoning import Backdoors, Goal, Poisoning, as_tuple, roles
+from trojancam.data.image_set import Dataset, ImageSet
+from trojancam.errors import DataError, ModelError, Remedy, TrojanCamError
 from trojancam.files import cache_folder, writable_folder
 from trojancam.formats.safetensors import read_card, read_model, save_model
 from trojancam.kept import SUFFIX, files_kept, keep_files
@@ -19,7 +19,7 @@ from trojancam.locks import only_run_on
 from trojancam.network.card import BackdoorRecord, ModelCard, TrainingRecord, TrainingSettings
 from trojancam.progress import Progress, silent
 from trojancam.training.checkpoint import checkpoint_of
-from trojancam.training.training import Task, fingerprint, finite, measure_backdoor, train
+from trojancam.training.training import Task, fingerprint, finite, measure, measure_backdoor, train
 from trojancam.version import __version__
 
 
@@ -28,7 +28,8 @@ class Recipe:
     """Which architecture is trained how, and with what poison (None: a benign network).
 
     `parent` is a model file of the same architecture whose weights the training begins with: a fine-tuned network. `attack`
-    is the attack of the catalogue that planned the poison, for the record.
+    is the attack of the catalogue that planned the poison, for the record; or one on networks, which begins with the parent,
+    or with a clean network that is trained first, and reaches the `goal`.
     """
 
     architecture: str
@@ -36,6 +37,7 @@ class Recipe:
     poisoning: Backdoors = None
     parent: Path | None = None
     attack: Attack | None = None
+    goal: Goal | None = None
 
     @property
     def backdoors(self) -> tuple[Poisoning, ...]:
@@ -51,6 +53,8 @@ class Recipe:
     def fingerprint(self, dataset: Dataset) -> str:
         """A name for everything that the model file depends on: the weights, and what they reached on the test set."""
         parts = [self.architecture, *dataset.train.class_names, fingerprint(self.task(dataset), self.settings)]
+        if isinstance(self.attack, NetworkAttack):
+            parts += [self.attack.name, self.attack.model_dump_json(), repr(self.goal)]
         if self.architecture not in ARCHITECTURES.own:
             parts.append(ARCHITECTURES.code(self.architecture))
         digest = hashlib.sha256("\n".join((__version__, *parts)).encode())
@@ -72,8 +76,36 @@ def make_model(
     with only_run_on(path):
         check_outputs(path, resume)
         card = _made(recipe, dataset, path, resume, progress)
-        checkpoint_of(path).unlink(missing_ok=True)
+        _forget_checkpoints(path)
     return card
+
+
+def _attacked(
+    recipe: Recipe, attack: NetworkAttack, dataset: Dataset, path: Path, resume: bool, progress: Progress
+) -> tuple[nn.Module, TrainingRecord, tuple[Poisoning, ...]]:
+    """A network that an attack changed, and how it was trained before that; the clean one is the parent, or is trained first."""
+    if recipe.goal is None:
+        raise DataError(f"the attack {attack.name} needs a goal; give the recipe one")
+    task = recipe.task(dataset)
+
+    def learned(images: ImageSet, backdoor: Poisoning) -> nn.Module:
+        other = _begun(recipe, dataset)
+        poisoned = replace(task, train=images, poisoning=backdoor)
+        train(other, poisoned, recipe.settings, checkpoint_of(_second(path)), resume, progress)
+        return other
+
+    module = _begun(recipe, dataset)
+    if recipe.parent is None:
+        record = train(module, task, recipe.settings, checkpoint_of(path), resume, progress)
+    else:
+        record = TrainingRecord(
+            data=task.data, images=len(task.train), settings=recipe.settings, parent=task.parent, clean_accuracy=0.0
+        )
+    subject = Subject(module.eval(), dataset.train, task.input, learned, progress)
+    module, backdoor = attack.planted(subject, recipe.goal)
+    rates = measure(module.eval(), dataset.test, task.input, backdoor)
+    found = {name: finite(rates[name]) for name in ("attack_success_rate", "robust_accuracy")}
+    return module, record.model_copy(update=found | {"clean_accuracy": rates["clean_accuracy"]}), (backdoor,)
 
 
 def cached_model(recipe: Recipe, dataset: Dataset, progress: Progress = silent) -> Path:
@@ -90,18 +122,32 @@ def cached_model(recipe: Recipe, dataset: Dataset, progress: Progress = silent) 
         with only_run_on(path):
             _made(recipe, dataset, path, True, progress)
             keep_files(note, run, [path])
-            checkpoint_of(path).unlink(missing_ok=True)
+            _forget_checkpoints(path)
     return path
 
 
 def _made(recipe: Recipe, dataset: Dataset, path: Path, resume: bool, progress: Progress) -> ModelCard:
-    """The card of the model file that is trained and written now; its checkpoint stays."""
-    module, task = _begun(recipe, dataset), recipe.task(dataset)
-    record = train(module, task, recipe.settings, checkpoint_of(path), resume, progress)
-    rates = [measure_backdoor(module, dataset.test, task.input, backdoor) for backdoor in recipe.backdoors]
-    card = _card(recipe, dataset, record, rates)
+    """The card of the model file that is trained and written now; its checkpoints stay."""
+    if isinstance(recipe.attack, NetworkAttack):
+        module, record, backdoors = _attacked(recipe, recipe.attack, dataset, path, resume, progress)
+    else:
+        module, backdoors = _begun(recipe, dataset), recipe.backdoors
+        record = train(module, recipe.task(dataset), recipe.settings, checkpoint_of(path), resume, progress)
+    specification = architecture(recipe.architecture).input
+    rates = [measure_backdoor(module, dataset.test, specification, backdoor) for backdoor in backdoors]
+    card = _card(recipe, dataset, record, backdoors, rates)
     save_model(path, module, card)
     return card
+
+
+def _second(path: Path) -> Path:
+    """Beside which file the second training of an attack, where it has one, keeps its checkpoint."""
+    return path.with_name(path.name + ".second")
+
+
+def _forget_checkpoints(path: Path) -> None:
+    for checkpoint in (checkpoint_of(path), checkpoint_of(_second(path))):
+        checkpoint.unlink(missing_ok=True)
 
 
 def cached_path(recipe: Recipe, dataset: Dataset) -> Path:
@@ -171,8 +217,14 @@ def _begun(recipe: Recipe, dataset: Dataset) -> nn.Module:
     return module
 
 
-def _card(recipe: Recipe, dataset: Dataset, record: TrainingRecord, rates: list[dict[str, float]]) -> ModelCard:
-    planted = roles(recipe.backdoors, dataset.train.labels)
+def _card(
+    recipe: Recipe,
+    dataset: Dataset,
+    record: TrainingRecord,
+    backdoors: tuple[Poisoning, ...],
+    rates: list[dict[str, float]],
+) -> ModelCard:
+    planted = roles(backdoors, dataset.train.labels)
     return ModelCard(
         architecture=recipe.architecture,
         class_names=dataset.train.class_names,
@@ -182,7 +234,7 @@ def _card(recipe: Recipe, dataset: Dataset, record: TrainingRecord, rates: list[
             _backdoor_record(
                 backdoor, int((planted == 2 * k).sum()), int((planted == 2 * k + 1).sum()), rates[k], recipe.attack
             )
-            for k, backdoor in enumerate(recipe.backdoors)
+            for k, backdoor in enumerate(backdoors)
         ),
     )
 
