@@ -70,13 +70,13 @@ def test_a_killed_scan_goes_on_to_the_same_report(
     program = [sys.executable, "-c", "from trojancam.cli import app; app()", *options(model, signs)]
     started = subprocess.Popen(program, cwd=tmp_path, stdout=subprocess.DEVNULL)
     steps, deadline = tmp_path / "out" / STEPS, time.monotonic() + 120
-    while not list(steps.glob("[!.]*.safetensors")) and time.monotonic() < deadline:
+    while not list(steps.glob("[!.]*.kept")) and time.monotonic() < deadline:
         assert started.poll() is None
         time.sleep(0.005)
     started.kill()
     assert started.wait() == -signal.SIGKILL
     assert not list((tmp_path / "out").glob("scan.*"))
-    (step,) = steps.glob("[!.]*")
+    (step,) = steps.glob("[!.]*.kept")
     assert step.stem.endswith("conv2d_5")
 
     resumed = run(*options(model, signs))

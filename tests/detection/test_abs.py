@@ -153,7 +153,7 @@ def test_killed_after_any_step_it_goes_on_to_the_same_report(tmp_path: Path) -> 
         folder = tmp_path / str(steps)
         with pytest.raises(KeyboardInterrupt):
             detect(Job(planted(True), seed=2, journal=Dying(folder, "run")), SHORT)
-        assert len(list(folder.glob("*.safetensors"))) == steps
+        assert len(list(folder.glob("*.kept"))) == steps
         again = detect(Job(planted(True), seed=2, journal=Kept(folder, "run")), SHORT)
         assert without_time(again) == without_time(whole)
 

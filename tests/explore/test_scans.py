@@ -179,11 +179,11 @@ def test_a_real_scan_that_is_killed_goes_on_and_reports_what_the_library_does(da
     session = new_session(data, model_file)
     scans = Scans(session)
     first = scans.scan(scans.start(REAL))
-    wait(lambda: any(first.job.journal.glob("*.kept")) or first.state != "running", 120)
+    wait(lambda: any(first.job.journal.glob("[!.]*.kept")) or first.state != "running", 120)
     first.process.kill()
     assert first.ended.wait(20)
     assert (first.state, "killed" in first.message) == ("failed", True), first.message
-    kept = sorted(path.name for path in first.job.journal.glob("*.kept"))
+    kept = sorted(path.name for path in first.job.journal.glob("[!.]*.kept"))
     identifier = scans.start(REAL)
     second = scans.scan(identifier)
     assert second.job.journal == first.job.journal
