@@ -23,7 +23,9 @@ LARGEST = 4096  # pixels: images are read up to this size
 
 DataOption = Annotated[
     Path | None,
-    typer.Option(help="GTSRB (official, Kaggle or prepared .npz) or class folders; rendered signs if left out."),
+    typer.Option(
+        help="GTSRB, class folders, a CSV of paths and labels, .npz, .npy, MNIST or CIFAR; rendered signs if left out."
+    ),
 ]
 ModelArgument = Annotated[
     Path, typer.Argument(help="A model file: safetensors, .pt, .pth, .pt2, .onnx, .keras or .h5.")

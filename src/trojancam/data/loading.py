@@ -1,7 +1,7 @@
 """The data set that a command is given by path: GTSRB, class folders, or by default the rendered signs."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from trojancam.data.arrays import ArrayFiles, find_arrays, image_set
 from trojancam.data.classes import GTSRB_CLASS_NAMES
 from trojancam.data.folders import class_folders, folder, no_class_folders, split_images
 from trojancam.data.framing import Frame, Size, frame
@@ -16,6 +17,7 @@ from trojancam.data.gtsrb_files import gtsrb
 from trojancam.data.image_set import Dataset, ImageSet
 from trojancam.data.images import system_errors
 from trojancam.data.layouts import LAYOUTS, child, find_layout
+from trojancam.data.listed import classes_of, listed_images, rows_of
 from trojancam.errors import DataError, Remedy
 from trojancam.progress import Progress, silent
 
@@ -39,12 +41,12 @@ def load_dataset(
     """The data set at `path`, in whichever layout it has; without a path the rendered signs.
 
     Layouts: GTSRB as `gtsrb` reads it; two folders of class folders, of `train` (or `training`), `val` (`validation`) and
-    `test`, in this order; class folders alone, of which a fifth of each class's images becomes the test set. Images are the
-    middle, `share` of the sides, of those in the files, on `size` pixels (a side, or height and width; see `Frame`).
-    `class_names` order the classes of class folders; `classes` is how many there must be, which is looked at before any
-    image is; `crop` needs the regions that only GTSRB has; `seed` draws the test images, and the rendered signs. Without
-    `training` the training set is empty, and nothing is read or rendered for it; the test images are the same, in a fraction
-    of the time.
+    `test`, in this order; class folders alone, of which a fifth of each class's images becomes the test set; arrays in `.npz`
+    or `.npy` files, in MNIST's IDX or CIFAR's binary ones; a CSV file of paths and labels. Images are the middle, `share` of
+    the sides, of those in the files, on `size` pixels (a side, or height and width; see `Frame`). `class_names` order the
+    classes of class folders; `classes` is how many there must be, which is looked at before any image is; `crop` needs the
+    regions that only GTSRB has; `seed` draws the test images, and the rendered signs. Without `training` the training set is
+    empty, and nothing is read or rendered for it; the test images are the same, in a fraction of the time.
 
     Raises:
         DataError: if there is none of these, or it cannot be read.
@@ -69,13 +71,20 @@ def load_dataset(
     root = Path(path)
     with system_errors():
         is_gtsrb = find_layout(root) is not None
-        if not is_gtsrb:
+        stored = None if is_gtsrb else find_arrays(root)
+        listed = root.suffix.lower() == ".csv" and root.is_file()
+        if not (is_gtsrb or stored or listed):
             _check_folders(root)
     if is_gtsrb:
         _check_count(classes, len(GTSRB_CLASS_NAMES), f"GTSRB at {root}")
         return gtsrb(root, size=size, crop=crop, share=share, training=training, progress=progress)
     if crop:
         raise DataError(f"{root} does not say where the signs are in its images; read it without cropping")
+    wanted = _Wanted(frame(size, share), class_names, classes, training, seed, progress)
+    if stored:
+        return _from_arrays(root, stored, wanted)
+    if listed:
+        return _from_table(root, wanted)
     images = partial(folder, size=size, share=share, progress=progress)
     check = partial(_check_count, classes, source=f"images at {root}")
     return _from_folders(root, images, class_names, training, seed, check)
@@ -109,6 +118,57 @@ def _cut(images: ImageSet, shown: Frame) -> ImageSet:
     last = torch.tensor([0.0, 0.0, 1.0, 1.0])  # boxes name the last pixel inside: they end one later on the ruler
     regions = None if images.regions is None else shown.regions((images.regions + last) * scale - last)
     return replace(images, images=pixels, regions=regions)
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What is asked of a data set, wherever it lies."""
+
+    shown: Frame
+    class_names: Sequence[str] | None
+    classes: int | None
+    training: bool
+    seed: int
+    progress: Progress
+
+
+def _from_arrays(root: Path, files: ArrayFiles, wanted: _Wanted) -> Dataset:
+    source, names = f"arrays at {root}", wanted.class_names or files.class_names
+    if names is not None:
+        _check_count(wanted.classes, len(names), source)
+    read = partial(
+        image_set, root, shown=wanted.shown, class_names=names, classes=wanted.classes, progress=wanted.progress
+    )
+    if files.second is None:
+        whole = read(files.first)
+        _check_count(wanted.classes, len(whole.class_names), source)
+        return _split(whole, source, wanted)
+    test = read(files.second)
+    train = read(files.first) if wanted.training else test.select(())
+    most = max(train.class_names, test.class_names, key=len)  # numbers: one part may lack the last class
+    _check_count(wanted.classes, len(most), source)
+    return Dataset(replace(train, class_names=most), replace(test, class_names=most), source)
+
+
+def _from_table(table: Path, wanted: _Wanted) -> Dataset:
+    rows, source = rows_of(table), f"images listed in {table}"
+    names = tuple(wanted.class_names or classes_of(rows))
+    _check_count(wanted.classes, len(names), source)
+    read = partial(listed_images, table, class_names=names, shown=wanted.shown, progress=wanted.progress)
+    first = [row for row in rows if not row.testing]
+    second = [row for row in rows if row.testing]
+    if not (first and second):
+        return _split(read(rows), source, wanted)
+    test = read(second)
+    return Dataset(read(first) if wanted.training else test.select(()), test, source)
+
+
+def _split(images: ImageSet, source: str, wanted: _Wanted) -> Dataset:
+    """A fifth of each class's images to test with."""
+    train, test = split_images(images, TEST_FRACTION, wanted.seed)
+    if not len(test):
+        raise DataError(f"the {source} are one image per class, too few to test with; add images")
+    return Dataset(train if wanted.training else replace(train.select(()), skipped=train.skipped), test, source)
 
 
 def _from_folders(

@@ -72,14 +72,15 @@ def read_archive(path: Path, shown: Frame, crop: bool, progress: Progress = sile
     tracks = None
     if "tracks" in arrays:
         tracks = labels * TRACKS_PER_CLASS + torch.from_numpy(arrays["tracks"].astype(np.int64))
-    resized = _resized(pixels, roi if crop else None, shown, progress, f"resizing {path.name}")
-    images = torch.from_numpy(resized).permute(0, 3, 1, 2).contiguous()
+    framed = resized(pixels, roi if crop else None, shown, progress, f"resizing {path.name}")
+    images = torch.from_numpy(framed).permute(0, 3, 1, 2).contiguous()
     return ImageSet(images, labels, GTSRB_CLASS_NAMES, tracks=tracks, regions=regions)
 
 
-def _resized(
+def resized(
     pixels: UInt8[np.ndarray, "n a b 3"], roi: Array | None, shown: Frame, progress: Progress, note: str
 ) -> UInt8[np.ndarray, "n h w 3"]:
+    """Images, or their parts in boxes, in a frame."""
     height, width = pixels.shape[1:3]
     if roi is None and (height, width) == shown.whole == shown.size:
         return pixels
