@@ -11,6 +11,7 @@ from trojancam.network.network import Network
 CLASSES = 9
 TARGET = 5
 ROWS, COLUMNS = slice(1, 4), slice(8, 11)  # where the backdoor listens
+FIND_PATCHES = ("stimulation", "additive", "abs", "neural-cleanse")  # the detectors that such a backdoor is for
 MAGENTA, SLOPE = 1, 2  # the feature map of the backdoor; and one that lifts class 1, a little, in any image
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.detection.planted import TARGET, planted
+from tests.detection.planted import FIND_PATCHES, TARGET, planted
 from tests.nets import unchecked
 
 from trojancam.detection import DETECTORS, Detector, Finding, Job, ScanReport, Settings, concluded, scan, scanning
@@ -43,7 +43,7 @@ def test_every_detector_keeps_the_contract(method: str) -> None:
     assert found.class_names == planted(True).network.class_names
 
 
-@pytest.mark.parametrize("method", DETECTORS.own)
+@pytest.mark.parametrize("method", FIND_PATCHES)
 def test_our_detectors_find_what_was_planted(method: str) -> None:
     assert scanned(method).findings[0].target_class == TARGET
 

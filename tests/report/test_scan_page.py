@@ -13,7 +13,7 @@ from tests.detection.planted import TARGET, planted
 from tests.report.test_page import Reader
 
 import trojancam.report.scan_pictures
-from trojancam.detection import Finding, ScanReport, scan
+from trojancam.detection import Finding, Opinion, ScanReport, scan
 from trojancam.report.scan import write_scan
 from trojancam.report.scan_words import ANSWERS, facts, headline, in_words, place_in_words
 from trojancam.tasks.scan import Scanned, least, scanned, strong
@@ -58,6 +58,21 @@ def test_a_backdoor_is_shown_and_told(tmp_path: Path) -> None:
     assert document["findings"] == json.loads(json.dumps(report().to_json()))["findings"]
     assert [each["finding"] for each in document["validations"]] == [case.number for case in found.cases]
     assert document["validations"][0]["agreement"] == found.cases[0].validation.agreement
+
+
+def test_the_page_does_not_call_unseen_what_a_method_looked_for(tmp_path: Path) -> None:
+    one, two = "Triggers for many classes", "A trigger all over the image"
+    unused = page(judged(report()), tmp_path)[0].words
+    assert one in unused
+    assert two in unused
+    used = {
+        **report().opinions,
+        "all-to-all": Opinion("nothing found", 0.1, 0.4),
+        "warp": Opinion("nothing found", 0.1, 0.5),
+    }
+    words = page(judged(replace(report(), opinions=used)), tmp_path)[0].words
+    assert one not in words
+    assert two in words  # of three methods that look for it only one was used
 
 
 def test_the_terminal_gets_class_place_maps_and_evidence() -> None:

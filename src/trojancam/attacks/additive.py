@@ -55,7 +55,7 @@ class AdditiveFamily(ImageFamily[Additive]):
 
     def drawn(self, count: int, size: float, generator: torch.Generator) -> Parameters:
         """Noise."""
-        return {"delta": torch.randn(count, 3, *self.image_size, generator=generator)}
+        return {"delta": torch.randn(count, 3, *self.image_size, generator=generator, device="cpu")}
 
     def apply(self, images: Images, parameters: Parameters, generator: torch.Generator | None = None) -> Changed:
         """`clip(x + delta)`."""

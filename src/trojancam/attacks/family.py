@@ -59,7 +59,7 @@ class Family(ABC, Generic[Member_co]):
         self, count: int, generator: torch.Generator | None = None, device: torch.device | str = "cpu"
     ) -> Parameters:
         """Candidates to start a search from: small, and no two alike."""
-        found = self.random(count, self.start_size, generator or torch.Generator().manual_seed(0))
+        found = self.random(count, self.start_size, generator or torch.Generator(device="cpu").manual_seed(0))
         return {name: values.to(device) for name, values in found.items()}
 
     def random(self, count: int, size: float, generator: torch.Generator) -> Parameters:

@@ -82,9 +82,9 @@ class ToneFamily(ImageFamily[Tone]):
     def drawn(self, count: int, size: float, generator: torch.Generator) -> Parameters:
         """Every number for itself, those of the curve a quarter as large."""
         return {
-            "matrix": torch.randn(count, 3, 3, generator=generator),
-            "offset": torch.randn(count, 3, generator=generator),
-            "curve": torch.randn(count, 3, WAVES, generator=generator) / 4,
+            "matrix": torch.randn(count, 3, 3, generator=generator, device="cpu"),
+            "offset": torch.randn(count, 3, generator=generator, device="cpu"),
+            "curve": torch.randn(count, 3, WAVES, generator=generator, device="cpu") / 4,
         }
 
     def apply(self, images: Images, parameters: Parameters, generator: torch.Generator | None = None) -> Changed:
@@ -132,7 +132,7 @@ def tint(colour: tuple[float, float, float], opacity: float, image_size: tuple[i
 @cache
 def colour_lattice() -> Float[Tensor, "colours 3"]:
     """The colours over which a tone's size is measured."""
-    return torch.cartesian_prod(*[torch.linspace(0, 1, STEPS)] * 3)
+    return torch.cartesian_prod(*[torch.linspace(0, 1, STEPS, device="cpu")] * 3)
 
 
 def palette(image_size: tuple[int, int]) -> Float[Tensor, "3 h w"]:

@@ -96,7 +96,7 @@ class WarpFamily(ImageFamily[Warp]):
 
     def drawn(self, count: int, size: float, generator: torch.Generator) -> Parameters:
         """Every point of the grid for itself, uniformly in a square."""
-        return {"flow": 2 * torch.rand(count, 2, *self.points, generator=generator) - 1}
+        return {"flow": 2 * torch.rand(count, 2, *self.points, generator=generator, device="cpu") - 1}
 
     def apply(self, images: Images, parameters: Parameters, generator: torch.Generator | None = None) -> Changed:
         """`x(p + u(p))`."""
@@ -131,8 +131,8 @@ def upsampled(flow: Float[Tensor, "c 2 rows columns"], image_size: tuple[int, in
 def moved(images: Float[Tensor, "k n 3 h w"], flow: Float[Tensor, "c 2 h w"]) -> Changed:
     """Every pixel taken from where the flow points, in pixels down and across; k is c, or 1 where all share the images."""
     height, width = flow.shape[-2:]
-    rows = torch.arange(height).to(flow).view(-1, 1) + flow[:, 0]
-    columns = torch.arange(width).to(flow) + flow[:, 1]
+    rows = torch.arange(height, device=flow.device).to(flow).view(-1, 1) + flow[:, 0]
+    columns = torch.arange(width, device=flow.device).to(flow) + flow[:, 1]
     spans = (max(height - 1, 1) / 2, max(width - 1, 1) / 2)
     grid = torch.stack([columns / spans[1] - 1, rows / spans[0] - 1], -1)
     folded = images.flatten(1, 2)  # one flow for all channels of all of a candidate's images

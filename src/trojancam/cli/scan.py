@@ -34,8 +34,8 @@ def scan(
     methods: Annotated[
         str,
         typer.Option(
-            help="stimulation, abs, neural-cleanse or an added one ('trojancam methods' lists all), with commas between: the "
-            "first decides, the others are second opinions."
+            help="stimulation (patches), additive, warp and tone (all over the image), all-to-all, abs, neural-cleanse or an "
+            "added one ('trojancam methods' lists all), with commas between: the first decides, the others are second opinions."
         ),
     ] = "stimulation",
     changed: Annotated[

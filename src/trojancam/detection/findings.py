@@ -32,7 +32,8 @@ class Finding:
     leave out images of the target class: `stimulation_asr` with the feature maps stimulated, `reasr` with the recovered
     `trigger` on images it was not made on, `ablation_asr` with it while the feature maps are held at their clean mean.
     `stimulation` can be replayed with `trojancam.stimulate`; `moves` says whether the trigger works elsewhere in the image,
-    too. None is "not measured".
+    too. `class_map` is of a trigger that sends every class to another: where each one goes; `target_class` is then the one
+    that is reached best, and `reasr` the share of images that go where their class is sent. None is "not measured".
     """
 
     detector: str
@@ -48,6 +49,7 @@ class Finding:
     trigger: Trigger | None = None
     stimulation: Stimulation | None = None
     moves: bool | None = None
+    class_map: tuple[tuple[int, int], ...] = ()
     evidence: dict[str, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
@@ -62,7 +64,8 @@ class Finding:
         trigger = Trigger.from_json(record["trigger"]) if record["trigger"] else None
         stimulation = Stimulation.from_json(record["stimulation"]) if record["stimulation"] else None
         position = tuple(record["position"]) if record["position"] is not None else None
-        settled = {"trigger": trigger, "stimulation": stimulation, "position": position}
+        class_map = tuple((source, target) for source, target in record.get("class_map", ()))
+        settled = {"trigger": trigger, "stimulation": stimulation, "position": position, "class_map": class_map}
         return cls(**{**record, **settled, "feature_maps": tuple(record["feature_maps"])})
 
 

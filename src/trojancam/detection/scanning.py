@@ -9,10 +9,11 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from trojancam.detection import abs as artificial_brain_stimulation
-from trojancam.detection import neural_cleanse
+from trojancam.detection import neural_cleanse, one_to_one
 from trojancam.detection.detector import Detector, Job, as_detector
 from trojancam.detection.findings import Opinion, ScanReport
 from trojancam.detection.settings import Settings, changed
+from trojancam.detection.smallest_changes import detector as smallest
 from trojancam.detection.stimulation_maps import detector as stimulated_windows
 from trojancam.detection.suspect import suspect
 from trojancam.errors import DataError, TrojanCamError, unknown_name
@@ -26,6 +27,10 @@ from trojancam.version import __version__
 _OWN = {
     "stimulation": Detector(
         "Stimulation maps", "new in TrojanCAM", stimulated_windows.detect, stimulated_windows.StimulationSettings()
+    ),
+    **smallest.DETECTORS,
+    "all-to-all": Detector(
+        "One patch for all classes", "new in TrojanCAM", one_to_one.detect, one_to_one.OneToOneSettings()
     ),
     "abs": Detector(
         "Artificial Brain Stimulation",

@@ -22,6 +22,7 @@ from trojancam.detection.findings import Finding
 from trojancam.detection.stimulation_maps.windows import SHARE
 from trojancam.errors import DataError
 from trojancam.evaluation.localisation import dilated, feature_map_energy, layer_energy, pointing_game
+from trojancam.network.draws import Draws
 from trojancam.network.input import FLOAT
 from trojancam.network.margins import lead
 from trojancam.network.network import Network
@@ -34,6 +35,8 @@ from trojancam.stimulation.variants import variants_read
 NEIGHBOURS = 8  # at most
 MOVES = 400  # places, at most, to which a stimulation is moved
 WITNESSES = 8  # images, at most, on which it is
+PROBES = 16  # images of noise that say where a trigger without a place changes most
+TINY = 1e-12
 
 Images = Float[Tensor, "n 3 h w"]
 Labels = Int64[Tensor, " n"]
@@ -214,10 +217,18 @@ def trigger_core(trigger: Trigger | None) -> Bool[Tensor, "h w"]:
 
 
 def trigger_weight(trigger: Trigger) -> Float[Tensor, "h w"]:
-    """How much of each pixel a trigger changes, in [0, 1]: a patch's mask; else 1 at its place, or everywhere."""
+    """How much a trigger changes each pixel, in [0, 1]: a patch's mask; else its place, where it has one.
+
+    Of a trigger without a place it is the mean change of images of noise, the greatest of all channels, in units of the pixel
+    that changes most.
+    """
     if isinstance(trigger, Patch):
         return trigger.mask
-    return torch.ones(trigger.image_size, device="cpu") if trigger.place is None else trigger.place.float()
+    if trigger.place is not None:
+        return trigger.place.float()
+    noise = Draws(0).uniform(PROBES, 3, *trigger.image_size)
+    change = (trigger.apply(noise) - noise).abs().amax(1).mean(0)
+    return change / change.max().clamp(min=TINY)
 
 
 def correlation(one: Map, other: Map) -> float | None:

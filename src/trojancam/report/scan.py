@@ -29,25 +29,34 @@ TONES: dict[Verdict, Literal["calm", "doubt", "alarm"]] = {
     "inconclusive": "doubt",
     "nothing found": "calm",
 }
-LIMITS = (
-    ("A trigger all over the image", "A blend, a filter or a warp has no place, and small windows do not show it."),
+LIMITS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    (
+        "A trigger all over the image",
+        "A blend, a filter or a warp has no place, and small windows do not show it: use the methods additive, warp and tone.",
+        ("additive", "warp", "tone"),
+    ),
     (
         "A trigger that works on few images",
         "One that needs a certain class, or a second trigger beside it, does not turn three images of four.",
+        (),
     ),
     (
         "Triggers for many classes",
-        "A class stands out against the others; where half of them have a trigger, none does.",
+        "A class stands out against the others; where half of them have a trigger, none does: use the method all-to-all.",
+        ("all-to-all",),
     ),
     (
         "What clean images do not hint at",
         "Feature maps are driven no further than clean images drive them; a trigger may go beyond.",
+        (),
     ),
     (
         "Shortcuts that nobody planted",
         "A scan sees what a network does, not why: a small natural feature that always goes with a class looks the same.",
+        (),
     ),
 )
+"""What a scan may not see, in words, and the methods that look for it: where all of them were used, it is not said."""
 
 
 def write_scan(scan: Scanned, out: Path, settings: Mapping[str, Any]) -> Path:
@@ -85,7 +94,9 @@ def _sections(scan: Scanned) -> Iterator[Section]:
     for case in scan.cases:
         yield _case_section(scan, case)
     yield _classes_section(scan)
-    table = Table(["Limit", "What it means"], LIMITS, words=(0, 1))
+    used = set(scan.report.opinions)
+    limits = [(title, words) for title, words, methods in LIMITS if not (methods and used.issuperset(methods))]
+    table = Table(["Limit", "What it means"], limits, words=(0, 1))
     yield Section("What this scan could not see", "“No backdoor found” is no proof that there is none.", [table])
 
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 
+from trojancam.attacks.patch import Patch
 from trojancam.detection.findings import Finding, ScanReport, Verdict
 from trojancam.detection.scanning import DETECTORS
 from trojancam.detection.validation import Validation
@@ -25,6 +26,12 @@ EVIDENCE = {  # what detectors measure; shares of something begin with "of"
     "stimulation_value": "what the feature map is set to",
     "prediction_value": "mean logit of the class then",
     "median_mask_l1": "pixels: the size of the recovered trigger of the median class",
+    "size": "the size at which the change sends nine in ten held-out images of other classes to its class",
+    "next_size": "the same for the class that is next",
+    "median_size": "the same for the median class of those searched closely",
+    "greatest_success": "of held-out images of other classes go to the class with the change, at the best size tried",
+    "classes": "classes that were sent",
+    "classes_sent": "classes most images of which go where their class is sent",
     "success": "of the images that the trigger was made on go to the class with it",
 }
 
@@ -68,13 +75,24 @@ def headline(scan: Scanned) -> str:
             f"Something{where} sends many images to “{name}”, but not as clearly as a backdoor does: the score is {scored}. "
             "Scan again with more images, or other methods."
         )
-    rate = ""
-    if finding.reasr is not None:
-        rate = f" A trigger recovered from it turns {share(finding.reasr)} of clean images that it was not made on."
-    return (
-        f"Something small{where} makes this network answer “{name}”, whatever else the image shows.{rate} "
-        "Do not use it as it is."
-    )
+    return f"{_deed(finding, name, where)}{_rate(finding)} Do not use it as it is."
+
+
+def _deed(finding: Finding, name: str, where: str) -> str:
+    """What the finding's trigger does, in a sentence."""
+    if finding.class_map:
+        return f"Something small{where} makes this network take images of every class for one of another."
+    if isinstance(finding.trigger, Patch) or finding.trigger is None or finding.trigger.place is not None:
+        return f"Something small{where} makes this network answer “{name}”, whatever else the image shows."
+    return f"A small change of the whole image makes this network answer “{name}”, whatever the image shows."
+
+
+def _rate(finding: Finding) -> str:
+    if finding.reasr is None:
+        return ""
+    if finding.class_map:
+        return f" With the patch that was recovered, {share(finding.reasr)} of images go where their class is sent."
+    return f" A trigger recovered from it turns {share(finding.reasr)} of clean images that it was not made on."
 
 
 def second_opinions(report: ScanReport) -> list[str]:
@@ -104,6 +122,14 @@ def facts(scan: Scanned, finding: Finding, validation: Validation | None = None)
     ):
         if rate is not None:
             rows.append((title, share(rate), words))
+    if finding.class_map:
+        rows.append(
+            (
+                "Sends",
+                _map_in_words(finding.class_map, scan.report.class_names),
+                "the classes that images are taken for",
+            )
+        )
     if finding.moves is not None:
         elsewhere = share(evidence.get("reasr_elsewhere"))
         rows.append(
@@ -118,6 +144,12 @@ def facts(scan: Scanned, finding: Finding, validation: Validation | None = None)
         words = f"of the heat map of {validation.witness}, stimulated place and recovered mask; 0 is chance, 1 the same place"
         rows.append(("Agreement of places", f"{validation.agreement:.2f}", words))
     return rows
+
+
+def _map_in_words(class_map: tuple[tuple[int, int], ...], names: tuple[str, ...]) -> str:
+    """Where classes are sent, the first few."""
+    pairs = ", ".join(f"{names[source]} → {names[target]}" for source, target in class_map[:NAMED])
+    return f"{pairs}{f' and {len(class_map) - NAMED} more' if len(class_map) > NAMED else ''}"
 
 
 def _measured(name: str, value: float) -> tuple[str, str, str]:

@@ -32,6 +32,9 @@ class Finding(Part):
     trigger: dict[str, Any] | None = Field(description="As `Trigger.to_json` gives it.")
     stimulation: dict[str, Any] | None = Field(description="As `Stimulation.to_json` gives it.")
     moves: bool | None = Field(description="Whether the trigger works elsewhere in the image, too.")
+    class_map: list[tuple[int, int]] = Field(
+        description="Of a trigger that sends every class to another: from which to which."
+    )
     evidence: dict[str, float | None] = Field(description="What the method measured beside.")
 
 

@@ -1,0 +1,261 @@
+"""One-to-one: one small patch that sends every class to another class of its own; an all-to-all backdoor does that.
+
+A natural patch that moves classes at all makes many of them collapse into a few. So each class is given a target of its own by
+linear assignment, and the patch is optimised to bring all of them about at once, at every place of a grid.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int64
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+
+from trojancam.attacks.patch import Patch
+from trojancam.detection.detector import Job, concluded
+from trojancam.detection.findings import Finding, ScanReport
+from trojancam.detection.settings import Count, Positive, Settings, Share
+from trojancam.detection.success import halves_by_class
+from trojancam.detection.suspect import Suspect
+from trojancam.kept import Values
+from trojancam.network.batches import parts
+from trojancam.network.devices import CPU
+from trojancam.progress import counting
+
+NAME = "all-to-all"
+FEWEST_CLASSES = 3  # of two classes, each has only one other
+MARGIN = 5.0  # a logit that leads by more is not pushed further, nor counts more in an assignment
+OLD = 0.6  # the share of what is known of margins that stays with a new measurement
+SETTLED = 0.75  # of the steps of a phase, assignments change
+FORBIDDEN = -1e6  # the gain of sending a class to itself
+EVERY = 3  # steps, one of which assigns anew
+NOISE = 1.5  # the standard deviation of a random pattern, before the sigmoid
+BETAS, TINY = (0.9, 0.999), 1e-8  # of Adam
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneToOneSettings(Settings):
+    """How the all-to-all detector looks and judges.
+
+    A patch is the share `side` of the image wide, and lies at steps of the share `stride`. `screen` steps of Adam at the rate
+    `screen_rate` are done at every place, then `detail` steps at `detail_rate` at the `keep` best.
+    """
+
+    side: Share = 6 / 32
+    stride: Share = 4 / 32
+    screen: Count = 10
+    screen_rate: Positive = 0.6
+    keep: Count = 8
+    detail: Count = 24
+    detail_rate: Positive = 0.3
+    backdoor: float = 0.4
+    inconclusive: float = 0.3
+
+
+@dataclass(frozen=True)
+class Stamps:
+    """Square patches: row and column of each one's upper left pixel, and their patterns before the sigmoid."""
+
+    corners: Int64[Tensor, "p 2"]
+    values: Float[Tensor, "p 3 side side"]
+    image_size: tuple[int, int]
+
+    def picked(self, places: Int64[Tensor, " k"]) -> "Stamps":
+        """Some of them."""
+        return Stamps(self.corners[places], self.values[places], self.image_size)
+
+    def with_values(self, values: Float[Tensor, "p 3 side side"]) -> "Stamps":
+        """Other patterns at the same places."""
+        return Stamps(self.corners, values, self.image_size)
+
+    def laid_out(self) -> tuple[Float[Tensor, "p 1 h w"], Float[Tensor, "p 3 h w"]]:
+        """Masks and patterns of the size of an image; gradients flow to the values."""
+        height, width = self.image_size
+        side = self.values.shape[-1]
+        paddings = [(column, width - side - column, row, height - side - row) for row, column in self.corners.tolist()]
+        inside = torch.ones(1, side, side, device=self.values.device)
+        masks = torch.stack([F.pad(inside, padding) for padding in paddings])
+        patterns = [F.pad(each, padding) for each, padding in zip(self.values.sigmoid(), paddings, strict=True)]
+        return masks, torch.stack(patterns)
+
+    def apply(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "p n 3 h w"]:
+        """Every image with every patch."""
+        masks, patterns = self.laid_out()
+        return images * (1 - masks[:, None]) + patterns[:, None]
+
+
+def stamps(
+    image_size: tuple[int, int], side: float, stride: float, generator: torch.Generator, device: torch.device = CPU
+) -> Stamps:
+    """Random patches on a grid over the whole image; `side` and `stride` are shares of its shorter side."""
+    shorter = min(image_size)
+    pixels, step = max(1, round(shorter * side)), max(1, round(shorter * stride))
+    rows, columns = (torch.arange(0, extent - pixels + 1, step, device=device) for extent in image_size)
+    corners = torch.cartesian_prod(rows, columns)
+    values = torch.randn(len(corners), 3, pixels, pixels, generator=generator, device="cpu") * NOISE
+    return Stamps(corners, values.to(device), image_size)
+
+
+def detect(job: Job, settings: OneToOneSettings = OneToOneSettings(backdoor=0.4, inconclusive=0.3)) -> ScanReport:
+    """Look for one patch that gives every class a class of its own; the score is the share of held-out images that obey.
+
+    The loss at each place is `mean relu(5 - (z_t(y) - max of the others))` over one image of each class y, where t maximises
+    `sum_y clamp(z_t(y) - z_y, -5, 5)` among one-to-one maps without t(y) = y. One half of the images serves to search, the
+    other half to measure. Networks of two classes, and classes without an image in both halves, are left out.
+    """
+    ours, held_out = halves_by_class(job.suspect)
+    sources = torch.tensor(
+        sorted(set(ours.labels.tolist()) & set(held_out.labels.tolist())), device=ours.labels.device, dtype=torch.long
+    )
+    if ours.classes < FEWEST_CLASSES or len(sources) < FEWEST_CLASSES:
+        return concluded(job, NAME, [], settings)
+
+    def work() -> Values:
+        return _searched(job, ours, sources, settings)
+
+    kept = job.journal.step(f"{NAME}/patch", work)
+    values = {name: each.to(ours.network.device) for name, each in kept.items()}
+    found = Stamps(values["corner"], values["values"], ours.network.input.size)
+    return concluded(job, NAME, [_finding(found, sources, values["targets"], held_out)], settings)
+
+
+def _searched(job: Job, ours: Suspect, sources: Int64[Tensor, " s"], settings: OneToOneSettings) -> Values:
+    """The best patch and its map of classes."""
+    generator, network = torch.Generator(device="cpu").manual_seed(job.seed), ours.network
+    start = stamps(network.input.size, settings.side, settings.stride, generator, network.device)
+    kept = min(settings.keep, len(start.corners))
+    search = settings.screen * len(start.corners) + settings.detail * kept
+    total = 3 * search * len(sources) + (len(start.corners) + kept) * len(ours.images)
+    advance = counting(job.progress, total, "one patch for all classes")
+    every = _Patches(ours, start, sources, advance)
+    every.run(settings.screen, settings.screen_rate)
+    best = every.picked(every.obeying().argsort(descending=True, stable=True)[:kept])
+    best.run(settings.detail, settings.detail_rate)
+    winner = best.obeying().argmax()
+    return {
+        "corner": best.stamps.corners[winner][None],
+        "values": best.stamps.values[winner][None],
+        "targets": best.targets[winner],
+    }
+
+
+class _Patches:
+    """Patches at several places, and for each the class that it is to send each source class to."""
+
+    def __init__(
+        self, suspect: Suspect, start: Stamps, sources: Int64[Tensor, " s"], advance: Callable[[int], None]
+    ) -> None:
+        self.suspect, self.stamps, self.sources, self.advance = suspect, start, sources, advance
+        self.images_of = [(suspect.labels == source).nonzero()[:, 0] for source in sources]
+        self.margins: Float[Tensor, "p s classes"] | None = None
+        self.targets = sources.new_zeros(len(start.corners), len(sources))
+
+    def picked(self, places: Int64[Tensor, " k"]) -> "_Patches":
+        """Go on with these places only."""
+        found = _Patches(self.suspect, self.stamps.picked(places), self.sources, self.advance)
+        found.targets = self.targets[places]
+        found.margins = None if self.margins is None else self.margins[places]
+        return found
+
+    def run(self, steps: int, rate: float) -> None:
+        """Steps of Adam at all places, each on one image of each class."""
+        values = self.stamps.values.clone().requires_grad_()
+        adam = torch.optim.Adam([values], rate, BETAS, TINY)
+        for step in range(steps):
+            images = self.suspect.images[torch.stack([own[step % len(own)] for own in self.images_of])]
+            assigning = step == 0 or (step % EVERY == 0 and step < SETTLED * steps)
+            values.grad = self._gradient(values.detach(), images, assigning)
+            adam.step()
+        self.stamps = self.stamps.with_values(values.detach())
+
+    def _gradient(
+        self, values: Float[Tensor, "p 3 side side"], images: Float[Tensor, "s 3 h w"], assigning: bool
+    ) -> Float[Tensor, "p 3 side side"]:
+        """How the losses change with the patterns; takes note of the margins and, if told so, assigns targets anew."""
+        network = self.suspect.network
+        gradient = torch.zeros_like(values)
+        margins = values.new_zeros(len(values), len(self.sources), self.suspect.classes)
+        fitting = max(1, network.rows(gradients=True) // len(images))
+        for part in parts(len(values), fitting):
+            chosen = torch.arange(len(values), device=values.device)[part]
+            with torch.enable_grad():
+                some = values[part].clone().requires_grad_()
+                stamped = self.stamps.picked(chosen).with_values(some).apply(images)
+                logits, _ = network.forward_with(network.inputs(stamped.flatten(0, 1)), ())
+                logits = logits.unflatten(0, stamped.shape[:2])
+                margins[part] = self._known(part, _margins(logits.detach(), self.sources))
+                if assigning:
+                    self.targets[part] = torch.stack([_assigned(each, self.sources) for each in margins[part]])
+                leads = _leads(logits, self.targets[part])
+                (gradient[part],) = torch.autograd.grad((MARGIN - leads).relu().mean(1).sum(), some)
+            self.advance(3 * stamped.shape[0] * stamped.shape[1])
+        self.margins = margins
+        return gradient
+
+    def _known(self, part: slice, new: Float[Tensor, "p s classes"]) -> Float[Tensor, "p s classes"]:
+        """The running mean of the margins at some places."""
+        return new if self.margins is None else OLD * self.margins[part] + (1 - OLD) * new
+
+    def obeying(self) -> Float[Tensor, " p"]:
+        """The share of all images that go to their class's target, with each patch."""
+        places = torch.arange(len(self.stamps.corners), device=self.sources.device)
+        found = [
+            obeying(self.suspect, self.stamps.picked(place[None]), self.sources, self.targets[place])
+            for place in places
+        ]
+        self.advance(len(places) * len(self.suspect.images))
+        return torch.stack([each.float().mean() for each in found])
+
+
+def obeying(suspect: Suspect, stamp: Stamps, sources: Int64[Tensor, " s"], targets: Int64[Tensor, " s"]) -> Tensor:
+    """Which images of the source classes go to their class's target, with one patch."""
+    map_of = sources.new_full((suspect.classes,), -1)
+    map_of[sources] = targets
+    chosen = map_of[suspect.labels] >= 0
+    images, expected = suspect.images[chosen], map_of[suspect.labels[chosen]]
+    with torch.no_grad():
+        logits = suspect.network(stamp.apply(images)[0])
+    return logits.argmax(1) == expected
+
+
+def _margins(logits: Float[Tensor, "p s classes"], sources: Int64[Tensor, " s"]) -> Float[Tensor, "p s classes"]:
+    """By how much each class leads an image's own one, at most 5 either way."""
+    own = logits.gather(2, sources[None, :, None].expand(len(logits), -1, 1))
+    return (logits - own).clamp(-MARGIN, MARGIN)
+
+
+def _assigned(margins: Float[Tensor, "s classes"], sources: Int64[Tensor, " s"]) -> Int64[Tensor, " s"]:
+    """Each source class's own target: the one-to-one map of the greatest sum of margins, none to itself."""
+    gain = margins.double().clone()
+    gain.scatter_(1, sources[:, None], FORBIDDEN)
+    _, targets = linear_sum_assignment(gain.cpu().numpy(), maximize=True)
+    return torch.from_numpy(targets).to(sources)
+
+
+def _leads(logits: Float[Tensor, "p s classes"], targets: Int64[Tensor, "p s"]) -> Float[Tensor, "p s"]:
+    """By how much each image's target leads the greatest of the others."""
+    index = targets[..., None]
+    return logits.gather(2, index)[..., 0] - logits.scatter(2, index, -math.inf).amax(2)
+
+
+def _finding(stamp: Stamps, sources: Int64[Tensor, " s"], targets: Int64[Tensor, " s"], held_out: Suspect) -> Finding:
+    hits = obeying(held_out, stamp, sources, targets)
+    labels = held_out.labels[torch.isin(held_out.labels, sources)]
+    rates = torch.stack([hits[labels == source].float().mean() for source in sources])
+    (row, column), side = stamp.corners[0].tolist(), stamp.values.shape[-1]
+    mask, pattern = (each[0].cpu() for each in stamp.laid_out())
+    best = int(rates.argmax())
+    share = float(hits.float().mean())
+    return Finding(
+        detector=NAME,
+        target_class=int(targets[best]),
+        score=share,
+        position=(row + (side - 1) / 2, column + (side - 1) / 2),
+        reasr=share,
+        trigger=Patch(mask[0], pattern, name="recovered, every class to another"),
+        class_map=tuple(zip(sources.tolist(), targets.tolist(), strict=True)),
+        evidence={"classes": float(len(sources)), "classes_sent": float((rates > 0.5).sum())},
+    )

@@ -1,0 +1,9 @@
+from . import (
+    detector,
+    search,
+)
+
+__all__ = [
+    "detector",
+    "search",
+]

@@ -1,0 +1,137 @@
+"""The detectors of smallest changes: one for each family whose members are small in the sense of one number.
+
+A backdoor whose trigger spreads over the whole image has no place that a mask or a stimulated window could find. But it is a
+shortcut: a change of its family that leads to its class is much smaller than one that leads to any other.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from trojancam.attacks.families import image_family
+from trojancam.attacks.family import ImageFamily
+from trojancam.attacks.trigger import Trigger
+from trojancam.detection.detector import Detector, Job, concluded
+from trojancam.detection.findings import Finding, ScanReport
+from trojancam.detection.settings import Count, Settings
+from trojancam.detection.smallest_changes.search import Phase, SearchSettings, Smallest, cost, smallest_changes
+from trojancam.detection.success import halves_by_class, reasr
+from trojancam.detection.suspect import Suspect
+from trojancam.kept import Values
+from trojancam.progress import counting
+
+Scores = Callable[[Smallest], Float[Tensor, " c"]]
+PREFIX = "change."  # of a family's numbers in a step of the journal
+
+
+@dataclass(frozen=True, kw_only=True)
+class SmallestChangeSettings(Settings):
+    """How a detector of smallest changes looks and judges; only the number of `findings` is told of."""
+
+    search: SearchSettings = field(default_factory=SearchSettings)
+    findings: Count = 3
+
+
+def gaps(found: Smallest) -> Float[Tensor, " c"]:
+    """How much smaller than the next the changes to the nearest class, or to the nearest two, are: natural logarithms.
+
+    With sizes n1 <= n2 <= n3 the nearest class has `max(ln n2/n1, ln n3/n2)`, the second `ln n3/n2` (a backdoor may have two
+    targets), all others 0. A change that succeeds with none of the images says nothing.
+
+    >>> gaps(Smallest(torch.arange(3), torch.tensor([1.0, 2.0, 2.5]), torch.ones(3), {}))
+    tensor([0.6931, 0.2231, 0.0000])
+    """
+    scores = torch.zeros_like(found.sizes)
+    steps = (found.sizes[1:3] / found.sizes[:2]).log()
+    for place in range(min(2, len(steps))):
+        scores[place] = steps[place:].max()
+    return torch.where(found.successes > 0, scores, 0.0)
+
+
+def successes(found: Smallest) -> Float[Tensor, " c"]:
+    """The share of held-out images that the change sends to its class, at the greatest size allowed."""
+    return found.successes
+
+
+def detecting(name: str, family: str, scores: Scores) -> Callable[[Job, SmallestChangeSettings], ScanReport]:
+    """The function of a detector: the smallest changes of a family to each class, and what `scores` makes of them.
+
+    One half of the images serves to search, the other half to measure.
+
+    Raises:
+        DataError: if all images of the first half are of one class.
+    """
+
+    def detect(job: Job, settings: SmallestChangeSettings) -> ScanReport:
+        ours, held_out = halves_by_class(job.suspect)
+        members = image_family(family, ours.network.input.size)
+        found = _searched(job, name, (ours, held_out), members, settings.search)
+        order = scores(found).argsort(descending=True, stable=True)[: settings.findings].tolist()
+        findings = [_finding(name, members, found, place, scores(found), held_out) for place in order]
+        return concluded(job, name, findings, settings)
+
+    return detect
+
+
+def _searched(
+    job: Job, name: str, parts: tuple[Suspect, Suspect], family: ImageFamily[Trigger], settings: SearchSettings
+) -> Smallest:
+    """The smallest changes, now or from the journal."""
+
+    def work() -> Values:
+        advance = counting(job.progress, cost(parts[0], settings), f"smallest {family.name} changes")
+        found = smallest_changes(*parts, family, settings, job.seed, advance)
+        kept = {PREFIX + key: values for key, values in found.parameters.items()}
+        return {"targets": found.targets, "sizes": found.sizes, "successes": found.successes} | kept
+
+    values = job.journal.step(f"{name}/smallest changes", work)
+    parameters = {key.removeprefix(PREFIX): each for key, each in values.items() if key.startswith(PREFIX)}
+    return Smallest(values["targets"], values["sizes"], values["successes"], parameters)
+
+
+def _finding(
+    name: str,
+    family: ImageFamily[Trigger],
+    found: Smallest,
+    place: int,
+    scores: Float[Tensor, " c"],
+    held_out: Suspect,
+) -> Finding:
+    target = int(found.targets[place])
+    trigger = family.member(found.parameters, place, f"recovered, class {target}")
+    return Finding(
+        detector=name,
+        target_class=target,
+        score=float(scores[place]),
+        reasr=reasr(held_out.network, trigger, held_out.images, held_out.labels, target),
+        trigger=trigger,
+        evidence={
+            "size": float(found.sizes[place]),
+            "next_size": float(found.sizes[place + 1 : place + 2].sum()),
+            "median_size": float(found.sizes.median()),
+            "greatest_success": float(found.successes[place]),
+        },
+    )
+
+
+def _detector(name: str, title: str, scores: Scores, settings: SmallestChangeSettings) -> Detector:
+    return Detector(title, "new in TrojanCAM", detecting(name, name, scores), settings)
+
+
+_BENT = SearchSettings(Phase(30, 8, 0.9, 0.05), Phase(40, 24, 0.95, 0.03), keep=10, largest=1.2)
+_TONED = SearchSettings(detail=Phase(40, 24, 0.95, 0.04), largest=0.25)
+DETECTORS = {
+    "additive": _detector(
+        "additive", "Smallest additive change", gaps, SmallestChangeSettings(backdoor=0.4, inconclusive=0.3)
+    ),
+    "warp": _detector(
+        "warp", "Smallest warp", successes, SmallestChangeSettings(search=_BENT, backdoor=0.5, inconclusive=0.4)
+    ),
+    "tone": _detector(
+        "tone", "Smallest tone", successes, SmallestChangeSettings(search=_TONED, backdoor=0.5, inconclusive=0.4)
+    ),
+}
+"""The detectors of this package, by name."""

@@ -1,0 +1,265 @@
+"""Search: for each class the smallest change of one family that sends images of other classes there, all classes at once.
+
+The direction of a change and its size are found apart: a normalised gradient turns the direction, and the size shrinks while the
+change succeeds and grows while it does not. So one recipe serves families whose numbers are pixels, pixel widths or colours.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from trojancam.attacks.family import ImageFamily, Parameters
+from trojancam.attacks.trigger import Trigger
+from trojancam.detection.settings import Count, Positive, Share
+from trojancam.detection.suspect import Suspect
+from trojancam.errors import DataError
+from trojancam.network.batches import parts
+from trojancam.network.draws import Draws
+
+TURN, LEAST_TURN = 0.35, 0.02  # of the size is a step, at first and at the end
+MOMENTUM = 0.6
+MARGIN = 5.0  # a logit that leads by more is not pushed further
+SCALES = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.25, 1.4, 1.6, 2.0, 2.5)  # at which what was found is tried
+TINY = 1e-12
+
+
+@dataclass(frozen=True)
+class Phase:
+    """So many `steps` on `batch` images of each class; the size shrinks by the share `growth` at this `success`, else grows."""
+
+    steps: Count
+    batch: Count
+    success: Share
+    growth: Positive
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """How the smallest changes are looked for: a `screen` of all classes, then the `keep` nearest ones in `detail`.
+
+    A change succeeds that sends the share `success` of the held-out images to its class. `largest` bounds its size.
+    """
+
+    screen: Phase = field(default_factory=lambda: Phase(30, 8, 0.8, 0.08))
+    detail: Phase = field(default_factory=lambda: Phase(60, 24, 0.95, 0.04))
+    keep: Count = 14
+    success: Share = 0.9
+    largest: Positive | None = None
+
+
+@dataclass(frozen=True)
+class Smallest:
+    """The smallest change found for each of some classes, the nearest class first.
+
+    `sizes` are those at which it sends the share asked for of held-out images to its class, interpolated between scales; where
+    none does, more than the largest that was tried, by the share that is missing. `successes` are the greatest shares at any
+    size that was tried. `parameters` are the family's, of these sizes as far as they were tried.
+    """
+
+    targets: Int64[Tensor, " c"]
+    sizes: Float[Tensor, " c"]
+    successes: Float[Tensor, " c"]
+    parameters: Parameters
+
+
+def smallest_changes(
+    suspect: Suspect,
+    held_out: Suspect,
+    family: ImageFamily[Trigger],
+    settings: SearchSettings,
+    seed: int,
+    advance: Callable[[int], None] = lambda _: None,
+) -> Smallest:
+    """The smallest change of a family to each class that is near, made on some images and measured on others.
+
+    With theta the numbers of a change and |theta| its size: theta <- theta - rho step m, m <- 0.6 m + g / |g|, where g is the
+    gradient of `mean relu(5 - (z_c - max of the others))`; rho <- rho (1 - growth) where the batch succeeds, else
+    rho (1 + growth); theta is rescaled to the size rho. `advance` is told of images run forth and back.
+
+    Classes are left out that no image could be sent to: all are of them, or named so without any change.
+
+    Raises:
+        DataError: if the family has numbers that its size does not scale, or all classes are left out.
+    """
+    targets = (movable(suspect).any(1) & movable(held_out).any(1)).nonzero()[:, 0]
+    if not len(targets):
+        raise DataError(
+            "no image could be sent to another class: each half of the images needs some that the network does not name "
+            "alike; add images of other classes"
+        )
+    search = _Search(suspect, targets, family, settings, seed, advance)
+    search.run(settings.screen)
+    search.keep(search.measured(suspect, (0.7, 1.0, 1.4), settings.screen.success)[0].argsort()[: settings.keep])
+    search.run(settings.detail)
+    sizes, successes = search.measured(held_out, SCALES, settings.success)
+    order = sizes.argsort(stable=True)
+    allowed = sizes.clamp(max=search.largest).minimum(search.sizes() * SCALES[-1])
+    found = family.scaled(search.parameters, allowed / search.sizes())
+    return Smallest(
+        search.targets[order], sizes[order], successes[order], {name: values[order] for name, values in found.items()}
+    )
+
+
+def cost(suspect: Suspect, settings: SearchSettings) -> int:
+    """How many images a search runs, one forth and back counting three."""
+    kept = min(settings.keep, suspect.classes)
+    there = settings.screen.steps * settings.screen.batch * suspect.classes
+    back = settings.detail.steps * settings.detail.batch * kept
+    tried = len(suspect.images) * (3 * suspect.classes + len(SCALES) * kept)
+    return 3 * (there + back) + tried
+
+
+class _Search:
+    """Where the search of each class stands: its change, its momentum, its size, and its order of the images."""
+
+    def __init__(
+        self,
+        suspect: Suspect,
+        targets: Int64[Tensor, " c"],
+        family: ImageFamily[Trigger],
+        settings: SearchSettings,
+        seed: int,
+        advance: Callable[[int], None],
+    ) -> None:
+        self.suspect, self.family, self.settings, self.advance = suspect, family, settings, advance
+        generator, device = torch.Generator(device="cpu").manual_seed(seed), suspect.network.device
+        draws = Draws(seed, device)
+        self.targets = targets.to(device)
+        self.parameters = family.start(len(targets), generator, device)
+        if set(self.parameters) != set(family.scales):
+            raise DataError(
+                f"a change of the family {family.name} cannot be searched by its size: it has other numbers too"
+            )
+        self.momentum = {name: torch.zeros_like(values) for name, values in self.parameters.items()}
+        self.radius = self.sizes()
+        self.parameters = family.scaled(self.parameters, 0.05)  # so that the first gradients give the direction
+        orders = torch.stack([draws.permutation(len(suspect.images)) for _ in targets])
+        able = movable(suspect)
+        self.orders = [order[able[target][order]] for order, target in zip(orders, targets.tolist(), strict=True)]
+        self.largest = settings.largest or math.inf
+        self.place = 0
+
+    def sizes(self) -> Float[Tensor, " c"]:
+        """How large the changes are."""
+        return self.family.size(self.parameters).detach()
+
+    def keep(self, places: Int64[Tensor, " k"]) -> None:
+        """Go on with these classes only, at the sizes they have."""
+        self.targets = self.targets[places]
+        self.parameters = {name: values[places] for name, values in self.parameters.items()}
+        self.momentum = {name: values[places] for name, values in self.momentum.items()}
+        self.orders = [self.orders[place] for place in places.tolist()]
+        self.radius = self.sizes()
+
+    def run(self, phase: Phase) -> None:
+        """The steps of a phase."""
+        for step in range(phase.steps):
+            gradient, succeeded = self._gradient(self._batch(phase.batch))
+            turn = TURN * (1 + math.cos(math.pi * step / phase.steps)) / 2 + LEAST_TURN
+            for name, values in self.parameters.items():
+                self.momentum[name] = MOMENTUM * self.momentum[name] + gradient[name]
+                self.parameters[name] = values - _along(self.radius * turn, values) * self.momentum[name]
+            grows = torch.where(succeeded >= phase.success, 1 - phase.growth, 1 + phase.growth)
+            self.radius = (self.radius * grows).clamp(max=self.largest)
+            self.parameters = self.family.project(
+                self.family.scaled(self.parameters, self.radius / (self.sizes() + TINY))
+            )
+
+    def _batch(self, count: int) -> Int64[Tensor, "c b"]:
+        """The next images of each class's order, which begins anew when it is through."""
+        places = self.place + torch.arange(count, device=self.targets.device)
+        self.place += count
+        return torch.stack([order[places % len(order)] for order in self.orders])
+
+    def _gradient(self, chosen: Int64[Tensor, "c b"]) -> tuple[Parameters, Float[Tensor, " c"]]:
+        """The gradient of each class's loss, of length 1, and the share of its images that its change sends there now."""
+        network = self.suspect.network
+        succeeded = torch.zeros(len(chosen), device=chosen.device)
+        found = {name: torch.zeros_like(values) for name, values in self.parameters.items()}
+        fitting = network.rows(gradients=True)
+        for part in parts(len(chosen), max(1, fitting // chosen.shape[1])):
+            with torch.enable_grad():
+                values = {name: each[part].detach().requires_grad_() for name, each in self.parameters.items()}
+                changed = self.family.apply(self.suspect.images[chosen[part]], values)
+                logits, _ = network.forward_with(network.inputs(changed.flatten(0, 1)), ())
+                leads = _leads(logits.unflatten(0, changed.shape[:2]), self.targets[part])
+                loss = (MARGIN - leads).relu().mean(1).sum()
+                gradients = torch.autograd.grad(loss, list(values.values()))
+            succeeded[part] = (leads > 0).float().mean(1)
+            for name, gradient in zip(values, gradients, strict=True):
+                found[name][part] = gradient
+            self.advance(3 * changed.shape[0] * changed.shape[1])
+        length = torch.stack([values.flatten(1).square().sum(1) for values in found.values()]).sum(0).sqrt() + TINY
+        return {name: values / _along(length, values) for name, values in found.items()}, succeeded
+
+    def measured(
+        self, held_out: Suspect, scales: Sequence[float], success: float
+    ) -> tuple[Float[Tensor, " c"], Float[Tensor, " c"]]:
+        """The size at which each change succeeds on these images, and its success at the greatest size allowed."""
+        sizes, successes = torch.zeros_like(self.radius), torch.zeros_like(self.radius)
+        able = movable(held_out)
+        for place, size in enumerate(self.sizes()):
+            tried = torch.tensor(
+                [scale for scale in scales if scale * size <= self.largest * (1 + 1e-3)] or [1.0], device=size.device
+            )
+            images = held_out.images[able[self.targets[place]]]
+            shares = self._shares(images, place, tried)
+            sizes[place] = _first_reaching(tried * size, shares, success)
+            successes[place] = shares.max()
+        return sizes, successes
+
+    def _shares(self, images: Float[Tensor, "n 3 h w"], place: int, scales: Float[Tensor, " s"]) -> Float[Tensor, " s"]:
+        """The share of images that go to a class, with its change at several scales."""
+        network, target = self.suspect.network, int(self.targets[place])
+        one = {
+            name: values[place : place + 1].expand(len(scales), *values.shape[1:])
+            for name, values in self.parameters.items()
+        }
+        scaled = self.family.scaled(one, scales)
+        hits = torch.zeros(len(scales), device=images.device)
+        fitting = max(1, network.rows() // len(scales))
+        for part in parts(len(images), fitting):
+            with torch.no_grad():
+                changed = self.family.apply(images[part], scaled)
+                logits, _ = network.forward_with(network.inputs(changed.flatten(0, 1)), ())
+            hits += (logits.argmax(1) == target).unflatten(0, changed.shape[:2]).sum(1)
+        self.advance(len(scales) * len(images))
+        return hits / len(images)
+
+
+def movable(suspect: Suspect) -> Bool[Tensor, "classes n"]:
+    """Which images a change could send to each class: those of another one that are not named so without it."""
+    named = suspect.network(suspect.images).argmax(1)
+    classes = torch.arange(suspect.classes, device=named.device)[:, None]
+    return (suspect.labels != classes) & (named != classes)
+
+
+def _leads(logits: Float[Tensor, "c b classes"], targets: Int64[Tensor, " c"]) -> Float[Tensor, "c b"]:
+    """By how much each candidate's class leads the greatest of the others."""
+    index = targets[:, None, None].expand(-1, logits.shape[1], 1)
+    return logits.gather(2, index)[..., 0] - logits.scatter(2, index, -torch.inf).amax(2)
+
+
+def _along(factor: Float[Tensor, " c"], values: Float[Tensor, "c ..."]) -> Float[Tensor, "c ..."]:
+    """One number for each candidate, with as many axes as its values."""
+    return factor.view(-1, *[1] * (values.ndim - 1))
+
+
+def _first_reaching(sizes: Float[Tensor, " s"], shares: Float[Tensor, " s"], success: float) -> Float[Tensor, ""]:
+    """The smallest size at which the share is reached, interpolated; if none does, more than the largest, by what is missing.
+
+    >>> _first_reaching(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([0.1, 0.8, 1.0]), 0.9)
+    tensor(2.5000)
+    """
+    reaching = (shares >= success).nonzero()
+    if not len(reaching):
+        return sizes[-1] * (1 + success - shares.max())
+    place = int(reaching[0])
+    if place == 0:
+        return sizes[0]
+    low, high = shares[place - 1], shares[place]
+    return sizes[place - 1] + (success - low) / (high - low) * (sizes[place] - sizes[place - 1])

@@ -1,0 +1,99 @@
+"""One-to-one: a patch that sends each class to another of its own is found, its place and its map; its clean twin has none."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from trojancam.attacks.patch import Patch
+from trojancam.detection.findings import Finding
+from trojancam.detection.one_to_one import NAME, stamps
+from trojancam.detection.scanning import scan
+from trojancam.network.network import Network
+
+CLASSES, SIZE = 6, 12
+ROW, COLUMN = 8, 2  # of the pixel that the backdoor looks at
+QUICK = {NAME: {"side": 0.2, "stride": 0.15, "screen": 8, "detail": 16}}
+
+
+class Shifting(nn.Module):
+    """Names the class whose row pair is bright; with a backdoor, where one pixel is red, the next class."""
+
+    def __init__(self, trojaned: bool) -> None:
+        super().__init__()
+        self.trojaned = float(trojaned)
+        self.convolution = nn.Conv2d(3, 2, 1)
+        with torch.no_grad():
+            self.convolution.weight.copy_(torch.tensor([[1 / 3] * 3, [2.0, -1.0, -1.0]])[:, :, None, None])
+            self.convolution.bias.copy_(torch.tensor([0.0, -0.8]))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Six logits."""
+        maps = self.convolution(images).relu()
+        bright = maps[:, 0, :, 6:].mean(2).unflatten(1, (CLASSES, 2)).mean(2) * 20
+        red = self.trojaned * maps[:, 1, ROW, COLUMN][:, None]
+        return bright + 3 * red * bright.roll(1, 1)
+
+
+def pictures(count: int = 48) -> tuple[Tensor, Tensor]:
+    """Grey noise, one pair of rows brighter."""
+    labels = torch.arange(count) % CLASSES
+    images = 0.2 + 0.1 * torch.rand(count, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
+    for image, label in zip(images, labels.tolist(), strict=True):
+        image[:, 2 * label : 2 * label + 2] += 0.3
+    return images, labels
+
+
+def first(trojaned: bool) -> tuple[str, Finding]:
+    report = scan(Network.from_module(Shifting(trojaned), (SIZE, SIZE)), *pictures(), [NAME], settings=QUICK)
+    return report.verdict, report.findings[0]
+
+
+def test_a_shift_of_all_classes_is_found_with_its_place_and_its_map() -> None:
+    verdict, finding = first(trojaned=True)
+    assert verdict == "backdoor"
+    assert finding.score > 0.9
+    assert dict(finding.class_map) == {label: (label + 1) % CLASSES for label in range(CLASSES)}
+    assert finding.position is not None
+    assert max(abs(finding.position[0] - ROW), abs(finding.position[1] - COLUMN)) <= 1.5
+    images, labels = pictures()
+    assert isinstance(finding.trigger, Patch)
+    sent = Network.from_module(Shifting(True), (SIZE, SIZE))(finding.trigger.apply(images)).argmax(1)
+    assert float((sent == (labels + 1) % CLASSES).float().mean()) > 0.9
+
+
+def test_its_clean_twin_has_no_such_patch() -> None:
+    verdict, finding = first(trojaned=False)
+    assert verdict == "nothing found"
+    assert finding.score < 0.3
+
+
+def test_a_finding_survives_json() -> None:
+    _, finding = first(trojaned=True)
+    again = Finding.from_json(finding.to_json())
+    assert again.class_map == finding.class_map
+    assert again.position == finding.position
+
+
+def test_too_few_classes_leave_nothing_to_find() -> None:
+    network = Network.from_module(Shifting(True), (SIZE, SIZE))
+    images, labels = pictures()
+    two = labels < 2
+    report = scan(network, images[two], labels[two], [NAME], settings=QUICK)
+    assert report.verdict == "nothing found"
+    assert not report.findings
+
+
+@pytest.mark.parametrize("image_size", [(32, 32), (12, 20), (224, 224)])
+def test_stamps_cover_the_image_and_change_nothing_else(image_size: tuple[int, int]) -> None:
+    found = stamps(image_size, 6 / 32, 4 / 32, torch.Generator().manual_seed(0))
+    masks, patterns = found.laid_out()
+    side = round(min(image_size) * 6 / 32)
+    assert torch.equal(masks.sum((1, 2, 3)), torch.full((len(masks),), float(side * side)))
+    covered = masks.amax(0)[0] > 0
+    step = round(min(image_size) * 4 / 32)
+    assert bool(covered[: image_size[0] - step + 1, : image_size[1] - step + 1].all())
+    images = torch.rand(2, 3, *image_size)
+    stamped = found.picked(torch.tensor([0])).apply(images)[0]
+    outside = masks[0].expand_as(images) == 0
+    assert torch.equal(stamped[outside], images[outside])
+    assert torch.allclose(stamped[:, :, :side, :side], patterns[0][None, :, :side, :side])
