@@ -1,7 +1,12 @@
 """How long work reports where it stands: it calls a function, and whoever called it decides what to show."""
 
+import html
+import sys
+import time
 from collections.abc import Callable, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
+
+REFRESH = 0.2  # seconds between two pictures of a notebook's bar
 
 
 @runtime_checkable
@@ -13,7 +18,75 @@ class Progress(Protocol):
 
 
 def silent(done: int, total: int, note: str = "", /) -> None:
-    """Show nothing: the default of every library function."""
+    """Show nothing: the default of every function that is a part of longer work."""
+
+
+def shown(progress: Progress | None) -> Progress:
+    """The progress function that was given; where none was, a bar in a notebook, and silence elsewhere."""
+    if progress is not None:
+        return progress
+    return NotebookBar() if _in_notebook() else silent
+
+
+class Pace:
+    """How fast some work gets on, and how long it will take yet.
+
+    What was done before it is first heard of, as by a run that is resumed, took no time; nor does it where work starts again.
+    """
+
+    def __init__(self) -> None:
+        self._began: tuple[float, int] | None = None
+        self._done = 0
+
+    def seconds_left(self, done: int, total: int) -> float | None:
+        """How many seconds it will take yet, now that so much is done; None where that cannot be told."""
+        now = time.monotonic()
+        if self._began is None or done < self._done:
+            self._began = now, done
+        self._done = done
+        began, first = self._began
+        return (now - began) / (done - first) * (total - done) if first < done < total else None
+
+
+class NotebookBar:
+    """Progress in the output of a notebook's cell: a bar, the time left, and what was just done."""
+
+    def __init__(self) -> None:
+        self._pace, self._last = Pace(), 0.0
+        self._handle: Any = None
+
+    def __call__(self, done: int, total: int, note: str = "", /) -> None:
+        """Draw the bar, if it was not drawn just now."""
+        left, now = self._pace.seconds_left(done, total), time.monotonic()
+        if self._handle is not None and done < total and now - self._last < REFRESH:
+            return
+        self._last = now
+        self._show(_bar(done, total, left, note))
+
+    def _show(self, text: str) -> None:
+        from IPython.display import HTML, display
+
+        if self._handle is None:
+            self._handle = display(HTML(text), display_id=True)
+        else:
+            self._handle.update(HTML(text))
+
+
+def _bar(done: int, total: int, left: float | None, note: str) -> str:
+    """A bar as HTML.
+
+    >>> _bar(3, 4, 12.3, "epoch <2>")
+    '<progress value="3" max="4"></progress> 3/4, 12 s left, epoch &lt;2&gt;'
+    """
+    words = [f"{done}/{total}", "" if left is None else f"{left:.0f} s left", html.escape(note)]
+    return f'<progress value="{done}" max="{total}"></progress> {", ".join(filter(None, words))}'
+
+
+def _in_notebook() -> bool:
+    """Whether this is a notebook's kernel, and no terminal."""
+    module = sys.modules.get("IPython")
+    shell = module.get_ipython() if module is not None else None
+    return getattr(shell, "kernel", None) is not None
 
 
 def stages(progress: Progress, shares: Sequence[int]) -> list[Progress]:

@@ -7,7 +7,7 @@ from typing import Any
 from trojancam.errors import unknown_name
 from trojancam.files import writable_folder, written_whole
 from trojancam.locks import only_run_in
-from trojancam.progress import Progress, silent, stages
+from trojancam.progress import Progress, shown, stages
 from trojancam.report.documents.reproduce import Reproduce
 from trojancam.report.page import Picture, write_page
 from trojancam_study import records
@@ -22,7 +22,7 @@ TRAINING = {"basic": 0.35, "trojan1": 1.4, "trojan2": 0.35}
 QUESTIONS_FILE = "research-questions.md"
 
 
-def reproduce(study: Study, out: Path, only: Iterable[str] | None = None, progress: Progress = silent) -> Path:
+def reproduce(study: Study, out: Path, only: Iterable[str] | None = None, progress: Progress | None = None) -> Path:
     """Make what is not made yet of these pieces (None: all), and write the page and its numbers; the path of the page.
 
     What is there is kept: a run that was killed goes on with the piece it was at, and the page shows all that the folder
@@ -35,7 +35,7 @@ def reproduce(study: Study, out: Path, only: Iterable[str] | None = None, progre
     chosen = known_pieces(PIECES if only is None else only)
     writable_folder(out)
     with only_run_in(out):
-        return _made(study, out, chosen, progress)
+        return _made(study, out, chosen, shown(progress))
 
 
 def _made(study: Study, out: Path, chosen: Sequence[str], progress: Progress) -> Path:

@@ -10,6 +10,7 @@ from click.testing import Result
 from rich.console import Console
 
 import trojancam
+from trojancam import progress as pace
 from trojancam.cli import console as shared
 from trojancam.cli.console import list_broken, printable, progress_bar, say
 
@@ -37,7 +38,8 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(shared, "time", clock)
+    for module in (shared, pace):
+        monkeypatch.setattr(module, "time", clock)
     return clock
 
 

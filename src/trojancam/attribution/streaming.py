@@ -29,7 +29,7 @@ from trojancam.kept import SUFFIX, read_step, warn_damaged, write_step
 from trojancam.locks import only_run_on
 from trojancam.network.network import Network
 from trojancam.network.targets import Target, logit
-from trojancam.progress import Progress, silent
+from trojancam.progress import Progress, shown
 from trojancam.version import __version__
 
 Array = np.memmap[Any, np.dtype[np.float32]]
@@ -78,7 +78,7 @@ def stream(
     layers: Iterable[str] | None = None,
     keep: str = "contributions",
     batch_size: int = 64,
-    progress: Progress = silent,
+    progress: Progress | None = None,
 ) -> Path:
     """Attribute all images and write one array for each layer to `path` (`.npz` or `.safetensors`), settings inside.
 
@@ -96,6 +96,7 @@ def stream(
     target = target or logit()
     names = tuple(network.layer(name).name for name in (network.layers if layers is None else dict.fromkeys(layers)))
     job = _Job(len(images), method, target.name, names, keep, network.name, _fingerprint(network, images))
+    told = shown(progress)
     with only_run_on(path):
         parts = _Parts(path.with_name(path.name + ".partial"), job)
         for start, end in parts.missing(batch_size):
@@ -103,7 +104,7 @@ def stream(
                 method
             ]
             parts.add(start, {name: REDUCTIONS[keep](found[name]) for name in names})
-            progress(end, len(images), "attributing")
+            told(end, len(images), "attributing")
         _WRITERS[path.suffix](path, parts)
         parts.remove()
     return path

@@ -14,7 +14,7 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from trojancam.errors import DataError, Remedy, TrojanCamWarning
-from trojancam.progress import Progress
+from trojancam.progress import Pace, Progress
 
 
 class _Console(Console):
@@ -136,25 +136,16 @@ class _Lines:
     def __init__(self, task: str, seconds: float = 2.0) -> None:
         self.task, self.seconds = task, seconds
         self.last, self.note = -seconds, ""
-        self.start: tuple[float, int] | None = None
-        self.done = 0
+        self.pace = Pace()
 
     def __call__(self, done: int, total: int, note: str = "", /) -> None:
-        now = time.monotonic()
-        if self.start is None or done < self.done:  # what a resumed run finds done, and the work before, took no time
-            self.start = now, done
-        self.done = done
+        now, left = time.monotonic(), self.pace.seconds_left(done, total)
         if done < total and (note == self.note or now - self.last < self.seconds):
             return
         self.last, self.note = now, note
-        say(f"{self.task}: {done}/{total}{self._left(now, total)}{', ' if note else ''}{note}")
+        time_left = "" if left is None else f", {left:.0f} s left"
+        say(f"{self.task}: {done}/{total}{time_left}{', ' if note else ''}{note}")
         sys.stdout.flush()
-
-    def _left(self, now: float, total: int) -> str:
-        began, first = self.start or (now, self.done)
-        if not first < self.done < total:
-            return ""
-        return f", {(now - began) / (self.done - first) * (total - self.done):.0f} s left"
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from trojancam.errors import DataError, TrojanCamError, unknown_name
 from trojancam.kept import Kept
 from trojancam.locks import only_run_in
 from trojancam.network.network import Network
-from trojancam.progress import Progress, silent, stages
+from trojancam.progress import Progress, shown, stages
 from trojancam.registry import Registry
 from trojancam.version import __version__
 
@@ -58,7 +58,7 @@ def scan(
     settings: Mapping[str, Mapping[str, object]] | None = None,
     seed: int = 0,
     journal: Path | None = None,
-    progress: Progress = silent,
+    progress: Progress | None = None,
 ) -> ScanReport:
     """Whether a network answers to something it should not: verdict, class, place, feature maps and recovered trigger.
 
@@ -86,7 +86,7 @@ def scan(
     run = f"{__version__} {seen.fingerprint()} {seed}"
     reports = {}
     with only_run_in(journal) if journal else nullcontext():
-        for name, told in zip(names, stages(progress, [SHARE] * len(names)), strict=True):
+        for name, told in zip(names, stages(shown(progress), [SHARE] * len(names)), strict=True):
             kept = Kept(journal, f"{run} {chosen[name]!r} {DETECTORS.code(name)}")
             reports[name] = _report(name, Job(seen, seed, kept, told), chosen[name])
     report = _together(reports)

@@ -24,7 +24,7 @@ from trojancam.kept import Kept
 from trojancam.locks import only_run_in
 from trojancam.network.network import Network
 from trojancam.network.targets import logit, probability
-from trojancam.progress import Progress, silent
+from trojancam.progress import Progress, shown
 from trojancam.showing import Shown
 from trojancam.version import __version__
 
@@ -127,7 +127,7 @@ def compare(
     faithfulness: Iterable[str] = FAITHFULNESS,
     seed: int = 0,
     folder: Path | None = None,
-    progress: Progress = silent,
+    progress: Progress | None = None,
 ) -> Comparison:
     """Score these methods' maps of these layers (all unless named) on images in [0, 1].
 
@@ -142,7 +142,7 @@ def compare(
         TrojanCamError: if another run works in that folder.
     """
     job = _job(network, images, methods, layers, target_class, mask, faithfulness, seed)
-    run = job.fingerprint()
+    run, told = job.fingerprint(), shown(progress)
     steps = folder / f".compare-{run}" if folder else None
     parts = []
     with only_run_in(folder) if folder else nullcontext():
@@ -150,7 +150,7 @@ def compare(
         for start in range(0, len(images), BATCH):
             parts.append(kept.step(str(start), partial(_scored, job, start)))
             done = min(start + BATCH, len(images))
-            progress(done, len(images), f"{len(job.methods)} methods, {len(job.layers)} layers")
+            told(done, len(images), f"{len(job.methods)} methods, {len(job.layers)} layers")
         kept.clear()
     return _joined(parts, job)
 

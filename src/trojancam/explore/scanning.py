@@ -3,7 +3,6 @@
 import json
 import signal
 import threading
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any, Literal
 from trojancam import processes
 from trojancam.explore.scan_process import ScanJob
 from trojancam.explore.subjects import ScanRequest
+from trojancam.progress import Pace
 
 State = Literal["running", "finished", "cancelled", "failed"]
 Report = dict[str, Any]
@@ -34,7 +34,8 @@ class Scan:
     note: str = ""
     message: str = "the scan has begun"
     report: Report | None = None
-    began: tuple[float, int] | None = None  # when, and with how much done: what a resumed scan finds done took no time
+    seconds_left: float | None = None
+    pace: Pace = field(default_factory=Pace)
     process: "processes.Popen[str] | None" = None
     ended: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -70,17 +71,10 @@ class Scan:
             "done": self.done,
             "total": self.total,
             "note": self.note,
-            "seconds_left": self.seconds_left(),
+            "seconds_left": self.seconds_left if self.state == "running" else None,
             "message": self.message,
             "report": self.report,
         }
-
-    def seconds_left(self) -> float | None:
-        """How long it will take yet, if that can be told."""
-        if self.state != "running" or self.began is None or not self.began[1] < self.done < self.total:
-            return None
-        started, first = self.began
-        return (time.monotonic() - started) / (self.done - first) * (self.total - self.done)
 
     def _follow(self, process: "processes.Popen[str]", finished: Callable[[Report], None]) -> None:
         """Listen to the process until it ends, and conclude."""
@@ -100,8 +94,7 @@ class Scan:
             self.ended.set()
 
     def _has_told(self, done: int, total: int, note: str) -> None:
-        if self.began is None or done < self.done:
-            self.began = time.monotonic(), done
+        self.seconds_left = self.pace.seconds_left(done, total)
         self.done, self.total, self.note, self.message = done, total, note, f"scanning: {note}"
 
     def _conclude(self, code: int, sentence: str, finished: Callable[[Report], None]) -> None:

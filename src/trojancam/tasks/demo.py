@@ -18,7 +18,7 @@ from trojancam.figures.views import View, view
 from trojancam.network.card import TrainingSettings
 from trojancam.network.network import Network
 from trojancam.opening.open import load
-from trojancam.progress import Progress, silent
+from trojancam.progress import Progress, shown
 from trojancam.training.recipe import Recipe, cached_model
 
 STUDY_TARGET = 10  # No passing for vehicles over 3.5 metric tons
@@ -61,14 +61,17 @@ class Demonstration:
         return sorted(maps, key=lambda pair: -pair[0].feature_maps[pair[1]])[:count]
 
 
-def demonstrate(dataset: Dataset, epochs: int = EPOCHS, seed: int = 0, progress: Progress = silent) -> Demonstration:
+def demonstrate(
+    dataset: Dataset, epochs: int = EPOCHS, seed: int = 0, progress: Progress | None = None
+) -> Demonstration:
     """Train (or take from the cache) both networks, and measure where the trojaned one looks.
 
     Raises:
         DataError: if there are fewer than two classes, or no test image that the trigger could turn.
     """
     started = time.perf_counter()
-    benign, trojaned = (_network(recipe, dataset, progress) for recipe in recipes(dataset, epochs, seed))
+    told = shown(progress)
+    benign, trojaned = (_network(recipe, dataset, told) for recipe in recipes(dataset, epochs, seed))
     subject = _subject(benign, trojaned, dataset.test)
     measured = _others(dataset.test, subject.target_class).take(MEASURED)[0]
     stamped = subject.trigger.apply(subject.image[None])[0]

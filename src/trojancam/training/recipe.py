@@ -17,7 +17,7 @@ from trojancam.formats.safetensors import read_card, read_model, save_model
 from trojancam.kept import SUFFIX, files_kept, keep_files
 from trojancam.locks import only_run_on
 from trojancam.network.card import BackdoorRecord, ModelCard, TrainingRecord, TrainingSettings
-from trojancam.progress import Progress, silent
+from trojancam.progress import Progress, shown
 from trojancam.training.checkpoint import checkpoint_of
 from trojancam.training.training import Task, fingerprint, finite, measure, measure_backdoor, train
 from trojancam.version import __version__
@@ -64,7 +64,7 @@ class Recipe:
 
 
 def make_model(
-    recipe: Recipe, dataset: Dataset, path: Path, resume: bool = False, progress: Progress = silent
+    recipe: Recipe, dataset: Dataset, path: Path, resume: bool = False, progress: Progress | None = None
 ) -> ModelCard:
     """Train a network and write its model file; a checkpoint beside it serves `resume` and goes when the file is there.
 
@@ -75,7 +75,7 @@ def make_model(
     """
     with only_run_on(path):
         check_outputs(path, resume)
-        card = _made(recipe, dataset, path, resume, progress)
+        card = _made(recipe, dataset, path, resume, shown(progress))
         _forget_checkpoints(path)
     return card
 
@@ -108,7 +108,7 @@ def _attacked(
     return module, record.model_copy(update=found | {"clean_accuracy": rates["clean_accuracy"]}), (backdoor,)
 
 
-def cached_model(recipe: Recipe, dataset: Dataset, progress: Progress = silent) -> Path:
+def cached_model(recipe: Recipe, dataset: Dataset, progress: Progress | None = None) -> Path:
     """The model file of a recipe on this data, from the cache or trained now; a killed run is continued.
 
     A damaged file is made again: what is in the cache can be.
@@ -120,7 +120,7 @@ def cached_model(recipe: Recipe, dataset: Dataset, progress: Progress = silent) 
     note, run = path.with_name(path.name + SUFFIX), recipe.fingerprint(dataset)
     if not files_kept(note, run):
         with only_run_on(path):
-            _made(recipe, dataset, path, True, progress)
+            _made(recipe, dataset, path, True, shown(progress))
             keep_files(note, run, [path])
             _forget_checkpoints(path)
     return path

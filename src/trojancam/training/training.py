@@ -24,7 +24,7 @@ from trojancam.network.batches import BUDGET, measured
 from trojancam.network.card import TrainingRecord, TrainingSettings
 from trojancam.network.input import InputSpecification
 from trojancam.network.modules import evaluating
-from trojancam.progress import Progress, silent
+from trojancam.progress import Progress, shown
 from trojancam.rates import attack_success_rate, clean_accuracy, leak_rate, robust_accuracy
 from trojancam.training.augmentation import augmented, strongly_augmented
 from trojancam.training.checkpoint import read_checkpoint, write_checkpoint
@@ -57,7 +57,7 @@ def train(
     settings: TrainingSettings,
     checkpoint: Path | None = None,
     resume: bool = False,
-    progress: Progress = silent,
+    progress: Progress | None = None,
 ) -> TrainingRecord:
     """Train `module` in place and say what it reached; with `checkpoint`, save the state there after every epoch.
 
@@ -69,6 +69,7 @@ def train(
         TrojanCamError: if the checkpoint belongs to another run, or the loss is no longer finite.
     """
     _check(task)
+    told = shown(progress)
     module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(
         module.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
@@ -78,12 +79,12 @@ def train(
     planted = roles(task.backdoors, task.train.labels)
     monitored = task.test.sample(MONITORED, seed=settings.seed)
     for epoch in range(len(history), settings.epochs):
-        figures = _epoch(module, optimizer, task, settings, planted, epoch, history, progress)
+        figures = _epoch(module, optimizer, task, settings, planted, epoch, history, told)
         rates = measure(module, monitored, task.input, task.backdoors)
         history.append(figures | {name: rate for name, rate in rates.items() if not math.isnan(rate)})
         if checkpoint:
             write_checkpoint(checkpoint, run, module, optimizer, history)
-    progress(*_position(task, settings, settings.epochs, 0), _words(history))
+    told(*_position(task, settings, settings.epochs, 0), _words(history))
     module.eval()
     rates = measure(module, task.test, task.input, task.backdoors[:1])
     return TrainingRecord(
