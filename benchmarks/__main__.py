@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 import trojancam
-from benchmarks import commands, exploring, peers, recording, scaling, scanning, stimulation, training
+from benchmarks import commands, exploring, peers, recording, scaling, scanning, stimulation, streaming, training
 from benchmarks.timing import Ratio
 from trojancam import figures
 
@@ -43,6 +43,14 @@ def _recording() -> str:
         "## Recording\n\n`grad_cam(record(network, images))`: every layer, every feature map, "
         f"{recording.IMAGES} images, against one eager forward and one\n`autograd.grad` to the same activations "
         "(bound: 1.25).\n\n" + _table("ours", "floor", recording.rows())
+    )
+
+
+def _streaming() -> str:
+    return (
+        f"## Streaming\n\n`stream` of {streaming.IMAGES:,} images to a file, the energy of each feature map of every layer, "
+        f"against a bare loop over\nthe same batches that keeps its sums in memory (bound: 1.15); {streaming.PAIRS} pairs.\n\n"
+        + _table("ours", "bare loop", streaming.rows())
     )
 
 
@@ -194,6 +202,7 @@ def _table(ours: str, other: str, rows: Iterable[tuple[str, Ratio]]) -> str:
 
 PARTS: dict[str, Callable[[], str]] = {
     "recording": _recording,
+    "streaming": _streaming,
     "stimulation": _stimulation,
     "peers": _peers,
     "scaling": _scaling,

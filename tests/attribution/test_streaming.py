@@ -1,5 +1,6 @@
 """Streaming: one file for any number of images, equal to what one batch gives, and resumed after a kill."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 import torch
 from tests.nets import network
 
-from trojancam.attribution import attribute
+from trojancam.attribution import attribute, streaming
 from trojancam.attribution.streaming import REDUCTIONS, read_stream, stream
 from trojancam.data.image_set import ImageSet, as_floats
 from trojancam.errors import DataError, TrojanCamError, UnknownNameError
@@ -61,6 +62,27 @@ def test_a_killed_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
     whole = stream(net, images, tmp_path / "whole.npz", batch_size=3)
     for layer, array in read_stream(whole)[1].items():
         np.testing.assert_array_equal(read_stream(tmp_path / "out.npz")[1][layer], array)
+
+
+@pytest.mark.parametrize(("every", "again"), [(-1.0, [8]), (60.0, [3, 6, 8])])
+def test_what_was_noted_is_not_done_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, every: float, again: list[int]
+) -> None:
+    """A process that is killed outright, as by kill -9, writes no last note: what came after the last one is done again."""
+    net, images = network("plain")[1], image_set(8)
+    whole = stream(net, images, tmp_path / "whole.npz", batch_size=3)
+    monkeypatch.setattr(streaming, "NOTED_EVERY", every)
+    killed = os.fork()
+    if not killed:
+        stream(
+            net, images, tmp_path / "out.npz", batch_size=3,
+            progress=lambda done, total, note="": os._exit(9) if done == 6 else None,
+        )  # fmt: skip
+    assert os.waitstatus_to_exitcode(os.waitpid(killed, 0)[1]) == 9
+    seen: list[int] = []
+    path = stream(net, images, tmp_path / "out.npz", batch_size=3, progress=lambda done, *_: seen.append(done))
+    assert seen == again
+    assert all(np.array_equal(read_stream(path)[1][name], array) for name, array in read_stream(whole)[1].items())
 
 
 def test_what_cannot_be_streamed_is_refused(tmp_path: Path) -> None:

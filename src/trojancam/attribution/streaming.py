@@ -7,6 +7,7 @@ file with the settings inside.
 import hashlib
 import json
 import shutil
+import time
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ from trojancam.progress import Progress, shown
 from trojancam.version import __version__
 
 Array = np.memmap[Any, np.dtype[np.float32]]
+NOTED_EVERY = 2.0  # seconds: so much is done again at most after a kill; a note waits for the disk
 SETTINGS = "settings"  # the name of the settings in either kind of file
 Reduction = Callable[[Attribution], Float[Tensor, "n ..."]]
 
@@ -83,7 +85,7 @@ def stream(
     """Attribute all images and write one array for each layer to `path` (`.npz` or `.safetensors`), settings inside.
 
     `keep` names what is kept of a layer: `contributions` (n k h w), `energy` of each feature map (n k), or `layer-map`
-    (n h w). Memory holds one batch; a run that was killed goes on where it stopped when it is called again.
+    (n h w). Memory holds one batch; a run that was killed goes on where it was, at most two seconds before, when called again.
 
     Raises:
         UnknownNameError: if the method, a layer, what to keep, or the kind of file does not exist.
@@ -99,12 +101,14 @@ def stream(
     told = shown(progress)
     with only_run_on(path):
         parts = _Parts(path.with_name(path.name + ".partial"), job)
-        for start, end in parts.missing(batch_size):
-            found = attribute(network, as_floats(images.images[start:end]), (method,), target, names, seed=start)[
-                method
-            ]
-            parts.add(start, {name: REDUCTIONS[keep](found[name]) for name in names})
-            told(end, len(images), "attributing")
+        try:
+            for start, end in parts.missing(batch_size):
+                found = attribute(network, as_floats(images.images[start:end]), (method,), target, names, seed=start)
+                parts.add(start, {name: REDUCTIONS[keep](found[method][name]) for name in names})
+                told(end, len(images), "attributing")
+        except BaseException:  # also Ctrl-C: what was done until now is kept
+            parts.note_down()
+            raise
         _WRITERS[path.suffix](path, parts)
         parts.remove()
     return path
@@ -137,6 +141,7 @@ class _Parts:
         self._arrays: dict[str, Array] = {}
         self._shapes: dict[str, list[int]] = {}
         self._done: dict[int, tuple[int, list[str]]] = {}  # where a batch starts: where it ends, each layer's SHA-256
+        self._noted = time.monotonic()
         self._read()
 
     def missing(self, batch_size: int) -> Iterator[tuple[int, int]]:
@@ -150,15 +155,22 @@ class _Parts:
             yield start, min(start + batch_size, self.job.images)
 
     def add(self, start: int, values: dict[str, Tensor]) -> None:
-        """Write a batch into its place, and only then note it down."""
+        """Write a batch into its place, and note it down if the last note is some time ago."""
         for name, value in values.items():
             self._shapes.setdefault(name, [self.job.images, *value.shape[1:]])
-            array = self._array(name)
-            array[start : start + len(value)] = value.cpu().numpy()
-            array.flush()
+            self._array(name)[start : start + len(value)] = value.cpu().numpy()
         end = start + len(next(iter(values.values())))
         self._done[start] = end, [_sha256(self._array(name)[start:end]) for name in self.job.layers]
-        write_step(self.note, self.run, data={"shapes": self._shapes, "done": list(self._done.items())})
+        if time.monotonic() - self._noted > NOTED_EVERY:
+            self.note_down()
+
+    def note_down(self) -> None:
+        """Note which batches are done, once what they gave is on the disk."""
+        for array in self._arrays.values():
+            array.flush()
+        if self._done:
+            write_step(self.note, self.run, data={"shapes": self._shapes, "done": list(self._done.items())})
+        self._noted = time.monotonic()
 
     def arrays(self) -> dict[str, Array]:
         """Each layer's array. They are mapped, not read, so that the system may drop pages that are written."""
