@@ -6,7 +6,11 @@ from pathlib import Path
 
 CODE = '''
 from dataclasses import dataclass
+from typing import ClassVar
 
+from trojancam.attacks.attack import DataAttack
+from trojancam.attacks.patch import make_trigger
+from trojancam.attacks.poisoning import Goal, Poisoning
 from trojancam.detection import Finding, Job, ScanReport, Settings, concluded
 
 
@@ -29,10 +33,26 @@ def bias_scan(job: Job, settings: BiasSettings = BiasSettings()) -> ScanReport:
     logits = job.journal.step("bias/logits", lambda: {"logits": job.suspect.network(job.suspect.images)})["logits"]
     score = float(logits[:, settings.target_class].mean().abs())
     return concluded(job, "bias", [Finding("anything", settings.target_class, score)], settings)
+
+
+class Corner(DataAttack):
+    """A square in the upper left corner."""
+
+    name: ClassVar[str] = "corner"
+    source: ClassVar[str] = "nowhere"
+    summary: ClassVar[str] = "a corner"
+
+    side: int = 2
+
+    def poisoning(self, goal: Goal) -> Poisoning:
+        """What it does to a training set."""
+        trigger = make_trigger("yellow-square", goal.image_size, self.side, (0, 0))
+        return Poisoning(trigger, goal.target_class, self.rate(goal), goal.seed, sources=goal.sources)
 '''
 ENTRIES = {
     "trojancam.methods": {"mean-cam": "tiny_plug_in:mean_cam"},
     "trojancam.detectors": {"bias": "tiny_plug_in:bias_scan"},
+    "trojancam.attacks": {"corner": "tiny_plug_in:Corner"},
 }
 
 

@@ -1,4 +1,4 @@
-"""A package that adds a method and a detector: both appear wherever there is a list of them, and keep every contract."""
+"""A package that adds a method, a detector and an attack: they appear in every list of such things, and keep every contract."""
 
 import json
 import subprocess
@@ -10,7 +10,8 @@ from tests.cli.conftest import CLASSES, write_images
 from tests.plug_in import environment, write_plug_in
 
 from trojancam.architectures import architecture
-from trojancam.formats.safetensors import save_model
+from trojancam.attacks.patch import Patch
+from trojancam.formats.safetensors import read_card, save_model
 from trojancam.network.card import ModelCard
 from trojancam.training.recipe import initial_module
 
@@ -45,8 +46,10 @@ def run(packages: Path, folder: Path, *arguments: object) -> "subprocess.Complet
 def test_they_are_listed(packages: Path, tmp_path: Path) -> None:
     done = run(packages, tmp_path, "trojancam", "methods")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.count("tiny_plug_in 1.2") == 2
-    assert {"mean-cam", "bias", "grad-cam", "stimulation"} <= set(done.stdout.replace("│", " ").split())
+    assert done.stdout.count("tiny_plug_in 1.2") == 3
+    assert {"mean-cam", "bias", "corner", "grad-cam", "stimulation", "wanet"} <= set(
+        done.stdout.replace("│", " ").split()
+    )
 
 
 def test_the_method_is_compared(packages: Path, material: Path, tmp_path: Path) -> None:
@@ -78,17 +81,29 @@ def test_the_detector_scans_as_it_is_set(packages: Path, material: Path, tmp_pat
     assert refused.stderr == ("error: unknown setting of bias 'x'; known: backdoor, inconclusive, target_class\n")
 
 
+def test_the_attack_is_planted_as_it_is_set(packages: Path, material: Path, tmp_path: Path) -> None:
+    options = ("--data", material / "signs", "--attack", "corner", "--target", 1, "--set", "side=3", "--epochs", 1)
+    done = run(packages, tmp_path, "trojancam", "train", "basic", *options, "--out", "m.safetensors")
+    assert (done.returncode, done.stderr) == (0, "")
+    card = read_card(tmp_path / "m.safetensors")
+    assert card.poisoning is not None
+    trigger = card.poisoning.trigger
+    assert Patch.from_json(trigger).place.nonzero().amax(0).tolist() == [2, 2]  # three pixels by three
+
+
 def test_they_keep_the_contracts_of_all(packages: Path) -> None:
     tests = [
         "tests/attribution/test_attributing.py::test_every_method_explains_every_layer_of_every_network",
         "tests/attribution/test_properties_of_methods.py::test_permuting_images_permutes_the_maps",
         "tests/detection/test_scanning.py::test_every_detector_keeps_the_contract",
         "tests/detection/test_secrecy.py::test_no_detector_reads_what_is_hidden",
+        "tests/attacks/test_attack.py::test_each_attack_says_what_it_is",
     ]
-    done = run(packages, ROOT, "pytest", "-v", *tests, "-k", "mean-cam-residual or permuting or bias")
+    done = run(packages, ROOT, "pytest", "-v", *tests, "-k", "mean-cam-residual or permuting or bias or corner")
     assert done.returncode == 0, done.stdout
     assert "[mean-cam-residual] PASSED" in done.stdout
     assert done.stdout.count("[bias] PASSED") == 2
+    assert "[corner] PASSED" in done.stdout
 
 
 def test_one_that_cannot_be_imported_ends_no_command(tmp_path: Path) -> None:

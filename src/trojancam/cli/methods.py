@@ -16,7 +16,14 @@ def methods() -> None:
         for name, method in registry.items():
             table.add_row(name, method.title, method.source, registry.origin(name))
         console.print(table)
-    table = Table(Column("name", no_wrap=True), "what it plants", "source", "settings", "from", title="Attacks")
+    table = Table(
+        Column("name", no_wrap=True),
+        "what it plants",
+        "source",
+        "settings",
+        Column("from", no_wrap=True),
+        title="Attacks",
+    )
     for name, attack in ATTACKS.items():
         table.add_row(name, attack.summary, attack.source, ", ".join(attack.model_fields), ATTACKS.origin(name))
     console.print(table)
