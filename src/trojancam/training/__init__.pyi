@@ -1,5 +1,6 @@
 from . import (
     augmentation,
+    checkpoint,
     recipe,
     training,
 )
@@ -15,6 +16,7 @@ __all__ = [
     "augmentation",
     "augmented",
     "cached_model",
+    "checkpoint",
     "make_model",
     "measure",
     "measure_backdoor",
