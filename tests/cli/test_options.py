@@ -122,8 +122,8 @@ def test_what_its_architecture_says_is_taken_without_a_warning(run: Run, signs: 
     assert settings["input"] == "rgb of 32x32 pixels, mean 0.5, deviation 0.25"
     assert settings["fed"] == "as its file or architecture says"
     assert settings["command"] == (
-        f"trojancam explain weights.pt {image} --architecture trojan2 --layer conv2d_9 --scale shared --format png --seed 0 "
-        "--out out"
+        f"trojancam explain weights.pt {image} --architecture trojan2 --device cpu --layer conv2d_9 --scale shared "
+        "--format png --seed 0 --out out"
     )
 
 
@@ -136,8 +136,8 @@ def test_options_are_repeated_in_the_command(run: Run, signs: Path, tmp_path: Pa
     assert result.exit_code == 0
     command = results("a b/scan.json")["options"]["command"]
     assert command == (
-        f"trojancam scan '{path}' --preprocessing fed.json --size 40x24 --class-names names.txt --data {signs} --images 8 "
-        "--methods stimulation --seed 0 --out 'a b'"
+        f"trojancam scan '{path}' --preprocessing fed.json --size 40x24 --class-names names.txt --device cpu --data {signs} "
+        "--images 8 --methods stimulation --seed 0 --out 'a b'"
     )
     assert results("a b/scan.json")["options"]["fed"] == "fed.json, as given"
 
@@ -147,7 +147,7 @@ def test_options_are_repeated_in_the_command(run: Run, signs: Path, tmp_path: Pa
     [
         "explain net.onnx a.png 'b c.png' --layer one --layer two --class 'Speed limit' --stamp --size 64x48 --signed",
         "stimulate net.pt --layer one --maps 31,12 --value -0.125 --window 0,9,3,3 --data signs --target 3",
-        "compare net.keras --methods all --layers one,two --n 7 --randomise --output logits --seed 5",
+        "compare net.keras --methods all --layers one,two --n 7 --randomise --output logits --seed 5 --device auto",
         'scan net.safetensors --set stimulation.rounds=80 --set abs.maps=3 --methods abs,stimulation --out "it\'s"',
         "explore one.onnx two.onnx --no-open --port 0 --architecture mine:net",
         "inspect net.h5 --json --class-names names.txt",

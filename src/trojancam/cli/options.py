@@ -62,6 +62,11 @@ class ModelOptions:
         Path | None, typer.Option(help="A text file with the names of the network's classes, in its order, one a line.")
     ] = None
 
+    device: Annotated[
+        str,
+        typer.Option(help="Where the network computes: cpu, cuda, cuda:1, mps; 'auto' is this machine's accelerator."),
+    ] = "cpu"
+
     def of(self, model: Path) -> "ModelFile":
         """A model file, and what is said of it, for the library.
 
@@ -71,7 +76,15 @@ class ModelOptions:
         from trojancam.opening.open import ModelFile
 
         size = None if self.size is None else _size(self.size)
-        return ModelFile(model, self.architecture, self.output, self.preprocessing, size, self.class_names)
+        return ModelFile(
+            model,
+            self.architecture,
+            self.output,
+            self.preprocessing,
+            size,
+            self.class_names,
+            device=self.device,
+        )
 
 
 Parsed = Any  # Typer's context; that is of a class which Typer does not name

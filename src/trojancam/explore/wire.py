@@ -21,7 +21,7 @@ def array(values: Tensor) -> dict[str, Any]:
     >>> array(torch.tensor([1.0, 2.0]))
     {'shape': [2], 'data': 'AACAPwAAAEA='}
     """
-    plain = np.ascontiguousarray(values.detach().numpy(), dtype="<f4")
+    plain = np.ascontiguousarray(values.detach().cpu().numpy(), dtype="<f4")
     return {"shape": list(values.shape), "data": base64.b64encode(plain.tobytes()).decode()}
 
 

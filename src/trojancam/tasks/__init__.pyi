@@ -3,6 +3,7 @@ from . import (
     demo,
     explain,
     inspect,
+    results,
     scan,
     stimulate,
 )
@@ -12,6 +13,7 @@ __all__ = [
     "demo",
     "explain",
     "inspect",
+    "results",
     "scan",
     "stimulate",
 ]

@@ -20,6 +20,7 @@ from trojancam.evaluation.statistics import Interval, bootstrap_means
 from trojancam.evaluation.verdict import Verdict, winner
 from trojancam.network.network import Network
 from trojancam.progress import Progress, silent, stages
+from trojancam.tasks.results import on_processor
 
 RANDOMISED = 16  # images
 USUAL = ("grad-cam", "grad-cam++", "hirescam", "layercam", "xgrad-cam", "eigen-cam", "saliency", "random", "centre")
@@ -134,7 +135,9 @@ def compare(
     if randomise:
         last = (compared.layers or tuple(network.layers))[-1]
         randomised = randomised_methods(network, images[:RANDOMISED], chosen, last, seed, shares[1])
-    return Compared(network, Summary(compared, seed), randomised, time.perf_counter() - started)
+    return Compared(
+        network, Summary(on_processor(compared), seed), on_processor(randomised), time.perf_counter() - started
+    )
 
 
 def _intervals(scores: dict[str, Tensor], seed: int) -> dict[str, Interval]:

@@ -19,6 +19,7 @@ from trojancam.network.input import InputSpecification
 from trojancam.network.network import Network
 from trojancam.network.recording import record
 from trojancam.network.targets import logit
+from trojancam.tasks.results import on_processor
 
 BATCH = 32
 
@@ -133,7 +134,7 @@ class Explanations(Sequence[Explanation]):
         changed = None
         if self.settings.trigger:
             changed, images = self.settings.trigger.changed(images), self.settings.trigger.apply(images)
-        recording = record(network, images, logit(target), self.settings.layers or None)
+        recording = on_processor(record(network, images, logit(target), self.settings.layers or None))
         cams = grad_cam(recording)
         for index, image in enumerate(images):
             logits = recording.logits[index]

@@ -18,6 +18,7 @@ from trojancam.network.recording import Recording, record
 from trojancam.network.targets import logit
 from trojancam.progress import Progress, silent
 from trojancam.stimulation import Stimulated, stimulate, stimulated_logits
+from trojancam.tasks.results import on_processor
 
 CASES = 3  # strong findings, at most, that are drawn and validated
 SHORT_LIST = 32  # images, at most, among which one is chosen by its heat maps
@@ -102,7 +103,8 @@ def scanned(
     Raises:
         TrojanCamError: if images or findings are not of this network.
     """
-    images, labels = images[1::2], labels[1::2]
+    report = on_processor(report)
+    images, labels = images[1::2].cpu(), labels[1::2].cpu()
     cases = []
     for number, finding in strong(report):
         if _can_be_shown(finding, labels):
@@ -118,15 +120,15 @@ def _views(network: Network, image: Float[Tensor, "3 h w"], finding: Finding, va
     target = logit(finding.target_class)
     shown = validation.stimulated
     layer = most(shown).layer if shown else most(validation.layers).layer
-    clean = record(network, image[None], target, [layer])
+    clean = on_processor(record(network, image[None], target, [layer]))
     stimulation = finding.stimulation
     stamped_image = finding.trigger.apply(image[None])
-    stamped = record(network, stamped_image, target, {most(validation.layers).layer, validation.witness})
+    stamped = on_processor(record(network, stamped_image, target, {most(validation.layers).layer, validation.witness}))
     return CaseViews(
         layer=layer,
         clean=clean,
         clean_cam=grad_cam(clean)[layer],
-        stimulated=None if stimulation is None else stimulate(network, image[None], stimulation, target),
+        stimulated=None if stimulation is None else on_processor(stimulate(network, image[None], stimulation, target)),
         stamped_image=stamped_image[0],
         stamped=stamped,
         stamped_cams=grad_cam(stamped),
@@ -165,15 +167,15 @@ def _shown(network: Network, images: Tensor, labels: Tensor, finding: Finding, v
     """The image that shows it best: known for what it is, turned by trigger and by stimulation, with the heat where it acts."""
     assert finding.trigger is not None
     target, stamped = finding.target_class, finding.trigger.apply(images)
-    best = network(images).softmax(1).gather(1, labels[:, None])[:, 0] * (labels != target)
-    best = best * network(stamped).softmax(1)[:, target]
+    best = network(images).cpu().softmax(1).gather(1, labels[:, None])[:, 0] * (labels != target)
+    best = best * network(stamped).cpu().softmax(1)[:, target]
     if finding.stimulation is not None:
-        best = best * stimulated_logits(network, images, [finding.stimulation])[0].softmax(1)[:, target]
+        best = best * stimulated_logits(network, images, [finding.stimulation])[0].cpu().softmax(1)[:, target]
     few = best.topk(min(SHORT_LIST, len(best))).indices
-    cam = grad_cam(record(network, stamped[few], logit(target), [most(validation.layers).layer]))
+    cam = grad_cam(on_processor(record(network, stamped[few], logit(target), [most(validation.layers).layer])))
     heat = _energy(cam, most(validation.layers).layer, trigger_core(finding.trigger))
     if finding.stimulation is not None and validation.stimulated:
-        found = stimulate(network, images[few], finding.stimulation, logit(target))
+        found = on_processor(stimulate(network, images[few], finding.stimulation, logit(target)))
         layer = most(validation.stimulated).layer
         heat = (
             heat

@@ -15,6 +15,7 @@ from trojancam.network.targets import logit
 from trojancam.progress import Progress, silent
 from trojancam.stimulation import DoseResponse, Stimulated, Stimulation, dose_response
 from trojancam.stimulation import stimulate as stimulated_by
+from trojancam.tasks.results import on_processor
 
 STRENGTHS = tuple(step / 4 for step in range(9))  # of the value asked for: from none to twice as much
 
@@ -64,10 +65,10 @@ def stimulate(
     started = time.perf_counter()
     if target_class is None:
         target_class = int(stimulated_by(network, images, stimulations).after.logits.argmax(1).mode().values)
-    found = stimulated_by(network, images, stimulations, logit(target_class))
+    found = on_processor(stimulated_by(network, images, stimulations, logit(target_class)))
     doses = None
     if any(stimulation.kind != "zero" for stimulation in stimulations):
-        doses = dose_response(network, images, stimulations, STRENGTHS, target_class, progress=progress)
+        doses = on_processor(dose_response(network, images, stimulations, STRENGTHS, target_class, progress=progress))
     return StimulationAnswer(network, images, labels, found, target_class, doses, time.perf_counter() - started)
 
 
