@@ -13,8 +13,8 @@ import pytest
 import torch
 from click.testing import Result
 
-import trojancam.data
 import trojancam.detection
+import trojancam.opening.images
 import trojancam.report.scan_pictures
 from trojancam.cli.scan import EXIT_CODES, STEPS
 from trojancam.data import Dataset, ImageSet, load_dataset
@@ -139,6 +139,8 @@ def test_classes_must_be_those_of_the_network(
     refused: Refused, model: Path, signs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     four = ImageSet(torch.zeros(5, 3, 32, 32, dtype=torch.uint8), torch.zeros(5, dtype=torch.int64), tuple("abcd"))
-    monkeypatch.setattr(trojancam.data, "load_dataset", lambda *_, **__: Dataset(four, four, "images of four classes"))
+    monkeypatch.setattr(
+        trojancam.opening.images, "load_dataset", lambda *_, **__: Dataset(four, four, "images of four classes")
+    )
     told = refused(*options(model, signs))
     assert told.startswith("the network tells 3 classes apart, but the data has 4 (images of four classes);")

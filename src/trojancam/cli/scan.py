@@ -53,6 +53,7 @@ def scan(
     from trojancam.detection import DETECTORS
     from trojancam.detection.scanning import known_methods, known_settings
     from trojancam.detection.settings import parsed
+    from trojancam.files import writable_folder
     from trojancam.kept import Kept
     from trojancam.report.provenance import file_facts
     from trojancam.report.scan import write_scan
@@ -75,6 +76,7 @@ def scan(
         "seed": seed,
         "command": command_line(context),
     }
+    writable_folder(out)
     advice = f"finished steps are kept in {out}; the same command again goes on from there"
     with interruptible(lambda: advice):
         with progress_bar("scan") as progress:
