@@ -15,6 +15,7 @@ from . import (
     outputs,
     placement,
     recording,
+    rehearsal,
     replay,
     targets,
 )
@@ -54,6 +55,7 @@ __all__ = [
     "probability",
     "record",
     "recording",
+    "rehearsal",
     "replay",
     "targets",
 ]

@@ -1,4 +1,5 @@
-"""Graphs: how a module becomes one, and how one gets more outputs or is cut. Only this and `channels_last.py` edit graphs.
+"""Graphs: how a module becomes one, and how one gets more outputs or is cut. Only this, `channels_last.py` and
+`rehearsal.py` edit graphs.
 
 `torch.export` gives a functional graph without hooks, in-place operations or hidden state. Nothing here changes a graph
 that is in use: every function returns a new one on the same weights.
@@ -7,6 +8,7 @@ that is in use: every function returns a new one on the same weights.
 import copy
 import dataclasses
 import functools
+import inspect
 import io
 import keyword
 import logging
@@ -26,11 +28,12 @@ from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 from torch.utils import _pytree as pytree
 
 from trojancam.errors import ModelError
+from trojancam.network import rehearsal
 from trojancam.network.channels_last import in_channels_first
 from trojancam.network.devices import device_of
 from trojancam.network.input import InputSpecification
 from trojancam.network.layers import CALLED
-from trojancam.network.modules import evaluating
+from trojancam.network.modules import check_usable, evaluating, unwrapped
 from trojancam.network.outputs import Output, choice_in_words, chosen_output
 
 aten = torch.ops.aten
@@ -55,22 +58,29 @@ def classifier(
         ModelError: if the module cannot be exported, or gives no logits.
         UnknownNameError: if it has no such output.
     """
-    whole, names = _traced(module, specification)
+    whole, names, left_out = _traced(unwrapped(module), specification)
     place = chosen_output(names, [_rank(result) == 2 for result in _returned(whole.graph)], output)
     whole, probabilities = _without_probabilities(_of_output(whole, place))
     _check_logits(whole)
+    rehearsal.without_state(whole, logits_node(whole))
+    rehearsal.check_each_image_alone(whole, logits_node(whole), specification)
     whole, two = _of_two_classes(whole)
-    return whole, (*choice_in_words(names, place), *probabilities, *two)
+    return whole, (*left_out, *choice_in_words(names, place), *probabilities, *two)
 
 
-def _traced(module: nn.Module, specification: InputSpecification) -> tuple[fx.GraphModule, tuple[str, ...]]:
-    """The module's graph with all that it returns, and what its outputs are called."""
+Traced = tuple[fx.GraphModule, tuple[str, ...], tuple[str, ...]]
+
+
+def _traced(module: nn.Module, specification: InputSpecification) -> Traced:
+    """The module's graph with all that it returns, what its outputs are called, and what of it was left out."""
+    check_usable(module, specification.number_of_channels)
     device = _check_weights(module)
     try:
         with _tracing, torch.inference_mode(False), evaluating(module), _plain_results(module), _torch_quiet():
             example = torch.zeros(2, specification.number_of_channels, *specification.size, device=device)
-            outer = _Around(module) if _TAKEN.intersection(_own_names(module)) else module
-            program = export(outer, (example,), dynamic_shapes=({0: Dim("n")},), strict=False)
+            outer = _Around(module) if _TAKEN.intersection(_own_names(module)) or _takes_any(module) else module
+            with rehearsal.in_evaluation() as mode:
+                program = export(outer, (example,), dynamic_shapes=({0: Dim("n")},), strict=False)
             whole = copy.deepcopy(program.run_decompositions({}).module(check_guards=False))
             names = _names_of_leaves(program.call_spec.out_spec)
             whole = whole if device.type == "cpu" else moved(whole, device)  # with it all that its code holds itself
@@ -84,8 +94,9 @@ def _traced(module: nn.Module, specification: InputSpecification) -> tuple[fx.Gr
         _name_as_inside(whole.graph)
     whole.requires_grad_(False)
     _take_any_memory_format(whole.graph)
+    rehearsal.keep_images_axis(whole.graph)
     whole.graph.eliminate_dead_code()
-    return whole, names
+    return whole, names, mode.notes
 
 
 class _Around(nn.Module):
@@ -106,6 +117,12 @@ def _own_names(module: nn.Module) -> Iterator[str]:
     """What a module calls its parts and its own weights."""
     for own in (module.named_children(), module.named_parameters("", False), module.named_buffers("", False)):
         yield from (name for name, _ in own)
+
+
+def _takes_any(module: nn.Module) -> bool:
+    """Whether its `forward` takes `*args`: the exporter wants to know what its one input is called."""
+    parameters = inspect.signature(module.forward).parameters.values()
+    return any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters)
 
 
 def _name_as_inside(graph: fx.Graph) -> None:

@@ -82,13 +82,14 @@ class Network:
 
         The module is run in evaluation mode; its mode, weights and gradients are left as they were. The network is on the
         device of its weights. Without a `specification` it is fed pixels in [0, 1] of `input_size` (height, width), grey ones
-        if it takes one channel. Where it returns several tensors, `output` is the name or number of the logits. Where it ends
-        in a softmax or a sigmoid, its logits are those before; where it gives one number for each image, they are those of
-        two classes. `feeding` is who says that the specification is right: whoever gives one, if left out.
+        if it takes one channel. What acts in training only, such as a dropout that is always on, is left out, and `notes` say
+        so. Where it returns several tensors, `output` is the name or number of the logits. Where it ends in a softmax or a
+        sigmoid, its logits are those before; where it gives one number for each image, they are those of two classes.
+        `feeding` is who says that the specification is right: whoever gives one, if left out.
 
         Raises:
-            ModelError: if it cannot be exported, its weights lie on several devices, it does not give logits, or has no
-                convolution.
+            ModelError: if it cannot be exported, its weights lie on several devices, it does not give logits, has no
+                convolution, or if its answer to an image depends on other images or on the run.
             UnknownNameError: if it has no such output.
 
         >>> from torch import nn

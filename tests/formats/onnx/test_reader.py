@@ -602,7 +602,7 @@ def test_biases_that_are_added_belong_to_their_layers(tmp_path: Path) -> None:
 def test_without_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = plain(tmp_path / "net.onnx")
     monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(ModelError, match=r"needs the extra 'onnx': pip install 'trojancam\[onnx\]'"):
+    with pytest.raises(ModelError, match=r"needs the extra 'onnx'; install it: pip install 'trojancam\[onnx\]'"):
         read_onnx(path)
 
 
