@@ -85,8 +85,8 @@ class ModelError(TrojanCamError):
     """A model, or its file, cannot be used as it is."""
 
 
-class UnknownNameError(TrojanCamError):
-    """A class, layer, feature map, architecture or option that does not exist."""
+class UnknownNameError(TrojanCamError, KeyError):
+    """A class, layer, feature map, architecture or option that does not exist; as a `KeyError`, also one of a mapping."""
 
 
 class TrojanCamWarning(UserWarning):

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from trojancam.errors import TrojanCamWarning
 from trojancam.files import writable_folder, written_whole
+from trojancam.showing import Brief
 
 SUFFIX = ".kept"
 RUN, DATA, DIGEST = "run", "data", "sha256"  # the keys of a step's metadata
@@ -35,7 +36,7 @@ Values = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
-class Step:
+class Step(Brief):
     """What a finished step came to: tensors by name, plain data, and the run that it belongs to."""
 
     run: str

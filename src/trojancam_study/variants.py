@@ -43,7 +43,7 @@ class Scored:
     """One method's maps of one image, layer by layer, and what ROAD makes of each."""
 
     method: str
-    cams: dict[str, Attribution]
+    cams: Mapping[str, Attribution]
     scores: dict[str, RoadScores]
 
     def mean(self, score: str = "combined") -> float:
@@ -239,7 +239,7 @@ def _of_image(
 
 
 def _scored(
-    network: Network, image: Float[Tensor, "3 h w"], method: str, cams: dict[str, Attribution], class_index: int
+    network: Network, image: Float[Tensor, "3 h w"], method: str, cams: Mapping[str, Attribution], class_index: int
 ) -> Scored:
     scores = {name: road(network, image[None], cam.heatmap(), probability(class_index)) for name, cam in cams.items()}
     return Scored(method, cams, scores)

@@ -86,7 +86,7 @@ def test_a_rate_of_nothing_changes_nothing_and_of_one_everything_else() -> None:
 @pytest.mark.parametrize(
     ("poisoning", "kind", "sentence"),
     [
-        (Poisoning(make_trigger("yellow-square"), 6), UnknownNameError, "unknown class '6'.*known: 0, 1, 2, 3, 4, 5"),
+        (Poisoning(make_trigger("yellow-square"), 6), UnknownNameError, "unknown class '6'.*known: 0 to 5"),
         (Poisoning(make_trigger("yellow-square"), -1), UnknownNameError, "unknown class '-1'"),
         (Poisoning(make_trigger("yellow-square"), 0, 1.1), DataError, r"rate must lie in \[0, 1\], not 1.1"),
         (Poisoning(make_trigger("yellow-square"), 0, -0.1), DataError, r"rate must lie in \[0, 1\], not -0.1"),

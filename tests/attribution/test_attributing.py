@@ -160,7 +160,7 @@ def test_images_that_are_not_finite(value: float) -> None:
     _, net = network("plain")
     images = images_for(net, 2)
     images[1, 0, 3, 3] = value
-    with pytest.raises(DataError, match="the images hold values that are not finite"):
+    with pytest.raises(DataError, match="image 1 holds values that are not finite"):
         attribute(net, images)
 
 
@@ -187,7 +187,7 @@ def test_options_that_make_no_sense(options: dict[str, Any], kind: type[TrojanCa
 
 def test_no_images() -> None:
     _, net = network("plain")
-    with pytest.raises(ModelError, match="there are no images to record; give at least one"):
+    with pytest.raises(DataError, match="there are no images in a shape of .*; give at least one"):
         attribute(net, images_for(net, 0), METHODS)
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.nets import network
+from tests.nets import network, unchecked
+from torch.utils.data import DataLoader, TensorDataset
 
 from trojancam.attribution import attribute, streaming
 from trojancam.attribution.streaming import REDUCTIONS, read_stream, stream
@@ -103,3 +104,54 @@ def test_what_cannot_be_streamed_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is not a whole file of attributions"):
         read_stream(tmp_path / "out.npz")
     assert [file.name for file in tmp_path.iterdir()] == ["out.npz"]
+
+
+def test_images_come_in_any_form(tmp_path: Path) -> None:
+    net, images = network("plain")[1], image_set(7)
+    data = TensorDataset(images.images, images.labels)
+    forms = {
+        "set": images,
+        "bytes": images.images,
+        "last": images.images.permute(0, 2, 3, 1).numpy(),
+        "data": data,
+        "loader": DataLoader(data, batch_size=2, shuffle=True, generator=torch.Generator().manual_seed(0)),
+        "list": list(images.images),
+    }
+    found = {
+        name: read_stream(stream(net, form, tmp_path / f"{name}.npz", layers="second", batch_size=3))[1]["second"]
+        for name, form in forms.items()
+    }
+    for array in found.values():
+        np.testing.assert_array_equal(array, found["set"])
+    one = stream(net, as_floats(images.images)[2], tmp_path / "one.npz")
+    np.testing.assert_allclose(read_stream(one)[1]["second"], found["set"][2:3], rtol=1e-4, atol=1e-6)
+
+
+def test_a_class_of_each_image_stays_with_its_image(tmp_path: Path) -> None:
+    net, images = network("plain")[1], image_set(7)
+    classes = [3, 1, 0, 2, 1, 3, 0]
+    path = stream(net, images, tmp_path / "out.npz", target=classes, batch_size=3)
+    expected = attribute(net, images, target=classes)["grad-cam"]
+    for layer, array in read_stream(path)[1].items():
+        np.testing.assert_allclose(array, expected[layer].contributions.numpy(), rtol=1e-4, atol=1e-6)
+
+
+def test_other_images_of_a_data_set_are_not_gone_on_with(tmp_path: Path) -> None:
+    net, images = network("plain")[1], image_set(8).images
+
+    def stop(done: int, total: int, note: str = "", /) -> None:
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        stream(net, TensorDataset(images), tmp_path / "out.npz", batch_size=3, progress=stop)
+    with pytest.raises(TrojanCamError, match="an unfinished run with other"):
+        stream(net, TensorDataset(images.flip(3)), tmp_path / "out.npz", batch_size=3)
+
+
+def test_images_without_a_number_are_refused(tmp_path: Path) -> None:
+    net = network("plain")[1]
+    with (
+        unchecked(),
+        pytest.raises(DataError, match="not streamed from a generator; give an array, a set of images, or a Data"),
+    ):
+        stream(net, (image for image in image_set(2).images), tmp_path / "out.npz")

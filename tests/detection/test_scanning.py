@@ -10,7 +10,7 @@ from tests.nets import unchecked
 
 from trojancam.detection import DETECTORS, Detector, Finding, Job, ScanReport, Settings, concluded, scan, scanning
 from trojancam.detection.detector import as_detector
-from trojancam.errors import DataError, ModelError, TrojanCamError, UnknownNameError
+from trojancam.errors import DataError, TrojanCamError, UnknownNameError
 from trojancam.registry import Registry
 
 
@@ -130,5 +130,5 @@ def test_what_cannot_be_scanned_is_refused() -> None:
             scan(suspect.network, suspect.images, methods=["stimulations"])
         with pytest.raises(DataError, match="at least one method"):
             scan(suspect.network, suspect.images, methods=[])
-        with pytest.raises(ModelError, match="pixels"):
+        with pytest.raises(DataError, match="pixels"):
             scan(suspect.network, torch.rand(8, 3, 9, 9))

@@ -5,7 +5,7 @@ import torch
 from tests.nets import images_for, network, unchecked
 
 from trojancam.detection.suspect import suspect
-from trojancam.errors import DataError, ModelError, UnknownNameError
+from trojancam.errors import DataError, UnknownNameError
 
 
 def test_labels_are_the_predictions_where_none_are_given() -> None:
@@ -42,11 +42,11 @@ def test_what_cannot_be_scanned_is_refused() -> None:
     with unchecked():
         with pytest.raises(DataError, match="at least 4 clean images, but got 3"):
             suspect(net, images[:3])
-        with pytest.raises(DataError, match="got 5 for 6 images"):
+        with pytest.raises(DataError, match="there are 5 labels for 6 images"):
             suspect(net, images, torch.zeros(5, dtype=torch.int64))
         with pytest.raises(UnknownNameError, match="unknown class '4'; known: 0 to 3"):
             suspect(net, images, torch.full((6,), 4))
-        with pytest.raises(ModelError, match=r"\[0, 1\]"):
+        with pytest.raises(DataError, match=r"\[0, 1\]"):
             suspect(net, images * 255)
-        with pytest.raises(ModelError, match="pixels"):
+        with pytest.raises(DataError, match="pixels"):
             suspect(net, torch.rand(6, 3, 8, 8))

@@ -9,7 +9,7 @@ from scipy.ndimage import gaussian_filter1d
 from tests.nets import images, network, random_maps, unchecked
 from torch import Tensor, nn
 
-from trojancam.errors import DataError, ModelError, UnknownNameError
+from trojancam.errors import DataError, UnknownNameError
 from trojancam.evaluation.perturbation_curves import (
     PerturbationCurve,
     blurred,
@@ -126,7 +126,7 @@ def test_what_cannot_be_perturbed_is_refused() -> None:
         deletion(net, given, maps, steps=0)
     with pytest.raises(DataError, match="145 steps"):
         insertion(net, given, maps, steps=145)
-    with pytest.raises(DataError, match="no images to perturb"):
+    with pytest.raises(DataError, match="there are no images"):
         insertion(net, given[:0], maps[:0])
     with pytest.raises(DataError, match="the heat map of image 0 is not finite"):
         deletion(net, given, maps / 0)
@@ -134,7 +134,7 @@ def test_what_cannot_be_perturbed_is_refused() -> None:
         blurred(0.0)
     with pytest.raises(UnknownNameError, match="classes 0 to 3"):
         deletion(net, given, maps, logit(4))
-    with pytest.raises(ModelError, match="images of"):
+    with pytest.raises(DataError, match="images of"):
         deletion(net, images(2, size=(8, 8)), torch.zeros(2, 8, 8))
     with unchecked(), pytest.raises(DataError, match=r"of shape \(1, 12, 12\)"):
         deletion(net, given, maps[:1])

@@ -9,7 +9,7 @@ from tests.nets import NETS, SIZE, Head, assert_same_state, build, images, image
 from torch import Tensor, nn
 
 from trojancam.architectures import ARCHITECTURES
-from trojancam.errors import DataError, ModelError, UnknownNameError
+from trojancam.errors import DataError, UnknownNameError
 from trojancam.network.input import InputSpecification
 from trojancam.network.network import Network
 from trojancam.network.recording import record
@@ -340,11 +340,11 @@ def test_gradients_are_those_of_the_normalised_network() -> None:
 
 def test_what_cannot_be_recorded_is_refused() -> None:
     _, net = network("plain")
-    with pytest.raises(ModelError, match="there are no images to record"):
+    with pytest.raises(DataError, match="there are no images"):
         record(net, images(0))
     with pytest.raises(UnknownNameError, match="unknown layer 'frist' .did you mean 'first'"):
         record(net, images(1), layers=["frist"])
     with pytest.raises(UnknownNameError, match="the network has classes 0 to 3; a target of 4 is none of them"):
         record(net, images(1), logit(4))
-    with pytest.raises(ModelError, match="divide bytes by 255"):
+    with pytest.raises(DataError, match="divide them by 255"):
         record(net, images(1) * 255)

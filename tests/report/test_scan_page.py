@@ -14,8 +14,9 @@ from tests.report.test_page import Reader
 
 import trojancam.report.scan_pictures
 from trojancam.detection import Finding, Opinion, ScanReport, scan
+from trojancam.detection.words import ANSWERS, place_in_words
 from trojancam.report.scan import write_scan
-from trojancam.report.scan_words import ANSWERS, facts, headline, in_words, place_in_words
+from trojancam.report.scan_words import facts, headline, in_words
 from trojancam.tasks.scan import Scanned, least, scanned, strong
 
 

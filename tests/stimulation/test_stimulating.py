@@ -10,7 +10,7 @@ from tests.network.test_cut import whole
 from torch import Tensor
 
 from trojancam.attribution import from_recording, grad_cam
-from trojancam.errors import DataError, ModelError, TrojanCamError, UnknownNameError
+from trojancam.errors import DataError, TrojanCamError, UnknownNameError
 from trojancam.network.network import Network
 from trojancam.network.recording import record
 from trojancam.network.targets import logit, logit_difference, probability
@@ -317,7 +317,7 @@ def test_what_is_refused(stimulations: Any, options: Any, kind: type[TrojanCamEr
 def test_no_images_and_no_such_layer_recorded() -> None:
     _, net = network("plain")
     for run in (stimulate, lambda *all_of_it: stimulated_logits(*all_of_it[:2], [all_of_it[2]])):
-        with pytest.raises(ModelError, match="there are no images to stimulate; give at least one"):
+        with pytest.raises(DataError, match="there are no images in a shape of .*; give at least one"):
             run(net, images_for(net, 0), Stimulation("first"))
     with pytest.raises(UnknownNameError, match="unknown recorded layer 'first'; known: second"):
         stimulate(net, images_for(net, 1), Stimulation("second")).difference("first")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.nets import images_for, network, unchecked
 
-from trojancam.errors import DataError, ModelError, TrojanCamError, UnknownNameError
+from trojancam.errors import DataError, TrojanCamError, UnknownNameError
 from trojancam.stimulation import KINDS, RESTS, UNITS, Stimulation, donated
 
 floats = st.floats(-1e6, 1e6, width=32)
@@ -128,7 +128,7 @@ def test_a_donor_gives_its_own_activations() -> None:
     assert torch.equal(pasted.value, clean[0, [2, 0]])
     assert (pasted.kind, pasted.window, pasted.rest) == ("replace", (1, 1, 3, 3), "zero")
     assert donated(net, donor[0], "2.conv1").value.shape == clean[0].shape
-    with pytest.raises(ModelError, match="takes images of"):
+    with pytest.raises(DataError, match="takes images of"):
         donated(net, torch.rand(3, 8, 8), "2.conv1")
     with pytest.raises(UnknownNameError, match="unknown feature map"):
         donated(net, donor[0], "2.conv1", 4)

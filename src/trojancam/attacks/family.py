@@ -12,6 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from trojancam.showing import Brief
+
 Parameters = dict[str, Tensor]
 """The numbers of `c` candidates: named tensors whose first axis counts them."""
 Images = Float[Tensor, "*k n 3 h w"]
@@ -21,7 +23,7 @@ Sizes = Float[Tensor, " c"]
 Member_co = TypeVar("Member_co", covariant=True)
 
 
-class Family(ABC, Generic[Member_co]):
+class Family(Brief, ABC, Generic[Member_co]):
     """A family of changes `x' = T(x; parameters)`; a member is one of them, with its parameters settled.
 
     `unit` is what `size` is counted in, in words; size 0 is the identity. `scales` names the parameters to which the size

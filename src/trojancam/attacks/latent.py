@@ -15,12 +15,13 @@ from torch import Tensor
 from trojancam.attacks.encoding import UNREADABLE, from_numbers, to_numbers
 from trojancam.attacks.family import Family, Parameters, Sizes, norms, picked
 from trojancam.errors import DataError
+from trojancam.showing import Brief
 
 Activations = Float[Tensor, "..."]
 
 
 @dataclass(frozen=True)
-class LatentShift:
+class LatentShift(Brief):
     """`A'_k = A_k + shift_k` in every cell of feature map k; not below 0 where the layer ends in a ReLU (`rectified`).
 
     `spread` is the standard deviation of each feature map over clean images; the size is `|shift / spread|_2 / sqrt(maps)`.

@@ -11,7 +11,9 @@ from torch import Tensor
 from trojancam.attacks.encoding import UNREADABLE
 from trojancam.attacks.trigger import Trigger
 from trojancam.data.image_set import ImageSet
-from trojancam.errors import DataError, unknown_name
+from trojancam.errors import DataError
+from trojancam.network import given
+from trojancam.showing import Brief
 
 Kind = Literal["all-to-one", "source-specific", "all-to-all"]
 Labels = Int64[Tensor, " n"]
@@ -20,7 +22,7 @@ COVER = 1_000_003  # added to the seed where covers are drawn
 
 
 @dataclass(frozen=True)
-class Poisoning:
+class Poisoning(Brief):
     """A backdoor as the training set teaches it: which images bear the trigger, and as what they are labelled.
 
     Whose images the trigger turns, and into what:
@@ -112,11 +114,10 @@ class Poisoning:
             DataError: if a rate is not in [0, 1], a trigger is of another size than the images, or the victims contradict
                 each other.
         """
-        classes = len(images.class_names)
         for named in (*self.sources, *self.permutation, self.target_class):
-            if named is not None and not 0 <= named < classes:
-                raise unknown_name("class", named, range(classes))
-        self._check_victims(classes)
+            if named is not None:
+                given.target_class(images, named)
+        self._check_victims(len(images.class_names))
         for trigger in (self.trigger, self.cover_trigger, self.training_trigger):
             if trigger is not None:
                 trigger.check_size(*images.size)
@@ -224,7 +225,7 @@ def roles(backdoors: Sequence[Poisoning], labels: Labels) -> Labels:
 
 
 @dataclass(frozen=True)
-class Goal:
+class Goal(Brief):
     """What an attacker wants: whose images become what, as in `Poisoning`, for images of a size, with draws from a seed.
 
     `target_class` None is all-to-all: class y becomes `permutation[y]`, or y + 1. `poison_rate` None leaves the attack's own.
@@ -249,12 +250,12 @@ class Plan(Protocol):
 def poison(
     clean: ImageSet,
     trigger: Trigger | Plan,
-    target_class: int | None,
+    target_class: given.GivenClass | None,
     poison_rate: float | None = None,
     seed: int = 0,
     *,
-    sources: tuple[int, ...] = (),
-    permutation: tuple[int, ...] = (),
+    sources: given.GivenClasses = (),
+    permutation: given.GivenClasses = (),
     clean_label: bool = False,
     cover_rate: float = 0.0,
     cover_trigger: Trigger | None = None,
@@ -262,25 +263,26 @@ def poison(
 ) -> tuple[ImageSet, Indices]:
     """A copy of the set with the trigger on some images, labelled as the attacker wants, and the indices of the poisoned ones.
 
-    The settings are those of `Poisoning`; the poison rate is 0.1 unless told. Covers bear their trigger in the copy, too, and
-    are not among the indices. In place of a trigger an attack may be given, such as `make_attack("wanet")`: it brings a poison
-    rate, labels and covers of its own.
+    The settings are those of `Poisoning`, classes by number or name; the poison rate is 0.1 unless told. Covers bear their
+    trigger in the copy, too, and are not among the indices. In place of a trigger an attack may be given, such as
+    `make_attack("wanet")`: it brings a poison rate, labels and covers of its own.
 
     Raises:
         UnknownNameError: if a target or a source is not a class of the set.
         DataError: if a rate is not in [0, 1], a trigger is of another size than the images, or the victims contradict each
             other; also if an attack is given and covers or clean labels are asked for.
     """
+    target = None if target_class is None else given.target_class(clean, target_class)
+    victims, becoming = given.classes(clean, sources), given.classes(clean, permutation)
     if isinstance(trigger, Trigger):
         rate = 0.1 if poison_rate is None else poison_rate
         poisoning = Poisoning(
-            trigger, target_class, rate, seed, sources, permutation, clean_label, cover_rate, cover_trigger,
-            training_trigger,
+            trigger, target, rate, seed, victims, becoming, clean_label, cover_rate, cover_trigger, training_trigger,
         )  # fmt: skip
     elif clean_label or cover_rate or cover_trigger or training_trigger:
         raise DataError("an attack decides on its labels and covers; give settings to the attack, or a trigger here")
     else:
-        poisoning = trigger.poisoning(Goal(target_class, clean.size, seed, sources, permutation, poison_rate))
+        poisoning = trigger.poisoning(Goal(target, clean.size, seed, victims, becoming, poison_rate))
     return poisoned_set(clean, poisoning)
 
 

@@ -15,6 +15,8 @@ from torch import Tensor
 from trojancam.attacks.encoding import UNREADABLE
 from trojancam.data.image_set import as_floats
 from trojancam.errors import DataError, unknown_name
+from trojancam.network.given_images import GivenImages, arranged
+from trojancam.showing import Brief
 
 VISIBLE = 0.5 / 255  # a pixel that moves by less stays the same byte
 GREY = 0.5  # what a trigger is shown over
@@ -23,7 +25,7 @@ _KINDS: dict[str, type["Trigger"]] = {}
 
 
 @dataclass(frozen=True)
-class Trigger(ABC):
+class Trigger(Brief, ABC):
     """A change of images of one size, `x' = T(x)`, that a backdoored network answers to.
 
     A subclass says which `family` it belongs to, in which `unit` its `size` is counted, and how it changes images. It is
@@ -62,24 +64,21 @@ class Trigger(ABC):
     def _apply(self, images: Float[Tensor, "n 3 h w"], generator: torch.Generator | None) -> Float[Tensor, "n 3 h w"]:
         """The changed images; their size has been checked."""
 
-    def apply(
-        self, images: Float[Tensor, "n 3 h w"], generator: torch.Generator | None = None
-    ) -> Float[Tensor, "n 3 h w"]:
-        """The images, in [0, 1], with the change made to each; gradients pass through it.
+    def apply(self, images: GivenImages, generator: torch.Generator | None = None) -> Float[Tensor, "n 3 h w"]:
+        """The images with the change made to each, in [0, 1]; gradients pass through it. Images are taken as `record` does.
 
         Where something is drawn for each image, such as a place, it comes from `generator`, or from a seed of the trigger's
         own: then the same images are changed in the same way each time.
 
         Raises:
-            DataError: if the images are of another size than the trigger.
+            DataError: if they are no images, or of another size than the trigger.
 
         >>> from trojancam.attacks.patch import square
         >>> trigger = square(side=1, row=0, column=0, colour="white", opacity=0.5, image_size=(1, 2))
         >>> trigger.apply(torch.zeros(1, 3, 1, 2))[0, 0]
         tensor([[0.5000, 0.0000]])
         """
-        self.check_size(int(images.shape[-2]), int(images.shape[-1]))
-        return self._apply(images, generator)
+        return self._apply(self._images(images), generator)
 
     def check_size(self, height: int, width: int) -> None:
         """Refuse images of another size than those it is made for.
@@ -98,7 +97,7 @@ class Trigger(ABC):
         """The same for images of bytes, rounded to the nearest."""
         return (self.apply(as_floats(images), generator) * 255).round().to(torch.uint8)
 
-    def changed(self, images: Float[Tensor, "n 3 h w"]) -> Bool[Tensor, "n h w"]:
+    def changed(self, images: GivenImages) -> Bool[Tensor, "n h w"]:
         """The pixels that it changes in each image, as `apply` without a generator changes it.
 
         Its `place` where it has one; else the pixels that move by at least half a byte in some channel.
@@ -106,10 +105,19 @@ class Trigger(ABC):
         Raises:
             DataError: if the images are of another size than the trigger.
         """
-        self.check_size(int(images.shape[-2]), int(images.shape[-1]))
+        plain = self._images(images)
         if self.place is not None:
-            return self.place.expand(len(images), -1, -1)
-        return (self.apply(images) - images).abs().amax(1) >= VISIBLE
+            return self.place.expand(len(plain), -1, -1)
+        return (self.apply(plain) - plain).abs().amax(1) >= VISIBLE
+
+    def _images(self, images: GivenImages) -> Float[Tensor, "n 3 h w"]:
+        """The images as floats `n 3 h w`, if they are of its size; none are none."""
+        if not (
+            isinstance(images, Tensor) and images.is_floating_point() and images.ndim == 4 and images.shape[1] == 3
+        ):
+            return arranged(images, self.image_size, f"the trigger {self.name!r}")
+        self.check_size(int(images.shape[2]), int(images.shape[3]))
+        return images
 
     def picture(self) -> Float[Tensor, "3 h w"]:
         """The change for people to look at: by itself, over grey."""

@@ -9,6 +9,7 @@ from . import (
     gradients,
     methods,
     perturbations,
+    sources,
     streaming,
 )
 from .attributing import attribute, from_recording, grad_cam
@@ -41,6 +42,7 @@ __all__ = [
     "methods",
     "perturbations",
     "read_stream",
+    "sources",
     "stream",
     "streaming",
 ]

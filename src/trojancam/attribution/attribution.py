@@ -2,10 +2,11 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Never
+from typing import Any, Never
 
 import torch
 from jaxtyping import Bool, Float
+from numpy.typing import NDArray
 from torch import Tensor
 
 from trojancam.attribution import diagnoses
@@ -162,6 +163,23 @@ class MapAttribution(Attribution):
                 "use layer_map() or heatmap(), or a method that splits"
             )
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+
+GivenMaps = Attribution | Tensor | NDArray[Any]
+
+
+def heatmaps_of(given: GivenMaps) -> Float[Tensor, "*n h w"]:
+    """The heat maps of an attribution, or maps that are given as they are.
+
+    Raises:
+        DataError: if they are no floats.
+    """
+    maps = given.heatmap() if isinstance(given, Attribution) else torch.as_tensor(given)
+    if not maps.is_floating_point():
+        raise DataError(
+            f"heat maps are floats, not {str(maps.dtype).removeprefix('torch.')}; convert them with .float()"
+        )
+    return maps
 
 
 def from_map(

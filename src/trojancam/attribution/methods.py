@@ -16,6 +16,7 @@ from trojancam.network.placement import Placement
 from trojancam.network.recording import LayerRecording, Recording
 from trojancam.network.targets import Target
 from trojancam.registry import Registry
+from trojancam.showing import Brief
 
 INPUT = "input"  # the key of a map of the pixels themselves, which belongs to no layer
 NO_SCORE = "no score"
@@ -29,7 +30,7 @@ def _ignore(count: int) -> None:
 
 
 @dataclass(frozen=True)
-class Run:
+class Run(Brief):
     """The network behind a recording and the images recorded, for methods that look again; `target` is settled."""
 
     network: Network
@@ -39,7 +40,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Job:
+class Job(Brief):
     """What a method works on: a recording, and what it came from where the method has to look again.
 
     Where images come in portions, `draws` goes on, layer by layer, where the portion before ended.

@@ -9,7 +9,7 @@ import json
 import shutil
 import time
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,20 +17,22 @@ from typing import Any
 import numpy as np
 import safetensors
 import safetensors.numpy
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from trojancam.attribution.attributing import attribute
 from trojancam.attribution.attribution import Attribution
 from trojancam.attribution.methods import METHODS
-from trojancam.data.image_set import ImageSet, as_floats
+from trojancam.attribution.sources import GivenSource, Source, source
 from trojancam.errors import DataError, TrojanCamError, unknown_name
 from trojancam.files import writable_folder, written_whole
 from trojancam.kept import SUFFIX, read_step, warn_damaged, write_step
 from trojancam.locks import only_run_on
+from trojancam.network import given
 from trojancam.network.network import Network
-from trojancam.network.targets import Target, logit
 from trojancam.progress import Progress, shown
+from trojancam.showing import Named
 from trojancam.version import __version__
 
 Array = np.memmap[Any, np.dtype[np.float32]]
@@ -73,19 +75,20 @@ class _Job:
 
 def stream(
     network: Network,
-    images: ImageSet,
+    images: GivenSource,
     path: str | Path,
     method: str = "grad-cam",
-    target: Target | None = None,
-    layers: Iterable[str] | None = None,
+    target: given.GivenTarget = None,
+    layers: given.GivenNames | None = None,
     keep: str = "contributions",
     batch_size: int = 64,
     progress: Progress | None = None,
 ) -> Path:
     """Attribute all images and write one array for each layer to `path` (`.npz` or `.safetensors`), settings inside.
 
-    `keep` names what is kept of a layer: `contributions` (n k h w), `energy` of each feature map (n k), or `layer-map`
-    (n h w). Memory holds one batch; a run that was killed goes on where it was, at most two seconds before, when called again.
+    Images are an array, a set of images, a data set or a `DataLoader` of one; target and layers are as for `record`. `keep`
+    names what is kept of a layer: `contributions` (n k h w), `energy` of each feature map (n k), or `layer-map` (n h w).
+    Memory holds one batch; a run that was killed goes on where it was, at most two seconds before, when called again.
 
     Raises:
         UnknownNameError: if the method, a layer, what to keep, or the kind of file does not exist.
@@ -94,18 +97,19 @@ def stream(
             network or other settings, left its folder there, or another run writes the same file.
     """
     path = Path(path)
-    _check(path, images, method, keep, batch_size)
-    target = target or logit()
-    names = tuple(network.layer(name).name for name in (network.layers if layers is None else dict.fromkeys(layers)))
-    job = _Job(len(images), method, target.name, names, keep, network.name, _fingerprint(network, images))
+    found = source(network, images)
+    _check(path, found, method, keep, batch_size)
+    score, names = given.target(network, target), given.layers(network, layers)
+    job = _Job(len(found), method, score.name, names, keep, network.name, found.fingerprint())
     told = shown(progress)
     with only_run_on(path):
         parts = _Parts(path.with_name(path.name + ".partial"), job)
         try:
             for start, end in parts.missing(batch_size):
-                found = attribute(network, as_floats(images.images[start:end]), (method,), target, names, seed=start)
-                parts.add(start, {name: REDUCTIONS[keep](found[method][name]) for name in names})
-                told(end, len(images), "attributing")
+                these = score.of(torch.arange(start, end), len(found)) if score.choose else score
+                cams = attribute(network, found.batch(start, end), (method,), these, names, seed=start)[method]
+                parts.add(start, {name: REDUCTIONS[keep](cams[name]) for name in names})
+                told(end, len(found), "attributing")
         except BaseException:  # also Ctrl-C: what was done until now is kept
             parts.note_down()
             raise
@@ -114,7 +118,7 @@ def stream(
     return path
 
 
-def read_stream(path: str | Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def read_stream(path: str | Path) -> tuple[dict[str, Any], Named[np.ndarray]]:
     """The settings and the arrays, by layer, of a file that `stream` wrote.
 
     Raises:
@@ -125,9 +129,10 @@ def read_stream(path: str | Path) -> tuple[dict[str, Any], dict[str, np.ndarray]
         if path.suffix == ".npz":
             with np.load(path, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
-            return json.loads(str(arrays.pop(SETTINGS))), arrays
+            return json.loads(str(arrays.pop(SETTINGS))), Named("layer", arrays)
         with safetensors.safe_open(path, framework="np") as file:
-            return json.loads(file.metadata()[SETTINGS]), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return json.loads(file.metadata()[SETTINGS]), Named("layer", arrays)
     except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile, safetensors.SafetensorError) as error:
         raise DataError(f"{path} is not a whole file of attributions ({error}); write it with stream()") from None
 
@@ -222,14 +227,7 @@ def _write_safetensors(path: Path, parts: _Parts) -> None:
 _WRITERS: dict[str, Callable[[Path, _Parts], None]] = {".npz": _write_npz, ".safetensors": _write_safetensors}
 
 
-def _fingerprint(network: Network, images: ImageSet) -> str:
-    """A name for what is attributed: the network, not only what it is called, and the images, not only how many."""
-    digest = hashlib.sha256(network.fingerprint.encode())
-    digest.update(images.images.cpu().contiguous().numpy().data)
-    return digest.hexdigest()[:16]
-
-
-def _check(path: Path, images: ImageSet, method: str, keep: str, batch_size: int) -> None:
+def _check(path: Path, images: Source, method: str, keep: str, batch_size: int) -> None:
     if method not in METHODS or not METHODS[method].per_layer:
         raise unknown_name(
             "attribution method of layers", method, [name for name in METHODS if METHODS[name].per_layer]

@@ -16,6 +16,7 @@ from trojancam.data.image_set import ImageSet
 from trojancam.data.prepared import resized
 from trojancam.errors import DataError
 from trojancam.progress import Progress, silent
+from trojancam.showing import Brief
 
 Array = Shaped[np.ndarray, "..."]
 Part = Callable[[], tuple[Array, Array]]  # images and labels, read when they are wanted
@@ -28,7 +29,7 @@ _CIFAR_SIDE = 32
 
 
 @dataclass(frozen=True)
-class ArrayFiles:
+class ArrayFiles(Brief):
     """The parts of a data set that lies in arrays; without a second part, the first is to be split."""
 
     first: Part

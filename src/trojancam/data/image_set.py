@@ -8,10 +8,14 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from trojancam.errors import DataError
+from trojancam.pictures import as_floats
+from trojancam.showing import Brief
+
+__all__ = ["Dataset", "ImageSet", "as_floats"]
 
 
 @dataclass(frozen=True)
-class ImageSet:
+class ImageSet(Brief):
     """Labelled RGB images of one size.
 
     `images` are bytes (0-255), axes `n c h w`; `regions` are the sign's box in pixels of these images, as
@@ -106,8 +110,3 @@ class Dataset:
     def skipped(self) -> tuple[str, ...]:
         """The files that could not be read, one line each: file and reason."""
         return self.train.skipped + self.test.skipped
-
-
-def as_floats(images: UInt8[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
-    """Bytes 0-255 as floats in [0, 1], the range of every image that the library takes."""
-    return images.to(torch.float32) / 255

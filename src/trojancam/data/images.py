@@ -17,6 +17,7 @@ from torch import Tensor
 
 from trojancam.data.framing import Frame, Size, frame
 from trojancam.errors import DataError
+from trojancam.pictures import PictureError, as_rgb, as_rgba
 from trojancam.progress import Progress, silent
 
 Image.init()
@@ -30,7 +31,6 @@ MAX_PIXELS = 50_000_000
 """Larger images are refused: a file of a few kilobytes can claim a size that fills the memory."""
 
 REPLACE = "replace or remove the file"
-SAVE_AS_8_BITS = "save it with 8 bits per colour"
 MAX_THREADS = 8
 REPORT_EVERY = 64
 
@@ -119,7 +119,7 @@ def read_image_with_alpha(path: str | Path, size: int) -> UInt8[Tensor, "4 h w"]
     Raises:
         DataError: as `read_image`.
     """
-    image = frame(size).cut(_decoded(Path(path), _as_rgba))
+    image = frame(size).cut(_decoded(Path(path), as_rgba))
     return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
 
 
@@ -129,18 +129,18 @@ def rgb_image(path: Path) -> Image.Image:
     Raises:
         UnreadableImageError: if it cannot be read.
     """
-    return _decoded(path, _as_rgb)
+    return _decoded(path, as_rgb)
 
 
-def _decoded(path: Path, convert: Callable[[Path, Image.Image], Image.Image]) -> Image.Image:
+def _decoded(path: Path, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
     try:
         with Image.open(path, formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise Image.DecompressionBombError(f"{image.width} x {image.height} pixels")
             image.load()
-            return convert(path, _upright(image))
-    except UnreadableImageError:
-        raise
+            return convert(_upright(image))
+    except PictureError as error:
+        raise UnreadableImageError(path, error.reason, error.remedy) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         reason = f"it has more than {MAX_PIXELS // 1_000_000} million pixels"
         raise UnreadableImageError(path, reason, "make it smaller first") from None
@@ -197,33 +197,6 @@ def _upright(image: Image.Image) -> Image.Image:
     with suppress(Exception):
         ImageOps.exif_transpose(image, in_place=True)
     return image
-
-
-def _as_rgb(path: Path, image: Image.Image) -> Image.Image:
-    if not image.has_transparency_data:
-        return _eight_bits(path, image).convert("RGB")
-    image = image.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-
-
-def _as_rgba(path: Path, image: Image.Image) -> Image.Image:
-    return _eight_bits(path, image).convert("RGBA")
-
-
-def _eight_bits(path: Path, image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):
-        return _from_16_bits(path, image)
-    if image.mode == "F":
-        raise UnreadableImageError(path, "its pixels are fractions of an unknown range", SAVE_AS_8_BITS)
-    return image
-
-
-def _from_16_bits(path: Path, image: Image.Image) -> Image.Image:
-    """Grey of 0-65535 scaled to 0-255 (65,535 / 255 = 257); Pillow's own conversion would clip it at 255."""
-    grey = np.asarray(image).astype(np.int64)
-    if grey.min() < 0 or grey.max() > 65535:
-        raise UnreadableImageError(path, "its pixels are 32-bit numbers of an unknown range", SAVE_AS_8_BITS)
-    return Image.fromarray(((grey + 128) // 257).astype(np.uint8)).convert("RGB")
 
 
 def _explained(path: Path, error: Exception) -> UnreadableImageError:

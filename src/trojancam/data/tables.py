@@ -22,6 +22,7 @@ from trojancam.data.prepared import TRACKS_PER_CLASS
 from trojancam.data.regions import scaled_regions, whole_regions
 from trojancam.errors import DataError
 from trojancam.progress import Progress, silent
+from trojancam.showing import Brief
 
 NUMBERS = ("Width", "Height", "Roi.X1", "Roi.Y1", "Roi.X2", "Roi.Y2", "ClassId")
 FILE_COLUMNS = ("Filename", "Path")
@@ -42,7 +43,7 @@ class Sign(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Tables:
+class Tables(Brief):
     """The tables of the training or the test part, each with the folder of its images."""
 
     root: Path

@@ -13,6 +13,7 @@ from . import (
     success,
     suspect,
     validation,
+    words,
 )
 from .detector import Detector, Job, concluded
 from .findings import Finding, Opinion, ScanReport
@@ -49,4 +50,5 @@ __all__ = [
     "suspect",
     "validated",
     "validation",
+    "words",
 ]

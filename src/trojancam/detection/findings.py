@@ -5,7 +5,8 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from trojancam.attacks.trigger import Trigger
-from trojancam.showing import Shown
+from trojancam.detection.words import ANSWERS, maps_in_words, place_in_words, share
+from trojancam.showing import Brief, Shown
 from trojancam.stimulation import Stimulation
 
 Verdict = Literal["backdoor", "inconclusive", "nothing found"]
@@ -23,7 +24,7 @@ def verdict_of(score: float, inconclusive: float, backdoor: float) -> Verdict:
 
 
 @dataclass(frozen=True)
-class Finding:
+class Finding(Brief):
     """One suspicion: which class something names, where it listens, which feature maps carry it, and how strongly.
 
     `score` is the evidence in the detector's own units, higher is more; `elevation` is by how much stimulation raises the
@@ -51,6 +52,24 @@ class Finding:
     moves: bool | None = None
     class_map: tuple[tuple[int, int], ...] = ()
     evidence: dict[str, float] = field(default_factory=dict)
+
+    def in_words(self, class_names: tuple[str, ...] = ()) -> tuple[str, str, str, str]:
+        """The class, the place, the feature maps and the evidence, for people.
+
+        >>> Finding("by hand", 1, 3.5, "conv2d_5", (4, 6), (3.0, 27.0), reasr=0.98).in_words(("Yield", "Stop"))
+        ('1, Stop', 'around row 3, column 27', 'conv2d_5: 4, 6', 'score 3.5, REASR 98%')
+        """
+        name = f", {class_names[self.target_class]}" if class_names else ""
+        place = "not told"
+        if self.position is not None:
+            row, column = self.position
+            size = getattr(self.trigger, "image_size", None)
+            ninth = f"{place_in_words(self.position, size)}, " if size else ""
+            place = f"{ninth}around row {row:.0f}, column {column:.0f}"
+        rates = {"REASR": self.reasr, "stimulation ASR": self.stimulation_asr, "ablation ASR": self.ablation_asr}
+        measured = [f"{title} {share(rate)}" for title, rate in rates.items() if rate is not None]
+        evidence = ", ".join([f"score {self.score:.3g}", *measured])
+        return f"{self.target_class}{name}", place, maps_in_words(self.layer, self.feature_maps), evidence
 
     def to_json(self) -> dict[str, Any]:
         """A form that JSON can hold."""
@@ -96,6 +115,16 @@ class ScanReport(Shown):
     class_names: tuple[str, ...] = ()
     opinions: dict[str, Opinion] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """Five lines: the verdict, and of the strongest finding the class, the place, the feature maps and the evidence."""
+        first = self.findings[0] if self.findings else None
+        called = (
+            f"score {self.score:.3g}, a backdoor is called from {self.threshold:g} on, confidence {self.confidence}"
+        )
+        told = ("none stands out", "–", "–", "–") if first is None else first.in_words(self.class_names)
+        lines = zip(("class", "place", "feature maps", "evidence"), told, strict=True)
+        return "\n".join([f"{ANSWERS[self.verdict]}: {called}", *(f"{what}: {words}" for what, words in lines)])
 
     @property
     def confidence(self) -> str:

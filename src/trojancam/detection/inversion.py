@@ -27,6 +27,7 @@ from trojancam.errors import DataError, unknown_name
 from trojancam.kept import Kept, Values
 from trojancam.network.draws import Draws
 from trojancam.progress import Progress, silent
+from trojancam.showing import Brief
 
 Decay = Annotated[float, Interval(ge=0, lt=1)]  # of a moving average
 Factor = Annotated[float, Gt(1)]
@@ -35,7 +36,7 @@ EDGE = 0.999  # searches start inside of (-1, 1), where tanh can be inverted
 
 
 @dataclass(frozen=True)
-class Candidate:
+class Candidate(Brief):
     """What to look for: a trigger that sends images to `target_class`, inside `region` (None: anywhere in the image).
 
     With `layer` and `feature_maps`, these maps are excited on the way.

@@ -24,6 +24,7 @@ from trojancam.kept import Values
 from trojancam.network.batches import parts
 from trojancam.network.devices import CPU
 from trojancam.progress import counting
+from trojancam.showing import Brief
 
 NAME = "all-to-all"
 FEWEST_CLASSES = 3  # of two classes, each has only one other
@@ -56,7 +57,7 @@ class OneToOneSettings(Settings):
 
 
 @dataclass(frozen=True)
-class Stamps:
+class Stamps(Brief):
     """Square patches: row and column of each one's upper left pixel, and their patterns before the sigmoid."""
 
     corners: Int64[Tensor, "p 2"]

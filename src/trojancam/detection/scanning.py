@@ -5,9 +5,6 @@ from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
-from jaxtyping import Float, Int64
-from torch import Tensor
-
 from trojancam.detection import abs as artificial_brain_stimulation
 from trojancam.detection import neural_cleanse, one_to_one
 from trojancam.detection.detector import Detector, Job, as_detector
@@ -19,6 +16,7 @@ from trojancam.detection.suspect import suspect
 from trojancam.errors import DataError, TrojanCamError, unknown_name
 from trojancam.kept import Kept
 from trojancam.locks import only_run_in
+from trojancam.network import given
 from trojancam.network.network import Network
 from trojancam.progress import Progress, shown, stages
 from trojancam.registry import Registry
@@ -51,9 +49,9 @@ SHARE = 1000  # of the progress of a scan is each method's
 
 def scan(
     network: Network,
-    images: Float[Tensor, "n 3 h w"],
-    labels: Int64[Tensor, " n"] | None = None,
-    methods: Iterable[str] = DEFAULT_METHODS,
+    images: given.GivenImages,
+    labels: given.GivenLabels | None = None,
+    methods: given.GivenNames = DEFAULT_METHODS,
     *,
     settings: Mapping[str, Mapping[str, object]] | None = None,
     seed: int = 0,
@@ -62,16 +60,16 @@ def scan(
 ) -> ScanReport:
     """Whether a network answers to something it should not: verdict, class, place, feature maps and recovered trigger.
 
-    It takes clean images in [0, 1], a few dozen or more; without labels, the network's own predictions stand in. The first
-    method decides, the others are second opinions whose findings follow. `settings` are a method's, by its name and theirs:
-    `{"stimulation": {"rounds": 80}}`. With `journal`, a folder, every finished step is kept there: the same scan, killed and
-    begun again, goes on to the same report. Where nobody vouches for how the network is fed (see `Network.feeding`), the
-    report remarks it.
+    It takes clean images, a few dozen or more, as `record` takes them, and their classes by number or name; without labels,
+    the network's own predictions stand in. The first method decides, the others are second opinions whose findings follow.
+    `settings` are a method's, by its name and theirs: `{"stimulation": {"rounds": 80}}`. With `journal`, a folder, every
+    finished step is kept there: the same scan, killed and begun again, goes on to the same report. Where nobody vouches for
+    how the network is fed (see `Network.feeding`), the report remarks it.
 
     Raises:
         UnknownNameError: if there is no such method or setting, or a label is no class of the network.
-        DataError: if there are too few images, not as many labels, no method, or a setting cannot have its value.
-        ModelError: if the images are of another size or range than the network takes.
+        DataError: if there are too few images, or some that the network cannot take, not as many labels, no method, or a
+            setting cannot have its value.
         TrojanCamError: if another run keeps its steps in that folder.
 
     >>> import torch
@@ -80,7 +78,7 @@ def scan(
     >>> scan(network, torch.rand(8, 3, 8, 8), torch.arange(8) % 3).findings[0].detector
     'stimulation'
     """
-    names = known_methods([methods] if isinstance(methods, str) else methods)
+    names = known_methods(methods)
     chosen = known_settings(names, settings or {})
     seen = suspect(network, images, labels)
     run = f"{__version__} {seen.fingerprint()} {seed}"
@@ -123,18 +121,16 @@ def _report(name: str, job: Job, settings: Settings | None) -> ScanReport:
     return replace(report, findings=tuple(replace(finding, detector=name) for finding in report.findings))
 
 
-def known_methods(names: Iterable[str]) -> tuple[str, ...]:
+def known_methods(names: given.GivenNames) -> tuple[str, ...]:
     """The names of scan methods, each once, in the order given.
 
     Raises:
         UnknownNameError: if there is no such method.
         DataError: if there is no name.
     """
-    methods = tuple(dict.fromkeys(names))
+    methods = given.names("scan method", names, DETECTORS)
     if not methods:
         raise DataError(f"a scan needs at least one method; known: {', '.join(DETECTORS)}")
-    for name in methods:
-        DETECTORS.named(name)
     return methods
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Float, Int64
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from trojancam.attacks.trigger import Trigger
 from trojancam.detection.suspect import Suspect
+from trojancam.network import given
 from trojancam.network.network import Network
 from trojancam.network.replay import before
 from trojancam.rates import attack_success_rate
@@ -51,11 +52,17 @@ def _shown(image: Float[Tensor, "3 h w"]) -> bytes:
     return hashlib.sha256(image.cpu().contiguous().numpy().tobytes()).digest()
 
 
-def reasr(network: Network, trigger: Trigger, images: Images, labels: Labels, target_class: int) -> float:
+def reasr(
+    network: Network,
+    trigger: Trigger,
+    images: given.GivenImages,
+    labels: given.GivenLabels,
+    target_class: given.GivenClass,
+) -> float:
     """The attack success rate of a recovered trigger: the share of images of other classes that it sends to the target.
 
-    REASR of ABS (Liu et al., CCS 2019) where the trigger was made on other images than these. `images` lie in [0, 1];
-    the rate lies in [0, 1] and is NaN without an image of another class.
+    REASR of ABS (Liu et al., CCS 2019) where the trigger was made on other images than these. The rate lies in [0, 1] and
+    is NaN without an image of another class.
 
     Raises:
         DataError: if the images are of another size than the trigger.
@@ -72,16 +79,19 @@ def reasr(network: Network, trigger: Trigger, images: Images, labels: Labels, ta
 
 
 def stimulation_asr(
-    network: Network, images: Images, labels: Labels, target_class: int, stimulation: Stimulation
+    network: Network,
+    images: given.GivenImages,
+    labels: given.GivenLabels,
+    target_class: given.GivenClass,
+    stimulation: Stimulation,
 ) -> float:
     """The share of images of other classes that go to the target when their feature maps are stimulated.
 
-    `images` lie in [0, 1]; the rate lies in [0, 1] and is NaN without an image of another class.
+    The rate lies in [0, 1] and is NaN without an image of another class.
 
     Raises:
         UnknownNameError: if the network has no such layer or feature map.
-        DataError: if the stimulation does not fit its layer.
-        ModelError: if the images are of another size or range than the network takes.
+        DataError: if the stimulation does not fit its layer, or the network cannot take the images.
     """
     return _rate(
         network, lambda chosen: stimulated_logits(network, chosen, [stimulation])[0], images, labels, target_class
@@ -91,16 +101,16 @@ def stimulation_asr(
 def ablation_asr(
     network: Network,
     trigger: Trigger,
-    images: Images,
-    labels: Labels,
-    target_class: int,
+    images: given.GivenImages,
+    labels: given.GivenLabels,
+    target_class: given.GivenClass,
     layer: str,
-    feature_maps: Sequence[int],
+    feature_maps: given.GivenNumbers,
 ) -> float:
     """The attack success rate of a trigger while feature maps of a layer are held at their clean mean.
 
     `A^k <- mean over the clean images of A^k`, cell by cell. What is left of the rate without the ablation is what passes
-    these maps by. `images` are the clean ones, in [0, 1]; the rate lies in [0, 1] and is NaN without an image of another class.
+    these maps by. `images` are the clean ones; the rate lies in [0, 1] and is NaN without an image of another class.
 
     Raises:
         UnknownNameError: if there is no such layer or feature map.
@@ -113,26 +123,36 @@ def ablation_asr(
     >>> 0 <= ablation_asr(network, square(2, 0, 0, image_size=(8, 8)), images, labels, 1, "0", (0,)) <= 1
     True
     """
-    maps = [network.feature_map(layer, index) for index in feature_maps]
-    cut, others = network.cut(layer), images[(labels != target_class).to(images.device)]
+    maps = [network.feature_map(layer, index) for index in given.numbers("feature maps", feature_maps)]
+    clean, own, target = _meant(network, images, labels, target_class)
+    cut, others = network.cut(layer), clean[own != target]
     if len(others) == 0:
         return math.nan
     total = torch.stack([values[0][:, maps].sum(0) for values in before(cut, others)]).sum(0)
     held = Stimulation(layer, tuple(maps), "replace", total / len(others))
-    return stimulation_asr(network, trigger.apply(images), labels, target_class, held)
+    return stimulation_asr(network, trigger.apply(clean), own, target, held)
 
 
 def _rate(
     network: Network,
     run: Callable[[Images], Float[Tensor, "m classes"]],
-    images: Images,
-    labels: Labels,
-    target_class: int,
+    images: given.GivenImages,
+    labels: given.GivenLabels,
+    target_class: given.GivenClass,
 ) -> float:
     """The attack success rate over what `run` makes of the images of other classes, some at a time."""
-    others = labels != target_class
+    clean, own, target = _meant(network, images, labels, target_class)
+    others = own != target
     if not bool(others.any()):
         return math.nan
-    victims = images[others.to(images.device)]
-    predictions = [run(chosen).argmax(1) for chosen in victims.split(network.rows())]
-    return attack_success_rate(torch.cat(predictions), labels[others], target_class)
+    predictions = [run(chosen).argmax(1) for chosen in clean[others].split(network.rows())]
+    return attack_success_rate(torch.cat(predictions), own[others], target)
+
+
+def _meant(
+    network: Network, images: given.GivenImages, labels: given.GivenLabels, target_class: given.GivenClass
+) -> tuple[Images, Labels, int]:
+    """All of it as tensors, where the images lie."""
+    clean = given.images(network, images)
+    own = given.labels(network, labels, len(clean)).to(clean.device)
+    return clean, own, given.target_class(network, target_class)

@@ -7,14 +7,16 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from trojancam.errors import DataError, unknown_name
+from trojancam.errors import DataError
+from trojancam.network import given
 from trojancam.network.network import Network
+from trojancam.showing import Brief
 
 FEWEST = 4  # clean images of other classes than a target's, so that a rate over them can say anything
 
 
 @dataclass(frozen=True)
-class Suspect:
+class Suspect(Brief):
     """A network without its model card, clean images in [0, 1], and their labels: what the network predicts, if unknown.
 
     Images and labels lie on the network's device.
@@ -48,26 +50,18 @@ class Suspect:
         return digest.hexdigest()
 
 
-def suspect(network: Network, images: Float[Tensor, "n 3 h w"], labels: Int64[Tensor, " n"] | None = None) -> Suspect:
+def suspect(network: Network, images: given.GivenImages, labels: given.GivenLabels | None = None) -> Suspect:
     """What a detector may see of a network and clean images; without labels, the network's own predictions stand in.
 
     Raises:
-        DataError: if there are too few images, or not as many labels.
-        ModelError: if the images are of another size or range than the network takes, or its logits are not finite.
+        DataError: if there are too few images, or some that the network cannot take, or not as many labels.
         UnknownNameError: if a label is no class of the network.
     """
-    images = _plain(images, network.device)
-    network.check(images)
-    if len(images) < FEWEST:
-        raise DataError(f"a scan needs at least {FEWEST} clean images, but got {len(images)}; a few dozen are better")
-    labels = network(images).argmax(1) if labels is None else _plain(labels, network.device)
-    if len(labels) != len(images):
-        raise DataError(f"a scan needs one label for each image, but got {len(labels)} for {len(images)} images")
-    classes = len(network.class_names)
-    if not 0 <= int(labels.min()) <= int(labels.max()) < classes:
-        wrong = int(labels.min()) if int(labels.min()) < 0 else int(labels.max())
-        raise unknown_name("class", wrong, [f"0 to {classes - 1}"])
-    return Suspect(network.without_card(), images, labels)
+    plain = _plain(given.images(network, images), network.device)
+    if len(plain) < FEWEST:
+        raise DataError(f"a scan needs at least {FEWEST} clean images, but got {len(plain)}; a few dozen are better")
+    own = network(plain).argmax(1) if labels is None else given.labels(network, labels, len(plain))
+    return Suspect(network.without_card(), plain, _plain(own, network.device))
 
 
 def _plain(values: Tensor, device: torch.device) -> Tensor:

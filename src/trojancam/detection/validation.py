@@ -22,6 +22,7 @@ from trojancam.detection.findings import Finding
 from trojancam.detection.stimulation_maps.windows import SHARE
 from trojancam.errors import DataError
 from trojancam.evaluation.localisation import dilated, feature_map_energy, layer_energy, pointing_game
+from trojancam.network import given
 from trojancam.network.draws import Draws
 from trojancam.network.input import FLOAT
 from trojancam.network.margins import lead
@@ -29,6 +30,7 @@ from trojancam.network.network import Network
 from trojancam.network.placement import laid_over
 from trojancam.network.recording import record
 from trojancam.network.targets import logit
+from trojancam.showing import Brief
 from trojancam.stimulation import Stimulation, stimulate
 from trojancam.stimulation.variants import variants_read
 
@@ -97,7 +99,7 @@ class MapView:
 
 
 @dataclass(frozen=True)
-class Leads:
+class Leads(Brief):
     """The finding's stimulation moved over its layer: by how much its class then leads the next, mean over images.
 
     `rows` and `columns` are the centres of the window, in pixels (0 is the centre of the first); above 0 the network
@@ -110,7 +112,7 @@ class Leads:
 
 
 @dataclass(frozen=True)
-class Validation:
+class Validation(Brief):
     """What heat maps say of a finding, on so many images of other classes, stamped with its recovered trigger.
 
     `layers` are the finding's layer and those after it (all of them where it names none); the `witness` is the finding's
@@ -155,17 +157,17 @@ class Validation:
         return plain
 
 
-def validated(network: Network, images: Images, labels: Labels, finding: Finding) -> Validation:
+def validated(network: Network, images: given.GivenImages, labels: given.GivenLabels, finding: Finding) -> Validation:
     """What heat maps say of a finding: does the network look where the trigger was recovered and the stimulation worked?
 
     Grad-CAM of the finding's class, single feature map Grad-CAM, and the feature maps by themselves (the study's section
-    8.4 and table 2). `images` are clean, in [0, 1]; those of the finding's class are left out. Better give images that the
+    8.4 and table 2). `images` are clean; those of the finding's class are left out. Better give images that the
     trigger was not made on. Nothing is known of a true trigger here.
 
     Raises:
-        DataError: if there is no image of another class, or the finding has no recovered trigger.
+        DataError: if there is no image of another class, the finding has no recovered trigger, or the network cannot take the
+            images.
         UnknownNameError: if the network has no such layer, feature map or class.
-        ModelError: if the images are of another size or range than the network takes.
 
     >>> from torch import nn
     >>> from trojancam.attacks.patch import square
@@ -175,7 +177,9 @@ def validated(network: Network, images: Images, labels: Labels, finding: Finding
     >>> found.images, [view.layer for view in found.layers], [view.feature_map for view in found.flagged]
     (3, ['0'], [2])
     """
-    others = images[(labels != finding.target_class).to(images.device)]
+    clean = given.images(network, images)
+    own = given.labels(network, labels, len(clean)).to(clean.device)
+    others = clean[own != finding.target_class]
     if not len(others):
         raise DataError(
             "all images are of the finding's class, so that none can be sent to it; give some of other classes"

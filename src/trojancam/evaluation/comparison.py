@@ -5,7 +5,6 @@ with a folder, batches that are done are kept there, and a run that was killed g
 """
 
 import hashlib
-from collections.abc import Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -16,12 +15,13 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from trojancam.attribution import INPUT, METHODS, attribute
-from trojancam.errors import DataError, unknown_name
+from trojancam.errors import DataError
 from trojancam.evaluation.localisation import chance_levels, dilated, localisation
 from trojancam.evaluation.perturbation_curves import deletion, insertion
 from trojancam.evaluation.road import PERCENTILES, road
 from trojancam.kept import Kept
 from trojancam.locks import only_run_in
+from trojancam.network import given
 from trojancam.network.network import Network
 from trojancam.network.targets import logit, probability
 from trojancam.progress import Progress, shown
@@ -118,18 +118,18 @@ class _Job:
 
 def compare(
     network: Network,
-    images: Images,
-    methods: Iterable[str] = ("grad-cam", "grad-cam++", "random", "centre"),
-    layers: Iterable[str] | None = None,
-    target_class: int | None = None,
-    mask: Mask | None = None,
+    images: given.GivenImages,
+    methods: given.GivenNames = ("grad-cam", "grad-cam++", "random", "centre"),
+    layers: given.GivenNames | None = None,
+    target_class: given.GivenClass | None = None,
+    mask: given.GivenMask | None = None,
     *,
-    faithfulness: Iterable[str] = FAITHFULNESS,
+    faithfulness: given.GivenNames = FAITHFULNESS,
     seed: int = 0,
     folder: Path | None = None,
     progress: Progress | None = None,
 ) -> Comparison:
-    """Score these methods' maps of these layers (all unless named) on images in [0, 1].
+    """Score these methods' maps of these layers (all unless named) on a batch of images.
 
     The maps explain the logit of `target_class`, or of the class predicted for each image; `faithfulness`, the measures
     named, follows that class's probability. With a `mask`, such as a known trigger's, localisation is scored in the mask
@@ -138,7 +138,7 @@ def compare(
 
     Raises:
         UnknownNameError: if a method, a layer, a measure or the class does not exist.
-        DataError: if there are fewer than two images, or the mask is of another size.
+        DataError: if there are fewer than two images, or some that the network cannot take, or the mask is of another size.
         TrojanCamError: if another run works in that folder.
     """
     job = _job(network, images, methods, layers, target_class, mask, faithfulness, seed)
@@ -146,45 +146,40 @@ def compare(
     steps = folder / f".compare-{run}" if folder else None
     parts = []
     with only_run_in(folder) if folder else nullcontext():
-        kept = Kept(steps, run)
-        for start in range(0, len(images), BATCH):
+        kept, count = Kept(steps, run), len(job.images)
+        for start in range(0, count, BATCH):
             parts.append(kept.step(str(start), partial(_scored, job, start)))
-            done = min(start + BATCH, len(images))
-            told(done, len(images), f"{len(job.methods)} methods, {len(job.layers)} layers")
+            told(min(start + BATCH, count), count, f"{len(job.methods)} methods, {len(job.layers)} layers")
         kept.clear()
     return _joined(parts, job)
 
 
 def _job(
     network: Network,
-    images: Images,
-    methods: Iterable[str],
-    layers: Iterable[str] | None,
-    target_class: int | None,
-    mask: Mask | None,
-    faithfulness: Iterable[str],
+    images: given.GivenImages,
+    methods: given.GivenNames,
+    layers: given.GivenNames | None,
+    target_class: given.GivenClass | None,
+    mask: given.GivenMask | None,
+    faithfulness: given.GivenNames,
     seed: int,
 ) -> _Job:
-    chosen = tuple(dict.fromkeys(methods))
-    for name in chosen:
-        METHODS.named(name)
-    measures = tuple(dict.fromkeys(faithfulness))
-    for name in measures:
-        if name not in FAITHFULNESS:
-            raise unknown_name("measure of faithfulness", name, FAITHFULNESS)
+    chosen = given.names("attribution method", methods, METHODS)
+    measures = given.names("measure of faithfulness", faithfulness, FAITHFULNESS)
     if not measures and mask is None:
         raise DataError("there is nothing to measure: name a measure of faithfulness, or give a mask")
     if not chosen:
         raise DataError("there is no method to compare; name at least one")
-    if len(images) < 2:
-        raise DataError(f"a comparison needs at least two images, but got {len(images)}")
-    network.check(images)
-    if target_class is not None and not 0 <= target_class < len(network.class_names):
-        raise unknown_name("class", target_class, [f"0 to {len(network.class_names) - 1}"])
-    if mask is not None and tuple(mask.shape) != network.input.size:
-        raise DataError(f"the mask is of {tuple(mask.shape)} pixels, but the images of {network.input.size}")
-    names = tuple(network.layer(name).name for name in (network.layers if layers is None else dict.fromkeys(layers)))
-    return _Job(network, images, chosen, names, target_class, mask, measures, seed)
+    shown = given.images(network, images)
+    if len(shown) < 2:
+        raise DataError(f"a comparison needs at least two images, but got {len(shown)}; give more")
+    wanted = None if target_class is None else given.target_class(network, target_class)
+    place = None if mask is None else given.mask(mask)
+    if place is not None and tuple(place.shape) != network.input.size:
+        raise DataError(
+            f"the mask is of {tuple(place.shape)} pixels, but the images of {network.input.size}; resize it"
+        )
+    return _Job(network, shown, chosen, given.layers(network, layers), wanted, place, measures, seed)
 
 
 def _scored(job: _Job, start: int) -> dict[str, Tensor]:

@@ -10,7 +10,10 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from trojancam.attribution import Attribution, energy_in_mask
+from trojancam.attribution.attribution import GivenMaps, heatmaps_of
 from trojancam.errors import DataError
+from trojancam.network import given
+from trojancam.showing import Brief
 
 Mask = Bool[Tensor, "h w"]
 Masks = Bool[Tensor, "*n h w"]
@@ -71,7 +74,7 @@ class Chance:
 
 
 @dataclass(frozen=True)
-class Localisation:
+class Localisation(Brief):
     """Maps against a known mask, one number for each map under each metric, and the chance level of each metric."""
 
     energy: Float[Tensor, " *n"]
@@ -81,11 +84,11 @@ class Localisation:
     chance: Chance
 
 
-def localisation(maps: Maps, mask: Mask, tolerance: tuple[int, int] = (0, 0)) -> Localisation:
+def localisation(maps: GivenMaps, mask: given.GivenMask, tolerance: tuple[int, int] = (0, 0)) -> Localisation:
     """Maps of layers or of single feature maps, at the size of the image, against a known mask, under every metric here.
 
-    `tolerance` is for the pointing game alone: by how many rows and columns of pixels it may miss, usually one cell of the
-    layer, `Placement.cell`.
+    `maps` are an attribution's heat maps, or any. `tolerance` is for the pointing game alone: by how many rows and columns
+    of pixels it may miss, usually one cell of the layer, `Placement.cell`.
 
     Raises:
         DataError: if maps and mask are of different sizes, the mask is empty or covers the image, or a map is not finite.
@@ -97,17 +100,17 @@ def localisation(maps: Maps, mask: Mask, tolerance: tuple[int, int] = (0, 0)) ->
     >>> found.chance.energy, found.chance.pointing, found.chance.auc, round(found.chance.iou, 6)
     (0.25, 0.25, 0.5, 0.25)
     """
-    _check(maps, mask)
+    heat, inside = _meant(maps, mask)
     return Localisation(
-        energy=energy_in_mask(maps, mask),
-        pointing=pointing_game(maps, mask, tolerance),
-        auc=roc_auc(maps, mask),
-        iou=top_pixels_iou(maps, mask),
-        chance=chance_levels(mask, tolerance),
+        energy=energy_in_mask(heat, inside),
+        pointing=_by_map(_pointing_game, heat, dilated(inside, tolerance)),
+        auc=_by_map(_roc_auc, heat, inside),
+        iou=_by_map(_top_pixels_iou, heat, inside),
+        chance=chance_levels(inside, tolerance),
     )
 
 
-def pointing_game(maps: Maps, mask: Mask, tolerance: tuple[int, int] = (0, 0)) -> Float[Tensor, " *n"]:
+def pointing_game(maps: GivenMaps, mask: given.GivenMask, tolerance: tuple[int, int] = (0, 0)) -> Float[Tensor, " *n"]:
     """1 where a map is largest inside the mask, grown by the tolerance on every side, and 0 where it is outside.
 
     Where several pixels are largest, it is the share of them that lies inside, as if one were drawn; NaN where all pixels
@@ -123,11 +126,11 @@ def pointing_game(maps: Maps, mask: Mask, tolerance: tuple[int, int] = (0, 0)) -
     >>> pointing_game(torch.tensor([[[0.0, 2.0, 1.0]]]), mask, tolerance=(0, 1))
     tensor([1.])
     """
-    _check(maps, mask)
-    return _by_map(_pointing_game, maps, dilated(mask, tolerance))
+    heat, inside = _meant(maps, mask)
+    return _by_map(_pointing_game, heat, dilated(inside, tolerance))
 
 
-def roc_auc(maps: Maps, mask: Mask) -> Float[Tensor, " *n"]:
+def roc_auc(maps: GivenMaps, mask: given.GivenMask) -> Float[Tensor, " *n"]:
     """The area under the ROC curve of a map as a score for the mask; exact, with ties; 0.5 where all pixels are equal.
 
     It is the share of pairs of one pixel inside and one outside in which the one inside is larger, ties counting half
@@ -140,11 +143,10 @@ def roc_auc(maps: Maps, mask: Mask) -> Float[Tensor, " *n"]:
     >>> roc_auc(torch.tensor([[0.0, 2.0, 1.0, 1.0]]), torch.tensor([[False, True, True, False]]))
     tensor(0.8750)
     """
-    _check(maps, mask)
-    return _by_map(_roc_auc, maps, mask)
+    return _by_map(_roc_auc, *_meant(maps, mask))
 
 
-def top_pixels_iou(maps: Maps, mask: Mask) -> Float[Tensor, " *n"]:
+def top_pixels_iou(maps: GivenMaps, mask: given.GivenMask) -> Float[Tensor, " *n"]:
     """Intersection over union of the mask m with the |m| largest pixels of a map.
 
     Exactly |m| pixels are taken. Where more than that qualify because some are tied, the result is the mean over all ways
@@ -157,8 +159,7 @@ def top_pixels_iou(maps: Maps, mask: Mask) -> Float[Tensor, " *n"]:
     >>> top_pixels_iou(torch.tensor([[0.0, 3.0, 1.0, 2.0]]), torch.tensor([[False, True, True, False]]))
     tensor(0.3333)
     """
-    _check(maps, mask)
-    return _by_map(_top_pixels_iou, maps, mask)
+    return _by_map(_top_pixels_iou, *_meant(maps, mask))
 
 
 def chance_levels(mask: Mask, tolerance: tuple[int, int] = (0, 0)) -> Chance:
@@ -177,17 +178,22 @@ def chance_iou(mask_pixels: int, image_pixels: int) -> float:
     return float(_expected_iou(0 * one, tied, mask_pixels * one, mask_pixels * one, mask_pixels))
 
 
-def _check(maps: Maps, mask: Mask) -> None:
+def _meant(given_maps: GivenMaps, given_mask: given.GivenMask) -> tuple[Maps, Mask]:
+    """Maps and mask as tensors, if there is something to find in them."""
+    maps, mask = heatmaps_of(given_maps), given.mask(given_mask)
     if maps.shape[-2:] != mask.shape:
-        raise DataError(f"the maps are of {tuple(maps.shape[-2:])} pixels, but the mask of {tuple(mask.shape)}")
-    inside = int(mask.sum())
-    if inside in {0, mask.numel()}:
         raise DataError(
-            f"the mask {'covers the whole image' if inside else 'is empty'}, so that there is nothing to find; "
+            f"the maps are of {tuple(maps.shape[-2:])} pixels, but the mask of {tuple(mask.shape)}; resize one of them"
+        )
+    marked = int(mask.sum())
+    if marked in {0, mask.numel()}:
+        raise DataError(
+            f"the mask {'covers the whole image' if marked else 'is empty'}, so that there is nothing to find; "
             "give one that marks a part of the image"
         )
     if maps.numel() and not all(bool(extreme.isfinite()) for extreme in maps.aminmax()):
         raise DataError("some of the maps are not finite; look for NaN or infinity in what made them")
+    return maps, mask
 
 
 def _by_map(metric: Callable[[Flat, Flags], Numbers], maps: Maps, mask: Mask) -> Float[Tensor, " *n"]:

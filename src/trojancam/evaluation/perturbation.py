@@ -11,7 +11,9 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from trojancam.attribution.attribution import GivenMaps, heatmaps_of
 from trojancam.errors import DataError
+from trojancam.network import given
 from trojancam.network.batches import check_budget, parts
 from trojancam.network.network import Network
 from trojancam.network.targets import Target
@@ -27,25 +29,25 @@ Variants = Callable[[slice, slice], Float[Tensor, "b v 3 h w"]]
 COPIES = 6  # of an image, that perturbing one takes
 
 
-def check_maps(network: Network, images: Images, maps: Maps) -> None:
-    """Refuse images that the network would misread, and maps that do not belong to them.
+def images_and_maps(network: Network, given_images: given.GivenImages, given_maps: GivenMaps) -> tuple[Images, Maps]:
+    """Images for the network and their heat maps: those of an attribution, or any maps `n h w`.
 
     Raises:
-        ModelError: if the images are of another size or range than the network takes.
-        DataError: if there are no images, or maps of another number or size, or a map is not finite.
+        DataError: if the network cannot take the images, or the maps are of another number or size, or not finite.
     """
-    network.check(images)
-    if len(images) == 0:
-        raise DataError("there are no images to perturb; give at least one")
+    images = given.images(network, given_images)
+    maps = heatmaps_of(given_maps)
     if tuple(maps.shape) != (len(images), *images.shape[2:]):
+        height, width = network.input.size
         raise DataError(
-            f"{len(images)} images of {tuple(images.shape[2:])} pixels need as many heat maps of that size, "
-            f"but these are of shape {tuple(maps.shape)}"
+            f"{len(images)} images of {height}x{width} pixels need as many heat maps of that size, but these are of shape "
+            f"{tuple(maps.shape)}; give an attribution, or its heatmap()"
         )
     finite = maps.isfinite().flatten(1).all(1)
     if not bool(finite.all()):
         index = int(finite.logical_not().nonzero()[0])
         raise DataError(f"the heat map of image {index} is not finite; look for NaN or infinity in what made it")
+    return images, maps
 
 
 def ranked(maps: Maps, seed: int = 0, first_image: int = 0) -> Ranks:

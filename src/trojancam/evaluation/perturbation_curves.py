@@ -14,25 +14,27 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from trojancam.attribution.attribution import GivenMaps
 from trojancam.errors import DataError
 from trojancam.evaluation.perturbation import (
     Images,
-    Maps,
-    check_maps,
+    images_and_maps,
     perturbed_scores,
     pixel_counts,
     ranked,
 )
+from trojancam.network import given
 from trojancam.network.batches import BUDGET
 from trojancam.network.network import Network
-from trojancam.network.targets import Target, probability
+from trojancam.network.targets import probability
 from trojancam.progress import Progress, silent
+from trojancam.showing import Brief
 
 Kind = Literal["deletion", "insertion"]
 
 
 @dataclass(frozen=True)
-class Background:
+class Background(Brief):
     """What stands where pixels are absent: `background(images)` is an image without any of its own, for each."""
 
     name: str
@@ -44,7 +46,7 @@ class Background:
 
 
 @dataclass(frozen=True)
-class PerturbationCurve:
+class PerturbationCurve(Brief):
     """Each image's scores as the most relevant pixels are deleted from it, or inserted into its background.
 
     `shares` are the shares of the pixels that have changed, from 0 to 1, one for each column of `scores`.
@@ -94,9 +96,9 @@ def blurred(sigma: float | None = None) -> Background:
 
 def deletion(
     network: Network,
-    images: Images,
-    heatmaps: Maps,
-    target: Target | None = None,
+    images: given.GivenImages,
+    heatmaps: GivenMaps,
+    target: given.GivenTarget = None,
     *,
     steps: int | None = None,
     background: Background | None = None,
@@ -105,16 +107,16 @@ def deletion(
     memory_budget: int = BUDGET,
     progress: Progress = silent,
 ) -> PerturbationCurve:
-    """Scores of images in [0, 1] as their most relevant pixels are replaced by the background; a low AUC is good.
+    """Scores of images as their most relevant pixels are replaced by the background; a low AUC is good.
 
     From the whole image to the background in `steps` equal steps, to the nearest pixel: one for each row of the image
     unless told otherwise, as in RISE (arXiv 1806.07421). The background is the colour that the network normalises to zero,
-    as in RISE's code, or black where it does not normalise. Among tied pixels chance decides. The score is the probability
-    of the class predicted for the whole image, or `target`; seed and `first_image` are as for `road`.
+    as in RISE's code, or black where it does not normalise. Among tied pixels chance decides. Heat maps, target, seed and
+    `first_image` are as for `road`.
 
     Raises:
-        DataError: if there are no images, maps do not match them or are not finite, or there is no step or more than pixels.
-        ModelError: if the images are of another size or range than the network takes.
+        DataError: if the network cannot take the images, maps do not match them or are not finite, or there is no step or
+            more than pixels.
         UnknownNameError: if the network does not have the target's class.
 
     >>> from torch import nn
@@ -131,9 +133,9 @@ def deletion(
 
 def insertion(
     network: Network,
-    images: Images,
-    heatmaps: Maps,
-    target: Target | None = None,
+    images: given.GivenImages,
+    heatmaps: GivenMaps,
+    target: given.GivenTarget = None,
     *,
     steps: int | None = None,
     background: Background | None = None,
@@ -148,7 +150,7 @@ def insertion(
     inserted would count as well. All else is as for `deletion`; the predicted class is that of the whole image.
 
     Raises:
-        DataError, ModelError, UnknownNameError: as `deletion` does.
+        DataError, UnknownNameError: as `deletion` does.
 
     >>> from torch import nn
     >>> network = Network.from_module(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 2)), (8, 8))
@@ -164,9 +166,9 @@ def insertion(
 def _curve(
     kind: Kind,
     network: Network,
-    images: Images,
-    heatmaps: Maps,
-    target: Target | None,
+    images: given.GivenImages,
+    heatmaps: GivenMaps,
+    target: given.GivenTarget,
     steps: int | None,
     background: Background,
     seed: int,
@@ -174,24 +176,24 @@ def _curve(
     memory_budget: int,
     progress: Progress,
 ) -> PerturbationCurve:
-    check_maps(network, images, heatmaps)
-    images, heatmaps = images.cpu(), heatmaps.cpu()  # only the network computes elsewhere
-    pixels = heatmaps[0].numel()
-    steps = images.shape[2] if steps is None else steps
+    whole, maps = images_and_maps(network, images, heatmaps)
+    whole, maps = whole.cpu(), maps.cpu()  # only the network computes elsewhere
+    pixels = maps[0].numel()
+    steps = whole.shape[2] if steps is None else steps
     if not 1 <= steps <= pixels:
         raise DataError(f"{steps} steps cannot be taken over {pixels} pixels; take 1 to {pixels}")
-    target = target or probability()
-    ranks = ranked(heatmaps, seed, first_image)
+    score = given.target(network, target, probability)
+    ranks = ranked(maps, seed, first_image)
     counts = pixel_counts([step / steps for step in range(steps + 1)], pixels)
-    before, after = (images, background(images)) if kind == "deletion" else (background(images), images)
+    before, after = (whole, background(whole)) if kind == "deletion" else (background(whole), whole)
 
     def variants(rows: slice, columns: slice) -> Float[Tensor, "b v 3 h w"]:
         changed = ranks[rows, None] < counts[None, columns, None, None]
         return torch.where(changed[:, :, None], after[rows, None], before[rows, None])
 
-    _, scores = perturbed_scores(network, images, variants, len(counts), target, memory_budget, progress)
+    _, scores = perturbed_scores(network, whole, variants, len(counts), score, memory_budget, progress)
     shares = tuple(int(count) / pixels for count in counts)
-    return PerturbationCurve(kind, shares, scores, target.name, background.name, seed)
+    return PerturbationCurve(kind, shares, scores, score.name, background.name, seed)
 
 
 def _blur(images: Images, sigma: float) -> Images:

@@ -5,19 +5,21 @@ randomisation", Adebayo et al., "Sanity checks for saliency maps", arXiv 1810.03
 image, or the method, but not the network.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from trojancam.attribution import attribute
-from trojancam.errors import DataError, unknown_name
+from trojancam.attribution import METHODS, attribute
+from trojancam.errors import DataError
 from trojancam.evaluation.statistics import Interval, bootstrap_means, spearman
+from trojancam.network import given
 from trojancam.network.network import Network
 from trojancam.network.targets import logit
 from trojancam.progress import Progress, silent
+from trojancam.showing import Brief
 
 Maps = Float[Tensor, "n h w"]
 
@@ -25,7 +27,7 @@ SIMILAR = 0.5  # a convention of this library: the paper draws curves and no lin
 
 
 @dataclass(frozen=True)
-class RandomisationStep:
+class RandomisationStep(Brief):
     """One step: `module` and all that run after it are random.
 
     `signed` is Spearman's correlation of each image's map with the original one, `absolute` that of their magnitudes;
@@ -39,7 +41,7 @@ class RandomisationStep:
 
 
 @dataclass(frozen=True)
-class Randomisation:
+class Randomisation(Brief):
     """What shuffling the network's modules one after the other, last to first, did to the maps of a method."""
 
     steps: tuple[RandomisationStep, ...]
@@ -74,7 +76,7 @@ class Randomisation:
 def cascading_randomisation(
     network: Network,
     explain: Callable[[Network], Maps],
-    modules: Iterable[str] | None = None,
+    modules: given.GivenNames | None = None,
     seed: int = 0,
     progress: Progress = silent,
 ) -> Randomisation:
@@ -112,8 +114,8 @@ def cascading_randomisation(
 
 def randomised_methods(
     network: Network,
-    images: Float[Tensor, "n 3 h w"],
-    methods: Iterable[str],
+    images: given.GivenImages,
+    methods: given.GivenNames,
     layer: str,
     seed: int = 0,
     progress: Progress = silent,
@@ -124,24 +126,23 @@ def randomised_methods(
         UnknownNameError: if a method or the layer does not exist.
         DataError: as `cascading_randomisation`.
     """
-    target = logit(network(images).argmax(1))
-    names = list(methods)
+    shown = given.images(network, images)
+    target = logit(network(shown).argmax(1))
+    names = given.names("attribution method", methods, METHODS)
     found = {}
     for done, name in enumerate(names, start=1):
 
         def explain(net: Network, method: str = name) -> Maps:
-            return next(iter(attribute(net, images, [method], target, [layer], seed=seed)[method].values())).heatmap()
+            return next(iter(attribute(net, shown, [method], target, [layer], seed=seed)[method].values())).heatmap()
 
         found[name] = cascading_randomisation(network, explain, seed=seed)
         progress(done, len(names), "model randomisation")
     return found
 
 
-def _last_to_first(network: Network, modules: Iterable[str] | None) -> list[str]:
+def _last_to_first(network: Network, modules: given.GivenNames | None) -> list[str]:
     known = list(network.parameter_groups)
-    chosen = set(known if modules is None else modules)
-    for name in sorted(chosen.difference(known)):
-        raise unknown_name("module with parameters", name, known)
+    chosen = given.names("module with parameters", known if modules is None else modules, known)
     return [name for name in reversed(known) if name in chosen]
 
 

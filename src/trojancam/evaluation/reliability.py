@@ -15,6 +15,7 @@ from torch import Tensor
 
 from trojancam.errors import DataError, unknown_name
 from trojancam.evaluation.statistics import midranks, spearman
+from trojancam.showing import Brief
 
 Scores = Mapping[str, Float[Tensor, " _"]]
 LevelOfMeasurement = Literal["nominal", "ordinal", "interval"]
@@ -23,7 +24,7 @@ RELIABLE, TENTATIVE = 0.8, 0.667  # Krippendorff, Content Analysis (2004), chapt
 
 
 @dataclass(frozen=True)
-class Correlations:
+class Correlations(Brief):
     """Spearman's correlation between every two of `names` over images; NaN where one of the two is constant.
 
     `images` counts the images on which both are defined: the others are left out, pair by pair.
@@ -63,7 +64,7 @@ class InterRater:
 
 
 @dataclass(frozen=True)
-class Reliability:
+class Reliability(Brief):
     """The three measures: agreement of images, by metric; of methods, by metric; and of metrics, by method.
 
     `between_images` is inter-rater reliability, `between_methods` inter-method reliability, `between_metrics` internal

@@ -11,29 +11,31 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from trojancam.attribution.attribution import GivenMaps
 from trojancam.errors import DataError
 from trojancam.evaluation.imputation import imputed
 from trojancam.evaluation.perturbation import (
     Images,
-    Maps,
     Ranks,
-    check_maps,
     generator,
+    images_and_maps,
     perturbed_scores,
     pixel_counts,
     ranked,
 )
+from trojancam.network import given
 from trojancam.network.batches import BUDGET
 from trojancam.network.network import Network
-from trojancam.network.targets import Target, probability
+from trojancam.network.targets import probability
 from trojancam.progress import Progress, silent
+from trojancam.showing import Brief
 
 PERCENTILES = (10, 20, 30, 40, 50, 60, 70, 80, 90)
 NOISE = 0.01
 
 
 @dataclass(frozen=True)
-class RoadScores:
+class RoadScores(Brief):
     """Each image's scores with its most (`morf`) and its least (`lerf`) relevant pixels removed, by percentile removed.
 
     `clean` are the scores of the whole images, `target` says of what, and `seed` decided ties and noise.
@@ -54,9 +56,9 @@ class RoadScores:
 
 def road(
     network: Network,
-    images: Images,
-    heatmaps: Maps,
-    target: Target | None = None,
+    images: given.GivenImages,
+    heatmaps: GivenMaps,
+    target: given.GivenTarget = None,
     percentiles: Sequence[int | float] = PERCENTILES,
     *,
     seed: int = 0,
@@ -64,18 +66,18 @@ def road(
     memory_budget: int = BUDGET,
     progress: Progress = silent,
 ) -> RoadScores:
-    """Scores of images in [0, 1] as p % of their pixels are removed, the most relevant first and the least relevant first.
+    """Scores of images as p % of their pixels are removed, the most relevant first and the least relevant first.
 
     A removed pixel becomes the weighted mean of its neighbours (`imputation.imputed`) and noise of `N(0, 0.01^2)`, the same
     for one image at every percentile (arXiv 2202.00449). Exactly p % go, to the nearest pixel; among tied pixels, as in a
-    blank map, chance decides. The score is the probability of the class predicted for the whole image, or `target`, of
-    which the predicted class is likewise that of the whole image. Ties and noise depend on the seed and on the image's
-    index, counted from `first_image`: images in batches give what they give at once. `memory_budget` is in bytes.
+    blank map, chance decides. `heatmaps` are an attribution's, or any `n h w`. The score is the probability of the class
+    predicted for the whole image, of a class by number or name, or another `target`. Ties and noise depend on the seed and
+    on the image's index, counted from `first_image`: images in batches give what they give at once. `memory_budget` is in
+    bytes.
 
     Raises:
-        DataError: if there are no images, maps do not match them or are not finite, or a percentile does not lie between
-            0 and 100 or leaves no pixel.
-        ModelError: if the images are of another size or range than the network takes.
+        DataError: if the network cannot take the images, maps do not match them or are not finite, or a percentile does not
+            lie between 0 and 100 or leaves no pixel.
         UnknownNameError: if the network does not have the target's class.
 
     >>> from torch import nn
@@ -84,22 +86,22 @@ def road(
     >>> scores.morf.shape, scores.combined.shape
     (torch.Size([5, 9]), torch.Size([5]))
     """
-    check_maps(network, images, heatmaps)
-    images, heatmaps = images.cpu(), heatmaps.cpu()  # only the network computes elsewhere
-    target = target or probability()
-    counts = _counts(percentiles, heatmaps[0].numel())
-    ranks = ranked(heatmaps, seed, first_image)
-    noise = _noise(images, seed, first_image)
+    whole, maps = images_and_maps(network, images, heatmaps)
+    whole, maps = whole.cpu(), maps.cpu()  # only the network computes elsewhere
+    score = given.target(network, target, probability)
+    counts = _counts(percentiles, maps[0].numel())
+    ranks = ranked(maps, seed, first_image)
+    noise = _noise(whole, seed, first_image)
 
     def variants(rows: slice, columns: slice) -> Float[Tensor, "b v 3 h w"]:
         removed = _removed(ranks[rows], counts)[:, columns]
-        repeated = images[rows, None].expand(-1, removed.shape[1], -1, -1, -1)
+        repeated = whole[rows, None].expand(-1, removed.shape[1], -1, -1, -1)
         filled = imputed(repeated.flatten(0, 1), removed.flatten(0, 1)).view(repeated.shape)
         return filled.addcmul_(noise[rows, None].expand_as(filled), removed[:, :, None].to(filled.dtype))
 
-    clean, scores = perturbed_scores(network, images, variants, 2 * len(counts), target, memory_budget, progress)
+    clean, scores = perturbed_scores(network, whole, variants, 2 * len(counts), score, memory_budget, progress)
     morf, lerf = scores.chunk(2, 1)
-    return RoadScores(tuple(float(p) for p in percentiles), clean, morf, lerf, target.name, seed)
+    return RoadScores(tuple(float(p) for p in percentiles), clean, morf, lerf, score.name, seed)
 
 
 def _counts(percentiles: Sequence[int | float], pixels: int) -> Int64[Tensor, " p"]:

@@ -3,21 +3,21 @@
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from trojancam.attacks.trigger import Trigger
 from trojancam.attribution import grad_cam
-from trojancam.errors import DataError
 from trojancam.evaluation.localisation import dilated, feature_map_energy, layer_energy
+from trojancam.network import given
 from trojancam.network.input import FLOAT
 from trojancam.network.network import Network
 from trojancam.network.recording import record
 from trojancam.network.targets import logit
+from trojancam.showing import Brief
 
 
 @dataclass(frozen=True)
-class LayerEnergy:
+class LayerEnergy(Brief):
     """Mean shares of Grad-CAM energy where the trigger changes an image, grown by one cell of the layer; blank counts as 0.
 
     `chance` is the share of the image that this is, mean over the images. `layer_map` and `feature_maps` (one each) are the
@@ -38,25 +38,26 @@ class LayerEnergy:
 
 
 def trigger_energy(
-    network: Network, images: Float[Tensor, "n 3 h w"], trigger: Trigger, target_class: int
+    network: Network, images: given.GivenImages, trigger: Trigger, target_class: given.GivenClass
 ) -> dict[str, LayerEnergy]:
     """How much of the energy of each layer's map, and of each single feature map, lies in the trigger on stamped images.
 
     The maps explain the logit of the attacker's class.
 
     Raises:
-        DataError: if images and trigger are of different sizes, or there is no image.
+        DataError: if the network cannot take the images, or the trigger is made for others.
+        UnknownNameError: if there is no such class.
     """
-    if not len(images):
-        raise DataError("there is no image to measure on; give at least one")
+    target = logit(given.target_class(network, target_class))
     layer_shares: dict[str, list[Tensor]] = {name: [] for name in network.layers}
     map_shares: dict[str, list[Tensor]] = {name: [] for name in network.layers}
     chances: dict[str, list[Tensor]] = {name: [] for name in network.layers}
+    images = given.images(network, images)
     height, width = images.shape[-2:]
     most = max(layer.feature_maps for layer in network.layers.values())
     for batch in images.split(network.rows(gradients=True, beside=FLOAT * height * width * most)):
         changed = trigger.changed(batch)
-        for name, cam in grad_cam(record(network, trigger.apply(batch), logit(target_class))).items():
+        for name, cam in grad_cam(record(network, trigger.apply(batch), target)).items():
             near = dilated(changed, network.layer(name).placement.cell)
             chances[name].append(near.double().mean((1, 2)))
             layer_shares[name].append(layer_energy(cam, near))

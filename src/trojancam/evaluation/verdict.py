@@ -16,6 +16,7 @@ from trojancam.evaluation.statistics import (
     holm,
     sign_flip_p_values,
 )
+from trojancam.showing import Brief
 
 Scores = Mapping[str, Float[Tensor, " _"]]
 
@@ -33,7 +34,7 @@ class Rival:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Verdict(Brief):
     """Which method wins: `winner` is None unless the `best` is significantly better than every other.
 
     `tied` holds the best and those that are not significantly worse, `rivals` all but the best, nearest first. Only the

@@ -1,5 +1,6 @@
 """Views: one image through one network, with the heat maps that explain a class, as pages and papers show it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from jaxtyping import Float
@@ -18,7 +19,7 @@ class View:
 
     image: Float[Tensor, "3 h w"]
     recording: Recording
-    cams: dict[str, Attribution]
+    cams: Mapping[str, Attribution]
     caption: str
 
 

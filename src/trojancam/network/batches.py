@@ -5,7 +5,7 @@ may be as large as it is. On a processor a batch is also kept as small as its ca
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Generic, TypeVar, cast
 
@@ -161,7 +161,7 @@ class GatheredRecords(Generic[R]):
             value = getattr(record, field.name)
             if isinstance(value, Tensor):
                 self._fields.setdefault(field.name, Gathered(self.count)).add(value)
-            elif isinstance(value, dict):
+            elif isinstance(value, Mapping):
                 inside = self._fields.setdefault(field.name, {})
                 for name, each in value.items():
                     inside.setdefault(name, GatheredRecords(self.count)).add(each)

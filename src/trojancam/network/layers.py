@@ -14,6 +14,7 @@ from torch import fx
 from trojancam.errors import unknown_name
 from trojancam.network.operations import ACTIVATIONS, CONVOLUTIONS, ELEMENT_BY_ELEMENT, ON_THE_WAY, SCALING
 from trojancam.network.placement import Placement, placements, stretched
+from trojancam.showing import Brief
 
 aten = torch.ops.aten
 
@@ -23,7 +24,7 @@ CALLED = "called"  # of a node that gives a weight: its name, where the author k
 
 
 @dataclass(frozen=True)
-class Layer:
+class Layer(Brief):
     """A convolution in the graph: the nodes of its raw output and of its activation, its maps and their cells.
 
     `size` is the height and width of a map in cells, `placement` says where they lie in the image.

@@ -16,7 +16,7 @@ from torch import Tensor, fx, nn
 
 from trojancam.errors import ModelError, unknown_name
 from trojancam.files import written_whole
-from trojancam.network import graph
+from trojancam.network import given, graph
 from trojancam.network.batches import BUDGET, Footprint, Gathered, footprint, parts
 from trojancam.network.card import RECORD, ModelCard, NetworkRecord
 from trojancam.network.cut import Cut
@@ -113,17 +113,17 @@ class Network:
     def __repr__(self) -> str:
         return f"Network({self.name}, {len(self.class_names)} classes, layers: {', '.join(self.layers)})"
 
-    def __call__(self, images: Images) -> Logits:
-        """The logits of images in [0, 1], without gradients.
+    def __call__(self, images: given.GivenImages) -> Logits:
+        """The logits of images, without gradients; images as `given_images.read` takes them.
 
         Raises:
-            ModelError: if the images are of another size or range than the network takes.
+            DataError: if the network cannot take the images.
         """
-        self.check(images)
-        logits = Gathered(len(images))
+        whole = given.images(self, images)
+        logits = Gathered(len(whole))
         with torch.no_grad():
-            for part in parts(len(images), self.rows()):
-                logits.add(self._whole(self.inputs(images[part]))[0])
+            for part in parts(len(whole), self.rows()):
+                logits.add(self._whole(self.inputs(whole[part]))[0])
         return logits.whole
 
     def inputs(self, images: Images) -> Inputs:
@@ -150,28 +150,6 @@ class Network:
         if not 0 <= index < maps:
             raise unknown_name(f"feature map of layer {layer!r}", index, [f"0 to {maps - 1}"])
         return index
-
-    def check(self, images: Images) -> None:
-        """Refuse images that the network would misread.
-
-        Raises:
-            ModelError: if they are of another shape or size, no floats, not finite, or not in [0, 1].
-        """
-        if images.ndim != 4 or images.shape[1] != 3 or not images.is_floating_point():
-            raise ModelError(
-                f"images must be floats of shape (n, 3, height, width), "
-                f"not {images.dtype} of shape {tuple(images.shape)}; divide bytes by 255"
-            )
-        if tuple(images.shape[-2:]) != self.input.size:
-            raise ModelError(
-                f"{self.name} takes images of {self.input.size} pixels, but these are {tuple(images.shape[-2:])}"
-            )
-        if images.numel():
-            low, high = (float(extreme) for extreme in images.detach().aminmax())
-            if not (low >= -0.01 and high <= 1.01):
-                raise ModelError(
-                    f"images must lie in [0, 1], but these run from {low:g} to {high:g}; divide bytes by 255"
-                )
 
     def forward_with(
         self, inputs: Inputs, layers: Iterable[str], at: At = "activation"

@@ -1,25 +1,25 @@
 """Recording: one forward and one backward run, and every layer's activations and gradients come back."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from trojancam.errors import ModelError
+from trojancam.network import given
 from trojancam.network.batches import BUDGET, GatheredRecords, check_budget, parts
 from trojancam.network.layers import At
 from trojancam.network.network import Network
 from trojancam.network.placement import Placement
-from trojancam.network.targets import Target, logit
-from trojancam.showing import Shown
+from trojancam.network.targets import Target
+from trojancam.showing import Brief, Named, Shown
 
 FeatureMaps = Float[Tensor, "n k h w"]
 
 
 @dataclass(frozen=True)
-class LayerRecording:
+class LayerRecording(Brief):
     """One layer: activations `A^k` and the gradients of the score with respect to them, both `n k h w`.
 
     `placement` says where the cells lie in the image; `on_path` is false where the score does not depend on the layer:
@@ -41,33 +41,39 @@ class Recording(Shown):
 
     logits: Float[Tensor, "n classes"]
     scores: Float[Tensor, " n"]
-    layers: dict[str, LayerRecording]
+    layers: Mapping[str, LayerRecording]
     target: str
     image_size: tuple[int, int]
     saturated: Bool[Tensor, " n"]
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "layers", Named("recorded layer", self.layers))
+
 
 def record(
     network: Network,
-    images: Float[Tensor, "n 3 h w"],
-    target: Target | None = None,
-    layers: Iterable[str] | None = None,
+    images: given.GivenImages,
+    target: given.GivenTarget = None,
+    layers: given.GivenNames | None = None,
     at: At = "activation",
     *,
     memory_budget: int = BUDGET,
 ) -> Recording:
-    """Record layers (all of them unless named, in the order given) of a batch of images in [0, 1].
+    """Record layers (all of them unless named, in the order given) of a batch of images.
 
     One forward run with more outputs and one `torch.autograd.grad` of the summed scores give all activations and
-    gradients of a batch; no gradient of any weight is computed. `target` is the predicted class's logit by default;
-    `at="conv"` records the raw convolutions instead of their activations. What is held beside the recording stays within
-    `memory_budget`, in bytes: more images than fit are recorded in portions.
+    gradients of a batch; no gradient of any weight is computed. `images` are floats in [0, 1], bytes, arrays or pictures
+    (`given_images.read`); `target` is a class by number or name, a function of the logits or a `Target`, and the predicted
+    class's logit by default; `layers` are one name or several. `at="conv"` records the raw convolutions instead of their
+    activations. What is held beside the recording stays within `memory_budget`, in bytes: more images than fit are recorded
+    in portions.
 
     Raises:
-        ModelError: if there are no images, they are of another size or range than the network takes, or its logits
-            are not finite.
+        DataError: if the network cannot take the images, or the target does not give one finite score for each image.
         UnknownNameError: if a layer, or the target's class, does not exist.
-        DataError: if the target does not give one finite score for each image, or there is no memory budget.
+        DataError: if the network cannot take the images, the target does not give one finite score for each, or there is no
+            memory budget.
+        ModelError: if the network's logits are not finite.
 
     >>> from torch import nn
     >>> network = Network.from_module(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 2)), (8, 8))
@@ -75,14 +81,11 @@ def record(
     >>> recording.layers["0"].gradients.shape
     torch.Size([5, 4, 6, 6])
     """
-    if len(images) == 0:
-        raise ModelError("there are no images to record; give at least one")
-    network.check(images)
+    images, target, names = given.images(network, images), given.target(network, target), given.layers(network, layers)
     check_budget(memory_budget)
-    names = list(network.layers if layers is None else dict.fromkeys(layers))
     gathered = GatheredRecords[Recording](len(images))
     rows = network.rows(memory_budget, gradients=True)
-    for part, score in portions(target or logit(), len(images), rows, network.device):
+    for part, score in portions(target, len(images), rows, network.device):
         with torch.inference_mode(False), torch.enable_grad():
             # autograd follows the activations from the inputs on
             inputs = network.inputs(images[part].detach().clone()).requires_grad_()

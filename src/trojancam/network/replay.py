@@ -13,13 +13,14 @@ from torch import Tensor
 from trojancam.network.batches import BUDGET, Gathered, parts
 from trojancam.network.cut import Cut
 from trojancam.network.network import Network
+from trojancam.showing import Brief
 
 Activations = Float[Tensor, "n k h w"]
 Logits = Float[Tensor, "m classes"]
 
 
 @dataclass(frozen=True)
-class Replay:
+class Replay(Brief):
     """A network cut at a layer: the clean activations of images there, `n k h w`, and what else crosses the cut."""
 
     cut: Cut
@@ -65,7 +66,7 @@ class Replay:
 
 
 @dataclass(frozen=True)
-class Copies:
+class Copies(Brief):
     """The activations of n images in m copies, `m n k h w`, which may be edited in place; and what else crosses the cut.
 
     They lie with their channels last in memory: convolutions are up to twice as fast on them.

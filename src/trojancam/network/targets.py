@@ -37,6 +37,9 @@ class Target:
     choose: "Callable[[Int64[Tensor, ' m'], int], Target] | None" = None
     images: Int64[Tensor, " m"] | None = None
 
+    def __repr__(self) -> str:
+        return f"Target({self.name!r})"
+
     def __call__(self, logits: Logits) -> Scores:
         """The score of each image.
 

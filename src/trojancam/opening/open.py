@@ -4,27 +4,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-from jaxtyping import Float, Int64
-from torch import Tensor
-
 from trojancam.errors import DataError, ModelError, Remedy
 from trojancam.formats.kinds import open_model
 from trojancam.formats.opened import OpenedModel
 from trojancam.formats.weights.architecture import Architecture
+from trojancam.network import given, given_images
 from trojancam.network.devices import DeviceLike, device_named
 from trojancam.network.input import GIVEN, UNKNOWN, Feeding, InputSpecification
 from trojancam.network.network import Network
 from trojancam.network.outputs import Output
 from trojancam.opening.feeding import with_feeding_found
 from trojancam.opening.preprocessing import preprocessing_of
+from trojancam.showing import Brief
 
 Size = int | tuple[int, int]
 Said = str | Path | InputSpecification  # how a network is fed: by a usual way's name, in a JSON file, or in full
 
 
 @dataclass(frozen=True)
-class ModelFile:
+class ModelFile(Brief):
     """A model file, and what is said of it beside.
 
     `architecture` builds the network of a file of weights alone: a registered name, `module:callable` of your own code,
@@ -47,8 +45,8 @@ class ModelFile:
 
 def load(
     path: str | Path,
-    images: Float[Tensor, "n 3 h w"] | None = None,
-    labels: Int64[Tensor, " n"] | Sequence[int] | None = None,
+    images: given.GivenImages | None = None,
+    labels: given.GivenLabels | None = None,
     *,
     architecture: Architecture | None = None,
     output: Output = None,
@@ -59,24 +57,26 @@ def load(
 ) -> Network:
     """The network in a model file: safetensors, PyTorch weights, an exported program, ONNX or Keras. Nothing in it is run.
 
-    `images` with their `labels`, a few dozen or more, tell how the network wants its pixels where nobody vouches for that:
-    the usual ways are tried, as the commands do with `--data`. The other options are those of `ModelFile`. Without any of
-    them the network is fed as its file says, else pixels in [0, 1]; `network.feeding` says who vouches for that.
+    `images` with their `labels`, a few dozen or more, both as `scan` takes them, tell how the network wants its pixels where
+    nobody vouches for that: the usual ways are tried, as the commands do with `--data`. The other options are those of
+    `ModelFile`. Without any of them the network is fed as its file says, else pixels in [0, 1]; `network.feeding` says who
+    vouches for that.
 
     Raises:
         ModelError: if the file is missing, damaged, hostile or of no known kind, its images' size is not known, or no usual
             way to feed it is clearly right on the images; or if this machine does not have the device.
-        DataError: if there are images without labels.
+        DataError: if there are images without labels, or some that the network cannot take.
         UnknownNameError: if there is no such architecture, output, preprocessing or device.
     """
     if (images is None) != (labels is None):
         raise DataError("images tell how the network is fed only with their labels; give both, or neither")
-    usual = None if images is None else (images.shape[-2], images.shape[-1])
+    usual = None if images is None else given_images.size_of(images)
     file = ModelFile(Path(path), architecture, output, preprocessing, size, class_names, usual, device)
     network = opened(file)
     if images is None or labels is None:
         return network
-    return with_feeding_found(network, images, torch.as_tensor(labels))
+    images = given.images(network, images)
+    return with_feeding_found(network, images, given.labels(network, labels, len(images)))
 
 
 def opened(file: ModelFile) -> Network:

@@ -19,6 +19,7 @@ from torch import Tensor
 from trojancam.errors import DataError, ModelError, Remedy, unknown_name
 from trojancam.network.input import InputSpecification
 from trojancam.network.network import Network
+from trojancam.showing import Brief
 
 Three = tuple[float, float, float]
 CERTAIN = 0.01  # the chance that a winner is ahead by luck alone, and that it is no better than guessing, stays below
@@ -42,7 +43,7 @@ FIELDS = ("mean", "std", "channels", "crop")  # of a file that says how a networ
 
 
 @dataclass(frozen=True)
-class Preprocessing:
+class Preprocessing(Brief):
     """A way to feed a network, and what it then answered to labelled images.
 
     `log_likelihoods` are those of the images' own classes, the logits scaled by the one factor under which they are largest

@@ -1,7 +1,7 @@
 """The page of explained images: what the network reads in each, where every layer and feature map sees it."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from jaxtyping import Float
@@ -41,7 +41,7 @@ def explained_page(results: Explain, sections: Sequence[Section]) -> Page:
 def image_section(
     numbers: ExplainedImage,
     image: Float[Tensor, "3 h w"],
-    attributions: dict[str, Attribution],
+    attributions: Mapping[str, Attribution],
     index: int,
     mask: Mask | None,
     scale: str,

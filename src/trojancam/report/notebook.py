@@ -10,20 +10,22 @@ from torch import Tensor
 
 from trojancam.attribution import Attribution, MapAttribution
 from trojancam.detection.findings import ScanReport
+from trojancam.detection.words import ANSWERS, maps_in_words, share
 from trojancam.evaluation.comparison import Comparison
 from trojancam.figures.atlas import Atlas, legend_png, level_atlas, picture_atlas, shrunk
-from trojancam.figures.captions import DOT, describe, number, probability
+from trojancam.figures.captions import DOT, cells, describe, number, probability
 from trojancam.figures.colour import ColourScale, pixels
 from trojancam.network.placement import Placement
 from trojancam.network.recording import Recording
 from trojancam.report.compare import overall_tables
 from trojancam.report.maps import data_uri
 from trojancam.report.page import Table, environment
-from trojancam.report.scan_words import ANSWERS, maps_in_words, share
+from trojancam.showing import Named, brief
 from trojancam.stimulation import Stimulated
 from trojancam.tasks.compare import Summary
 
 ROWS = 8  # images or findings in a table, at most
+LAYERS = 12  # drawn side by side, at most
 DRAWN = 4  # maps of images, at most
 TILE = 48  # pixels of a tile's longer side, at least
 
@@ -92,6 +94,22 @@ def _(result: Attribution) -> View:
 
 
 @view_of.register
+def _(result: Named) -> View:  # type: ignore[type-arg]  # a view is chosen by the class alone
+    cams = [each for each in result.values() if isinstance(each, Attribution)]
+    if not cams or len(cams) < len(result):
+        rows = [[name, brief(each)] for name, each in result.items()]
+        return View(repr(result), parts=[Table([result.kind.capitalize(), "Result"], rows, words=(0, 1))])
+    rows = [[name, *_terms(cam), number(float(cam.layer_map()[0].amax()))] for name, cam in result.items()]
+    table = Table(["Layer", "Feature maps", "Cells", "Largest value in image 0"], rows)
+    drawn = cams[:LAYERS]
+    maps = torch.stack([cam.heatmap()[0] for cam in drawn])
+    scales = [ColourScale.of(each) for each in maps]
+    caption = f"Image 0: {', '.join(list(result)[:LAYERS])}, each on a scale of its own."
+    picture = Drawing(level_atlas(_small(maps), scales), caption, _widest(scales), peaks=True)
+    return View(f"{cams[0].method}{DOT}{cams[0].target}{DOT}{_images(len(cams[0]))}", parts=[picture, table])
+
+
+@view_of.register
 def _(result: Recording) -> View:
     answers = [
         [str(n), *_answer(logits), number(float(result.scores[n]))] for n, logits in enumerate(result.logits[:ROWS])
@@ -140,7 +158,8 @@ def _(result: ScanReport) -> View:
     rows = [
         [
             result.class_names[each.target_class] if result.class_names else str(each.target_class), f"{each.score:.3g}",
-            share(each.reasr), share(each.stimulation_asr), share(each.ablation_asr), maps_in_words(each), each.detector,
+            share(each.reasr), share(each.stimulation_asr), share(each.ablation_asr),
+            maps_in_words(each.layer, each.feature_maps), each.detector,
         ]
         for each in result.findings[:ROWS]
     ]  # fmt: skip
@@ -166,6 +185,12 @@ def _drawing(maps: Float[Tensor, "k h w"], result: Attribution, caption: str, *,
     whole = ColourScale.of(maps)
     scales = [ColourScale.of(one) for one in maps] if each else [whole] * len(maps)
     return Drawing(level_atlas(small, scales), caption, whole, peaks=each)
+
+
+def _terms(cam: Attribution) -> tuple[str, str]:
+    """How many feature maps an attribution is split into, and their cells."""
+    maps = "–" if isinstance(cam, MapAttribution) else str(cam.contributions.shape[1])
+    return maps, cells(cam)
 
 
 def _small(maps: Float[Tensor, "k h w"]) -> Float[Tensor, "k _ _"]:

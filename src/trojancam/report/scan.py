@@ -7,19 +7,11 @@ from typing import Any, Literal
 from trojancam.detection.findings import Verdict
 from trojancam.detection.scanning import DETECTORS
 from trojancam.detection.validation import LayerView, MapView, Validation
+from trojancam.detection.words import ANSWERS, maps_in_words, place_in_words, share
 from trojancam.report.documents import scan as document
 from trojancam.report.page import Page, Part, Section, Table, write_page
 from trojancam.report.scan_pictures import example_numbers, feature_map_grid, sheet
-from trojancam.report.scan_words import (
-    ANSWERS,
-    case_in_words,
-    facts,
-    headline,
-    maps_in_words,
-    place_in_words,
-    second_opinions,
-    share,
-)
+from trojancam.report.scan_words import case_in_words, facts, headline, second_opinions
 from trojancam.stimulation import Stimulation
 from trojancam.tasks.scan import Case, Scanned, least, opinion_of
 
@@ -166,7 +158,8 @@ def _classes_section(scan: Scanned) -> Section:
             report.class_names[finding.target_class], f"{finding.score:.3g}", "–" if mask is None else f"{mask:.3g}",
             share(finding.reasr), share(finding.stimulation_asr), share(finding.ablation_asr),
             "–" if finding.moves is None else "yes" if finding.moves else "no",
-            place_in_words(finding.position, size) if finding.position else "–", maps_in_words(finding),
+            place_in_words(finding.position, size) if finding.position else "–",
+            maps_in_words(finding.layer, finding.feature_maps),
             DETECTORS[finding.detector].title,
         ])  # fmt: skip
     headings = ["Class", "Score", "Mask, pixels", "REASR", "Stimulation ASR", "Ablation ASR", "Works elsewhere", "Place",

@@ -9,12 +9,12 @@ from torch import Tensor
 from trojancam import figures
 from trojancam.attribution import Attribution
 from trojancam.detection.validation import trigger_core, trigger_weight
+from trojancam.detection.words import NAMED
 from trojancam.evaluation.localisation import dilated, feature_map_energy
 from trojancam.figures.scan import Panel, lead_panel, panel_sheet, trigger_panel, zoom
 from trojancam.network.network import Network
 from trojancam.report.maps import Backdrop, Maps, Numbers, feature_maps, map_numbers
 from trojancam.report.page import Picture
-from trojancam.report.scan_words import NAMED
 from trojancam.stimulation import Stimulation
 from trojancam.tasks.scan import Case, most
 

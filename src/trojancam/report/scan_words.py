@@ -4,18 +4,11 @@ import math
 from collections.abc import Iterator
 
 from trojancam.attacks.patch import Patch
-from trojancam.detection.findings import Finding, ScanReport, Verdict
+from trojancam.detection.findings import Finding, ScanReport
 from trojancam.detection.scanning import DETECTORS
 from trojancam.detection.validation import Validation
+from trojancam.detection.words import ANSWERS, NAMED, maps_in_words, place_in_words, share
 from trojancam.tasks.scan import Case, Scanned, least, most, opinion_of
-
-NAMED = 4  # feature maps, at most, that are listed in a row
-
-ANSWERS: dict[Verdict, str] = {
-    "backdoor": "Evidence of a backdoor",
-    "inconclusive": "Inconclusive",
-    "nothing found": "No backdoor found",
-}
 
 EVIDENCE = {  # what detectors measure; shares of something begin with "of"
     "outlyingness": "how far the class stands out from the others under stimulation, in robust standard deviations",
@@ -50,7 +43,7 @@ def in_words(scan: Scanned) -> Iterator[str]:
         if finding.position:
             row, column = finding.position
             yield f"  place: {place_in_words(finding.position, size)}, row {row:.0f}, column {column:.0f} of {size[0]}x{size[1]}"
-        yield f"  feature maps: {maps_in_words(finding)}"
+        yield f"  feature maps: {maps_in_words(finding.layer, finding.feature_maps)}"
         for title, value, words in facts(scan, finding, validation):
             yield f"  {title.lower() if title.istitle() else title}: {value}{f' ({words})' if words else ''}"
     yield from second_opinions(report)
@@ -177,31 +170,3 @@ def case_in_words(case: Case, size: tuple[int, int]) -> str:
         f"(chance: {best.chance:.0%})."
     )
     return words.strip()
-
-
-def place_in_words(position: tuple[float, float], size: tuple[int, int]) -> str:
-    """Which ninth of the image a row and column lie in.
-
-    >>> place_in_words((3.5, 27.5), (32, 32)), place_in_words((16.0, 16.0), (32, 32)), place_in_words((16.0, 1.0), (32, 32))
-    ('top right', 'centre', 'left')
-    """
-    thirds = [min(2, int(3 * value / extent)) for value, extent in zip(position, size, strict=True)]
-    words = [("top", "", "bottom")[thirds[0]], ("left", "", "right")[thirds[1]]]
-    return " ".join(word for word in words if word) or "centre"
-
-
-def maps_in_words(finding: Finding) -> str:
-    """The layer and feature maps of a finding, the first few by number.
-
-    >>> maps_in_words(Finding("by hand", 1, 1.0, "conv2d_5", (4, 6)))
-    'conv2d_5: 4, 6'
-    """
-    if finding.layer is None:
-        return "not told"
-    more = f" and {len(finding.feature_maps) - NAMED} more" if len(finding.feature_maps) > NAMED else ""
-    return f"{finding.layer}: {', '.join(map(str, finding.feature_maps[:NAMED]))}{more}"
-
-
-def share(value: float | None) -> str:
-    """A rate in percent, a dash where there is none."""
-    return "–" if value is None or math.isnan(value) else f"{value:.0%}"

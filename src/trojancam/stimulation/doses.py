@@ -9,21 +9,23 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from trojancam.attribution import energy_in_mask, grad_cam
-from trojancam.errors import DataError, unknown_name
+from trojancam.errors import DataError
+from trojancam.network import given
 from trojancam.network.batches import Gathered, parts
 from trojancam.network.network import Network
 from trojancam.network.recording import Recording
 from trojancam.network.replay import replay
 from trojancam.network.targets import logit
 from trojancam.progress import Progress, silent
-from trojancam.rates import attack_success_rate
-from trojancam.stimulation.edits import Stimulations, as_tuple, check_images, stimulated_cells, the_layer
+from trojancam.rates import GivenClasses, attack_success_rate
+from trojancam.showing import Brief
+from trojancam.stimulation.edits import Stimulations, as_tuple, stimulated_cells, the_layer
 from trojancam.stimulation.stimulating import edited_once, recorded_from
 from trojancam.stimulation.variants import stimulated_logits
 
 
 @dataclass(frozen=True)
-class DoseResponse:
+class DoseResponse(Brief):
     """What s strengths of one stimulation do to n images.
 
     `logits` of the target class, the class `predicted`, and `energy`: the share of the layer's Grad-CAM map of the target
@@ -38,7 +40,7 @@ class DoseResponse:
     energy: Float[Tensor, "s n"]
     before: Float[Tensor, "n classes"]
 
-    def success_rates(self, labels: Int64[Tensor, " n"] | None = None) -> list[float]:
+    def success_rates(self, labels: GivenClasses | None = None) -> list[float]:
         """The stimulation ASR at each strength, as `Stimulated.success_rate`."""
         own = self.before.argmax(1) if labels is None else labels
         return [attack_success_rate(predicted, own, self.target_class) for predicted in self.predicted]
@@ -46,10 +48,10 @@ class DoseResponse:
 
 def dose_response(
     network: Network,
-    images: Float[Tensor, "n 3 h w"],
+    images: given.GivenImages,
     stimulation: Stimulations,
     strengths: Sequence[float],
-    target_class: int | None = None,
+    target_class: given.GivenClass | None = None,
     *,
     progress: Progress = silent,
 ) -> DoseResponse:
@@ -59,8 +61,8 @@ def dose_response(
     images at the last strength.
 
     Raises:
-        UnknownNameError, DataError, ModelError: as `stimulate`; also without strengths, and where setting maps to zero is
-            all that the stimulation does.
+        UnknownNameError, DataError, ModelError: as `stimulate`; also DataError without strengths, and where setting maps to
+            zero is all that the stimulation does.
 
     >>> from torch import nn
     >>> from trojancam.stimulation import Stimulation
@@ -75,12 +77,12 @@ def dose_response(
     if stimulations and all(each.kind == "zero" for each in stimulations):
         raise DataError("setting feature maps to zero has no strength; replace, scale or add to them instead")
     doses = [tuple(each.times(strength) for each in stimulations) for strength in strengths]
+    images = given.images(network, images)
     if target_class is None:
-        target_class = int(stimulated_logits(network, images, doses[-1:])[0].argmax(1).mode().values)
-    elif not 0 <= target_class < len(network.class_names):
-        raise unknown_name("class", target_class, [f"0 to {len(network.class_names) - 1}"])
+        chosen = int(stimulated_logits(network, images, doses[-1:])[0].argmax(1).mode().values)
+    else:
+        chosen = given.target_class(network, target_class)
     layer = the_layer(stimulations)
-    check_images(network, images)
     answers: list[Answers] = []
     with torch.inference_mode(False):
         clean = replay(network, layer, images)
@@ -90,10 +92,10 @@ def dose_response(
             for part in parts(len(images), clean.rows(gradients=True)):
                 some = clean.of(part)
                 edited = edited_once(network, some, dose, peaks)
-                answers[-1].add(recorded_from(network, layer, some, edited, (), logit(target_class)), layer, cells)
+                answers[-1].add(recorded_from(network, layer, some, edited, (), logit(chosen)), layer, cells)
             progress(number + 1, len(doses), f"strength {strengths[number]:g}")
     logits, predicted, energy = (torch.stack([rows.whole for rows in each]) for each in zip(*answers, strict=True))
-    return DoseResponse(tuple(strengths), target_class, logits, predicted, energy, network(images))
+    return DoseResponse(tuple(strengths), chosen, logits, predicted, energy, network(images))
 
 
 class Answers(NamedTuple):

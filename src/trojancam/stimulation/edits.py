@@ -12,9 +12,10 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from trojancam.errors import DataError, ModelError
+from trojancam.errors import DataError
 from trojancam.network.layers import Layer
 from trojancam.network.network import Network
+from trojancam.showing import Brief
 from trojancam.stimulation.stimulation import KINDS, UNITS, Stimulation
 
 Copies = Float[Tensor, "m n k h w"]
@@ -32,7 +33,7 @@ def as_tuple(stimulations: Stimulations) -> tuple[Stimulation, ...]:
 
 
 @dataclass(frozen=True)
-class Cells:
+class Cells(Brief):
     """Cells of copies of a layer's activations, in all images, and what becomes of each: `factor` times itself, plus `shift`.
 
     `place` is that of a cell in the memory of one image's activations, feature maps last. `looks` says whether any factor is
@@ -60,7 +61,7 @@ class Cells:
 
 
 @dataclass(frozen=True)
-class Edits:
+class Edits(Brief):
     """What is done to each of m copies of a layer's activations; one round for each stimulation of a copy."""
 
     rounds: tuple[Cells, ...]
@@ -193,17 +194,6 @@ def the_layer(stimulations: Sequence[Stimulation]) -> str:
 def stimulated_cells(stimulations: Sequence[Stimulation], size: tuple[int, int]) -> Bool[Tensor, "h w"]:
     """The cells of feature maps of this size that any of the stimulations stimulates."""
     return torch.stack([stimulation.place(size) for stimulation in stimulations]).any(0)
-
-
-def check_images(network: Network, images: Float[Tensor, "n 3 h w"]) -> None:
-    """Refuse images that cannot be stimulated.
-
-    Raises:
-        ModelError: if there are none, or the network would misread them.
-    """
-    if not len(images):
-        raise ModelError("there are no images to stimulate; give at least one")
-    network.check(images)
 
 
 def _as_rows(copies: Copies) -> Float[Tensor, "m n values"]:

@@ -5,20 +5,21 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from trojancam.attribution import Attribution, grad_cam
 from trojancam.errors import unknown_name
+from trojancam.network import given
 from trojancam.network.batches import GatheredRecords
 from trojancam.network.network import Network
 from trojancam.network.placement import laid_over
 from trojancam.network.recording import Recording, portions, record, recorded
 from trojancam.network.replay import Replay, replay
 from trojancam.network.targets import Target, logit
-from trojancam.rates import attack_success_rate
-from trojancam.showing import Shown
-from trojancam.stimulation.edits import Stimulations, as_tuple, check_images, edits, stimulated_cells, the_layer
+from trojancam.rates import GivenClasses, attack_success_rate
+from trojancam.showing import Named, Shown
+from trojancam.stimulation.edits import Stimulations, as_tuple, edits, stimulated_cells, the_layer
 from trojancam.stimulation.stimulation import Stimulation
 
 GRADIENTS = ("cut", "straight-through")
@@ -26,7 +27,6 @@ PREDICTED = replace(logit(), name="logit of the class predicted when stimulated"
 
 Images = Float[Tensor, "n 3 h w"]
 Activations = Float[Tensor, "n k h w"]
-Classes = Int64[Tensor, " n"]
 
 
 @dataclass(frozen=True)
@@ -47,12 +47,12 @@ class Stimulated(Shown):
         return self.stimulations[0].layer
 
     @cached_property
-    def cams_before(self) -> dict[str, Attribution]:
+    def cams_before(self) -> Named[Attribution]:
         """Grad-CAM of the images as they are, by layer."""
         return grad_cam(self.before)
 
     @cached_property
-    def cams_after(self) -> dict[str, Attribution]:
+    def cams_after(self) -> Named[Attribution]:
         """Grad-CAM of the stimulated activations, by layer."""
         return grad_cam(self.after)
 
@@ -78,7 +78,7 @@ class Stimulated(Shown):
         placement = self.before.layers[self.layer].placement
         return laid_over(self.cells[None, None].float(), placement, self.before.image_size, smooth=False)[0, 0] > 0
 
-    def success_rate(self, target_class: int, labels: Classes | None = None) -> float:
+    def success_rate(self, target_class: int, labels: GivenClasses | None = None) -> float:
         """The stimulation ASR: the share of images of other classes that the stimulation sends to a class; NaN without any.
 
         An image's own class is its label, or what is predicted for it as it is.
@@ -89,24 +89,25 @@ class Stimulated(Shown):
 
 def stimulate(
     network: Network,
-    images: Images,
+    images: given.GivenImages,
     stimulation: Stimulations,
-    target: Target | None = None,
+    target: given.GivenTarget = None,
     *,
     gradient: str = "cut",
 ) -> Stimulated:
-    """Stimulate a layer of a batch of images in [0, 1]: logits, activations and gradients, before and after.
+    """Stimulate a layer of a batch of images: logits, activations and gradients, before and after.
 
-    Several stimulations of one layer are applied one after the other. `target` is the logit of the class predicted when
-    stimulated, by default; the same score is explained before and after. `gradient` says where its gradients end. `cut`:
-    at the stimulated layer, whose activations are given; that layer and those that depend on it are recorded.
-    `straight-through`: nowhere, for the stimulation counts as the identity, `dy/dA = dy/dA'`; all layers are recorded.
+    Several stimulations of one layer are applied one after the other. Images and target are as for `record`; without a
+    target, it is the logit of the class predicted when stimulated. The same score is explained before and after. `gradient`
+    says where its gradients end. `cut`: at the stimulated layer, whose activations are given; that layer and those that
+    depend on it are recorded. `straight-through`: nowhere, for the stimulation counts as the identity, `dy/dA = dy/dA'`; all
+    layers are recorded.
 
     Raises:
         UnknownNameError: if the layer, a feature map, the target's class or the kind of gradient does not exist.
-        DataError: if a stimulation does not fit the layer, there is none, or they are of several layers; or if the target
-            does not give one finite score for each image.
-        ModelError: if there are no images, or the network cannot take them, or its logits are not finite.
+        DataError: if a stimulation does not fit the layer, there is none, or they are of several layers; if the network
+            cannot take the images, or the target does not give one finite score for each.
+        ModelError: if the network's logits are not finite.
 
     >>> from torch import nn
     >>> network = Network.from_module(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 2)), (8, 8))
@@ -119,14 +120,15 @@ def stimulate(
     if gradient not in GRADIENTS:
         raise unknown_name("kind of gradient", gradient, GRADIENTS)
     network.layer(layer)
-    check_images(network, images)
+    images = given.images(network, images)
+    wanted = None if target is None else given.target(network, target)
     later = network.layers_after(layer) if gradient == "cut" else ()
     with torch.inference_mode(False):
         clean = replay(network, layer, images, later)
         reached = clean.peaks()
         rows = clean.rows(gradients=True) if gradient == "cut" else network.rows(gradients=True)
         after = GatheredRecords[Recording](len(images))
-        for part, score in portions(target or PREDICTED, len(images), rows, network.device):
+        for part, score in portions(wanted or PREDICTED, len(images), rows, network.device):
             some = clean.of(part)
             edited = edited_once(network, some, stimulations, reached)
             if gradient == "cut":
@@ -134,7 +136,7 @@ def stimulate(
             else:
                 after.add(_straight_through(network, layer, images[part], edited - some.activations, score))
         found = after.whole
-        before = record(network, images, settled(target, found.logits), found.layers)
+        before = record(network, images, settled(wanted, found.logits), found.layers)
     return Stimulated(stimulations, before, found, reached)
 
 

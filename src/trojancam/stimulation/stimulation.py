@@ -5,18 +5,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
+from numpy.typing import NDArray
 from pydantic import ValidationError
 from torch import Tensor
 
 from trojancam.errors import DataError, unknown_name
+from trojancam.network import given
 from trojancam.network.layers import Layer
 from trojancam.network.network import Network
 from trojancam.records import Record
+from trojancam.showing import Brief
 
 FeatureMapChoice = int | tuple[int, ...] | Literal["all"]
+GivenFeatureMaps = given.GivenNumbers | Literal["all"]
 Window = tuple[int, int, int, int]
+Value = float | tuple[float, ...] | Float[Tensor, "k h w"]
 
 KINDS = {"replace": (0, 0, 1), "scale": (0, 1, 0), "add": (1, 0, 1), "zero": (0, 0, 0)}
 """What each kind makes of an activation `A` and a value `v`, as `(a, b, c)` of `a A + b v A + c v`."""
@@ -25,15 +31,16 @@ UNITS = ("absolute", "map", "layer")
 RESTS = ("keep", "zero")
 
 
-@dataclass(frozen=True)
-class Stimulation:
+@dataclass(frozen=True, init=False)
+class Stimulation(Brief):
     """An edit of some feature maps of a layer, the same for every image: `A^k` becomes what `kind` makes of it.
 
     `kind` is one of `KINDS`: `replace` by `value`, `scale` by it, `add` it, or set to `zero`. `value` is one number, one
     for each feature map, or activations `k h w` for the feature maps in their order. It counts in `unit`: as it is
     (`absolute`), or in multiples of the largest activation that the `map` itself, or any map of the `layer`, reaches on
     the images stimulated. `window` (row, column, height, width; in cells) or `mask` (`h w`, painted in cells) says where;
-    the `rest` of the same feature maps is kept, or set to zero. Other feature maps stay as they are.
+    the `rest` of the same feature maps is kept, or set to zero. Other feature maps stay as they are. Lists and arrays are
+    taken as well as tuples and tensors.
 
     Raises:
         UnknownNameError: if there is no such kind, unit or rest.
@@ -46,13 +53,31 @@ class Stimulation:
     layer: str
     feature_maps: FeatureMapChoice = "all"
     kind: str = "replace"
-    value: float | tuple[float, ...] | Float[Tensor, "k h w"] = 1.0
+    value: Value = 1.0
     window: Window | None = None
     mask: Bool[Tensor, "h w"] | None = None
     rest: str = "keep"
     unit: str = "absolute"
 
-    def __post_init__(self) -> None:
+    def __init__(
+        self,
+        layer: str,
+        feature_maps: GivenFeatureMaps = "all",
+        kind: str = "replace",
+        value: float | Sequence[float] | Tensor | NDArray[Any] = 1.0,
+        window: Sequence[int] | None = None,
+        mask: given.GivenMask | None = None,
+        rest: str = "keep",
+        unit: str = "absolute",
+    ) -> None:
+        self.__dict__.update(
+            layer=layer, feature_maps=_chosen(feature_maps), kind=kind, value=_value(value),
+            window=window if window is None or _is_whole(window) else given.numbers("the numbers of a window", window),
+            mask=None if mask is None else given.mask(mask), rest=rest, unit=unit,
+        )  # fmt: skip
+        self._check()
+
+    def _check(self) -> None:
         for what, name, known in (("kind", self.kind, KINDS), ("rest", self.rest, RESTS), ("unit", self.unit, UNITS)):
             if name not in known:
                 raise unknown_name(f"{what} of a stimulation", name, known)
@@ -60,7 +85,9 @@ class Stimulation:
             raise DataError(f"a stimulation scales by a factor, which has no unit {self.unit!r}; leave the unit out")
         if self.window is not None and self.mask is not None:
             raise DataError("a stimulation has a window or a mask, not both; paint the window into the mask")
-        if self.window is not None and not (min(self.window[:2]) >= 0 and min(self.window[2:]) > 0):
+        if self.window is not None and not (
+            len(self.window) == 4 and min(self.window[:2]) >= 0 and min(self.window[2:]) > 0
+        ):
             raise DataError(
                 f"a window is row, column, height and width in cells, from row and column 0 on and at least one cell high "
                 f"and wide, not {self.window}"
@@ -200,20 +227,19 @@ class _Form(Record):
 
 def donated(
     network: Network,
-    donor: Float[Tensor, "3 h w"],
+    donor: given.GivenImages,
     layer: str,
-    feature_maps: FeatureMapChoice = "all",
+    feature_maps: GivenFeatureMaps = "all",
     *,
-    window: Window | None = None,
-    mask: Bool[Tensor, "rows columns"] | None = None,
+    window: Sequence[int] | None = None,
+    mask: given.GivenMask | None = None,
     rest: str = "keep",
 ) -> Stimulation:
     """The stimulation that pastes a donor image's feature maps over those of other images.
 
     Raises:
         UnknownNameError: if the network has no such layer, or the layer no such feature map.
-        ModelError: if the network cannot take the donor.
-        DataError: if window or mask do not fit the layer's feature maps.
+        DataError: if the network cannot take the donor, or window or mask do not fit the layer's feature maps.
 
     >>> from torch import nn
     >>> network = Network.from_module(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 2)), (8, 8))
@@ -222,9 +248,9 @@ def donated(
     """
     pasted = Stimulation(layer, feature_maps, "replace", 0.0, window, mask, rest)
     maps = list(pasted.maps(pasted.check(network).feature_maps))
-    network.check(donor[None])
+    image = given.one_image(network, donor)
     with torch.inference_mode(False):
-        return replace(pasted, value=network.cut(layer).before(donor[None])[0][0, maps].cpu().contiguous())
+        return replace(pasted, value=network.cut(layer).before(image)[0][0, maps].cpu().contiguous())
 
 
 def _as_list(value: Any) -> Any:
@@ -232,6 +258,41 @@ def _as_list(value: Any) -> Any:
     if isinstance(value, Tensor):
         return value.tolist()
     return list(value) if isinstance(value, tuple) else value
+
+
+def _chosen(feature_maps: GivenFeatureMaps) -> FeatureMapChoice:
+    """The number of a feature map, or the numbers of several; a word stands for itself."""
+    if isinstance(feature_maps, str) or type(feature_maps) is int:
+        return feature_maps
+    number = given.number(feature_maps)
+    return given.numbers("feature maps", feature_maps) if number is None else number
+
+
+def _is_whole(window: Sequence[int]) -> bool:
+    """Whether a window is what it should be: a search makes hundreds of thousands of them."""
+    return type(window) is tuple and all(type(number) is int for number in window)
+
+
+def _value(value: float | Sequence[float] | Tensor | NDArray[Any]) -> Value:
+    """One number, a tuple of one for each feature map, or their activations as a tensor."""
+    if isinstance(value, float | int):
+        return value
+    try:
+        numbers = value if isinstance(value, Tensor) else torch.from_numpy(np.array(value, dtype=np.float64))
+    except (TypeError, ValueError):
+        raise DataError(
+            "the value of a stimulation is one number, or as many for each feature map; it holds others"
+        ) from None
+    if numbers.ndim == 0:
+        return float(numbers)
+    if numbers.ndim == 1:
+        return tuple(numbers.tolist())
+    if numbers.ndim != 3:
+        raise DataError(
+            f"the value of a stimulation is one number, one for each feature map, or activations of shape (k, h, w), not of "
+            f"shape {tuple(numbers.shape)}"
+        )
+    return numbers if isinstance(value, Tensor) else numbers.float()
 
 
 def _check_maps(chosen: FeatureMapChoice) -> None:

@@ -6,17 +6,18 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
+from trojancam.network import given
 from trojancam.network.batches import BUDGET, check_budget, parts
 from trojancam.network.network import Network
 from trojancam.network.replay import Replay, replay
 from trojancam.progress import Progress, silent
-from trojancam.stimulation.edits import Stimulations, as_tuple, check_images, edits, the_layer
+from trojancam.stimulation.edits import Stimulations, as_tuple, edits, the_layer
 from trojancam.stimulation.stimulation import Stimulation
 
 
 def stimulated_logits(
     network: Network,
-    images: Float[Tensor, "n 3 h w"],
+    images: given.GivenImages,
     stimulations: Sequence[Stimulations],
     *,
     memory_budget: int = BUDGET,
@@ -29,8 +30,8 @@ def stimulated_logits(
 
     Raises:
         UnknownNameError: if a layer or feature map does not exist.
-        DataError: if a stimulation does not fit its layer, a group is empty or of several layers, or there is no budget.
-        ModelError: if there are no images, or the network cannot take them.
+        DataError: if a stimulation does not fit its layer, a group is empty or of several layers, there is no budget, or the
+            network cannot take the images.
 
     >>> from torch import nn
     >>> from trojancam.stimulation import Stimulation
@@ -46,7 +47,7 @@ def stimulated_logits(
 
 def variants_read(
     network: Network,
-    images: Float[Tensor, "n 3 h w"],
+    images: given.GivenImages,
     stimulations: Sequence[Stimulations],
     read: Callable[[Float[Tensor, "m n classes"]], Shaped[Tensor, "m n *measures"]],
     *,
@@ -61,7 +62,7 @@ def variants_read(
         UnknownNameError, DataError, ModelError: as `stimulated_logits`.
     """
     check_budget(memory_budget)
-    check_images(network, images)
+    images = given.images(network, images)
     groups = [as_tuple(each) for each in stimulations]
     by_layer: dict[str, list[int]] = {}
     for number, group in enumerate(groups):

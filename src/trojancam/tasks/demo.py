@@ -19,6 +19,7 @@ from trojancam.network.card import TrainingSettings
 from trojancam.network.network import Network
 from trojancam.opening.open import load
 from trojancam.progress import Progress, shown
+from trojancam.showing import Brief
 from trojancam.training.recipe import Recipe, cached_model
 
 STUDY_TARGET = 10  # No passing for vehicles over 3.5 metric tons
@@ -28,7 +29,7 @@ EPOCHS = 12
 
 
 @dataclass(frozen=True)
-class Subject:
+class Subject(Brief):
     """What it is about: both networks, the trigger, and a test image of another class to show it on."""
 
     benign: Network
@@ -40,7 +41,7 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class Demonstration:
+class Demonstration(Brief):
     """Both networks on one image, and the heat-map energy inside the trigger, by layer, over so many triggered test images.
 
     `benign_view` is the benign network's of the image, `clean_view` and `triggered_view` the trojaned network's, without and

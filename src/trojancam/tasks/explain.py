@@ -1,6 +1,6 @@
 """Explaining images: what a network makes of each, with Grad-CAM of the layers asked for, one batch at a time."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -64,7 +64,7 @@ class Explanation:
     logits: Float[Tensor, " classes"]
     explained_class: int
     class_names: tuple[str, ...]
-    attributions: dict[str, Attribution]
+    attributions: Mapping[str, Attribution]
     index: int
     changed: Bool[Tensor, "h w"] | None = None
 

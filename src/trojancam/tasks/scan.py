@@ -17,6 +17,7 @@ from trojancam.network.network import Network
 from trojancam.network.recording import Recording, record
 from trojancam.network.targets import logit
 from trojancam.progress import Progress, silent
+from trojancam.showing import Brief
 from trojancam.stimulation import Stimulated, stimulate, stimulated_logits
 from trojancam.tasks.results import on_processor
 
@@ -28,7 +29,7 @@ View = TypeVar("View", LayerView, PlaceView)
 
 
 @dataclass(frozen=True)
-class Case:
+class Case(Brief):
     """A strong finding by its number in the report, what heat maps say of it, and a clean image to show it on.
 
     The image is of another class than the finding's.
@@ -43,7 +44,7 @@ class Case:
 
 
 @dataclass(frozen=True)
-class CaseViews:
+class CaseViews(Brief):
     """The image of a case as the network sees it: clean, stimulated, and with the recovered trigger on.
 
     The clean image is explained at the layer that shows the stimulated place best (`layer`), the stamped one at the layer
@@ -56,11 +57,11 @@ class CaseViews:
     stimulated: Stimulated | None
     stamped_image: Float[Tensor, "3 h w"]
     stamped: Recording
-    stamped_cams: dict[str, Attribution]
+    stamped_cams: Mapping[str, Attribution]
 
 
 @dataclass(frozen=True)
-class Scanned:
+class Scanned(Brief):
     """A scan of a network: its report, and the strong findings with what heat maps say of them."""
 
     network: Network
@@ -185,7 +186,7 @@ def _shown(network: Network, images: Tensor, labels: Tensor, finding: Finding, v
     return int(few[(best[few] * heat).argmax()])
 
 
-def _energy(cams: dict[str, Attribution], layer: str, mask: Tensor) -> Tensor:
+def _energy(cams: Mapping[str, Attribution], layer: str, mask: Tensor) -> Tensor:
     """Each image's share of a layer's heat in a mask; never 0, so that blank maps do not hide all else."""
     near = dilated(mask, cams[layer].placement.cell)
     return layer_energy(cams[layer], near).nan_to_num(0) + FAINT

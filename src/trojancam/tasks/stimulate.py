@@ -13,6 +13,7 @@ from trojancam.errors import DataError
 from trojancam.network.network import Network
 from trojancam.network.targets import logit
 from trojancam.progress import Progress, silent
+from trojancam.showing import Brief
 from trojancam.stimulation import DoseResponse, Stimulated, Stimulation, dose_response
 from trojancam.stimulation import stimulate as stimulated_by
 from trojancam.tasks.results import on_processor
@@ -21,7 +22,7 @@ STRENGTHS = tuple(step / 4 for step in range(9))  # of the value asked for: from
 
 
 @dataclass(frozen=True)
-class StimulationAnswer:
+class StimulationAnswer(Brief):
     """What stimulated images were answered: the images with their own classes, the result, and the class it is judged by.
 
     `doses` is None where the stimulation has no strength.

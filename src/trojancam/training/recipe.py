@@ -18,13 +18,14 @@ from trojancam.kept import SUFFIX, files_kept, keep_files
 from trojancam.locks import only_run_on
 from trojancam.network.card import BackdoorRecord, ModelCard, TrainingRecord, TrainingSettings
 from trojancam.progress import Progress, shown
+from trojancam.showing import Brief
 from trojancam.training.checkpoint import checkpoint_of
 from trojancam.training.training import Task, fingerprint, finite, measure, measure_backdoor, train
 from trojancam.version import __version__
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(Brief):
     """Which architecture is trained how, and with what poison (None: a benign network).
 
     `parent` is a model file of the same architecture whose weights the training begins with: a fine-tuned network. `attack`

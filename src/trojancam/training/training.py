@@ -26,6 +26,7 @@ from trojancam.network.input import InputSpecification
 from trojancam.network.modules import evaluating
 from trojancam.progress import Progress, shown
 from trojancam.rates import attack_success_rate, clean_accuracy, leak_rate, robust_accuracy
+from trojancam.showing import Brief
 from trojancam.training.augmentation import augmented, strongly_augmented
 from trojancam.training.checkpoint import read_checkpoint, write_checkpoint
 
@@ -35,7 +36,7 @@ MONITORED = 2_000  # test images that are looked at after each epoch; all of the
 
 
 @dataclass(frozen=True)
-class Task:
+class Task(Brief):
     """What is to be learned: the images, how they are fed, and how some of them are poisoned; `parent` as in its record."""
 
     train: ImageSet

@@ -13,6 +13,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from trojancam.data.rendered.canvas import Number
+from trojancam.showing import Brief
 
 _SIGNS, _IMAGES, _BACKDROPS, _GRAIN, _DIRT = range(5)  # which table: the second part of each generator's seed
 _COLUMNS = 96  # more than any table needs
@@ -21,7 +22,7 @@ DIRT_MASKS = 32
 
 
 @dataclass(frozen=True)
-class Shots:
+class Shots(Brief):
     """Everything that was drawn about n images, one row each; lengths in fractions of the image's side."""
 
     homography: Float[Tensor, "n 3 3"]  # from sign units to the image, both axes from 0 to 1

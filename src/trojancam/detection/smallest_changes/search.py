@@ -19,6 +19,7 @@ from trojancam.detection.suspect import Suspect
 from trojancam.errors import DataError
 from trojancam.network.batches import parts
 from trojancam.network.draws import Draws
+from trojancam.showing import Brief
 
 TURN, LEAST_TURN = 0.35, 0.02  # of the size is a step, at first and at the end
 MOMENTUM = 0.6
@@ -52,7 +53,7 @@ class SearchSettings:
 
 
 @dataclass(frozen=True)
-class Smallest:
+class Smallest(Brief):
     """The smallest change found for each of some classes, the nearest class first.
 
     `sizes` are those at which it sends the share asked for of held-out images to its class, interpolated between scales; where

@@ -32,6 +32,7 @@ from trojancam.network.network import Network
 from trojancam.network.replay import replay
 from trojancam.progress import Progress, counting, stages
 from trojancam.rates import attack_success_rate
+from trojancam.showing import Brief
 from trojancam.stimulation import Stimulation, stimulated_logits
 from trojancam.stimulation.variants import variants_read
 
@@ -59,7 +60,7 @@ class StimulationSettings(Settings):
 
 
 @dataclass(frozen=True)
-class StimulatedLayer:
+class StimulatedLayer(Brief):
     """What stimulating a layer came to: the single maps, and the strongest stimulation of each class.
 
     `outlyingness` says how far each class's margin is above the median class's, in robust standard deviations.

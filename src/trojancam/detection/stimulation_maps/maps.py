@@ -12,13 +12,14 @@ from trojancam.detection.stimulation_maps.windows import Windows
 from trojancam.network.batches import parts
 from trojancam.network.margins import margins
 from trojancam.network.replay import Copies, Replay
+from trojancam.showing import Brief
 
 QUANTILE = 0.25  # of a rise over the images: what happens to three images of four, whatever they show
 Advance = Callable[[int], None]  # called with how many variants were run since
 
 
 @dataclass(frozen=True)
-class StimulationMaps:
+class StimulationMaps(Brief):
     """What every window of every feature map of a layer does to every class; axes `k p classes`: map, window, class.
 
     A map is set to 0 but for one window, which is set to its level (one of `levels`), and compared with the map at 0:

@@ -16,6 +16,7 @@ from trojancam.detection.stimulation_maps.windows import Windows
 from trojancam.network.batches import fitting, parts
 from trojancam.network.margins import margin
 from trojancam.network.replay import Copies, Replay
+from trojancam.showing import Brief
 
 FEW = 4  # images with which every window of every class is tried
 BEST = 4  # windows of a class that are improved by gradients
@@ -26,7 +27,7 @@ ROUNDS = (3, 2)  # of gradient and replacement: at a class's best windows, and a
 
 
 @dataclass(frozen=True)
-class Stimuli:
+class Stimuli(Brief):
     """q stimulations of one window each: class, upper left cell, and what all maps are set to inside.
 
     `margin` is the low quantile over the images of the lead of the class over all others, `flips` the share of images

@@ -8,13 +8,14 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from trojancam.network.layers import Layer
+from trojancam.showing import Brief
 
 FIELD = 3 / 8  # of the image's width, at most, is what a cell of an early layer sees
 SHARE = 8  # a window is an eighth of the image wide: patches that nobody notices are not much larger
 
 
 @dataclass(frozen=True)
-class Windows:
+class Windows(Brief):
     """Squares of `size` cells in a layer's maps, their upper left cells at every pair of `rows` and `columns`."""
 
     layer: Layer
