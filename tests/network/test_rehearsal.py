@@ -71,6 +71,22 @@ class Noisy(Small):
         return maps + torch.randn_like(maps)
 
 
+class Attentive(Small):
+    def __init__(self, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.dropout = dropout
+
+    def between(self, maps: Tensor) -> Tensor:
+        cells = maps.flatten(2).transpose(1, 2)
+        attended = F.scaled_dot_product_attention(cells, cells, cells, dropout_p=self.dropout)
+        return attended.transpose(1, 2).reshape_as(maps)
+
+
+class Leaky(Small):
+    def between(self, maps: Tensor) -> Tensor:
+        return F.rrelu(maps - 0.5, training=False)
+
+
 class Centred(Small):
     def between(self, maps: Tensor) -> Tensor:
         return maps - maps.mean(0, keepdim=True)
@@ -130,6 +146,7 @@ def test_a_normalisation_by_the_batch_becomes_one_by_its_running_statistics() ->
         (WithoutStatistics(), r"depends on the other images \(.*norm"),
         (Centred(), r"depends on the other images \((mean|sub)"),
         (Noisy(), r"random numbers as it runs \(randn_like"),
+        (Attentive(0.5), r"random numbers as it runs \(scaled_dot_product"),
         (Tiring(), "changes its own calls as it runs"),
     ],
 )
@@ -137,6 +154,13 @@ def test_what_cannot_be_mended_is_refused_by_name(module: nn.Module, words: str)
     with pytest.raises(ModelError, match=words) as caught:
         Network.from_module(module.eval(), (32, 32))
     assert len(re.findall(r"\n", str(caught.value))) == 0
+
+
+@pytest.mark.parametrize("module", [Attentive(), Leaky()])
+def test_operations_that_could_draw_numbers_but_do_not_are_no_obstacle(module: nn.Module) -> None:
+    network = Network.from_module(module.eval(), (32, 32))
+    torch.testing.assert_close(network(IMAGES), module(IMAGES).detach())
+    assert not network.notes
 
 
 def test_a_counter_that_nothing_depends_on_is_no_obstacle() -> None:

@@ -24,6 +24,7 @@ aten = torch.ops.aten
 SEVERAL = (2, 7)  # images, beside one alone
 TOLERANCE = 1e-3  # of the largest logit: what rounding may differ between batches
 RANDOM = torch.Tag.nondeterministic_seeded
+INERT = {"dropout_p": 0, "train": 0, "training": 0}  # what says that an operation which can draw numbers does not
 DROPOUTS = {
     functional.dropout, functional.dropout1d, functional.dropout2d, functional.dropout3d, functional.alpha_dropout,
     functional.feature_alpha_dropout, torch.dropout, torch.dropout_, torch.feature_dropout, torch.feature_dropout_,
@@ -194,8 +195,13 @@ def _alike(one: Tensor, other: Tensor) -> bool:
 
 
 def _is_random(node: fx.Node) -> bool:
-    """Whether it draws random numbers."""
-    return isinstance(node.target, torch._ops.OpOverload) and RANDOM in node.target.tags
+    """Whether it draws random numbers: attention and dropout can, but not with a probability of 0, or in evaluation."""
+    if not isinstance(node.target, torch._ops.OpOverload) or RANDOM not in node.target.tags:
+        return False
+    schema = node.target._schema.arguments
+    said = {argument.name: argument.default_value for argument in schema if argument.has_default_value()}
+    said |= dict(zip((argument.name for argument in schema), node.args, strict=False)) | node.kwargs
+    return all(said.get(name, inert + 1) != inert for name, inert in INERT.items())
 
 
 def _place(node: fx.Node) -> str:

@@ -382,7 +382,7 @@ def test_reading_needs_keras_on_pytorch(saved: Any, monkeypatch: pytest.MonkeyPa
 def test_the_extra_is_named_where_it_is_missing(saved: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     _, path = saved("lenet")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(ModelError, match=r"needs the extra 'keras': pip install 'trojancam\[keras\]'"):
+    with pytest.raises(ModelError, match=r"needs the extra 'keras'; install it: pip install 'trojancam\[keras\]'"):
         read_keras(path.with_suffix(".h5"))
 
 
