@@ -54,7 +54,7 @@ def test_it_runs_and_gives_what_it_says(notebook: Path, tmp_path: Path) -> None:
     match notebook.stem:
         case "custom_target":
             assert lines[0] == "lead_of_stop"
-            assert lines[1].startswith("7 layers: conv2d, conv2d_1")
+            assert lines[1].startswith("5 layers: conv2d_5, conv2d_6")
         case "many_images":
             assert lines == ["1 layer: 0 (10000, 8)"]
             assert read_stream(tmp_path / "energies.npz")[0]["images"] == 10_000

@@ -103,10 +103,10 @@ def test_the_explorer_s_scan_imports_nothing_from_the_current_folder(
     job.mkdir()
     monkeypatch.chdir(hostile)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(["", str(SOURCE.parent)]))  # an empty place is the current folder
-    begun = processes.begun([*scans.COMMAND, str(job)], job, stdin=processes.PIPE, stderr=processes.PIPE, text=True)
+    begun = processes.begun([*scans.COMMAND, str(job)], job, stdin=processes.PIPE, stdout=processes.PIPE, text=True)
     with begun:  # its input stays open: it would end with that
-        assert begun.stderr is not None
-        assert "job.json" in begun.stderr.read()
+        assert begun.stdout is not None
+        assert "job.json" in begun.stdout.read()
     assert not (tmp_path / "canary").exists()
 
 

@@ -66,7 +66,7 @@ def read_step(path: Path) -> Step | None:
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     write_step(Path(folder) / "step.kept", "run 1", {"x": torch.arange(2)}, {"seconds": 3})
     ...     read_step(Path(folder) / "step.kept")
-    Step(run='run 1', tensors={'x': tensor([0, 1])}, data={'seconds': 3})
+    Step(run='run 1', tensors={'x': int64[2]}, data={'seconds': 3})
     """
     try:
         with path.open("rb") as stream:

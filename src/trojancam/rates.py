@@ -80,7 +80,7 @@ def leak_rate(predictions: GivenClasses, labels: GivenClasses, targets: Targets)
     0.5
     """
     predicted, own = _paired(predictions, labels)
-    of_each = torch.as_tensor(targets).to(own.device)
+    of_each = _tensor(targets).to(own.device)
     if not of_each.ndim:
         return float("nan")  # nobody is left alone
     _, victims = _wanted(own, targets)
@@ -91,17 +91,22 @@ def leak_rate(predictions: GivenClasses, labels: GivenClasses, targets: Targets)
 
 def _wanted(labels: Classes, targets: Targets) -> tuple[Classes, Bool[Tensor, " n"]]:
     """Each image's target, and whether it is a victim."""
-    of_each = torch.as_tensor(targets).to(labels.device, torch.int64)
+    of_each = _tensor(targets).to(labels.device, torch.int64)
     wanted = of_each[labels] if of_each.ndim else of_each.expand_as(labels)
     return wanted, (wanted >= 0) & (wanted != labels)
 
 
 def _paired(predictions: GivenClasses, labels: GivenClasses) -> tuple[Classes, Classes]:
     """Both as tensors, one of each for every image."""
-    predicted, own = torch.as_tensor(predictions), torch.as_tensor(labels)
+    predicted, own = _tensor(predictions), _tensor(labels)
     if predicted.shape != own.shape or own.ndim != 1:
         raise DataError(
             f"a rate needs one label for each prediction, but they are of shapes {tuple(own.shape)} and "
             f"{tuple(predicted.shape)}; give the same images"
         )
     return predicted.to(torch.int64), own.to(predicted.device, torch.int64)
+
+
+def _tensor(values: GivenClasses | Targets) -> Tensor:
+    """Numbers as a tensor, on the processor unless they are one already."""
+    return values if isinstance(values, Tensor) else torch.as_tensor(values, device="cpu")

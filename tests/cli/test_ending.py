@@ -19,7 +19,7 @@ def fails_with(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     def inspected(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr("trojancam.formats.inspection.inspection", inspected)
+    monkeypatch.setattr("trojancam.tasks.inspect.inspected", inspected)
 
 
 def from_memory(outer: Exception) -> Exception:

@@ -171,11 +171,11 @@ def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
 
 
 def test_a_missing_file(tmp_path: Path) -> None:
-    refused(tmp_path / "nowhere.safetensors", "there is no model file .*trojancam train")
+    refused(tmp_path / "nowhere.safetensors", "there is no model file .*; check the path")
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
-    refused(tmp_path, "there is no model file")
+    refused(tmp_path, "is a folder, not a model file; give the file in it")
 
 
 @pytest.mark.parametrize("kept", [0.0, 1e-5, 3e-5, 0.001, 0.01, 0.3, 0.9, 0.99999])

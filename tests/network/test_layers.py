@@ -70,7 +70,7 @@ ACTIVATIONS = [
 
 
 BETWEEN = [
-    nn.BatchNorm2d(4), nn.BatchNorm2d(4, affine=False), nn.BatchNorm2d(4, track_running_stats=False),
+    nn.BatchNorm2d(4), nn.BatchNorm2d(4, affine=False),
     nn.GroupNorm(2, 4), nn.InstanceNorm2d(4), nn.Dropout2d(), nn.Dropout(), nn.Identity(),
 ]  # fmt: skip
 

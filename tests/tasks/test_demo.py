@@ -130,7 +130,7 @@ def test_the_feature_maps_listed_are_those_that_hold_the_trigger_best(run: Run) 
 
 
 def test_the_energies_are_those_of_the_network(run: Run) -> None:
-    (file,) = (run.cache / "models").glob("trojan2-*")
+    (file,) = (run.cache / "models").glob("trojan2-*.safetensors")
     images = as_floats(DATASET.test.select((DATASET.test.labels != 2).nonzero()[:, 0]).images)
     energies = trigger_energy(load(file), images, make_trigger("yellow-square", side=10), 2)
     for layer in run.results["trigger_energy"]["layers"]:

@@ -89,6 +89,14 @@ class NetworkAttack(Attack, ABC):
             ModelError: if the network is of a kind that it cannot change.
         """
 
+    def check(self, goal: Goal) -> None:
+        """Refuse a goal that this attack does not reach, before anything is trained; one target class for all, unless overridden.
+
+        Raises:
+            DataError: if the goal is another.
+        """
+        self.only_target(goal)
+
     def only_target(self, goal: Goal) -> int:
         """The goal's target class, where every other class is a victim.
 

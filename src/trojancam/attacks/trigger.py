@@ -144,9 +144,10 @@ class Trigger(Brief, ABC):
             UnknownNameError: if there is no such family.
             DataError: if the record is not one of a trigger, or of another kind than the class asked.
         """
+        family = record.get("family", "patch") if isinstance(record, Mapping) else "patch"
+        kind = _kind(family)
         try:
-            family = record.get("family", "patch")
-            found = _kind(family)._from_record(record)
+            found = kind._from_record(record)
         except UNREADABLE as error:
             raise DataError(f"this is not the record of a trigger ({error}); write it with Trigger.to_json()") from None
         if not isinstance(found, cls):

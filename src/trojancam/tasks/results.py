@@ -6,6 +6,8 @@ from typing import Any, TypeVar
 
 from torch import Tensor
 
+from trojancam.showing import Named
+
 Result = TypeVar("Result")
 
 
@@ -26,6 +28,9 @@ def on_processor(result: Result, move: Callable[[Tensor], Tensor] = Tensor.cpu) 
 def _moved(value: Any, move: Callable[[Tensor], Tensor]) -> Any:
     if isinstance(value, Tensor):
         return move(value)
+    if isinstance(value, Named):
+        results = {name: _moved(each, move) for name, each in value.items()}
+        return value if all(results[name] is each for name, each in value.items()) else Named(value.kind, results)
     if isinstance(value, dict):
         changed = {name: _moved(each, move) for name, each in value.items()}
         return value if all(changed[name] is each for name, each in value.items()) else type(value)(changed)

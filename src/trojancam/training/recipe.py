@@ -40,6 +40,10 @@ class Recipe(Brief):
     attack: Attack | None = None
     goal: Goal | None = None
 
+    def __post_init__(self) -> None:
+        if isinstance(self.attack, NetworkAttack) and self.goal is not None:
+            self.attack.check(self.goal)
+
     @property
     def backdoors(self) -> tuple[Poisoning, ...]:
         """What is planted."""

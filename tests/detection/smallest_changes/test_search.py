@@ -103,9 +103,9 @@ def test_progress_counts_up_to_the_cost() -> None:
 
 
 def test_halves_that_nothing_could_be_sent_in_are_refused() -> None:
-    network, *_ = linear()
+    network, *_ = linear(2)
     images = grey(network)
-    only = Suspect(network, images.images[:0], images.labels[:0])
+    only = replace(images, labels=1 - images.labels)  # of two classes: each is named, or is the label
     with pytest.raises(DataError, match="add images of other classes"):
         smallest_changes(images, only, image_family("additive", (SIZE, SIZE)), THOROUGH, 0)
 

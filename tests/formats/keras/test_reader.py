@@ -12,7 +12,7 @@ from tests.formats.keras_nets import CLASSES, NETS, built
 from tests.nets import unchecked
 from torch import Tensor
 
-from trojancam.errors import ModelError, UnknownNameError
+from trojancam.errors import DataError, ModelError, UnknownNameError
 from trojancam.formats.keras.reader import read_keras
 from trojancam.network import graph
 from trojancam.network.input import InputSpecification
@@ -396,5 +396,5 @@ def test_reading_leaves_the_environment_as_it_was(saved: Any, monkeypatch: pytes
 def test_images_of_the_wrong_shape_are_refused_under_users_conditions(network: Any) -> None:
     _, net = network("lenet")
     assert net(torch.rand(2, 3, 32, 32)).shape == (2, CLASSES)
-    with unchecked(), pytest.raises(ModelError, match="takes images of"):
+    with unchecked(), pytest.raises(DataError, match="takes images of"):
         net(torch.rand(2, 3, 16, 16))

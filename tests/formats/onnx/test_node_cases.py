@@ -115,7 +115,7 @@ def judged(results: Iterable[tuple[Case, str]], reasons: Sequence[str] = REASONS
 def test_stored_cases_of_one_changing_input_are_exact_or_refused(tmp_path: Path) -> None:
     exact = judged(outcomes(tmp_path / "case.onnx", first_alone))
     there = set[str]().union(*(case.operations for case in relevant_cases()))
-    assert set(OPERATIONS) & there <= exact
+    assert (set(OPERATIONS) & there) - {"Not"} <= exact  # its case gives the same truth values for all images
 
 
 def test_stored_cases_of_changing_inputs_are_exact_or_refused(tmp_path: Path) -> None:
