@@ -77,10 +77,13 @@ COMMANDS = {
         again=("--resume",),
     ),
     "scan": Command(
-        "scan ../model.safetensors --data ../signs --images 24 --methods stimulation,abs --set stimulation.rounds=40 --out out",
+        "scan ../model.safetensors --data ../signs --images 24 --set stimulation.rounds=10 --out out",
         numbers("scan.json"),
     ),
-    "compare": Command("compare ../model.safetensors --data ../signs --n 90 --out out", numbers("results.json")),
+    "compare": Command(
+        "compare ../model.safetensors --data ../signs --n 90 --methods grad-cam,random --layers conv2d_6 --out out",
+        numbers("results.json"),
+    ),
     "reproduce": Command("reproduce --quick --only fig1,claim-a --out out", numbers("results.json")),
 }
 
