@@ -192,10 +192,6 @@ def _check_weights(module: nn.Module) -> torch.device:
             raise ModelError(f"the weights have an impossible name ({name!r:.80}); use letters, digits and underscores")
         if reserved := next(filter(keyword.iskeyword, name.split(".")), None):
             raise ModelError(f"the weights {name} are called by Python's own word {reserved!r}; rename that module")
-        if type(tensor) in (Tensor, nn.Parameter, nn.Buffer) and tensor.is_meta:
-            raise ModelError(
-                f"the weights {name} are on the device meta, which holds no values; load them, then module.cpu()"
-            )
         if tensor.is_floating_point() and tensor.dtype != torch.float32:
             raise ModelError(f"the weights {name} are {tensor.dtype}; convert the module with module.float()")
     return device_of(tensor for _, tensor in weights)

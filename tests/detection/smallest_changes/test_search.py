@@ -19,7 +19,7 @@ THOROUGH = SearchSettings(screen=Phase(60, 4, 0.8, 0.08), detail=Phase(150, 4, 0
 def linear(classes: int = 4) -> tuple[Network, Tensor, Tensor]:
     """Logits that are linear in the pixels: one kernel as large as the image for each class."""
     weights = torch.randn(classes, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(1))
-    weights[2] *= 2.5  # a class that is nearer than the others
+    weights[-1 if classes < 3 else 2] *= 2.5  # a class that is nearer than the others
     bias = torch.arange(classes) / classes
     convolution = nn.Conv2d(3, classes, SIZE)
     with torch.no_grad():
