@@ -103,7 +103,7 @@ def _stimulation() -> str:
     lines.append(
         "\nBehind `conv2d_5` there is one pooling and one small dense layer, eight microseconds for 16 images, less than Python\n"
         "takes to make an edit of a `Stimulation` and to undo it. A scan, which needs the most of them, edits its windows many\n"
-        "at a time (`detection/replay.py`)."
+        "at a time (`network/replay.py`)."
     )
     return "\n".join(lines)
 
