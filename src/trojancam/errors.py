@@ -85,8 +85,12 @@ class ModelError(TrojanCamError):
     """A model, or its file, cannot be used as it is."""
 
 
-class UnknownNameError(TrojanCamError, KeyError):
-    """A class, layer, feature map, architecture or option that does not exist; as a `KeyError`, also one of a mapping."""
+class UnknownNameError(TrojanCamError):
+    """A class, layer, feature map, architecture or option that does not exist."""
+
+
+class MissingNameError(UnknownNameError, KeyError):
+    """A name that a mapping of results does not have: also a `KeyError`, as mappings raise it."""
 
 
 class TrojanCamWarning(UserWarning):

@@ -10,7 +10,7 @@ from importlib import import_module
 from itertools import accumulate, islice
 from typing import Any, TypeVar
 
-from trojancam.errors import unknown_name
+from trojancam.errors import MissingNameError, unknown_name
 
 PAINTER = "trojancam.report.notebook"  # by name: imports go downward only
 LONGEST = 60  # characters of one part of a result, at most
@@ -62,7 +62,7 @@ class Named(Mapping[str, T], Shown):
     >>> maps["conv2d_2"]
     Traceback (most recent call last):
         ...
-    trojancam.errors.UnknownNameError: unknown layer 'conv2d_2' (did you mean 'conv2d_1'?); known: conv2d, conv2d_1
+    trojancam.errors.MissingNameError: unknown layer 'conv2d_2' (did you mean 'conv2d_1'?); known: conv2d, conv2d_1
     """
 
     def __init__(self, kind: str, results: Mapping[str, T]) -> None:
@@ -73,10 +73,10 @@ class Named(Mapping[str, T], Shown):
         """The result of this name.
 
         Raises:
-            UnknownNameError: if there is none; it lists the names that there are.
+            MissingNameError: if there is none; it lists the names that there are.
         """
         if name not in self._results:
-            raise unknown_name(self.kind, name, self._results)
+            raise MissingNameError(unknown_name(self.kind, name, self._results).problem)
         return self._results[name]
 
     def __iter__(self) -> Iterator[str]:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from trojancam.attacks.encoding import UNREADABLE
 from trojancam.data.image_set import as_floats
-from trojancam.errors import DataError, UnknownNameError, unknown_name
+from trojancam.errors import DataError, unknown_name
 from trojancam.network.given_images import GivenImages, arranged
 from trojancam.showing import Brief
 
@@ -148,8 +148,6 @@ class Trigger(Brief, ABC):
         kind = _kind(family)
         try:
             found = kind._from_record(record)
-        except UnknownNameError:  # of a trigger inside
-            raise
         except UNREADABLE as error:
             raise DataError(f"this is not the record of a trigger ({error}); write it with Trigger.to_json()") from None
         if not isinstance(found, cls):
