@@ -4,7 +4,6 @@ A natural patch that moves classes at all makes many of them collapse into a few
 linear assignment, and the patch is optimised to bring all of them about at once, at every place of a grid.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -23,6 +22,7 @@ from trojancam.detection.suspect import Suspect
 from trojancam.kept import Values
 from trojancam.network.batches import parts
 from trojancam.network.devices import CPU
+from trojancam.network.margins import leads
 from trojancam.progress import counting
 from trojancam.showing import Brief
 
@@ -190,8 +190,8 @@ class _Patches:
                 margins[part] = self._known(part, _margins(logits.detach(), self.sources))
                 if assigning:
                     self.targets[part] = torch.stack([_assigned(each, self.sources) for each in margins[part]])
-                leads = _leads(logits, self.targets[part])
-                (gradient[part],) = torch.autograd.grad((MARGIN - leads).relu().mean(1).sum(), some)
+                ahead = leads(logits, self.targets[part])
+                (gradient[part],) = torch.autograd.grad((MARGIN - ahead).relu().mean(1).sum(), some)
             self.advance(3 * stamped.shape[0] * stamped.shape[1])
         self.margins = margins
         return gradient
@@ -217,9 +217,7 @@ def obeying(suspect: Suspect, stamp: Stamps, sources: Int64[Tensor, " s"], targe
     map_of[sources] = targets
     chosen = map_of[suspect.labels] >= 0
     images, expected = suspect.images[chosen], map_of[suspect.labels[chosen]]
-    with torch.no_grad():
-        logits = suspect.network(stamp.apply(images)[0])
-    return logits.argmax(1) == expected
+    return suspect.network(stamp.apply(images)[0]).argmax(1) == expected
 
 
 def _margins(logits: Float[Tensor, "p s classes"], sources: Int64[Tensor, " s"]) -> Float[Tensor, "p s classes"]:
@@ -234,12 +232,6 @@ def _assigned(margins: Float[Tensor, "s classes"], sources: Int64[Tensor, " s"])
     gain.scatter_(1, sources[:, None], FORBIDDEN)
     _, targets = linear_sum_assignment(gain.cpu().numpy(), maximize=True)
     return torch.from_numpy(targets).to(sources)
-
-
-def _leads(logits: Float[Tensor, "p s classes"], targets: Int64[Tensor, "p s"]) -> Float[Tensor, "p s"]:
-    """By how much each image's target leads the greatest of the others."""
-    index = targets[..., None]
-    return logits.gather(2, index)[..., 0] - logits.scatter(2, index, -math.inf).amax(2)
 
 
 def _finding(stamp: Stamps, sources: Int64[Tensor, " s"], targets: Int64[Tensor, " s"], held_out: Suspect) -> Finding:

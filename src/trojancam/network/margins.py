@@ -35,6 +35,15 @@ def lead(logits: Float[Tensor, "*m classes"], target_class: int) -> Float[Tensor
     >>> lead(torch.tensor([1.0, 5.0, 3.0]), 1)
     tensor(2.)
     """
-    others = logits.clone()
-    others[..., target_class] = -torch.inf
-    return logits[..., target_class] - others.amax(-1)
+    classes = torch.full(logits.shape[:-1], target_class, dtype=torch.long, device=logits.device)
+    return leads(logits, classes)
+
+
+def leads(logits: Float[Tensor, "*m classes"], classes: Int64[Tensor, "*m"]) -> Float[Tensor, "*m"]:
+    """The same of a class for each row of logits; gradients flow.
+
+    >>> leads(torch.tensor([[1.0, 5.0, 3.0], [1.0, 5.0, 3.0]]), torch.tensor([1, 2]))
+    tensor([ 2., -2.])
+    """
+    index = classes[..., None]
+    return logits.gather(-1, index)[..., 0] - logits.scatter(-1, index, -torch.inf).amax(-1)

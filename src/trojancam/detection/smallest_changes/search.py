@@ -19,6 +19,7 @@ from trojancam.detection.suspect import Suspect
 from trojancam.errors import DataError
 from trojancam.network.batches import parts
 from trojancam.network.draws import Draws
+from trojancam.network.margins import leads
 from trojancam.showing import Brief
 
 TURN, LEAST_TURN = 0.35, 0.02  # of the size is a step, at first and at the end
@@ -86,17 +87,18 @@ def smallest_changes(
     Raises:
         DataError: if the family has numbers that its size does not scale, or all classes are left out.
     """
-    targets = (movable(suspect).any(1) & movable(held_out).any(1)).nonzero()[:, 0]
+    able, able_held_out = movable(suspect), movable(held_out)
+    targets = (able.any(1) & able_held_out.any(1)).nonzero()[:, 0]
     if not len(targets):
         raise DataError(
             "no image could be sent to another class: each half of the images needs some that the network does not name "
             "alike; add images of other classes"
         )
-    search = _Search(suspect, targets, family, settings, seed, advance)
+    search = _Search(suspect, able, targets, family, settings, seed, advance)
     search.run(settings.screen)
-    search.keep(search.measured(suspect, (0.7, 1.0, 1.4), settings.screen.success)[0].argsort()[: settings.keep])
+    search.keep(search.measured(suspect, able, (0.7, 1.0, 1.4), settings.screen.success)[0].argsort()[: settings.keep])
     search.run(settings.detail)
-    sizes, successes = search.measured(held_out, SCALES, settings.success)
+    sizes, successes = search.measured(held_out, able_held_out, SCALES, settings.success)
     order = sizes.argsort(stable=True)
     allowed = sizes.clamp(max=search.largest).minimum(search.sizes() * SCALES[-1])
     found = family.scaled(search.parameters, allowed / search.sizes())
@@ -120,6 +122,7 @@ class _Search:
     def __init__(
         self,
         suspect: Suspect,
+        able: Bool[Tensor, "classes n"],
         targets: Int64[Tensor, " c"],
         family: ImageFamily[Trigger],
         settings: SearchSettings,
@@ -139,7 +142,6 @@ class _Search:
         self.radius = self.sizes()
         self.parameters = family.scaled(self.parameters, 0.05)  # so that the first gradients give the direction
         orders = torch.stack([draws.permutation(len(suspect.images)) for _ in targets])
-        able = movable(suspect)
         self.orders = [order[able[target][order]] for order, target in zip(orders, targets.tolist(), strict=True)]
         self.largest = settings.largest or math.inf
         self.place = 0
@@ -187,10 +189,11 @@ class _Search:
                 values = {name: each[part].detach().requires_grad_() for name, each in self.parameters.items()}
                 changed = self.family.apply(self.suspect.images[chosen[part]], values)
                 logits, _ = network.forward_with(network.inputs(changed.flatten(0, 1)), ())
-                leads = _leads(logits.unflatten(0, changed.shape[:2]), self.targets[part])
-                loss = (MARGIN - leads).relu().mean(1).sum()
+                wanted = self.targets[part, None].expand(changed.shape[:2])
+                ahead = leads(logits.unflatten(0, changed.shape[:2]), wanted)
+                loss = (MARGIN - ahead).relu().mean(1).sum()
                 gradients = torch.autograd.grad(loss, list(values.values()))
-            succeeded[part] = (leads > 0).float().mean(1)
+            succeeded[part] = (ahead > 0).float().mean(1)
             for name, gradient in zip(values, gradients, strict=True):
                 found[name][part] = gradient
             self.advance(3 * changed.shape[0] * changed.shape[1])
@@ -198,11 +201,10 @@ class _Search:
         return {name: values / _along(length, values) for name, values in found.items()}, succeeded
 
     def measured(
-        self, held_out: Suspect, scales: Sequence[float], success: float
+        self, held_out: Suspect, able: Bool[Tensor, "classes n"], scales: Sequence[float], success: float
     ) -> tuple[Float[Tensor, " c"], Float[Tensor, " c"]]:
         """The size at which each change succeeds on these images, and its success at the greatest size allowed."""
         sizes, successes = torch.zeros_like(self.radius), torch.zeros_like(self.radius)
-        able = movable(held_out)
         for place, size in enumerate(self.sizes()):
             tried = torch.tensor(
                 [scale for scale in scales if scale * size <= self.largest * (1 + 1e-3)] or [1.0], device=size.device
@@ -237,12 +239,6 @@ def movable(suspect: Suspect) -> Bool[Tensor, "classes n"]:
     named = suspect.network(suspect.images).argmax(1)
     classes = torch.arange(suspect.classes, device=named.device)[:, None]
     return (suspect.labels != classes) & (named != classes)
-
-
-def _leads(logits: Float[Tensor, "c b classes"], targets: Int64[Tensor, " c"]) -> Float[Tensor, "c b"]:
-    """By how much each candidate's class leads the greatest of the others."""
-    index = targets[:, None, None].expand(-1, logits.shape[1], 1)
-    return logits.gather(2, index)[..., 0] - logits.scatter(2, index, -torch.inf).amax(2)
 
 
 def _along(factor: Float[Tensor, " c"], values: Float[Tensor, "c ..."]) -> Float[Tensor, "c ..."]:
