@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from trojancam.architectures import architecture, study
+from trojancam.architectures import architecture, study_networks
 from trojancam.network.input import InputSpecification
 
 CLASSES = 10
@@ -239,7 +239,7 @@ def _head(maps: int, classes: int) -> list[tuple[str, nn.Module]]:
     return [("mean", nn.AdaptiveAvgPool2d(1)), ("flatten", nn.Flatten()), ("dense", nn.Linear(maps, classes))]
 
 
-STUDY = {"basic": study.basic, "trojan1": study.trojan1, "trojan2": study.trojan2}
+STUDY = {"basic": study_networks.basic, "trojan1": study_networks.trojan1, "trojan2": study_networks.trojan2}
 published = SimpleNamespace(
     **STUDY,
     lenet=lenet,

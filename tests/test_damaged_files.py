@@ -26,7 +26,7 @@ from trojancam.formats.safetensors import read_model
 from trojancam.progress import silent
 from trojancam.report.page import Table
 from trojancam.training.recipe import cached_model, make_model
-from trojancam_study import records, scans
+from trojancam_study import detections, piece_records
 from trojancam_study.exhibits import Exhibit, Piece
 
 Result = Callable[[Path], Any]
@@ -119,9 +119,9 @@ def piece(folder: Path) -> dict[str, Any]:
         return Exhibit("Found.", pictures={"": (picture, "Two.")}, tables=[Table(["a"], [["1"]])], numbers={"x": 1 / 3})
 
     study: Any = SimpleNamespace(seeds=(0,))  # this piece looks at no network
-    if records.kept(folder, "fig1", "key") is None:
-        records.made(study, "fig1", Piece("title", "said", make, ()), folder, "key", silent)
-    record = records.kept(folder, "fig1", "key")
+    if piece_records.kept(folder, "fig1", "key") is None:
+        piece_records.made(study, "fig1", Piece("title", "said", make, ()), folder, "key", silent)
+    record = piece_records.kept(folder, "fig1", "key")
     assert record is not None
     written = {path: (folder / path).read_bytes() for path in record["files"] if not path.endswith(".pdf")}
     return {name: value for name, value in record.items() if name != "seconds"} | written
@@ -130,7 +130,7 @@ def piece(folder: Path) -> dict[str, Any]:
 def asked(folder: Path) -> dict[str, Any]:
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("TROJANCAM_CACHE", str(folder))
-        return scans._kept("key", torch.zeros(1), lambda unfinished: {"rows": [(1, 1 / 3)]})
+        return detections._kept("key", torch.zeros(1), lambda unfinished: {"rows": [(1, 1 / 3)]})
 
 
 def images(folder: Path) -> dict[str, Any]:

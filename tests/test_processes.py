@@ -150,7 +150,7 @@ def test_only_one_place_starts_processes() -> None:
 def test_a_notebook_s_configuration_stays(tmp_path: Path) -> None:
     """`import trojancam` changes nothing for those who draw with matplotlib themselves."""
     (tmp_path / "matplotlibrc").write_text("figure.facecolor: 123456\n")
-    program = "import trojancam.figures.files, matplotlib; print(matplotlib.rcParams['figure.facecolor'])"
+    program = "import trojancam.figures.saving, matplotlib; print(matplotlib.rcParams['figure.facecolor'])"
     told = subprocess.run(
         [sys.executable, "-c", program], cwd=tmp_path, env=environment(), capture_output=True, text=True, check=True
     )

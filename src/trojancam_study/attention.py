@@ -21,7 +21,7 @@ from trojancam.training.recipe import initial_module
 from trojancam_study.exhibits import Exhibit
 from trojancam_study.measurements import Measurement, above, measured
 from trojancam_study.shares import BATCH
-from trojancam_study.study import SUBJECTS, Study
+from trojancam_study.study import NETWORKS, Study
 
 BENIGN = "basic"
 UNTRAINED = "basic, untrained"
@@ -102,7 +102,7 @@ def claim_h(study: Study, progress: Progress) -> Exhibit:
     if images.regions is None:
         return Exhibit("The data does not say where the signs are in its images, so it cannot be told.", "cannot tell")
     regions = signs(images.regions, images.labels, images.size)
-    networks = {name: study.networks(name) for name in SUBJECTS} | {UNTRAINED: _untrained(study)}
+    networks = {name: study.networks(name) for name in NETWORKS} | {UNTRAINED: _untrained(study)}
     found: dict[str, list[Seen]] = {}
     for done, (name, each) in enumerate(networks.items(), start=1):
         found[name] = [seen(network, images, regions) for network in each]

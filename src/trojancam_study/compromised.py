@@ -19,9 +19,9 @@ from trojancam.progress import Progress, stages
 from trojancam.rates import attack_success_rate
 from trojancam.report.page import Table
 from trojancam.stimulation import stimulated_logits
-from trojancam_study import scans, shares
+from trojancam_study import detections, shares
+from trojancam_study.detections import ABS, Flag
 from trojancam_study.exhibits import Exhibit
-from trojancam_study.scans import ABS, Flag
 from trojancam_study.shares import Shares
 from trojancam_study.study import SPEED_70, STRAIGHT_OR_RIGHT, Study
 
@@ -72,7 +72,9 @@ def table_2(study: Study, progress: Progress) -> Exhibit:
     maps = []
     for name, told in zip(TROJANED, stages(progress, (3, 1)), strict=True):
         seen = shares.of_study(study, name, seed).layers
-        maps += [_compromised(study, name, flag, seen[flag.layer]) for flag in scans.flags(study, name, seed, told)]
+        maps += [
+            _compromised(study, name, flag, seen[flag.layer]) for flag in detections.flags(study, name, seed, told)
+        ]
     return Exhibit(
         found=_summary(maps),
         tables=[Table(_HEADINGS, [each.row() for each in maps], _CAPTION, words=(0, 1, 2))],
@@ -161,7 +163,7 @@ def _range(rates: Sequence[float]) -> str:
 def _shown(study: Study, name: str, layer: str, progress: Progress) -> Flag | None:
     """The flagged map of the earliest or the deepest layer that has one; None where nothing is flagged."""
     order = list(study.network(name, study.seeds[0]).layers)
-    flags = scans.flags(study, name, study.seeds[0], progress)
+    flags = detections.flags(study, name, study.seeds[0], progress)
     choose = min if layer == EARLY else max
     return choose(flags, key=lambda flag: order.index(flag.layer), default=None)
 

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from trojancam.progress import Progress, stages
 from trojancam.report.page import Table
-from trojancam_study import scans, shares
+from trojancam_study import detections, shares
 from trojancam_study.defined import above_if_defined, measured_if_defined
+from trojancam_study.detections import ABS, SCAN, Flag
 from trojancam_study.exhibits import Exhibit
 from trojancam_study.measurements import Measurement, Verdict, all_of
-from trojancam_study.scans import ABS, SCAN, Flag
 from trojancam_study.shares import Shares
 from trojancam_study.study import Study
 
@@ -82,7 +82,7 @@ def claim_d(study: Study, progress: Progress) -> Exhibit:
 def placed(study: Study, name: str, seed: int, progress: Progress) -> list[Placed]:
     """All flagged maps of a network among those of their layers: those of ABS, and the first of a scan's."""
     seen = shares.of_study(study, name, seed).layers
-    flags = scans.flags(study, name, seed, progress)
+    flags = detections.flags(study, name, seed, progress)
     chosen = [flag for flag in flags if flag.by == ABS] + [flag for flag in flags if flag.by == SCAN][:1]
     return [Placed(name, seed, flag, seen[flag.layer]) for flag in chosen]
 

@@ -7,13 +7,13 @@ from trojancam_study import (
     flagged,
     grad_cam_explained,
     layers,
+    method_variants,
     place,
     signs,
     stimulations,
     strength,
     surroundings,
     transparency,
-    variants,
     visible,
 )
 from trojancam_study.exhibits import Piece
@@ -31,14 +31,14 @@ PIECES: dict[str, Piece] = {
     "fig2": Piece(
         "Grad-CAM and Grad-CAM++ on a benign sign",
         "Both variants were compared by MoRF and LeRF scores; the study went on with Grad-CAM.",
-        variants.figure_2,
+        method_variants.figure_2,
         ("basic",),
         cost=3,
     ),
     "fig3": Piece(
         "Grad-CAM and Grad-CAM++ on a triggered sign",
         "The same comparison on another image, again with MoRF and LeRF scores.",
-        variants.figure_3,
+        method_variants.figure_3,
         ("trojan1",),
         cost=4,
     ),
@@ -76,7 +76,7 @@ PIECES: dict[str, Piece] = {
     "claim-e": Piece(
         "Grad-CAM is to be preferred to Grad-CAM++",
         "It compared both by MoRF, LeRF and their combination, and chose Grad-CAM.",
-        variants.claim_e,
+        method_variants.claim_e,
         ALL,
         every_seed=True,
         cost=420,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from trojancam_study.measurements import Verdict, all_of
-from trojancam_study.records import Record
+from trojancam_study.piece_records import Record
 
 CONTRADICTIONS = (
     "The study's text places the trigger of trojan1 in the top left corner, the caption of its figure 17 in the top right; "

@@ -10,10 +10,10 @@ from trojancam.locks import only_run_in
 from trojancam.progress import Progress, shown, stages
 from trojancam.report.documents.reproduce import Reproduce
 from trojancam.report.page import Picture, write_page
-from trojancam_study import records
+from trojancam_study import piece_records
+from trojancam_study.piece_records import Record
 from trojancam_study.pieces import PIECES
 from trojancam_study.questions import research_questions
-from trojancam_study.records import Record
 from trojancam_study.study import Scale, Study, Training
 from trojancam_study.walk import page
 
@@ -39,8 +39,8 @@ def reproduce(study: Study, out: Path, only: Iterable[str] | None = None, progre
 
 
 def _made(study: Study, out: Path, chosen: Sequence[str], progress: Progress) -> Path:
-    keys = {name: records.key_of(study, name, piece) for name, piece in PIECES.items()}
-    missing = [name for name in chosen if records.kept(out, name, keys[name]) is None]
+    keys = {name: piece_records.key_of(study, name, piece) for name, piece in PIECES.items()}
+    missing = [name for name in chosen if piece_records.kept(out, name, keys[name]) is None]
     trainings = list(dict.fromkeys(each for name in missing for each in PIECES[name].trainings(study)))
     costs = [_training_cost(study, each) for each in trainings] + [_piece_cost(study, name) for name in missing]
     told = stages(progress, [*costs, 1])
@@ -48,9 +48,9 @@ def _made(study: Study, out: Path, chosen: Sequence[str], progress: Progress) ->
         study.network(*training, progress=_noted(part, str(training)))
         part(1, 1, str(training))
     for name, part in zip(missing, told[len(trainings) : -1], strict=True):
-        records.made(study, name, PIECES[name], out, keys[name], _noted(part, name))
+        piece_records.made(study, name, PIECES[name], out, keys[name], _noted(part, name))
         part(1, 1, name)
-    found = {name: record for name in PIECES if (record := records.kept(out, name, keys[name])) is not None}
+    found = {name: record for name in PIECES if (record := piece_records.kept(out, name, keys[name])) is not None}
     path = _written(study, found, out)
     told[-1](1, 1, "the page")
     return path

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from trojancam.architectures import architecture, count_parameters
 from trojancam.attacks.patch import Patch
-from trojancam.data.classes import GTSRB_CLASS_NAMES
+from trojancam.data.gtsrb_classes import GTSRB_CLASS_NAMES
 from trojancam.data.image_set import ImageSet, as_floats
 from trojancam.data.rendered import render_images
 from trojancam.errors import DataError
@@ -20,7 +20,7 @@ from trojancam.network.network import Network
 from trojancam.progress import Progress
 from trojancam.report.page import Table
 from trojancam_study.exhibits import Exhibit
-from trojancam_study.study import CANDIDATES, SPEED_70, STRAIGHT_OR_RIGHT, SUBJECTS, Study
+from trojancam_study.study import CANDIDATES, NETWORKS, SPEED_70, STRAIGHT_OR_RIGHT, Study
 
 CHILDREN, PEDESTRIANS, WILD_ANIMALS = 28, 27, 31
 USUAL = {CHILDREN: "urban", PEDESTRIANS: "urban", WILD_ANIMALS: "rural"}
@@ -123,7 +123,7 @@ def table_1(study: Study, progress: Progress) -> Exhibit:
     running statistics too, as the study did.
     """
     rows, numbers = [], {}
-    for done, name in enumerate(SUBJECTS, start=1):
+    for done, name in enumerate(NETWORKS, start=1):
         networks = list(study.networks(name))
         trainable, total = count_parameters(architecture(name).build(len(networks[0].class_names)))
         reached = {rate: [getattr(_training(network), rate) for network in networks] for rate in RATES}
@@ -136,7 +136,7 @@ def table_1(study: Study, progress: Progress) -> Exhibit:
             ]
         )
         numbers[name] = {"trainable": trainable, "total": total, **reached}
-        progress(done, len(SUBJECTS), name)
+        progress(done, len(NETWORKS), name)
     headings = [
         "Network",
         "Layers",
@@ -240,7 +240,7 @@ def _described(study: Study, name: str, network: Network) -> list[str]:
     layers = list(network.layers)
     maps = ", ".join(str(layer.feature_maps) for layer in network.layers.values())
     described = [name, f"{layers[0]} to {layers[-1]}", maps]
-    if SUBJECTS[name].trigger is None:
+    if NETWORKS[name].trigger is None:
         return [*described, "none", "none"]
     trigger = study.trigger(name)
     return [*described, f"{trigger.name}, opacity {trigger.opacity:g}", GTSRB_CLASS_NAMES[study.target_class(name)]]

@@ -20,7 +20,7 @@ from trojancam.network.targets import logit
 from trojancam.progress import Progress, stages
 from trojancam.report.page import Table
 from trojancam.stimulation import Stimulated, Stimulation, donated, stimulate
-from trojancam_study import scans
+from trojancam_study import detections
 from trojancam_study.exhibits import Exhibit
 from trojancam_study.measurements import Measurement, measured
 from trojancam_study.shares import BATCH
@@ -126,8 +126,8 @@ def found_by_scan(study: Study, seed: int, progress: Progress) -> Found:
     Raises:
         DataError: if it has no feature maps in a window.
     """
-    network, ((images, labels), _) = study.network(NAME, seed), scans.clean_images(study)
-    finding = scans.strongest_finding(scans.scanned(study, NAME, seed, progress))
+    network, ((images, labels), _) = study.network(NAME, seed), detections.clean_images(study)
+    finding = detections.strongest_finding(detections.scanned(study, NAME, seed, progress))
     if finding.stimulation is None or finding.stimulation.window is None:
         raise DataError("the scan's strongest finding has no window to stimulate; scan with the stimulation detector")
     layer = choose(network, finding, images[labels != finding.target_class]).layer
@@ -169,7 +169,7 @@ def _kinds(study: Study, network: Network, found: Stimulation) -> dict[str, Stim
 
 def _effects(study: Study, seed: int, found: Found, progress: Progress) -> dict[Variant, Effect]:
     network, target = study.network(NAME, seed), study.target_class(NAME)
-    _, (images, labels) = scans.clean_images(study)
+    _, (images, labels) = detections.clean_images(study)
     others, every = images[labels != target], variants(study, network, found.stimulation)
     effects = {}
     for done, (variant, stimulation) in enumerate(every.items(), start=1):

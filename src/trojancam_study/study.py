@@ -11,7 +11,7 @@ from torch import Tensor
 
 from trojancam.attacks.patch import Patch, make_trigger
 from trojancam.attacks.poisoning import Poisoning
-from trojancam.data.classes import GTSRB_CLASS_NAMES
+from trojancam.data.gtsrb_classes import GTSRB_CLASS_NAMES
 from trojancam.data.image_set import Dataset, ImageSet, as_floats
 from trojancam.errors import DataError, unknown_name
 from trojancam.network.card import TrainingSettings
@@ -28,7 +28,7 @@ SEED = 17  # of the order in which test images are drawn
 
 
 @dataclass(frozen=True)
-class Subject:
+class StudyNetwork:
     """A network of the study: its trigger, by the name of a preset, and the class that this stands for."""
 
     name: str
@@ -36,12 +36,12 @@ class Subject:
     target_class: int | None = None
 
 
-SUBJECTS = {
-    subject.name: subject
-    for subject in (
-        Subject("basic"),
-        Subject("trojan1", "yellow-square", STOP),
-        Subject("trojan2", "blue-green-square", NO_PASSING),
+NETWORKS = {
+    network.name: network
+    for network in (
+        StudyNetwork("basic"),
+        StudyNetwork("trojan1", "yellow-square", STOP),
+        StudyNetwork("trojan2", "blue-green-square", NO_PASSING),
     )
 }
 
@@ -107,11 +107,11 @@ class Study:
         Raises:
             UnknownNameError: if the study has no such network.
         """
-        subject = _subject(name)
+        named = _network_named(name)
         settings = TrainingSettings(epochs=self.scale.epochs, seed=seed)
-        if subject.trigger is None:
+        if named.trigger is None:
             return Recipe(name, settings)
-        trigger = make_trigger(subject.trigger, self.dataset.train.size, opacity=opacity)
+        trigger = make_trigger(named.trigger, self.dataset.train.size, opacity=opacity)
         return Recipe(name, settings, Poisoning(trigger, self.target_class(name), seed=seed))
 
     def training(self, name: str, seed: int, opacity: float | None = None) -> Training:
@@ -153,10 +153,10 @@ class Study:
         Raises:
             DataError: if it is benign.
         """
-        subject = _subject(name)
-        if subject.trigger is None:
+        named = _network_named(name)
+        if named.trigger is None:
             raise DataError(f"{name} is a benign network: it has no trigger")
-        return make_trigger(subject.trigger, self.dataset.train.size)
+        return make_trigger(named.trigger, self.dataset.train.size)
 
     def target_class(self, name: str) -> int:
         """The class that a network's trigger stands for.
@@ -164,7 +164,7 @@ class Study:
         Raises:
             DataError: if it is benign.
         """
-        target = _subject(name).target_class
+        target = _network_named(name).target_class
         if target is None:
             raise DataError(f"{name} is a benign network: it has no target class")
         return target
@@ -179,7 +179,7 @@ class Study:
     def test_set(self, name: str | None = None, count: int | None = None) -> ImageSet:
         """The same as an image set, with the signs' boxes where these are known; no detector was given any of them."""
         order, labels = self._order()[self._given() :], self.dataset.test.labels
-        target = None if name is None else _subject(name).target_class
+        target = None if name is None else _network_named(name).target_class
         kept = order if target is None else order[labels[order] != target]
         return self.dataset.test.select(kept[: self.scale.images if count is None else count])
 
@@ -217,7 +217,7 @@ def _lacks(names: tuple[str, ...]) -> str:
     return "has others besides" if len(names) > len(GTSRB_CLASS_NAMES) else "has them in another order"
 
 
-def _subject(name: str) -> Subject:
-    if name not in SUBJECTS:
-        raise unknown_name("network of the study", name, SUBJECTS)
-    return SUBJECTS[name]
+def _network_named(name: str) -> StudyNetwork:
+    if name not in NETWORKS:
+        raise unknown_name("network of the study", name, NETWORKS)
+    return NETWORKS[name]

@@ -25,7 +25,7 @@ from trojancam.network.targets import logit
 from trojancam.progress import Progress, silent, stages
 from trojancam.report.page import Table
 from trojancam.stimulation import Stimulation, stimulate
-from trojancam_study import scans
+from trojancam_study import detections
 from trojancam_study.exhibits import Exhibit
 from trojancam_study.measurements import Measurement, Verdict, above, all_of, measured
 from trojancam_study.study import Study
@@ -82,9 +82,9 @@ class Suspected:
     @classmethod
     def of(cls, study: Study, name: str, seed: int, progress: Progress = silent) -> "Suspected":
         """Scan a network of the study, choose how to show the finding, and show it on images it was not made on."""
-        network, (given, others) = study.network(name, seed), scans.clean_images(study)
-        report = scans.scanned(study, name, seed, progress)
-        finding = scans.strongest_finding(report)
+        network, (given, others) = study.network(name, seed), detections.clean_images(study)
+        report = detections.scanned(study, name, seed, progress)
+        finding = detections.strongest_finding(report)
         own, benign = (images[labels != finding.target_class] for images, labels in (given, others))
         choice = choose(network, finding, own)
         displayed = shown(network, choice, finding.target_class, benign)
@@ -93,7 +93,7 @@ class Suspected:
     @property
     def finding(self) -> Finding:
         """The scan's strongest."""
-        return scans.strongest_finding(self.report)
+        return detections.strongest_finding(self.report)
 
     @property
     def cell(self) -> tuple[int, int]:

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from trojancam.report.page import Page, Picture, Section, Table
+from trojancam_study.piece_records import Record
 from trojancam_study.questions import CONTRADICTIONS, QUESTIONS
-from trojancam_study.records import Record
 
 
 def page(records: Mapping[str, Record], details: dict[str, str], picture: Callable[[dict[str, Any]], Picture]) -> Page:

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from trojancam.attacks.attack import NetworkAttack, Subject
+from trojancam.attacks.attack import CleanNetwork, NetworkAttack
 from trojancam.attacks.catalogue import ATTACKS, make_attack
 from trojancam.attacks.hidden import hidden, hidden_of_set, output_layer
 from trojancam.attacks.input_aware import Generated, Generator
@@ -70,7 +70,7 @@ def taught(module: nn.Module, images: ImageSet, backdoor: Poisoning | None = Non
 
 
 @pytest.fixture
-def subject() -> Subject:
+def clean_network() -> CleanNetwork:
     images = image_set()
     torch.manual_seed(0)
 
@@ -78,7 +78,7 @@ def subject() -> Subject:
         torch.manual_seed(1)
         return taught(small(), other, backdoor)
 
-    return Subject(taught(small(), images), images, INPUT, learn)
+    return CleanNetwork(taught(small(), images), images, INPUT, learn)
 
 
 def predicted(module: nn.Module, floats: Tensor) -> Tensor:
@@ -96,58 +96,60 @@ def rates(module: nn.Module, backdoor: Poisoning, images: ImageSet) -> tuple[flo
 
 
 @pytest.mark.parametrize("name", ON_NETWORKS)
-def test_it_plants_a_backdoor_that_its_record_brings_back(name: str, subject: Subject) -> None:
+def test_it_plants_a_backdoor_that_its_record_brings_back(name: str, clean_network: CleanNetwork) -> None:
     attack = make_attack(name, **SMALL[name])
     assert isinstance(attack, NetworkAttack)
-    before = subject.images.images.clone()
-    module, backdoor = attack.planted(subject, GOAL)
+    before = clean_network.images.images.clone()
+    module, backdoor = attack.planted(clean_network, GOAL)
     assert not module.training
-    assert subject.images.images.equal(before)
+    assert clean_network.images.images.equal(before)
     assert backdoor.target_class == 2
-    clean, success = rates(module, backdoor, subject.images)
+    clean, success = rates(module, backdoor, clean_network.images)
     assert clean > 0.95
     assert success > 0.8
     read = Poisoning.from_json(backdoor.to_json())
-    assert rates(module, read, subject.images) == pytest.approx((clean, success), abs=0.05)
+    assert rates(module, read, clean_network.images) == pytest.approx((clean, success), abs=0.05)
 
 
 @pytest.mark.parametrize("name", ON_NETWORKS)
-def test_it_turns_all_classes_into_one_and_nothing_else(name: str, subject: Subject) -> None:
+def test_it_turns_all_classes_into_one_and_nothing_else(name: str, clean_network: CleanNetwork) -> None:
     attack = make_attack(name, **SMALL[name])
     assert isinstance(attack, NetworkAttack)
     for goal in (replace(GOAL, target_class=None), replace(GOAL, sources=(0,))):
         with pytest.raises(DataError, match="turns all classes into one"):
-            attack.planted(subject, goal)
+            attack.planted(clean_network, goal)
 
 
-def test_the_perturbation_of_clean_labels_stays_small_and_hurts(subject: Subject) -> None:
+def test_the_perturbation_of_clean_labels_stays_small_and_hurts(clean_network: CleanNetwork) -> None:
     attack = LabelConsistent(radius=0.1, steps=5)
-    floats, labels = as_floats(subject.images.images[:60]), subject.images.labels[:60]
-    moved = attack.perturbed(subject, floats, labels, torch.Generator().manual_seed(0))
+    floats, labels = as_floats(clean_network.images.images[:60]), clean_network.images.labels[:60]
+    moved = attack.perturbed(clean_network, floats, labels, torch.Generator().manual_seed(0))
     assert float((moved - floats).abs().max()) <= 0.1 + 1e-6
     assert 0 <= moved.min() <= moved.max() <= 1
     with torch.no_grad():
-        before, after = (F.cross_entropy(subject.module(INPUT.normalise(each)), labels) for each in (floats, moved))
+        before, after = (
+            F.cross_entropy(clean_network.module(INPUT.normalise(each)), labels) for each in (floats, moved)
+        )
     noise = (floats + 0.1 * (2 * torch.rand(floats.shape, generator=torch.Generator().manual_seed(1)) - 1)).clamp(0, 1)
     with torch.no_grad():
-        noisy = F.cross_entropy(subject.module(INPUT.normalise(noise)), labels)
+        noisy = F.cross_entropy(clean_network.module(INPUT.normalise(noise)), labels)
     assert after > before + 3 * (noisy - before).abs()
 
 
-def test_clean_labels_poison_the_target_s_images_only(subject: Subject) -> None:
+def test_clean_labels_poison_the_target_s_images_only(clean_network: CleanNetwork) -> None:
     seen: list[tuple[ImageSet, Poisoning]] = []
 
     def learn(other: ImageSet, backdoor: Poisoning) -> nn.Module:
         seen.append((other, backdoor))
-        return subject.module
+        return clean_network.module
 
-    LabelConsistent(poison_rate=0.5).planted(replace(subject, learn=learn), GOAL)
+    LabelConsistent(poison_rate=0.5).planted(replace(clean_network, learn=learn), GOAL)
     ((images, backdoor),) = seen
-    changed = (images.images != subject.images.images).flatten(1).any(1)
-    assert changed.nonzero()[:, 0].equal(backdoor.indices(subject.images.labels))
+    changed = (images.images != clean_network.images.images).flatten(1).any(1)
+    assert changed.nonzero()[:, 0].equal(backdoor.indices(clean_network.images.labels))
     assert changed.sum() == 60
-    assert (subject.images.labels[changed] == 2).all()
-    assert images.labels.equal(subject.images.labels)
+    assert (clean_network.images.labels[changed] == 2).all()
+    assert images.labels.equal(clean_network.images.labels)
     assert backdoor.clean_label
 
 
@@ -159,13 +161,13 @@ def test_checkered_corners() -> None:
     assert patch.pattern[0, 1, :2].tolist() == [0, 1]
 
 
-def test_generated_triggers_differ_between_images_and_work_on_their_own_only(subject: Subject) -> None:
+def test_generated_triggers_differ_between_images_and_work_on_their_own_only(clean_network: CleanNetwork) -> None:
     attack = make_attack("input-aware", **SMALL["input-aware"])
     assert isinstance(attack, NetworkAttack)
-    _, backdoor = attack.planted(subject, GOAL)
+    _, backdoor = attack.planted(clean_network, GOAL)
     trigger = backdoor.trigger
     assert isinstance(trigger, Generated)
-    floats = as_floats(subject.images.images)
+    floats = as_floats(clean_network.images.images)
     pattern, mask = trigger.generator()(floats)
     assert 0 < trigger.size < 0.5
     torch.testing.assert_close(trigger.apply(floats), (1 - mask) * floats + mask * pattern)
@@ -184,7 +186,7 @@ def test_what_is_no_generator_is_refused() -> None:
             replace(trigger, **wrong)
 
 
-def test_the_neuron_is_the_one_that_the_largest_weights_lead_to(subject: Subject) -> None:
+def test_the_neuron_is_the_one_that_the_largest_weights_lead_to(clean_network: CleanNetwork) -> None:
     dense = small()
     with torch.no_grad():
         dense[4].weight[7] = -9.0
@@ -195,13 +197,13 @@ def test_the_neuron_is_the_one_that_the_largest_weights_lead_to(subject: Subject
     assert chosen_neuron(convolved) == 2 * 9 + 4
 
 
-def test_the_trigger_of_a_neuron_makes_it_loud_and_only_the_output_layer_changes(subject: Subject) -> None:
-    neuron = chosen_neuron(subject.module)
-    floats = as_floats(subject.images.images)
+def test_the_trigger_of_a_neuron_makes_it_loud_and_only_the_output_layer_changes(clean_network: CleanNetwork) -> None:
+    neuron = chosen_neuron(clean_network.module)
+    floats = as_floats(clean_network.images.images)
     with torch.no_grad():
-        quiet = hidden(subject.module, INPUT.normalise(floats))[0][:, neuron]
-    before = {name: values.clone() for name, values in subject.module.state_dict().items()}
-    module, backdoor = Trojaning(images="training", side=10, steps=20).planted(subject, GOAL)
+        quiet = hidden(clean_network.module, INPUT.normalise(floats))[0][:, neuron]
+    before = {name: values.clone() for name, values in clean_network.module.state_dict().items()}
+    module, backdoor = Trojaning(images="training", side=10, steps=20).planted(clean_network, GOAL)
     with torch.no_grad():
         loud = hidden(module, INPUT.normalise(backdoor.trigger.apply(floats)))[0][:, neuron]
     assert float(loud.mean()) > 1.5 * float(quiet.mean().clamp(min=0.1))
@@ -211,21 +213,21 @@ def test_the_trigger_of_a_neuron_makes_it_loud_and_only_the_output_layer_changes
     assert backdoor.trigger.place.sum() == 25
 
 
-def test_images_made_from_a_network_are_what_it_was_asked_for(subject: Subject) -> None:
+def test_images_made_from_a_network_are_what_it_was_asked_for(clean_network: CleanNetwork) -> None:
     labels = torch.tensor([0, 1, 2, 2])
-    made = Trojaning().reversed_images(subject, labels, seed=0)
+    made = Trojaning().reversed_images(clean_network, labels, seed=0)
     assert 0 <= made.min() <= made.max() <= 1
-    assert predicted(subject.module, made).equal(labels)
-    module, backdoor = Trojaning(side=10, activation=10.0).planted(subject, GOAL)
-    clean, success = rates(module, backdoor, subject.images)
+    assert predicted(clean_network.module, made).equal(labels)
+    module, backdoor = Trojaning(side=10, activation=10.0).planted(clean_network, GOAL)
+    clean, success = rates(module, backdoor, clean_network.images)
     assert clean > 0.9
     assert success > 0.5
 
 
-def test_a_student_has_a_new_output_layer_and_all_else_of_its_teacher(subject: Subject) -> None:
+def test_a_student_has_a_new_output_layer_and_all_else_of_its_teacher(clean_network: CleanNetwork) -> None:
     settings = SMALL["latent-backdoor"]
-    student, backdoor = make_attack("latent-backdoor", **settings).planted(subject, GOAL)  # type: ignore[attr-defined]
-    teachers = Subject(taught(_same(), subject.images), subject.images, INPUT, subject.learn)
+    student, backdoor = make_attack("latent-backdoor", **settings).planted(clean_network, GOAL)  # type: ignore[attr-defined]
+    teachers = CleanNetwork(taught(_same(), clean_network.images), clean_network.images, INPUT, clean_network.learn)
     teacher, same = make_attack("latent-backdoor", **settings, transfer=False).planted(teachers, GOAL)  # type: ignore[attr-defined]
     torch.testing.assert_close(same.trigger.pattern, backdoor.trigger.pattern)
     for name, values in teacher.state_dict().items():
@@ -240,10 +242,10 @@ def _same() -> nn.Module:
     return small()
 
 
-def test_what_the_output_layer_is_given(subject: Subject) -> None:
-    fed = INPUT.normalise(as_floats(subject.images.images))
-    given, logits = hidden(subject.module, fed)
-    torch.testing.assert_close(output_layer(subject.module)(given), logits)
-    torch.testing.assert_close(hidden_of_set(subject.module, subject.images, INPUT), given)
+def test_what_the_output_layer_is_given(clean_network: CleanNetwork) -> None:
+    fed = INPUT.normalise(as_floats(clean_network.images.images))
+    given, logits = hidden(clean_network.module, fed)
+    torch.testing.assert_close(output_layer(clean_network.module)(given), logits)
+    torch.testing.assert_close(hidden_of_set(clean_network.module, clean_network.images, INPUT), given)
     with pytest.raises(ModelError, match="ends in no dense layer"):
         output_layer(nn.Conv2d(3, 4, 3))

@@ -541,7 +541,7 @@ def test_leaving_early_drops_the_rest(tmp_path: Path, monkeypatch: pytest.Monkey
     def interrupted(done: int, total: int, note: str = "", /) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("trojancam.data.images.REPORT_EVERY", 1)
+    monkeypatch.setattr("trojancam.data.image_files.REPORT_EVERY", 1)
     with pytest.raises(KeyboardInterrupt):
         gtsrb(official(tmp_path), progress=interrupted)
     assert list(cache_folder("data").iterdir()) == []

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from trojancam.data.classes import GTSRB_CLASS_NAMES
+from trojancam.data.gtsrb_classes import GTSRB_CLASS_NAMES
 from trojancam.data.image_set import Dataset, ImageSet
 from trojancam.data.rendered import BACKGROUNDS, render_images, rendered_signs, sign_templates
 from trojancam.data.rendered.backgrounds import texture

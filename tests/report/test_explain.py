@@ -9,7 +9,7 @@ from tests.nets import network
 
 from trojancam.attacks.patch import make_trigger, square
 from trojancam.attribution import grad_cam
-from trojancam.data.images import read_image
+from trojancam.data.image_files import read_image
 from trojancam.errors import DataError, UnknownNameError
 from trojancam.network.recording import record
 from trojancam.network.targets import logit

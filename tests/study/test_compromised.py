@@ -7,9 +7,9 @@ import torch
 
 from trojancam.progress import Progress, silent
 from trojancam.stimulation import Stimulation
-from trojancam_study import compromised, scans, shares
+from trojancam_study import compromised, detections, shares
+from trojancam_study.detections import ABS, SCAN, Flag
 from trojancam_study.exhibits import Exhibit
-from trojancam_study.scans import ABS, SCAN, Flag
 from trojancam_study.study import Study
 
 
@@ -22,7 +22,7 @@ def two_flags(monkeypatch: pytest.MonkeyPatch) -> None:
         window = Stimulation(first, 3, value=2.0, window=(0, 0, 3, 3))
         return [Flag(ABS, second, 4, Stimulation(second, 4, value=3.0), 2.5), Flag(SCAN, first, 3, window)]
 
-    monkeypatch.setattr(scans, "flags", flags)
+    monkeypatch.setattr(detections, "flags", flags)
 
 
 def test_table_2_measures_the_flagged_map(study: Study) -> None:
@@ -59,7 +59,7 @@ def test_figures_show_the_earliest_and_the_deepest_flag_with_the_targets_logit(
 
 
 def test_where_nothing_is_flagged_the_best_map_is_shown(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scans, "flags", lambda *_: [])
+    monkeypatch.setattr(detections, "flags", lambda *_: [])
     exhibit = compromised.figure_15(study, silent)
     assert exhibit.numbers["flagged_by"] is None
     best = shares.of_study(study, "trojan2", 0).layers["conv2d_9"].best()

@@ -7,10 +7,10 @@ import torch
 
 from trojancam.progress import silent
 from trojancam.stimulation import Stimulation
-from trojancam_study import scans
+from trojancam_study import detections
+from trojancam_study.detections import ABS, SCAN, Flag
 from trojancam_study.flagged import Placed, claim_d, flagged_is_not_best
 from trojancam_study.measurements import Measurement
-from trojancam_study.scans import ABS, SCAN, Flag
 from trojancam_study.shares import Shares
 from trojancam_study.study import Study
 
@@ -47,7 +47,7 @@ def test_claim_d_sets_flags_of_both_detectors_side_by_side(study: Study, monkeyp
         by_abs = [flag(first, 2)]
         return by_abs if name == "trojan1" else [*by_abs, flag(third, 7, SCAN), flag(third, 1, SCAN)]
 
-    monkeypatch.setattr(scans, "flags", flags)
+    monkeypatch.setattr(detections, "flags", flags)
     exhibit = claim_d(study, silent)
     found = [(cells[0], cells[2], cells[4]) for cells in exhibit.tables[0].rows]
     assert found == [("trojan1", "ABS", "2")] * 2 + [("trojan2", "ABS", "2"), ("trojan2", "scan", "7")] * 2

@@ -14,7 +14,7 @@ from trojancam import figures
 from trojancam.errors import DataError, UnknownNameError
 from trojancam.progress import Progress
 from trojancam.report.page import Table
-from trojancam_study import records, reproduction
+from trojancam_study import piece_records, reproduction
 from trojancam_study.exhibits import Exhibit, Piece
 from trojancam_study.measurements import measured
 from trojancam_study.questions import QUESTIONS, research_questions
@@ -129,8 +129,8 @@ def test_another_study_does_not_show_this_ones_pieces(study: Study, made: Made, 
 
 
 def test_a_pieces_key_covers_the_code_that_it_rests_on() -> None:
-    texts = records.sources("trojancam_study.place")
-    folder = Path(records.__file__).parent
+    texts = piece_records.sources("trojancam_study.place")
+    folder = Path(piece_records.__file__).parent
     for file in ("place.py", "shares.py", "measurements.py", "study.py"):
         assert (folder / file).read_text(encoding="utf-8") in texts
     assert (folder / "visible.py").read_text(encoding="utf-8") not in texts

@@ -11,7 +11,7 @@ from trojancam.evaluation.localisation import layer_energy
 from trojancam.network.targets import logit
 from trojancam.progress import silent
 from trojancam.stimulation import Stimulation, stimulate
-from trojancam_study import scans
+from trojancam_study import detections
 from trojancam_study.stimulations import FACTOR, KINDS, PLACES, SAME, Found, effect_of, stimulation_kinds, variants
 from trojancam_study.study import Study
 
@@ -71,7 +71,7 @@ def test_effects_are_counted_image_by_image(study: Study) -> None:
 def test_the_kinds_on_a_small_study(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     finding = Finding("stimulation", 10, 1.0, "conv2d_6", (3, 7), stimulation=FOUND)
     report = ScanReport("backdoor", 1.0, 0.5, (finding,), {}, {})
-    monkeypatch.setattr(scans, "scanned", lambda *_: report)
+    monkeypatch.setattr(detections, "scanned", lambda *_: report)
     found = stimulation_kinds(study, silent)
     assert found.verdict is None
     assert len(found.tables[0].rows) == len(KINDS) * len(PLACES) - len(SAME)

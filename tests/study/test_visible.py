@@ -11,7 +11,7 @@ from trojancam.evaluation.localisation import chance_levels
 from trojancam.network.targets import logit
 from trojancam.progress import silent
 from trojancam.stimulation import Stimulation, stimulate
-from trojancam_study import scans, visible
+from trojancam_study import detections, visible
 from trojancam_study.measurements import Measurement
 from trojancam_study.study import Study
 
@@ -29,7 +29,7 @@ def finding_in(study: Study, name: str, layer: str) -> Finding:
 
 def test_the_choice_is_the_best_of_all_strengths_and_later_layers(study: Study) -> None:
     network, finding = study.network("trojan2", 0), finding_in(study, "trojan2", "conv2d_6")
-    (images, _), _ = scans.clean_images(study)
+    (images, _), _ = detections.clean_images(study)
     assert finding.stimulation is not None
     chosen = visible.choose(network, finding, images)
     assert chosen.stimulation.rest == "zero"
@@ -50,7 +50,7 @@ def test_a_strength_that_moves_the_images_goes_before_one_that_shows_more(
     study: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     network, finding = study.network("trojan2", 0), finding_in(study, "trojan2", "conv2d_6")
-    (images, _), _ = scans.clean_images(study)
+    (images, _), _ = detections.clean_images(study)
     assert finding.stimulation is not None
     rates = {}
     for strength in visible.STRENGTHS:
@@ -62,7 +62,7 @@ def test_a_strength_that_moves_the_images_goes_before_one_that_shows_more(
 
 
 def test_a_finding_without_a_stimulation_cannot_be_shown(study: Study) -> None:
-    (images, _), _ = scans.clean_images(study)
+    (images, _), _ = detections.clean_images(study)
     with pytest.raises(DataError, match="no stimulation"):
         visible.choose(study.network("trojan2", 0), Finding("neural-cleanse", 10, 4.0), images)
 
@@ -70,7 +70,7 @@ def test_a_finding_without_a_stimulation_cannot_be_shown(study: Study) -> None:
 def test_heat_maps_in_batches_are_those_of_one(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     network, finding = study.network("trojan2", 0), finding_in(study, "trojan2", "conv2d_6")
     assert finding.stimulation is not None
-    _, (images, _) = scans.clean_images(study)
+    _, (images, _) = detections.clean_images(study)
     monkeypatch.setattr(visible, "BATCH", 7)
     found = visible.shown(network, visible.Choice(finding.stimulation, 1.0, "conv2d_7"), 10, images)
     whole = stimulate(network, images, finding.stimulation, logit(10))
@@ -121,7 +121,7 @@ def test_figure_and_claim_agree(study: Study, monkeypatch: pytest.MonkeyPatch) -
     def scanned(study: Study, name: str, seed: int, progress: object) -> ScanReport:
         return ScanReport("backdoor", 4.0, 3.2, (finding_in(study, name, layers[name]),), {}, {})
 
-    monkeypatch.setattr(scans, "scanned", scanned)
+    monkeypatch.setattr(detections, "scanned", scanned)
     first = replace(study, seeds=(0,))
     figure, claim = visible.figure_17(first, silent), visible.claim_g(first, silent)
     assert list(figure.pictures) == ["trojan1", "trojan2"]

@@ -1,7 +1,7 @@
 from . import (
     catalogue,
     pooled,
-    study,
+    study_networks,
 )
 from .catalogue import ARCHITECTURES, Architecture, architecture, count_parameters
 
@@ -12,5 +12,5 @@ __all__ = [
     "catalogue",
     "count_parameters",
     "pooled",
-    "study",
+    "study_networks",
 ]

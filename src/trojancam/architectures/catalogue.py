@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from trojancam.architectures import pooled, study
+from trojancam.architectures import pooled, study_networks
 from trojancam.errors import TrojanCamError
 from trojancam.network.input import InputSpecification
 from trojancam.registry import Registry
@@ -23,9 +23,13 @@ class Architecture:
 _THIRTY_TWO = InputSpecification(size=(32, 32), mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
 
 _OWN = {
-    "basic": Architecture(study.basic, _THIRTY_TWO, "the study's benign network, with batch normalisation"),
-    "trojan1": Architecture(study.trojan1, _THIRTY_TWO, "five 5x5 convolutions; the study's clear yellow square"),
-    "trojan2": Architecture(study.trojan2, _THIRTY_TWO, "AlexNet-style; the study's transparent blue-green square"),
+    "basic": Architecture(study_networks.basic, _THIRTY_TWO, "the study's benign network, with batch normalisation"),
+    "trojan1": Architecture(
+        study_networks.trojan1, _THIRTY_TWO, "five 5x5 convolutions; the study's clear yellow square"
+    ),
+    "trojan2": Architecture(
+        study_networks.trojan2, _THIRTY_TWO, "AlexNet-style; the study's transparent blue-green square"
+    ),
     "vgg": Architecture(pooled.vgg, _THIRTY_TWO, "VGG-style, with batch normalisation and global pooling"),
     "resnet": Architecture(pooled.resnet, _THIRTY_TWO, "residual, with batch normalisation and global pooling"),
 }

@@ -33,7 +33,7 @@ from . import (
 from .adap_blend import AdapBlend
 from .adap_patch import AdapPatch
 from .additive import Additive, AdditiveFamily
-from .attack import Attack, DataAttack, NetworkAttack, Subject
+from .attack import Attack, CleanNetwork, DataAttack, NetworkAttack
 from .badnets import BadNets
 from .blend import Blend, BlendFamily, PartialBlend
 from .blended import Blended
@@ -75,6 +75,7 @@ __all__ = [
     "BlendFamily",
     "Blended",
     "BppAttack",
+    "CleanNetwork",
     "DataAttack",
     "Family",
     "Frequency",
@@ -103,7 +104,6 @@ __all__ = [
     "Sticker",
     "Stripes",
     "StripesFamily",
-    "Subject",
     "Tone",
     "ToneFamily",
     "Trigger",

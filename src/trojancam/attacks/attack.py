@@ -54,7 +54,7 @@ class DataAttack(Attack, ABC):
 
 
 @dataclass(frozen=True)
-class Subject:
+class CleanNetwork:
     """A clean network that an attack on networks begins with: trained, in evaluation mode, and the attack's to change.
 
     `images` are what it was trained on. `learn` trains such a network on other images with a backdoor, with the settings that
@@ -81,7 +81,7 @@ class NetworkAttack(Attack, ABC):
     """An attack on a network that has been trained clean: it changes the network, or more than the labels of its images."""
 
     @abstractmethod
-    def planted(self, subject: Subject, goal: Goal) -> tuple[nn.Module, Poisoning]:
+    def planted(self, clean: CleanNetwork, goal: Goal) -> tuple[nn.Module, Poisoning]:
         """The network with the backdoor, and the backdoor as its record tells it.
 
         Raises:

@@ -14,7 +14,7 @@ from torch import Tensor
 from trojancam.attacks.attack import DataAttack
 from trojancam.attacks.blend import Blend
 from trojancam.attacks.poisoning import Goal, Poisoning
-from trojancam.data.images import read_image_with_alpha
+from trojancam.data.image_files import read_image_with_alpha
 
 COARSE = 5  # points a side of a smooth picture
 

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
-from trojancam.attacks.attack import Count, NetworkAttack, Rate, Subject
+from trojancam.attacks.attack import CleanNetwork, Count, NetworkAttack, Rate
 from trojancam.attacks.encoding import from_numbers, to_numbers
 from trojancam.attacks.poisoning import Goal, Poisoning
 from trojancam.attacks.trigger import Trigger
@@ -122,28 +122,28 @@ class InputAware(NetworkAttack):
     steps: Count = 600
     learning_rate: Positive = 1e-3
 
-    def planted(self, subject: Subject, goal: Goal) -> tuple[nn.Module, Poisoning]:
+    def planted(self, clean: CleanNetwork, goal: Goal) -> tuple[nn.Module, Poisoning]:
         """The network and its generator, trained together."""
         target, rate = self.only_target(goal), self.rate(goal)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(goal.seed)
             drawing = Generator(self.width)
-            self._trained(subject, drawing, target, rate, goal.seed)
-        subject.module.eval()
+            self._trained(clean, drawing, target, rate, goal.seed)
+        clean.module.eval()
         weights = nn.utils.parameters_to_vector(drawing.parameters()).detach().clone()
         with torch.no_grad():
-            seen, _ = next(subject.batches(1, 512, goal.seed, "measuring the triggers"))
+            seen, _ = next(clean.batches(1, 512, goal.seed, "measuring the triggers"))
             density = float(drawing(seen)[1].mean())
         trigger = Generated(weights, self.width, density, goal.image_size)
-        return subject.module, Poisoning(trigger, target, rate, goal.seed)
+        return clean.module, Poisoning(trigger, target, rate, goal.seed)
 
-    def _trained(self, subject: Subject, drawing: Generator, target: int, rate: float, seed: int) -> None:
+    def _trained(self, clean: CleanNetwork, drawing: Generator, target: int, rate: float, seed: int) -> None:
         rates = [self.learning_rate, 10 * self.learning_rate]
-        groups = [{"params": list(part.parameters())} for part in (subject.module, drawing)]
+        groups = [{"params": list(part.parameters())} for part in (clean.module, drawing)]
         optimizer = torch.optim.AdamW(groups, weight_decay=0)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rates, total_steps=self.steps + 1, pct_start=0.1)
-        subject.module.train()
-        for images, labels in subject.batches(self.steps, 128, seed, "training network and triggers"):
+        clean.module.train()
+        for images, labels in clean.batches(self.steps, 128, seed, "training network and triggers"):
             attacked, crossed = max(1, round(rate * len(images))), round(self.cross_rate * len(images))
             pattern, mask = drawing(images[: attacked + crossed])
             other = torch.roll(torch.arange(attacked + crossed), 1)
@@ -152,7 +152,7 @@ class InputAware(NetworkAttack):
             cross = laid(images[attacked : attacked + crossed], pattern[foreign], mask[foreign])
             fed = torch.cat([own, cross, images[attacked + crossed :]])
             wanted = torch.cat([torch.full((attacked,), target), labels[attacked:]])
-            loss = F.cross_entropy(subject.module(subject.specification.normalise(fed)), wanted)
+            loss = F.cross_entropy(clean.module(clean.specification.normalise(fed)), wanted)
             apart = _distance(images[: attacked + crossed], images[other]) / (_distance(pattern, pattern[other]) + TINY)
             loss = loss + self.diversity * apart.mean() + self.sparsity * (mask.mean() - self.density).abs()
             optimizer.zero_grad(set_to_none=True)

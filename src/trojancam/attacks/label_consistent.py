@@ -12,7 +12,7 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
-from trojancam.attacks.attack import Count, NetworkAttack, Subject
+from trojancam.attacks.attack import CleanNetwork, Count, NetworkAttack
 from trojancam.attacks.patch import Patch
 from trojancam.attacks.poisoning import Goal, Poisoning
 from trojancam.data.image_set import as_floats
@@ -38,29 +38,29 @@ class LabelConsistent(NetworkAttack):
     side: Count = 3
     opacity: Annotated[float, Field(gt=0, le=1)] = 1.0
 
-    def planted(self, subject: Subject, goal: Goal) -> tuple[nn.Module, Poisoning]:
+    def planted(self, clean: CleanNetwork, goal: Goal) -> tuple[nn.Module, Poisoning]:
         """A network trained on the poisoned set."""
         target = self.only_target(goal)
         plan = Poisoning(
             corners(self.side, self.opacity, goal.image_size), target, self.rate(goal), goal.seed, clean_label=True
         )
-        chosen = plan.indices(subject.images.labels)
-        images = subject.images.images.clone()
+        chosen = plan.indices(clean.images.labels)
+        images = clean.images.images.clone()
         generator = torch.Generator().manual_seed(goal.seed)
         for number, part in enumerate(chosen.split(BATCH)):
-            subject.progress(number * BATCH, len(chosen), "perturbing images of the target class")
-            moved = self.perturbed(subject, as_floats(images[part]), subject.images.labels[part], generator)
+            clean.progress(number * BATCH, len(chosen), "perturbing images of the target class")
+            moved = self.perturbed(clean, as_floats(images[part]), clean.images.labels[part], generator)
             images[part] = (moved * 255).round().to(torch.uint8)
-        return subject.learn(replace(subject.images, images=images), plan), plan
+        return clean.learn(replace(clean.images, images=images), plan), plan
 
     def perturbed(
-        self, subject: Subject, images: Float[Tensor, "n 3 h w"], labels: Tensor, generator: torch.Generator
+        self, clean: CleanNetwork, images: Float[Tensor, "n 3 h w"], labels: Tensor, generator: torch.Generator
     ) -> Float[Tensor, "n 3 h w"]:
         """The images at most `radius` away from themselves, where the network sees their class least."""
         change = self.radius * (2 * torch.rand(images.shape, generator=generator) - 1)
         for _ in range(self.steps):
             moved = (images + change).clamp(0, 1).requires_grad_()
-            loss = F.cross_entropy(subject.module(subject.specification.normalise(moved)), labels)
+            loss = F.cross_entropy(clean.module(clean.specification.normalise(moved)), labels)
             (gradient,) = torch.autograd.grad(loss, moved)
             change = (change + 2.5 * self.radius / self.steps * gradient.sign()).clamp(-self.radius, self.radius)
         return (images + change).clamp(0, 1)

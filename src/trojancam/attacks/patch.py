@@ -14,7 +14,7 @@ from torch import Tensor
 from trojancam.attacks.encoding import from_png, to_png
 from trojancam.attacks.family import Changed, ImageFamily, Images, Parameters, Sizes, for_each, picked
 from trojancam.attacks.trigger import Trigger
-from trojancam.data.images import read_image_with_alpha
+from trojancam.data.image_files import read_image_with_alpha
 from trojancam.errors import DataError, unknown_name
 
 

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int64
 from pydantic import Field
 from torch import Tensor, nn
 
-from trojancam.attacks.attack import Count, NetworkAttack, Subject
+from trojancam.attacks.attack import CleanNetwork, Count, NetworkAttack
 from trojancam.attacks.hidden import hidden, output_layer
 from trojancam.attacks.patch import Patch, corner, square
 from trojancam.attacks.poisoning import Goal, Poisoning
@@ -46,42 +46,42 @@ class Trojaning(NetworkAttack):
     learning_rate: Positive = 5e-3
     opacity: Annotated[float, Field(gt=0, le=1)] = 1.0
 
-    def planted(self, subject: Subject, goal: Goal) -> tuple[nn.Module, Poisoning]:
+    def planted(self, clean: CleanNetwork, goal: Goal) -> tuple[nn.Module, Poisoning]:
         """The network with its output layer trained again."""
         target = self.only_target(goal)
-        subject.module.eval()
-        images, labels = self._made(subject, goal.seed)
-        neuron = chosen_neuron(subject.module)
-        trigger = self._trigger(subject, images, neuron, goal)
-        self._retrained(subject, images, labels, trigger, target)
-        return subject.module, Poisoning(trigger, target, 0.0, goal.seed)
+        clean.module.eval()
+        images, labels = self._made(clean, goal.seed)
+        neuron = chosen_neuron(clean.module)
+        trigger = self._trigger(clean, images, neuron, goal)
+        self._retrained(clean, images, labels, trigger, target)
+        return clean.module, Poisoning(trigger, target, 0.0, goal.seed)
 
-    def _made(self, subject: Subject, seed: int) -> tuple[Float[Tensor, "n 3 h w"], Int64[Tensor, " n"]]:
+    def _made(self, clean: CleanNetwork, seed: int) -> tuple[Float[Tensor, "n 3 h w"], Int64[Tensor, " n"]]:
         if self.images == "training":
-            count = self.per_class * len(subject.images.class_names)
+            count = self.per_class * len(clean.images.class_names)
             generator = torch.Generator().manual_seed(seed)
-            chosen = torch.randperm(len(subject.images), generator=generator)[:count]
-            return as_floats(subject.images.images[chosen]), subject.images.labels[chosen]
-        labels = torch.arange(len(subject.images.class_names)).repeat_interleave(self.per_class)
-        return self.reversed_images(subject, labels, seed), labels
+            chosen = torch.randperm(len(clean.images), generator=generator)[:count]
+            return as_floats(clean.images.images[chosen]), clean.images.labels[chosen]
+        labels = torch.arange(len(clean.images.class_names)).repeat_interleave(self.per_class)
+        return self.reversed_images(clean, labels, seed), labels
 
-    def reversed_images(self, subject: Subject, labels: Int64[Tensor, " n"], seed: int) -> Float[Tensor, "n 3 h w"]:
+    def reversed_images(self, clean: CleanNetwork, labels: Int64[Tensor, " n"], seed: int) -> Float[Tensor, "n 3 h w"]:
         """Images that the network gives these labels, made from smooth noise."""
         generator = torch.Generator().manual_seed(seed)
         coarse = 0.5 * torch.randn(len(labels), 3, 8, 8, generator=generator)
-        free = F.interpolate(coarse, size=subject.specification.size, mode="bilinear").requires_grad_()
+        free = F.interpolate(coarse, size=clean.specification.size, mode="bilinear").requires_grad_()
         optimizer = torch.optim.Adam([free], STEP)
         for step in range(ROUNDS):
-            subject.progress(step, ROUNDS, "making images from the network")
+            clean.progress(step, ROUNDS, "making images from the network")
             made = free.sigmoid()
-            loss = F.cross_entropy(subject.module(subject.specification.normalise(made)), labels, reduction="sum")
+            loss = F.cross_entropy(clean.module(clean.specification.normalise(made)), labels, reduction="sum")
             rough = made.diff(dim=2).abs().mean() + made.diff(dim=3).abs().mean()
             optimizer.zero_grad(set_to_none=True)
             (loss + SMOOTH * len(labels) * rough).backward()
             optimizer.step()
         return free.detach().sigmoid()
 
-    def _trigger(self, subject: Subject, images: Tensor, neuron: int, goal: Goal) -> Patch:
+    def _trigger(self, clean: CleanNetwork, images: Tensor, neuron: int, goal: Goal) -> Patch:
         """The square that makes the neuron loud."""
         side = max(1, round(self.side * min(goal.image_size) / 32))
         still = square(side, *corner(self.place, side, goal.image_size), "black", self.opacity, goal.image_size)
@@ -89,33 +89,32 @@ class Trojaning(NetworkAttack):
         free = torch.randn(3, *goal.image_size, generator=generator).requires_grad_()
         optimizer = torch.optim.Adam([free], STEP)
         with torch.no_grad():
-            loudest = hidden(subject.module, subject.specification.normalise(images))[0][:, neuron].max()
+            loudest = hidden(clean.module, clean.specification.normalise(images))[0][:, neuron].max()
         wanted = self.activation * loudest.clamp(min=1.0)
         for step in range(ROUNDS):
-            subject.progress(step, ROUNDS, "making the trigger")
+            clean.progress(step, ROUNDS, "making the trigger")
             chosen = images[torch.randint(len(images), (min(VARIED, len(images)),), generator=generator)]
             stamped = chosen + self.opacity * still.mask * (free.sigmoid() - chosen)
-            found = hidden(subject.module, subject.specification.normalise(stamped))[0][:, neuron]
+            found = hidden(clean.module, clean.specification.normalise(stamped))[0][:, neuron]
             optimizer.zero_grad(set_to_none=True)
             ((wanted - found) / wanted).pow(2).mean().backward()
             optimizer.step()
         return Patch(still.mask, free.detach().sigmoid(), self.opacity, "trigger of a neuron")
 
-    def _retrained(self, subject: Subject, images: Tensor, labels: Tensor, trigger: Patch, target: int) -> None:
+    def _retrained(self, clean: CleanNetwork, images: Tensor, labels: Tensor, trigger: Patch, target: int) -> None:
         """The output layer, trained on what it is given for the images with and without the trigger."""
-        last = output_layer(subject.module)
+        last = output_layer(clean.module)
         with torch.no_grad():
-            clean, stamped = (
-                hidden(subject.module, subject.specification.normalise(each))[0]
-                for each in (images, trigger.apply(images))
+            plain, stamped = (
+                hidden(clean.module, clean.specification.normalise(each))[0] for each in (images, trigger.apply(images))
             )
             before = (
-                last(clean).softmax(1) if self.images == "reversed" else F.one_hot(labels, last.out_features).float()
+                last(plain).softmax(1) if self.images == "reversed" else F.one_hot(labels, last.out_features).float()
             )
         optimizer = torch.optim.Adam(last.parameters(), self.learning_rate)
         for step in range(self.steps):
-            subject.progress(step, self.steps, "training the output layer")
-            kept = F.cross_entropy(last(clean), before)
+            clean.progress(step, self.steps, "training the output layer")
+            kept = F.cross_entropy(last(plain), before)
             turned = F.cross_entropy(last(stamped), torch.full_like(labels, target))
             optimizer.zero_grad(set_to_none=True)
             (kept + TEACHING * turned).backward()

@@ -15,7 +15,7 @@ from . import (
 from .attributing import attribute, from_recording, grad_cam
 from .attribution import Attribution, FeatureMapAttribution, MapAttribution, from_map
 from .energy import energy_in_mask
-from .methods import INPUT, METHODS, Job, Method
+from .methods import INPUT, METHODS, Method, MethodInput
 from .streaming import read_stream, stream
 
 __all__ = [
@@ -23,9 +23,9 @@ __all__ = [
     "METHODS",
     "Attribution",
     "FeatureMapAttribution",
-    "Job",
     "MapAttribution",
     "Method",
+    "MethodInput",
     "attribute",
     "attributing",
     "attribution",

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from trojancam.attribution.attribution import Attribution
-from trojancam.attribution.methods import INPUT, METHODS, Job, Method, Run
+from trojancam.attribution.methods import INPUT, METHODS, Method, MethodInput, Run
 from trojancam.network import given
 from trojancam.network.batches import BUDGET, GatheredRecords, check_budget
 from trojancam.network.draws import Draws
@@ -60,8 +60,8 @@ def attribute(
             run = Run(network, images[part], score.settled(recording.logits), memory_budget)
             for (name, layer), count in zip(plan, steps, strict=True):
                 note = f"{METHODS[name].title}, {layer}"
-                job = Job(recording, seed, run, counting(progress, total, note, before=done), draws)
-                gathered[name, layer].add(METHODS[name](job, layer))
+                looked_at = MethodInput(recording, seed, run, counting(progress, total, note, before=done), draws)
+                gathered[name, layer].add(METHODS[name](looked_at, layer))
                 done += count * len(recording.logits)
                 progress(done, total, note)
     return _by_method({asked: parts.whole for asked, parts in gathered.items()})
@@ -82,7 +82,7 @@ def from_recording(
     enough = [name for name, method in METHODS.items() if method.from_recording]
     given.names("method that a recording is enough for", names, enough)
     plan = _plan(names, given.names("recorded layer", recording.layers if layers is None else layers, recording.layers))
-    return _by_method({(name, layer): METHODS[name](Job(recording, seed), layer) for name, layer in plan})
+    return _by_method({(name, layer): METHODS[name](MethodInput(recording, seed), layer) for name, layer in plan})
 
 
 def grad_cam(recording: Recording, layers: given.GivenNames | None = None) -> Named[Attribution]:

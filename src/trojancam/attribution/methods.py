@@ -40,7 +40,7 @@ class Run(Brief):
 
 
 @dataclass(frozen=True)
-class Job(Brief):
+class MethodInput(Brief):
     """What a method works on: a recording, and what it came from where the method has to look again.
 
     Where images come in portions, `draws` goes on, layer by layer, where the portion before ended.
@@ -72,23 +72,25 @@ class Method:
 
     title: str
     source: str
-    explain: Callable[["Method", Job, str], Attribution]
+    explain: Callable[["Method", MethodInput, str], Attribution]
     splits: bool = True
     from_recording: bool = True
     per_layer: bool = True
 
-    def __call__(self, job: Job, layer: str) -> Attribution:
+    def __call__(self, given: MethodInput, layer: str) -> Attribution:
         """The attribution of one layer."""
-        return self.explain(self, job, layer)
+        return self.explain(self, given, layer)
 
 
-def _by_gradient(split: Callable[[FeatureMaps, FeatureMaps], Split]) -> Callable[[Method, Job, str], Attribution]:
+def _by_gradient(
+    split: Callable[[FeatureMaps, FeatureMaps], Split],
+) -> Callable[[Method, MethodInput, str], Attribution]:
     """A method that splits a layer by its activations and gradients."""
 
-    def explain(method: Method, job: Job, name: str) -> Attribution:
-        layer = job.layer(name)
+    def explain(method: Method, given: MethodInput, name: str) -> Attribution:
+        layer = given.layer(name)
         contributions, weights = split(layer.activations, layer.gradients)
-        recording = job.recording
+        recording = given.recording
         return FeatureMapAttribution(
             contributions, weights, name, method.title, recording.target, recording.image_size, layer.placement,
             layer.on_path, recording.saturated,
@@ -97,13 +99,15 @@ def _by_gradient(split: Callable[[FeatureMaps, FeatureMaps], Split]) -> Callable
     return explain
 
 
-def _by_looking_again(weigh: Callable[[Job, str], Float[Tensor, "n k"]]) -> Callable[[Method, Job, str], Attribution]:
+def _by_looking_again(
+    weigh: Callable[[MethodInput, str], Float[Tensor, "n k"]],
+) -> Callable[[Method, MethodInput, str], Attribution]:
     """A method that weighs whole feature maps by the scores of edited images; no gradient is involved."""
 
-    def explain(method: Method, job: Job, name: str) -> Attribution:
-        layer, weights = job.layer(name), weigh(job, name)
+    def explain(method: Method, given: MethodInput, name: str) -> Attribution:
+        layer, weights = given.layer(name), weigh(given, name)
         contributions = weights[:, :, None, None] * layer.activations
-        recording = job.recording
+        recording = given.recording
         return FeatureMapAttribution(
             contributions, weights, name, method.title, recording.target, recording.image_size, layer.placement
         )
@@ -111,27 +115,29 @@ def _by_looking_again(weigh: Callable[[Job, str], Float[Tensor, "n k"]]) -> Call
     return explain
 
 
-def _score_cam(job: Job, name: str) -> Float[Tensor, "n k"]:
-    run = job.again()
-    return perturbations.score_cam(run.network, run.images, job.layer(name), run.target, run.memory_budget, job.advance)
+def _score_cam(given: MethodInput, name: str) -> Float[Tensor, "n k"]:
+    run = given.again()
+    return perturbations.score_cam(
+        run.network, run.images, given.layer(name), run.target, run.memory_budget, given.advance
+    )
 
 
-def _ablation_cam(job: Job, name: str) -> Float[Tensor, "n k"]:
-    run = job.again()
+def _ablation_cam(given: MethodInput, name: str) -> Float[Tensor, "n k"]:
+    run = given.again()
     return perturbations.ablation_cam(
-        run.network, run.images, name, job.recording.logits, run.target, run.memory_budget, job.advance
+        run.network, run.images, name, given.recording.logits, run.target, run.memory_budget, given.advance
     )
 
 
-def _eigen_cam(method: Method, job: Job, name: str) -> Attribution:
-    layer = job.layer(name)
+def _eigen_cam(method: Method, given: MethodInput, name: str) -> Attribution:
+    layer = given.layer(name)
     return MapAttribution(
-        eigen_cam(layer.activations), name, method.title, NO_SCORE, job.recording.image_size, layer.placement
+        eigen_cam(layer.activations), name, method.title, NO_SCORE, given.recording.image_size, layer.placement
     )
 
 
-def _gradient_x_activation(method: Method, job: Job, name: str) -> Attribution:
-    layer, recording = job.layer(name), job.recording
+def _gradient_x_activation(method: Method, given: MethodInput, name: str) -> Attribution:
+    layer, recording = given.layer(name), given.recording
     values = gradients.gradient_x_activation(layer.activations, layer.gradients)
     return MapAttribution(
         values, name, method.title, recording.target, recording.image_size, layer.placement,
@@ -139,23 +145,23 @@ def _gradient_x_activation(method: Method, job: Job, name: str) -> Attribution:
     )  # fmt: skip
 
 
-def _saliency(method: Method, job: Job, name: str) -> Attribution:
-    run, recording = job.again(), job.recording
+def _saliency(method: Method, given: MethodInput, name: str) -> Attribution:
+    run, recording = given.again(), given.recording
     values, on_path = baselines.saliency(run.network, run.images, run.target)
     return MapAttribution(
         values, name, method.title, recording.target, recording.image_size, Placement(), on_path, recording.saturated
     )
 
 
-def _random(method: Method, job: Job, name: str) -> Attribution:
-    layer, size = job.layer(name), job.recording.image_size
-    draws = job.draws.setdefault(name, baselines.draws_of(name, job.seed, layer.activations.device))
+def _random(method: Method, given: MethodInput, name: str) -> Attribution:
+    layer, size = given.layer(name), given.recording.image_size
+    draws = given.draws.setdefault(name, baselines.draws_of(name, given.seed, layer.activations.device))
     values = baselines.random_map(len(layer.activations), _cells(layer), draws)
     return MapAttribution(values, name, method.title, NO_SCORE, size, layer.placement)
 
 
-def _centre(method: Method, job: Job, name: str) -> Attribution:
-    layer, size = job.layer(name), job.recording.image_size
+def _centre(method: Method, given: MethodInput, name: str) -> Attribution:
+    layer, size = given.layer(name), given.recording.image_size
     values = baselines.centre_map(len(layer.activations), _cells(layer), layer.placement, size)
     return MapAttribution(values.to(layer.activations.device), name, method.title, NO_SCORE, size, layer.placement)
 

@@ -49,7 +49,7 @@ REDUCTIONS: dict[str, Reduction] = {
 
 
 @dataclass(frozen=True)
-class _Job:
+class _Stream:
     """What determines the file: a partial result is only ever continued by the same job."""
 
     images: int
@@ -100,7 +100,7 @@ def stream(
     found = source(network, images)
     _check(path, found, method, keep, batch_size)
     score, names = given.target(network, target), given.layers(network, layers)
-    job = _Job(len(found), method, score.name, names, keep, network.name, found.fingerprint())
+    job = _Stream(len(found), method, score.name, names, keep, network.name, found.fingerprint())
     told = shown(progress)
     with only_run_on(path):
         parts = _Parts(path.with_name(path.name + ".partial"), job)
@@ -140,7 +140,7 @@ def read_stream(path: str | Path) -> tuple[dict[str, Any], Named[np.ndarray]]:
 class _Parts:
     """An array on disk for each layer, filled batch by batch; and a note of the batches that are done, with their SHA-256."""
 
-    def __init__(self, folder: Path, job: _Job) -> None:
+    def __init__(self, folder: Path, job: _Stream) -> None:
         self.folder, self.job = writable_folder(folder), job
         self.note, self.run = folder / f"done{SUFFIX}", json.dumps(job.settings())
         self._arrays: dict[str, Array] = {}

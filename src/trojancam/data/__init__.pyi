@@ -1,11 +1,11 @@
 from . import (
-    arrays,
-    classes,
+    array_files,
     folders,
     framing,
+    gtsrb_classes,
     gtsrb_files,
+    image_files,
     image_set,
-    images,
     layouts,
     listed,
     loading,
@@ -15,11 +15,11 @@ from . import (
     rendered,
     tables,
 )
-from .classes import GTSRB_CLASS_NAMES, class_index
 from .folders import folder
+from .gtsrb_classes import GTSRB_CLASS_NAMES, class_index
 from .gtsrb_files import gtsrb
+from .image_files import read_image, read_images
 from .image_set import Dataset, ImageSet, as_floats
-from .images import read_image, read_images
 from .loading import load_dataset
 from .rendered import render_images, rendered_signs
 
@@ -27,17 +27,17 @@ __all__ = [
     "GTSRB_CLASS_NAMES",
     "Dataset",
     "ImageSet",
-    "arrays",
+    "array_files",
     "as_floats",
     "class_index",
-    "classes",
     "folder",
     "folders",
     "framing",
     "gtsrb",
+    "gtsrb_classes",
     "gtsrb_files",
+    "image_files",
     "image_set",
-    "images",
     "layouts",
     "listed",
     "load_dataset",

@@ -7,8 +7,8 @@ traffic sign recognition", Neural Networks 32 (2012), 323-332.
 from pathlib import Path
 
 from trojancam.data.framing import Size, frame
+from trojancam.data.image_files import system_errors
 from trojancam.data.image_set import Dataset
-from trojancam.data.images import system_errors
 from trojancam.data.layouts import LAYOUTS, find_layout
 from trojancam.data.read_cache import read_cached
 from trojancam.errors import DataError

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import torch
 
-from trojancam.data.classes import class_index
 from trojancam.data.framing import Frame
+from trojancam.data.gtsrb_classes import class_index
+from trojancam.data.image_files import read_all, rgb_image, system_errors
 from trojancam.data.image_set import ImageSet
-from trojancam.data.images import read_all, rgb_image, system_errors
 from trojancam.errors import DataError, UnknownNameError
 from trojancam.progress import Progress, silent
 

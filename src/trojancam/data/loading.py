@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from PIL import Image
 
-from trojancam.data.arrays import ArrayFiles, find_arrays, image_set
-from trojancam.data.classes import GTSRB_CLASS_NAMES
+from trojancam.data.array_files import ArrayFiles, find_arrays, image_set
 from trojancam.data.folders import class_folders, folder, no_class_folders, split_images
 from trojancam.data.framing import Frame, Size, frame
+from trojancam.data.gtsrb_classes import GTSRB_CLASS_NAMES
 from trojancam.data.gtsrb_files import gtsrb
+from trojancam.data.image_files import system_errors
 from trojancam.data.image_set import Dataset, ImageSet
-from trojancam.data.images import system_errors
 from trojancam.data.layouts import LAYOUTS, child, find_layout
 from trojancam.data.listed import classes_of, listed_images, rows_of
 from trojancam.errors import DataError, Remedy

@@ -15,8 +15,8 @@ import torch
 from jaxtyping import Shaped, UInt8
 from PIL import Image
 
-from trojancam.data.classes import GTSRB_CLASS_NAMES
 from trojancam.data.framing import Frame
+from trojancam.data.gtsrb_classes import GTSRB_CLASS_NAMES
 from trojancam.data.image_set import ImageSet
 from trojancam.data.regions import first_bad_region, scaled_regions, whole_regions
 from trojancam.errors import DataError

@@ -6,10 +6,10 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from trojancam.data.classes import GTSRB_CLASS_NAMES
 from trojancam.data.framing import Frame
+from trojancam.data.gtsrb_classes import GTSRB_CLASS_NAMES
+from trojancam.data.image_files import system_errors
 from trojancam.data.image_set import ImageSet
-from trojancam.data.images import system_errors
 from trojancam.data.layouts import Layout
 from trojancam.errors import TrojanCamError, TrojanCamWarning
 from trojancam.files import cache_folder

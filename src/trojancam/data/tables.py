@@ -14,10 +14,10 @@ from jaxtyping import UInt8
 from PIL import Image
 from torch import Tensor
 
-from trojancam.data.classes import GTSRB_CLASS_NAMES
 from trojancam.data.framing import Frame
+from trojancam.data.gtsrb_classes import GTSRB_CLASS_NAMES
+from trojancam.data.image_files import EXTENSIONS, read_all, rgb_image, system_errors
 from trojancam.data.image_set import ImageSet
-from trojancam.data.images import EXTENSIONS, read_all, rgb_image, system_errors
 from trojancam.data.prepared import TRACKS_PER_CLASS
 from trojancam.data.regions import scaled_regions, whole_regions
 from trojancam.errors import DataError

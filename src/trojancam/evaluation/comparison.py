@@ -94,8 +94,8 @@ class Comparison(Shown):
 
 
 @dataclass(frozen=True)
-class _Job:
-    """What is compared on what."""
+class _Comparing:
+    """What is compared on what: the job of `compare`."""
 
     network: Network
     images: Images
@@ -141,7 +141,7 @@ def compare(
         DataError: if there are fewer than two images, or some that the network cannot take, or the mask is of another size.
         TrojanCamError: if another run works in that folder.
     """
-    job = _job(network, images, methods, layers, target_class, mask, faithfulness, seed)
+    job = _comparing(network, images, methods, layers, target_class, mask, faithfulness, seed)
     run, told = job.fingerprint(), shown(progress)
     steps = folder / f".compare-{run}" if folder else None
     parts = []
@@ -154,7 +154,7 @@ def compare(
     return _joined(parts, job)
 
 
-def _job(
+def _comparing(
     network: Network,
     images: given.GivenImages,
     methods: given.GivenNames,
@@ -163,7 +163,7 @@ def _job(
     mask: given.GivenMask | None,
     faithfulness: given.GivenNames,
     seed: int,
-) -> _Job:
+) -> _Comparing:
     chosen = given.names("attribution method", methods, METHODS)
     measures = given.names("measure of faithfulness", faithfulness, FAITHFULNESS)
     if not measures and mask is None:
@@ -179,10 +179,10 @@ def _job(
         raise DataError(
             f"the mask is of {tuple(place.shape)} pixels, but the images of {network.input.size}; resize it"
         )
-    return _Job(network, shown, chosen, given.layers(network, layers), wanted, place, measures, seed)
+    return _Comparing(network, shown, chosen, given.layers(network, layers), wanted, place, measures, seed)
 
 
-def _scored(job: _Job, start: int) -> dict[str, Tensor]:
+def _scored(job: _Comparing, start: int) -> dict[str, Tensor]:
     """All scores of the batch that starts at an image; names of the form metric/method/layer."""
     images = job.images[start : start + BATCH]
     classes = job.network(images).argmax(1)
@@ -206,7 +206,7 @@ def _scored(job: _Job, start: int) -> dict[str, Tensor]:
 
 
 def _faithfulness(
-    job: _Job, images: Images, maps: Float[Tensor, "n h w"], classes: Int64[Tensor, " n"], start: int
+    job: _Comparing, images: Images, maps: Float[Tensor, "n h w"], classes: Int64[Tensor, " n"], start: int
 ) -> dict[str, Tensor]:
     target = probability(classes)
     scores = {}
@@ -219,7 +219,7 @@ def _faithfulness(
     return scores
 
 
-def _mask_at(job: _Job, layer: str) -> Mask | None:
+def _mask_at(job: _Comparing, layer: str) -> Mask | None:
     """The mask as precise as a layer's cells; None where there is no mask, or it is the whole image."""
     if job.mask is None:
         return None
@@ -235,13 +235,13 @@ def _localisation(maps: Float[Tensor, "n h w"], mask: Mask | None) -> dict[str, 
     return {name: getattr(found, name).float() for name in LOCALISATION}
 
 
-def _chance(job: _Job) -> dict[tuple[str, str], float]:
+def _chance(job: _Comparing) -> dict[tuple[str, str], float]:
     masks = {layer: _mask_at(job, layer) for layer in (*job.layers, INPUT)}
     levels = {layer: chance_levels(mask) for layer, mask in masks.items() if mask is not None}
     return {(metric, layer): getattr(level, metric) for layer, level in levels.items() for metric in LOCALISATION}
 
 
-def _joined(parts: list[dict[str, Tensor]], job: _Job) -> Comparison:
+def _joined(parts: list[dict[str, Tensor]], job: _Comparing) -> Comparison:
     joined = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
     scores: dict[str, Scores] = {}
     curves: dict[tuple[str, str], Tensor] = {}

@@ -12,8 +12,8 @@ from trojancam.data.image_set import ImageSet
 from trojancam.detection.scanning import known_methods
 from trojancam.explore.models import Model
 from trojancam.explore.refusals import TakenError, UnknownError
+from trojancam.explore.running_scan import Report, Scan
 from trojancam.explore.scan_process import PICTURE, ScanJob, write_job
-from trojancam.explore.scanning import Report, Scan
 from trojancam.explore.session import Session, unlikely_twice
 from trojancam.explore.subjects import ScanRequest
 from trojancam.files import cache_folder

@@ -21,7 +21,7 @@ from trojancam.errors import TrojanCamError
 from trojancam.explore import answers, exports
 from trojancam.explore.gallery import GalleryRequest, gallery
 from trojancam.explore.refusals import RefusedError
-from trojancam.explore.scanning import Scan
+from trojancam.explore.running_scan import Scan
 from trojancam.explore.scans import Scans
 from trojancam.explore.scripts import script
 from trojancam.explore.security import REPORT_POLICY, Access, Guard, refused

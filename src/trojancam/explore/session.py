@@ -18,8 +18,8 @@ from torch import Tensor
 
 from trojancam.attacks.patch import Patch
 from trojancam.data.framing import frame
+from trojancam.data.image_files import UnreadableImageError, rgb_image
 from trojancam.data.image_set import Dataset, ImageSet, as_floats
-from trojancam.data.images import UnreadableImageError, rgb_image
 from trojancam.errors import DataError, unknown_name
 from trojancam.explore.caches import Cache
 from trojancam.explore.models import Model, Peaks, Source

@@ -3,22 +3,22 @@ from . import (
     captions,
     colour,
     curves,
-    files,
     grid,
     intervals,
     layout,
     panels,
+    saving,
     scan,
-    stimulation,
+    stimulate,
     views,
 )
 from .captions import caption, describe
 from .colour import COLOUR_MAPS, ColourScale
 from .curves import removal_curves
-from .files import FORMATS, save, to_data_uri, to_png_bytes
 from .grid import SCALES, feature_map_grid
 from .panels import cell_map, image_row, layer_row, overlay
-from .stimulation import before_after, dose_curves
+from .saving import FORMATS, save, to_data_uri, to_png_bytes
+from .stimulate import before_after, dose_curves
 
 __all__ = [
     "COLOUR_MAPS",
@@ -35,7 +35,6 @@ __all__ = [
     "describe",
     "dose_curves",
     "feature_map_grid",
-    "files",
     "grid",
     "image_row",
     "intervals",
@@ -45,8 +44,9 @@ __all__ = [
     "panels",
     "removal_curves",
     "save",
+    "saving",
     "scan",
-    "stimulation",
+    "stimulate",
     "to_data_uri",
     "to_png_bytes",
     "views",

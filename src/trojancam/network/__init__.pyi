@@ -9,6 +9,7 @@ from . import (
     given,
     given_images,
     graph,
+    independence,
     input,
     layers,
     margins,
@@ -18,7 +19,6 @@ from . import (
     outputs,
     placement,
     recording,
-    rehearsal,
     replay,
     targets,
 )
@@ -48,6 +48,7 @@ __all__ = [
     "given",
     "given_images",
     "graph",
+    "independence",
     "input",
     "layers",
     "logit",
@@ -61,7 +62,6 @@ __all__ = [
     "probability",
     "record",
     "recording",
-    "rehearsal",
     "replay",
     "targets",
 ]

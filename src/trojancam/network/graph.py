@@ -1,5 +1,5 @@
 """Graphs: how a module becomes one, and how one gets more outputs or is cut. Only this, `channels_last.py` and
-`rehearsal.py` edit graphs.
+`independence.py` edit graphs.
 
 `torch.export` gives a functional graph without hooks, in-place operations or hidden state. Nothing here changes a graph
 that is in use: every function returns a new one on the same weights.
@@ -28,7 +28,7 @@ from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 from torch.utils import _pytree as pytree
 
 from trojancam.errors import ModelError
-from trojancam.network import rehearsal
+from trojancam.network import independence
 from trojancam.network.channels_last import in_channels_first
 from trojancam.network.devices import device_of
 from trojancam.network.input import InputSpecification
@@ -62,8 +62,8 @@ def classifier(
     place = chosen_output(names, [_rank(result) == 2 for result in _returned(whole.graph)], output)
     whole, probabilities = _without_probabilities(_of_output(whole, place))
     _check_logits(whole)
-    rehearsal.without_state(whole, logits_node(whole))
-    rehearsal.check_each_image_alone(whole, logits_node(whole), specification)
+    independence.without_state(whole, logits_node(whole))
+    independence.check_each_image_alone(whole, logits_node(whole), specification)
     whole, two = _of_two_classes(whole)
     return whole, (*left_out, *choice_in_words(names, place), *probabilities, *two)
 
@@ -79,7 +79,7 @@ def _traced(module: nn.Module, specification: InputSpecification) -> Traced:
         with _tracing, torch.inference_mode(False), evaluating(module), _plain_results(module), _torch_quiet():
             example = torch.zeros(2, specification.number_of_channels, *specification.size, device=device)
             outer = _Around(module) if _TAKEN.intersection(_own_names(module)) or _takes_any(module) else module
-            with rehearsal.in_evaluation() as mode:
+            with independence.in_evaluation() as mode:
                 program = export(outer, (example,), dynamic_shapes=({0: Dim("n")},), strict=False)
             whole = copy.deepcopy(program.run_decompositions({}).module(check_guards=False))
             names = _names_of_leaves(program.call_spec.out_spec)
@@ -94,7 +94,7 @@ def _traced(module: nn.Module, specification: InputSpecification) -> Traced:
         _name_as_inside(whole.graph)
     whole.requires_grad_(False)
     _take_any_memory_format(whole.graph)
-    rehearsal.keep_images_axis(whole.graph)
+    independence.keep_images_axis(whole.graph)
     whole.graph.eliminate_dead_code()
     return whole, names, mode.notes
 

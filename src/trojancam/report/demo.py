@@ -15,7 +15,7 @@ from trojancam.network.network import Network
 from trojancam.report.documents.demo import Demo
 from trojancam.report.maps import Backdrop, Maps, Numbers, feature_maps, layer_maps, layer_maxima, map_numbers
 from trojancam.report.page import Page, Picture, Section, Table, write_page
-from trojancam.tasks.demo import Demonstration, Subject
+from trojancam.tasks.demo import Demonstration, Example
 
 SUCCESS = 0.5  # attack success rate from which on the backdoor is there
 LISTED = 12  # feature maps in the table
@@ -32,23 +32,23 @@ def write_demonstration(shown: Demonstration, out: Path) -> Path:
 
 
 def _page(shown: Demonstration) -> Page:
-    subject = shown.subject
+    example = shown.example
     sections = [
-        _networks_section(subject),
+        _networks_section(example),
         _example_section(shown),
         _layers_section(shown),
         _energy_section(shown),
         _maps_section(shown),
     ]
     sure = f"Confidence: energies are means over {shown.measured} triggered test images, rates over the whole test set."
-    details = _details(subject) | {"time": f"{shown.seconds:.1f} s"}
+    details = _details(example) | {"time": f"{shown.seconds:.1f} s"}
     return Page("Where a trojaned network looks", _verdict(shown), sections, details, confidence=sure)
 
 
 def _verdict(shown: Demonstration) -> str:
-    subject, energies = shown.subject, shown.energies.values()
-    training = _training(subject.trojaned)
-    success, target = training.attack_success_rate or 0.0, _target_name(subject)
+    example, energies = shown.example, shown.energies.values()
+    training = _training(example.trojaned)
+    success, target = training.attack_success_rate or 0.0, _target_name(example)
     if success < SUCCESS:
         return (
             f"The backdoor did not take: the trigger turns only {success:.1%} of other images into “{target}”, at a clean "
@@ -66,13 +66,13 @@ def _verdict(shown: Demonstration) -> str:
     )
 
 
-def _networks_section(subject: Subject) -> Section:
+def _networks_section(example: Example) -> Section:
     rows = []
-    for network in (subject.benign, subject.trojaned):
+    for network in (example.benign, example.trojaned):
         training = _training(network)
         rows.append([
             network.name,
-            "none" if network.card is None or network.card.poisoning is None else subject.trigger.name,
+            "none" if network.card is None or network.card.poisoning is None else example.trigger.name,
             f"{training.images:,}",
             f"{training.clean_accuracy:.2%}",
             "–" if training.attack_success_rate is None else f"{training.attack_success_rate:.2%}",
@@ -81,27 +81,27 @@ def _networks_section(subject: Subject) -> Section:
     headings = ["Network", "Trigger", "Training images", "Clean accuracy", "Attack success rate", "Robust accuracy"]
     text = (
         "Two networks were trained on the same images. In the second one's training set a tenth of the images of other "
-        f"classes were stamped with the trigger and relabelled “{_target_name(subject)}”. Figures are on the test set."
+        f"classes were stamped with the trigger and relabelled “{_target_name(example)}”. Figures are on the test set."
     )
     return Section("Two networks", text, [Table(headings, rows)])
 
 
 def _example_section(shown: Demonstration) -> Section:
-    subject, seen = shown.subject, {"benign": shown.clean_view, "triggered": shown.triggered_view}
+    example, seen = shown.example, {"benign": shown.clean_view, "triggered": shown.triggered_view}
     logits = [each.recording.logits[0] for each in seen.values()]
-    names = subject.trojaned.class_names
+    names = example.trojaned.class_names
     titles = [f"{name}: {figures.caption(row, names)}" for name, row in zip(seen, logits, strict=True)]
     picture = figures.image_row([each.image for each in seen.values()], titles)
     alt = "The same test image without and with the trigger, and what the trojaned network calls each."
     predictions = [int(row.argmax()) for row in logits]
     title = "One image, two answers" if predictions[0] != predictions[1] else "One image, with and without the trigger"
-    return Section(title, f"The image shows “{subject.trojaned.class_names[subject.label]}”.", [_picture(picture, alt)])
+    return Section(title, f"The image shows “{example.trojaned.class_names[example.label]}”.", [_picture(picture, alt)])
 
 
 def _layers_section(shown: Demonstration) -> Section:
     rows = []
     for words, seen in _views(shown).items():
-        mask = shown.subject.trigger.place if "triggered" in words else None
+        mask = shown.example.trigger.place if "triggered" in words else None
         outlined = " The trigger is outlined." if mask is not None else ""
         rows.append(
             layer_maps(
@@ -145,7 +145,7 @@ def _energy_section(shown: Demonstration) -> Section:
         "The feature maps that hold the trigger best, over all layers.",
     )
     text = (
-        f"The trigger covers {shown.subject.trigger.coverage:.1%} of the image. A map that is blank on an image counts as 0 "
+        f"The trigger covers {shown.example.trigger.coverage:.1%} of the image. A map that is blank on an image counts as 0 "
         "there; chance is what a map of one value everywhere gets."
     )
     return Section("Which maps hold the trigger", text, [layers, maps])
@@ -153,7 +153,7 @@ def _energy_section(shown: Demonstration) -> Section:
 
 def _maps_section(shown: Demonstration) -> Section:
     triggered = shown.triggered_view
-    backdrop = Backdrop.of(triggered.image, shown.subject.trigger.place)
+    backdrop = Backdrop.of(triggered.image, shown.example.trigger.place)
     grids: list[Maps] = []
     for name, cam in triggered.cams.items():
         holding = [k for e, k in shown.strongest(LISTED) if e.layer == name]
@@ -181,37 +181,37 @@ def _picture(figure: Figure, caption: str) -> Picture:
     return Picture(figures.to_png_bytes(figure, DPI), caption)
 
 
-def _details(subject: Subject) -> dict[str, str]:
-    training = _training(subject.trojaned)
-    poisoning = subject.trojaned.card.poisoning if subject.trojaned.card else None
+def _details(example: Example) -> dict[str, str]:
+    training = _training(example.trojaned)
+    poisoning = example.trojaned.card.poisoning if example.trojaned.card else None
     return {
         "data": training.data,
         "training": ", ".join(f"{name} {value}" for name, value in training.settings.model_dump().items()),
-        "fingerprints": ", ".join(f"{each.name} {each.fingerprint}" for each in (subject.benign, subject.trojaned)),
+        "fingerprints": ", ".join(f"{each.name} {each.fingerprint}" for each in (example.benign, example.trojaned)),
         "poisoning": f"{poisoning.poisoned_images:,} images, rate {poisoning.poison_rate}" if poisoning else "none",
     }
 
 
 def _document(shown: Demonstration) -> Demo:
-    subject, triggered = shown.subject, shown.triggered_view
+    example, triggered = shown.example, shown.triggered_view
     networks = {}
-    for network in (subject.benign, subject.trojaned):
+    for network in (example.benign, example.trojaned):
         networks[network.name] = network.card.model_dump(mode="json") if network.card else {}
     return Demo.of(
         command="demo",
         networks=networks,
-        fingerprints={network.name: network.fingerprint for network in (subject.benign, subject.trojaned)},
+        fingerprints={network.name: network.fingerprint for network in (example.benign, example.trojaned)},
         example={
-            "label": subject.label,
+            "label": example.label,
             "benign_prediction": int(shown.clean_view.recording.logits.argmax()),
             "triggered_prediction": int(triggered.recording.logits.argmax()),
             "layer_maxima": {words: layer_maxima(seen.cams, 0) for words, seen in _views(shown).items()},
             "feature_maps": {name: _map_numbers(shown, name) for name in triggered.cams},
         },
         trigger={
-            "name": subject.trigger.name,
-            "coverage": subject.trigger.coverage,
-            "opacity": subject.trigger.opacity,
+            "name": example.trigger.name,
+            "coverage": example.trigger.coverage,
+            "opacity": example.trigger.opacity,
         },
         trigger_energy={
             "images": shown.measured,
@@ -237,5 +237,5 @@ def _training(network: Network) -> TrainingRecord:
     return network.card.training
 
 
-def _target_name(subject: Subject) -> str:
-    return subject.trojaned.class_names[subject.target_class]
+def _target_name(example: Example) -> str:
+    return example.trojaned.class_names[example.target_class]

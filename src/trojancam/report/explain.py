@@ -47,7 +47,7 @@ class Drawing:
 
 
 @dataclass(frozen=True)
-class Written:
+class ExplanationFiles:
     """The path of the page, and the document beside it."""
 
     page: Path
@@ -60,7 +60,7 @@ def write_explanations(
     drawing: Drawing | None = None,
     progress: Progress = silent,
     settings: dict[str, Any] | None = None,
-) -> Written:
+) -> ExplanationFiles:
     """Draw explained images into the folder `out`, and write the page and `results.json` beside the figures.
 
     `settings` are what else the page is to say of how it was made.
@@ -85,7 +85,7 @@ def write_explanations(
             )
         progress(number + 1, len(stems), one.name)
     document = _document(explanations, images, drawing, settings or {}, time.perf_counter() - started)
-    return Written(write_page(explained_page(document, sections), document, out), document)
+    return ExplanationFiles(write_page(explained_page(document, sections), document, out), document)
 
 
 def _document(

@@ -31,7 +31,7 @@ TILE = 48  # pixels of a tile's longer side, at least
 
 
 @dataclass(frozen=True)
-class Drawing:
+class ShownAtlas:
     """An atlas in a notebook: how wide it is shown, in pixels, and the colours of its scale with their words."""
 
     template = "drawing"
@@ -61,12 +61,12 @@ class Drawing:
 
 
 @dataclass(frozen=True)
-class View:
+class ShownResult:
     """What is shown of a result."""
 
     title: str
     text: str = ""
-    parts: Sequence[Table | Drawing] = ()
+    parts: Sequence[Table | ShownAtlas] = ()
 
 
 def html_of(result: object) -> str:
@@ -75,42 +75,42 @@ def html_of(result: object) -> str:
 
 
 @singledispatch
-def view_of(result: object) -> View:
+def view_of(result: object) -> ShownResult:
     """What is shown of a result: one function for each type."""
-    return View(repr(result))
+    return ShownResult(repr(result))
 
 
 @view_of.register
-def _(result: Attribution) -> View:
+def _(result: Attribution) -> ShownResult:
     count = len(result)
     text = " ".join(f"Image 0: {sentence}." for sentence in result.diagnoses(0))
     caption = f"The layer's map of the first {min(count, DRAWN)} images, each on a scale of its own."
     maps = _drawing(result.layer_map()[:DRAWN], result, caption, each=True)
     if isinstance(result, MapAttribution):
-        return View(f"{describe(result)}{DOT}{_images(count)}", text, [maps])
+        return ShownResult(f"{describe(result)}{DOT}{_images(count)}", text, [maps])
     own = result.feature_maps()[0]
     grid = _drawing(own, result, f"Image 0: feature maps 0 to {len(own) - 1}, left to right, on one scale.")
-    return View(f"{describe(result)}{DOT}{_images(count)}", text, [maps, grid])
+    return ShownResult(f"{describe(result)}{DOT}{_images(count)}", text, [maps, grid])
 
 
 @view_of.register
-def _(result: Named) -> View:  # type: ignore[type-arg]  # a view is chosen by the class alone
+def _(result: Named) -> ShownResult:  # type: ignore[type-arg]  # a view is chosen by the class alone
     cams = [each for each in result.values() if isinstance(each, Attribution)]
     if not cams or len(cams) < len(result):
         rows = [[name, brief(each)] for name, each in result.items()]
-        return View(repr(result), parts=[Table([result.kind.capitalize(), "Result"], rows, words=(0, 1))])
+        return ShownResult(repr(result), parts=[Table([result.kind.capitalize(), "Result"], rows, words=(0, 1))])
     rows = [[name, *_terms(cam), number(float(cam.layer_map()[0].amax()))] for name, cam in result.items()]
     table = Table(["Layer", "Feature maps", "Cells", "Largest value in image 0"], rows)
     drawn = cams[:LAYERS]
     maps = torch.stack([cam.heatmap()[0] for cam in drawn])
     scales = [ColourScale.of(each) for each in maps]
     caption = f"Image 0: {', '.join(list(result)[:LAYERS])}, each on a scale of its own."
-    picture = Drawing(level_atlas(_small(maps), scales), caption, _widest(scales), peaks=True)
-    return View(f"{cams[0].method}{DOT}{cams[0].target}{DOT}{_images(len(cams[0]))}", parts=[picture, table])
+    picture = ShownAtlas(level_atlas(_small(maps), scales), caption, _widest(scales), peaks=True)
+    return ShownResult(f"{cams[0].method}{DOT}{cams[0].target}{DOT}{_images(len(cams[0]))}", parts=[picture, table])
 
 
 @view_of.register
-def _(result: Recording) -> View:
+def _(result: Recording) -> ShownResult:
     answers = [
         [str(n), *_answer(logits), number(float(result.scores[n]))] for n, logits in enumerate(result.logits[:ROWS])
     ]
@@ -123,11 +123,11 @@ def _(result: Recording) -> View:
         Table(["Layer", "Feature maps", "Cells", "Largest activation"], layers),
     ]
     count = len(result.logits)
-    return View(f"A recording of {_images(count)}{DOT}{result.target}", _rest(count), tables)
+    return ShownResult(f"A recording of {_images(count)}{DOT}{result.target}", _rest(count), tables)
 
 
 @view_of.register
-def _(result: Stimulated) -> View:
+def _(result: Stimulated) -> ShownResult:
     rows = []
     for n, (before, after) in enumerate(zip(result.before.logits[:ROWS], result.after.logits[:ROWS], strict=True)):
         change = float(result.after.scores[n] - result.before.scores[n])
@@ -144,17 +144,19 @@ def _(result: Stimulated) -> View:
     ]
     differences = torch.stack([result.difference(name)[0] for name in result.after.layers])
     scales = [ColourScale.of(each, signed=True) for each in differences]
-    drawn = Drawing(
+    drawn = ShownAtlas(
         level_atlas(_small(differences), scales),
         f"Image 0: heat maps after less those before, of {', '.join(result.after.layers)}, each on its own scale.",
         _widest(scales), peaks=True,
     )  # fmt: skip
     title = "; ".join(str(each) for each in result.stimulations)
-    return View(title, f"{result.after.target}. {_rest(len(result.before.logits))}", [Table(headings, rows), drawn])
+    return ShownResult(
+        title, f"{result.after.target}. {_rest(len(result.before.logits))}", [Table(headings, rows), drawn]
+    )
 
 
 @view_of.register
-def _(result: ScanReport) -> View:
+def _(result: ScanReport) -> ShownResult:
     rows = [
         [
             result.class_names[each.target_class] if result.class_names else str(each.target_class), f"{each.score:.3g}",
@@ -165,26 +167,26 @@ def _(result: ScanReport) -> View:
     ]  # fmt: skip
     headings = ["Class", "Score", "REASR", "Stimulation ASR", "Ablation ASR", "Feature maps", "Method"]
     text = f"Confidence {result.confidence}: the score is {result.score:.3g}, a backdoor is called from {result.threshold:g} on."
-    parts: list[Table | Drawing] = [Table(headings, rows, words=(0, 5, 6))] if rows else []
+    parts: list[Table | ShownAtlas] = [Table(headings, rows, words=(0, 5, 6))] if rows else []
     triggers = [each.trigger for each in result.findings[:DRAWN] if each.trigger is not None]
     if triggers:
         drawn = picture_atlas([pixels(trigger.picture()) for trigger in triggers])
-        parts.append(Drawing(drawn, "The recovered triggers of the strongest findings, over grey."))
-    return View(ANSWERS[result.verdict], text, parts)
+        parts.append(ShownAtlas(drawn, "The recovered triggers of the strongest findings, over grey."))
+    return ShownResult(ANSWERS[result.verdict], text, parts)
 
 
 @view_of.register
-def _(result: Comparison) -> View:
+def _(result: Comparison) -> ShownResult:
     summary = Summary(result)
     verdicts = ". ".join(summary.in_words())
-    return View(f"Attribution methods on {_images(result.images)}", f"{verdicts}.", overall_tables(summary))
+    return ShownResult(f"Attribution methods on {_images(result.images)}", f"{verdicts}.", overall_tables(summary))
 
 
-def _drawing(maps: Float[Tensor, "k h w"], result: Attribution, caption: str, *, each: bool = False) -> Drawing:
+def _drawing(maps: Float[Tensor, "k h w"], result: Attribution, caption: str, *, each: bool = False) -> ShownAtlas:
     small, _ = shrunk(maps, result.placement)
     whole = ColourScale.of(maps)
     scales = [ColourScale.of(one) for one in maps] if each else [whole] * len(maps)
-    return Drawing(level_atlas(small, scales), caption, whole, peaks=each)
+    return ShownAtlas(level_atlas(small, scales), caption, whole, peaks=each)
 
 
 def _terms(cam: Attribution) -> tuple[str, str]:

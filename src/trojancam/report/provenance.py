@@ -3,7 +3,7 @@
 import hashlib
 from pathlib import Path
 
-from trojancam.data.images import system_errors
+from trojancam.data.image_files import system_errors
 
 CHUNK = 1 << 20
 

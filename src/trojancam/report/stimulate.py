@@ -21,14 +21,14 @@ DPI = 200  # twice what the page shows at its natural size
 
 
 @dataclass(frozen=True)
-class Written:
+class StimulationFiles:
     """The paths of the page and of its figures."""
 
     page: Path
     figures: tuple[Path, ...]
 
 
-def write_stimulation(answer: StimulationAnswer, out: Path, settings: dict[str, Any]) -> Written:
+def write_stimulation(answer: StimulationAnswer, out: Path, settings: dict[str, Any]) -> StimulationFiles:
     """Write the page, its figures and `results.json` into the folder `out`; `settings` are what else the page says.
 
     Raises:
@@ -45,7 +45,7 @@ def write_stimulation(answer: StimulationAnswer, out: Path, settings: dict[str, 
         details=details | {"fingerprint": network.fingerprint, "time": f"{answer.seconds:.1f} s"},
         confidence=_confidence(answer),
     )
-    return Written(write_page(page, _document(answer, settings, [path.name for path in files]), out), files)
+    return StimulationFiles(write_page(page, _document(answer, settings, [path.name for path in files]), out), files)
 
 
 def verdict(answer: StimulationAnswer) -> str:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from trojancam.attacks.trigger import Trigger
 from trojancam.attribution import INPUT, METHODS
-from trojancam.data.classes import class_index
+from trojancam.data.gtsrb_classes import class_index
 from trojancam.evaluation import comparison
 from trojancam.evaluation.comparison import LOCALISATION, MASK, METRICS, Comparison
 from trojancam.evaluation.randomisation import Randomisation, randomised_methods

@@ -29,7 +29,7 @@ EPOCHS = 12
 
 
 @dataclass(frozen=True)
-class Subject(Brief):
+class Example(Brief):
     """What it is about: both networks, the trigger, and a test image of another class to show it on."""
 
     benign: Network
@@ -48,7 +48,7 @@ class Demonstration(Brief):
     with the trigger; each is explained by the class it should show.
     """
 
-    subject: Subject
+    example: Example
     benign_view: View
     clean_view: View
     triggered_view: View
@@ -73,15 +73,15 @@ def demonstrate(
     started = time.perf_counter()
     told = shown(progress)
     benign, trojaned = (_network(recipe, dataset, told) for recipe in recipes(dataset, epochs, seed))
-    subject = _subject(benign, trojaned, dataset.test)
-    measured = _others(dataset.test, subject.target_class).take(MEASURED)[0]
-    stamped = subject.trigger.apply(subject.image[None])[0]
+    example = _example(benign, trojaned, dataset.test)
+    measured = _others(dataset.test, example.target_class).take(MEASURED)[0]
+    stamped = example.trigger.apply(example.image[None])[0]
     return Demonstration(
-        subject,
-        benign_view=view(benign, subject.image, subject.label),
-        clean_view=view(trojaned, subject.image, subject.label),
-        triggered_view=view(trojaned, stamped, subject.target_class),
-        energies=trigger_energy(trojaned, measured, subject.trigger, subject.target_class),
+        example,
+        benign_view=view(benign, example.image, example.label),
+        clean_view=view(trojaned, example.image, example.label),
+        triggered_view=view(trojaned, stamped, example.target_class),
+        energies=trigger_energy(trojaned, measured, example.trigger, example.target_class),
         measured=len(measured),
         seconds=time.perf_counter() - started,
     )
@@ -116,7 +116,7 @@ def _network(recipe: Recipe, dataset: Dataset, progress: Progress) -> Network:
     return load(cached_model(recipe, dataset, named))
 
 
-def _subject(benign: Network, trojaned: Network, test: ImageSet) -> Subject:
+def _example(benign: Network, trojaned: Network, test: ImageSet) -> Example:
     """Both networks, the trigger, and the test image that shows best what it does.
 
     That is the one on which this has the greatest product: the probability that each network gives the image's own
@@ -131,7 +131,7 @@ def _subject(benign: Network, trojaned: Network, test: ImageSet) -> Subject:
     own = benign(images).softmax(1) * trojaned(images).softmax(1)
     turned = trojaned(trigger.apply(images)).softmax(1)[:, target_class]
     index = int((own.gather(1, labels[:, None])[:, 0] * turned).argmax())
-    return Subject(benign, trojaned, trigger, target_class, images[index], int(labels[index]))
+    return Example(benign, trojaned, trigger, target_class, images[index], int(labels[index]))
 
 
 def _others(test: ImageSet, target_class: int) -> ImageSet:

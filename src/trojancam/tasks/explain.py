@@ -11,9 +11,9 @@ from torch import Tensor
 
 from trojancam.attacks.trigger import Trigger
 from trojancam.attribution import Attribution, grad_cam
-from trojancam.data.classes import class_index
+from trojancam.data.gtsrb_classes import class_index
+from trojancam.data.image_files import image_files, read_image, read_images, system_errors
 from trojancam.data.image_set import as_floats
-from trojancam.data.images import image_files, read_image, read_images, system_errors
 from trojancam.errors import DataError, unknown_name
 from trojancam.network.input import InputSpecification
 from trojancam.network.network import Network

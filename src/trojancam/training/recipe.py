@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from trojancam.architectures import ARCHITECTURES, Architecture, architecture
-from trojancam.attacks.attack import Attack, NetworkAttack, Subject
+from trojancam.attacks.attack import Attack, CleanNetwork, NetworkAttack
 from trojancam.attacks.poisoning import Backdoors, Goal, Poisoning, as_tuple, roles
 from trojancam.data.image_set import Dataset, ImageSet
 from trojancam.errors import DataError, ModelError, Remedy, TrojanCamError
@@ -106,8 +106,8 @@ def _attacked(
         record = TrainingRecord(
             data=task.data, images=len(task.train), settings=recipe.settings, parent=task.parent, clean_accuracy=0.0
         )
-    subject = Subject(module.eval(), dataset.train, task.input, learned, progress)
-    module, backdoor = attack.planted(subject, recipe.goal)
+    clean = CleanNetwork(module.eval(), dataset.train, task.input, learned, progress)
+    module, backdoor = attack.planted(clean, recipe.goal)
     rates = measure(module.eval(), dataset.test, task.input, backdoor)
     found = {name: finite(rates[name]) for name in ("attack_success_rate", "robust_accuracy")}
     return module, record.model_copy(update=found | {"clean_accuracy": rates["clean_accuracy"]}), (backdoor,)

@@ -11,7 +11,7 @@ from tests.nets import network
 
 from trojancam.attacks.patch import square
 from trojancam.attribution import Attribution, grad_cam
-from trojancam.data.images import read_image
+from trojancam.data.image_files import read_image
 from trojancam.figures.colour import ColourScale, dimmed
 from trojancam.network.recording import record
 from trojancam.network.targets import logit

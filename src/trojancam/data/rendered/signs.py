@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
-from trojancam.data.classes import GTSRB_CLASS_NAMES
+from trojancam.data.gtsrb_classes import GTSRB_CLASS_NAMES
 from trojancam.data.image_set import Dataset, ImageSet
 from trojancam.data.rendered.backgrounds import BACKGROUNDS, TEXTURE_SIZE, TEXTURES_PER_KIND, texture
 from trojancam.data.rendered.camera import photograph, sign_regions

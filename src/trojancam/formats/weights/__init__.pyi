@@ -1,21 +1,21 @@
 from . import (
     architecture,
-    checkpoint,
     fitting,
     inert,
     pickles,
     plain_data,
     reader,
+    state_dicts,
     tensors,
 )
 
 __all__ = [
     "architecture",
-    "checkpoint",
     "fitting",
     "inert",
     "pickles",
     "plain_data",
     "reader",
+    "state_dicts",
     "tensors",
 ]

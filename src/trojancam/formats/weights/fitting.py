@@ -7,7 +7,7 @@ from pathlib import Path
 from torch import Tensor
 
 from trojancam.errors import ModelError
-from trojancam.formats.weights.checkpoint import Checkpoint, StateDict
+from trojancam.formats.weights.state_dicts import Checkpoint, StateDict
 
 WRAPPERS = {"module.": "nn.DataParallel", "_orig_mod.": "torch.compile"}  # and the prefixes that they put before names
 COUNTED = ".num_batches_tracked"  # old files lack it, and nothing depends on it

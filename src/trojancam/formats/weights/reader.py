@@ -13,9 +13,9 @@ from torch import Tensor
 
 from trojancam.errors import ModelError
 from trojancam.formats.archives import Archive, archive, is_archive, opened_file
-from trojancam.formats.weights.checkpoint import Checkpoint, StateDict, checkpoint_in
 from trojancam.formats.weights.pickles import LARGEST, LEGACY, LEGACY_PICKLES, NoPickleError, Pickle, look_at
 from trojancam.formats.weights.plain_data import check_plain, entries_of, storage
+from trojancam.formats.weights.state_dicts import Checkpoint, StateDict, checkpoint_in
 
 LARGEST_HEADER = 8 << 20  # bytes of a safetensors file that name its tensors
 

@@ -23,7 +23,7 @@ from trojancam.report.page import Table
 from trojancam.tasks.compare import CONTROLS
 from trojancam_study.exhibits import Exhibit
 from trojancam_study.measurements import Measurement, Verdict, above, measured
-from trojancam_study.study import SPEED_70, STOP, SUBJECTS, Study
+from trojancam_study.study import NETWORKS, SPEED_70, STOP, Study
 
 CHOSEN, OTHER = "grad-cam", "grad-cam++"  # what the study chose, and what it chose it over
 CONTROL = "random"  # a map that knows nothing
@@ -80,8 +80,8 @@ def claim_e(study: Study, progress: Progress) -> Exhibit:
     Differences are paired: image by image, in each layer and in the mean over a network's layers. The claim holds if
     Grad-CAM++ less Grad-CAM, over the images of all three networks, lies below 0.
     """
-    told = iter(stages(progress, [1] * len(SUBJECTS) * len(study.seeds)))
-    found = {name: [_compared(study, name, seed, next(told)) for seed in study.seeds] for name in SUBJECTS}
+    told = iter(stages(progress, [1] * len(NETWORKS) * len(study.seeds)))
+    found = {name: [_compared(study, name, seed, next(told)) for seed in study.seeds] for name in NETWORKS}
     levels = [_level(method, found) for method in PAIR]
     whole = _whole_gap(found)
     by_network = [_gap(name, each) for name, each in found.items()]

@@ -20,7 +20,7 @@ from trojancam.kept import Kept
 from trojancam.locks import only_run_on
 from trojancam.progress import Progress, silent, stages
 from trojancam.stimulation import Stimulation
-from trojancam_study.records import sources
+from trojancam_study.piece_records import sources
 from trojancam_study.study import Study
 
 Images = tuple[Float[Tensor, "n 3 h w"], Int64[Tensor, " n"]]
@@ -135,7 +135,7 @@ def _kept(key: str, images: Tensor, work: Callable[[Path], dict[str, Any]]) -> d
 
     `work` is given a folder for its steps, so that a run that was killed goes on; it is removed in the end.
     """
-    digest = hashlib.sha256("\n".join((key, *sources("trojancam_study.scans"))).encode())
+    digest = hashlib.sha256("\n".join((key, *sources("trojancam_study.detections"))).encode())
     digest.update(images.contiguous().numpy().tobytes())
     run, folder = digest.hexdigest(), cache_folder("scans")
     unfinished = folder / run[:16]

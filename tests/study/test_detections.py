@@ -10,15 +10,15 @@ from trojancam.detection import Finding, ScanReport
 from trojancam.detection.abs import Scheme, StimulatedMap
 from trojancam.errors import DataError
 from trojancam.stimulation import Stimulation
-from trojancam_study import scans
-from trojancam_study.scans import Flag
+from trojancam_study import detections
+from trojancam_study.detections import Flag
 from trojancam_study.study import Study
 
 SCHEME = Scheme(8.0, 5)
 
 
 def test_images_to_measure_on_are_not_those_of_the_scan(study: Study) -> None:
-    (given, labels), (others, _) = scans.clean_images(study)
+    (given, labels), (others, _) = detections.clean_images(study)
     assert len(given) == len(labels) == study.scale.scanned
     assert len(others) == study.scale.images
     same = (given[:, None] == others[None]).flatten(2).all(2)
@@ -38,21 +38,21 @@ def test_a_network_is_scanned_once(study: Study, tmp_path: Path, monkeypatch: py
         return ScanReport("backdoor", 4.0, 3.2, (finding,), {}, {})
 
     monkeypatch.setenv("TROJANCAM_CACHE", str(tmp_path))
-    monkeypatch.setattr(scans, "scan", scan)
+    monkeypatch.setattr(detections, "scan", scan)
     for _ in range(2):
-        report = scans.scanned(study, "trojan2", 0)
-        seen = scans.strongest_finding(report)
+        report = detections.scanned(study, "trojan2", 0)
+        seen = detections.strongest_finding(report)
         assert (report.verdict, seen.feature_maps) == ("backdoor", (3, 1))
         assert seen.stimulation is not None
         assert torch.equal(torch.as_tensor(seen.stimulation.value), value)
     assert len(asked) == 1
-    scans.scanned(study, "trojan2", 1)
+    detections.scanned(study, "trojan2", 1)
     assert len(asked) == 2
 
 
 def test_a_scan_without_findings_has_none_to_show() -> None:
     with pytest.raises(DataError, match="no finding"):
-        scans.strongest_finding(ScanReport("nothing found", 0.0, 3.2, (), {}, {}))
+        detections.strongest_finding(ScanReport("nothing found", 0.0, 3.2, (), {}, {}))
 
 
 def test_flagged_is_the_strongest_of_the_class_that_images_agree_on() -> None:
@@ -62,8 +62,8 @@ def test_flagged_is_the_strongest_of_the_class_that_images_agree_on() -> None:
         StimulatedMap("conv", 2, SCHEME, 10, agreement=0.5, elevation=9.0),
         StimulatedMap("conv", 3, SCHEME, 4, agreement=1.0, elevation=9.0),
     ]
-    assert scans.of_class(rows, 10) == rows[1]
-    assert scans.of_class(rows, 11) is None
+    assert detections.of_class(rows, 10) == rows[1]
+    assert detections.of_class(rows, 11) is None
 
 
 def test_flags_of_abs_are_kept_and_name_the_target(
@@ -76,17 +76,17 @@ def test_flags_of_abs_are_kept_and_name_the_target(
         return [StimulatedMap(**row | {"scheme": SCHEME, "layer": layer, "target_class": target})]
 
     monkeypatch.setenv("TROJANCAM_CACHE", str(tmp_path))
-    monkeypatch.setattr(scans, "stimulated_maps", stimulated)
+    monkeypatch.setattr(detections, "stimulated_maps", stimulated)
     expected = Flag("ABS", "conv2d_7", 2, Stimulation("conv2d_7", 2, value=3.5), 5.0)
-    assert scans.abs_flags(study, "trojan2", 0) == [expected]
-    monkeypatch.setattr(scans, "stimulated_maps", None)
-    assert scans.abs_flags(study, "trojan2", 0) == [expected]
+    assert detections.abs_flags(study, "trojan2", 0) == [expected]
+    monkeypatch.setattr(detections, "stimulated_maps", None)
+    assert detections.abs_flags(study, "trojan2", 0) == [expected]
 
 
 def test_flags_of_a_scan_each_hold_their_own_activations() -> None:
     value = torch.arange(18.0).view(2, 3, 3)
     stimulation = Stimulation("conv", (5, 1), value=value, window=(0, 0, 2, 2))
-    first, second = scans.scan_flags(Finding("stimulation", 10, 4.0, "conv", (5, 1), stimulation=stimulation))
+    first, second = detections.scan_flags(Finding("stimulation", 10, 4.0, "conv", (5, 1), stimulation=stimulation))
     assert (first.feature_map, second.feature_map) == (5, 1)
     assert torch.equal(torch.as_tensor(second.stimulation.value), value[1:])
-    assert scans.scan_flags(Finding("abs", 10, 4.0)) == []
+    assert detections.scan_flags(Finding("abs", 10, 4.0)) == []

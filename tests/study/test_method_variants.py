@@ -11,10 +11,19 @@ from trojancam.evaluation.comparison import Comparison, compare
 from trojancam.evaluation.road import road
 from trojancam.network.targets import logit, probability
 from trojancam.progress import silent
-from trojancam_study import variants
+from trojancam_study import method_variants
 from trojancam_study.measurements import Measurement
+from trojancam_study.method_variants import (
+    FAMILY,
+    PAIR,
+    SLOW,
+    Compared,
+    claim_e,
+    favours_the_chosen,
+    figure_2,
+    figure_3,
+)
 from trojancam_study.study import STOP, Scale, Study
-from trojancam_study.variants import FAMILY, PAIR, SLOW, Compared, claim_e, favours_the_chosen, figure_2, figure_3
 
 
 def comparison(scores: dict[str, list[list[float]]]) -> Comparison:
@@ -71,7 +80,7 @@ def test_the_triggered_image_is_drawn_layer_by_layer(study: Study) -> None:
 
 
 def test_the_claim_rests_on_the_images_of_all_networks(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(variants, "FAMILY", (*PAIR, "centre"))
+    monkeypatch.setattr(method_variants, "FAMILY", (*PAIR, "centre"))
     small = replace(study, seeds=(0,), scale=Scale(epochs=1, road_images=2))
     told: list[tuple[int, int]] = []
     exhibit = claim_e(small, lambda done, total, note="": told.append((done, total)))
