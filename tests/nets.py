@@ -146,6 +146,74 @@ class Dangling(nn.Module):
         return self.head(x) + self.unused(x).relu().detach().mean((1, 2, 3))[:, None]
 
 
+class Attention(nn.Module):
+    """Self-attention of two heads, over whatever tokens there are."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.qkv, self.proj = nn.Linear(width, 3 * width), nn.Linear(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        n, tokens, width = x.shape
+        q, k, v = self.qkv(x).reshape(n, tokens, 3, 2, width // 2).permute(2, 0, 3, 1, 4).unbind(0)
+        return self.proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(n, tokens, width))
+
+
+class MLP(nn.Module):
+    """Two dense layers on the last axis."""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.fc1, self.fc2 = nn.Linear(width, hidden), nn.Linear(hidden, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc2(F.gelu(self.fc1(x)))
+
+
+class TransformerBlock(nn.Module):
+    """What attention gives and what an MLP gives, each added to the stream."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm1, self.attn = nn.LayerNorm(width), Attention(width)
+        self.norm2, self.mlp = nn.LayerNorm(width), MLP(width, 2 * width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.attn(self.norm1(x))
+        return x + self.mlp(self.norm2(x))
+
+
+class Transformer(nn.Module):
+    """Patches of 4x3 pixels, a class token before them and a register token behind; the class token is read."""
+
+    def __init__(self, width: int = 6) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(3, width, (4, 3), (4, 3))
+        self.before, self.behind = (nn.Parameter(torch.randn(1, 1, width)) for _ in range(2))
+        self.positions = nn.Parameter(torch.randn(1, 14, width))
+        self.blocks = nn.Sequential(TransformerBlock(width), TransformerBlock(width))
+        self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, CLASSES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.patches(x).flatten(2).transpose(1, 2)
+        n = x.shape[0]
+        x = torch.cat([self.before.expand(n, -1, -1), x, self.behind.expand(n, -1, -1)], 1) + self.positions
+        return self.head(self.norm(self.blocks(x))[:, 0])
+
+
+class Pointwise(nn.Module):
+    """As ConvNeXt: a depthwise convolution, then dense layers on channels that lie last; their result is added."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.depthwise = nn.Conv2d(3, 4, 2, 2), nn.Conv2d(4, 4, 3, padding=1, groups=4)
+        self.norm, self.mlp, self.head = nn.LayerNorm(4), MLP(4, 8), Head(4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        return self.head(x + self.mlp(self.norm(self.depthwise(x).permute(0, 2, 3, 1))).permute(0, 3, 1, 2))
+
+
 NETS: dict[str, Callable[[], nn.Module]] = {
     "plain": Plain,
     "normed": normed,
@@ -155,6 +223,8 @@ NETS: dict[str, Callable[[], nn.Module]] = {
     "concatenating": Concatenating,
     "pre-activation": PreActivation,
     "dangling": Dangling,
+    "transformer": Transformer,
+    "pointwise": Pointwise,
 }
 
 

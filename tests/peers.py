@@ -44,6 +44,14 @@ def torchcam_methods() -> ModuleType:
     return torchcam.methods
 
 
+def torchvision_models() -> ModuleType:
+    """torchvision's own definitions of networks."""
+    with quiet():
+        make_torchvision_importable()
+        import torchvision.models
+    return torchvision.models
+
+
 def make_torchvision_importable() -> None:
     """The package index holds torchvision for CUDA only: beside a CPU torch its operators do not load.
 

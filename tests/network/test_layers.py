@@ -40,6 +40,14 @@ def values(module: nn.Module) -> tuple[Values, Values]:
         ("concatenating", {"left": (3, 12, 12), "right": (2, 12, 12)}),
         ("pre-activation", {"stem": (4, 12, 12), "conv1": (4, 12, 12), "conv2": (4, 12, 12)}),
         ("dangling", {"used": (4, 10, 10), "unused": (2, 10, 10)}),
+        (
+            "transformer",
+            {"patches": (6, 3, 4), "blocks.0.attn": (6, 3, 4), "blocks.0.mlp": (6, 3, 4), "blocks.0": (6, 3, 4)},
+        ),
+        (
+            "pointwise",
+            {"stem": (4, 6, 6), "depthwise": (4, 6, 6), "mlp.fc1": (8, 6, 6), "mlp": (4, 6, 6), "sum": (4, 6, 6)},
+        ),
     ],
 )  # fmt: skip
 def test_names_order_maps_and_cells(name: str, layers: dict[str, tuple[int, int, int]]) -> None:

@@ -12,8 +12,10 @@ import torch
 from torch import fx
 
 from trojancam.errors import unknown_name
+from trojancam.network.grids import placements
 from trojancam.network.operations import ACTIVATIONS, CONVOLUTIONS, ELEMENT_BY_ELEMENT, ON_THE_WAY, SCALING
-from trojancam.network.placement import Placement, placements, stretched
+from trojancam.network.placement import Placement, stretched
+from trojancam.network.tokens import FEATURE_MAPS, TokenMaps
 from trojancam.showing import Brief
 
 aten = torch.ops.aten
@@ -59,6 +61,10 @@ def find_layers(graph: fx.Graph, image_size: tuple[int, int]) -> dict[str, Layer
             _, maps, height, width = (int(extent) if axis else 0 for axis, extent in enumerate(_shape(node) or ()))
             placement = placed.get(node) or stretched((height, width), image_size)
             layers[name] = Layer(name, node.name, _result(node, fixed).name, maps, (height, width), placement)
+        elif FEATURE_MAPS in node.meta:
+            tokens: TokenMaps = node.meta[FEATURE_MAPS]
+            name, maps = _unused(tokens.name, layers), int((_shape(node) or ())[1])
+            layers[name] = Layer(name, node.name, node.name, maps, tokens.grid.size, tokens.grid.placement)
     return layers
 
 

@@ -26,6 +26,7 @@ from trojancam.network.input import GIVEN, UNKNOWN, Feeding, InputSpecification
 from trojancam.network.layers import At, Layer, find_layers
 from trojancam.network.modules import channels_of
 from trojancam.network.outputs import Output
+from trojancam.network.tokens import with_feature_maps
 from trojancam.version import __version__
 
 Images = Float[Tensor, "n 3 h w"]
@@ -58,8 +59,9 @@ class Network:
         self.name = name
         self.card = card
         self.notes = notes  # sentences for people: what is unusual about it
-        self.layers: dict[str, Layer] = find_layers(graph_module.graph, specification.size)
-        self._whole = graph_module
+        self._own = graph_module
+        self._whole = with_feature_maps(graph_module, specification.size)
+        self.layers: dict[str, Layer] = find_layers(self._whole.graph, specification.size)
         self._logits = graph.logits_node(graph_module).name
         self._returning: dict[tuple[str, ...], fx.GraphModule] = {}
         self._cuts: dict[tuple[str, ...], Cut] = {}
@@ -221,7 +223,7 @@ class Network:
         chosen = device_named(device)
         if chosen == self.device:
             return self
-        whole = graph.moved(self._whole, chosen)
+        whole = graph.moved(self._own, chosen)
         return Network(whole, self.input, self.class_names, self.name, self.card, self.notes, self.feeding)
 
     def fed(self, specification: InputSpecification, feeding: Feeding = GIVEN) -> "Network":
@@ -238,7 +240,7 @@ class Network:
                 f"{self.name} takes {own.number_of_channels} channels of {own.size} pixels, not "
                 f"{specification.number_of_channels} of {specification.size}"
             )
-        return Network(self._whole, specification, self.class_names, self.name, self.card, self.notes, feeding)
+        return Network(self._own, specification, self.class_names, self.name, self.card, self.notes, feeding)
 
     def with_class_names(self, class_names: Sequence[str]) -> "Network":
         """The same network, weights shared, its classes called otherwise.
@@ -251,12 +253,12 @@ class Network:
                 f"the network has {len(self.class_names)} classes, but {len(class_names)} class names were given"
             )
         names = tuple(class_names)
-        return Network(self._whole, self.input, names, self.name, self.card, self.notes, self.feeding)
+        return Network(self._own, self.input, names, self.name, self.card, self.notes, self.feeding)
 
     def without_card(self) -> "Network":
         """The same network, weights shared, with nothing that tells how it was made or what it is called."""
         feeding = GIVEN if self.feeding.vouched else UNKNOWN
-        return Network(self._whole, self.input, self.class_names, feeding=feeding)
+        return Network(self._own, self.input, self.class_names, feeding=feeding)
 
     def save(self, path: str | Path) -> Path:
         """Write the network to a `.pt2` file, whole or not at all; its path. `load` opens it as it is here.
@@ -282,7 +284,7 @@ class Network:
             made_by=f"trojancam {__version__}",
         )
         with written_whole(path) as partial, partial.open("wb") as stream:
-            graph.write(self.to(CPU)._whole, self.input, stream, {RECORD: said.model_dump_json()})
+            graph.write(self.to(CPU)._own, self.input, stream, {RECORD: said.model_dump_json()})
         return path
 
     @cached_property
@@ -302,7 +304,7 @@ class Network:
     @cached_property
     def fingerprint(self) -> str:
         """A name for what the network computes: its graph, its weights and what it is fed; the same on any device."""
-        code = _DEVICE.sub(repr(CPU), self._whole.code)
+        code = _DEVICE.sub(repr(CPU), self._own.code)
         digest = hashlib.sha256(f"{code}{self.input!r}".encode())
         for name, tensor in (*self._whole.named_parameters(), *self._whole.named_buffers()):
             digest.update(name.encode())
@@ -337,7 +339,7 @@ class Network:
                 raise unknown_name("module with parameters", module, self.parameter_groups)
             for name in self.parameter_groups[module]:
                 shuffled[name] = _shuffled(self._whole.get_parameter(name), f"{seed}:{name}")
-        changed = graph.with_parameters(self._whole, shuffled)
+        changed = graph.with_parameters(self._own, shuffled)
         name = f"{self.name}, in part random"
         return Network(changed, self.input, self.class_names, name, feeding=self.feeding)
 

@@ -7,14 +7,13 @@ size ("same" padding), placing and stretching are the same.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, fx
-
-from trojancam.network.operations import CELL_BY_CELL
 
 aten = torch.ops.aten
 
@@ -77,36 +76,13 @@ def laid_over(
     return rows @ maps @ columns.T
 
 
-def placements(graph: fx.Graph) -> dict[fx.Node, Placement]:
-    """The placement of every node that is a batch of maps and whose cells can be followed back to the image."""
-    placed: dict[fx.Node, Placement] = {}
-    for node in graph.nodes:
-        placement = _placement(node, placed)
-        if placement is not None:
-            placed[node] = placement
-    return placed
-
-
-def _placement(node: fx.Node, placed: dict[fx.Node, Placement]) -> Placement | None:
-    if node.op == "placeholder":
-        return Placement() if _extents(node) else None
-    inputs = [source for source in node.all_input_nodes if source in placed]
-    if node.op != "call_function" or not inputs:
+def behind_window(node: fx.Node, before: Placement) -> Placement | None:
+    """The placement of what a convolution, a pooling or a padding gives of maps; None of a transposed convolution."""
+    if node.target is aten.convolution.default and node.args[6]:
         return None
-    if node.target in _WINDOWS and not (node.target is aten.convolution.default and node.args[6]):  # a transposed one
-        rows, columns = (_WINDOWS[node.target](node, axis) for axis in (0, 1))
-        before = placed[inputs[0]]
-        return Placement(before.rows.window(*rows), before.columns.window(*columns))
-    alike = [source for source in inputs if _extents(source) == _extents(node)]
-    return placed[alike[0]] if alike and node.target in CELL_BY_CELL else None
-
-
-def _extents(node: fx.Node) -> tuple[int, int] | None:
-    """Height and width of a node's value in cells; of a tuple of values, those of the first."""
-    value = node.meta.get("val")
-    value = value[0] if isinstance(value, tuple | list) and value else value
-    shape: tuple[Any, ...] = getattr(value, "shape", ())
-    return (int(shape[2]), int(shape[3])) if len(shape) == 4 else None
+    along = WINDOWS[node.target]
+    rows, columns = along(node, 0), along(node, 1)
+    return Placement(before.rows.window(*rows), before.columns.window(*columns))
 
 
 def _weights(axis: Axis, cells: int, pixels: int, smooth: bool) -> Float[Tensor, "pixels cells"]:
@@ -161,7 +137,7 @@ def _pair(value: Any) -> tuple[int, int]:
     return int(values[0]), int(values[-1])
 
 
-_WINDOWS = {
+WINDOWS: dict[Any, Callable[[fx.Node, int], tuple[int, int, int, int]]] = {
     aten.conv2d.default: _convolution,
     aten.conv2d.padding: _convolution,
     aten.convolution.default: _convolution,
