@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 import torch
+from tests.peers import timm_models
 from torch import Tensor, nn
 
 from benchmarks.timing import Ratio, paired
@@ -13,6 +14,7 @@ from trojancam.network.recording import record
 
 STUDIED = ("basic", "trojan1", "trojan2")
 IMAGES = 64
+OF_224_PIXELS = 8
 
 
 def rows() -> Iterator[tuple[str, Ratio]]:
@@ -21,6 +23,18 @@ def rows() -> Iterator[tuple[str, Ratio]]:
         module = architecture.build(43).eval()
         network = Network.from_module(module, specification=architecture.input)
         yield name, against_eager(module, network, torch.rand(IMAGES, 3, *architecture.input.size))
+    yield transformer_row()
+
+
+def transformer_row() -> tuple[str, Ratio]:
+    """All token layers of a ViT-S/16 of 224 pixels, as timm builds it: their names are those of its modules."""
+    module = timm_models().vision_transformer.vit_small_patch16_224().eval().requires_grad_(False)
+    network, images = Network.from_module(module, (224, 224)), torch.rand(OF_224_PIXELS, 3, 224, 224)
+    inputs = network.input.normalise(images)
+    floor = Floor(module, [module.get_submodule(layer) for layer in network.layers])
+    return "ViT-S/16, 224 pixels", paired(
+        lambda: grad_cam(record(network, images)), lambda: floor(inputs), pairs=5, warm_up=1
+    )
 
 
 def against_eager(module: nn.Module, network: Network, images: Tensor) -> Ratio:

@@ -52,6 +52,16 @@ def torchvision_models() -> ModuleType:
     return torchvision.models
 
 
+def timm_models() -> ModuleType:
+    """timm's definitions of networks."""
+    if find_spec("timm") is None:
+        pytest.skip(f"timm is not installed; {INSTALL}")
+    with quiet():
+        make_torchvision_importable()
+        import timm.models
+    return timm.models
+
+
 def make_torchvision_importable() -> None:
     """The package index holds torchvision for CUDA only: beside a CPU torch its operators do not load.
 

@@ -194,7 +194,7 @@ def _on_the_default_device() -> Callable[..., Any]:
 def test_what_is_planted_is_seen(far: Network, images: Tensor, weigh: Callable[..., Any], refusal: str) -> None:
     planted = methods.as_method("planted", weigh)
     with pytest.raises((AssertionError, RuntimeError), match=refusal):
-        planted(methods.Job(tc.record(far, images)), "first")
+        planted(methods.MethodInput(tc.record(far, images)), "first")
 
 
 def test_what_is_left_on_the_processor_is_seen(

@@ -3,10 +3,11 @@
 import pytest
 import torch
 from tests.nets import CLASSES, SIZE, TransformerBlock, images, network
-from tests.peers import quiet, torchvision_models
+from tests.peers import quiet, timm_models, torchvision_models
 from torch import Tensor, nn
 
 from trojancam.attribution import METHODS, attribute, grad_cam
+from trojancam.errors import ModelError
 from trojancam.network.network import Network
 from trojancam.network.placement import laid_over, stretched
 from trojancam.network.recording import record
@@ -85,15 +86,16 @@ def test_every_method_explains_every_token_layer(name: str, method: str) -> None
 class DensePatches(nn.Module):
     """Patches of 3x3 pixels by a reshape and a dense layer, without any convolution, and a class token."""
 
-    def __init__(self, channels_last: bool = False) -> None:
+    def __init__(self, order: tuple[int, ...] = (0, 2, 4, 1, 3, 5)) -> None:
         super().__init__()
+        self.order = order
         self.embed, self.token = nn.Linear(27, 6), nn.Parameter(torch.randn(1, 1, 6))
         self.blocks = nn.Sequential(TransformerBlock(6), TransformerBlock(6))
         self.head = nn.Linear(6, CLASSES)
 
     def forward(self, x: Tensor) -> Tensor:
         n = x.shape[0]
-        x = x.reshape(n, 3, 4, 3, 4, 3).permute(0, 2, 4, 1, 3, 5).reshape(n, 16, 27)
+        x = x.reshape(n, 3, 4, 3, 4, 3).permute(self.order).reshape(n, 16, 27)
         x = self.blocks(torch.cat([self.token.expand(n, -1, -1), self.embed(x)], 1))
         return self.head(x[:, 0])
 
@@ -106,6 +108,13 @@ def test_patches_without_a_convolution_are_known_by_their_number() -> None:
     assert strongest_cell(net, "blocks.0", SIZE) == (1, 2)
 
 
+def test_patches_that_do_not_lie_row_by_row_are_no_layer() -> None:
+    """Column by column: their number alone would say the same."""
+    torch.manual_seed(0)
+    with pytest.raises(ModelError, match="no two-dimensional convolution and no tokens of image patches"):
+        Network.from_module(DensePatches((0, 4, 2, 1, 3, 5)), SIZE)
+
+
 def strongest_cell(net: Network, layer: str, size: tuple[int, int]) -> tuple[int, int]:
     """In which of 4x4 parts of the image a layer changes most when the pixels in row 1, column 2 of these change."""
     height, width = size[0] // 4, size[1] // 4
@@ -113,10 +122,41 @@ def strongest_cell(net: Network, layer: str, size: tuple[int, int]) -> tuple[int
     after = before.clone()
     after[:, :, height : 2 * height, 2 * width : 3 * width] = images(4, 2, (height, width))
     one, other = (record(net, each, logit(1), layer).layers[layer].activations for each in (before, after))
-    change = laid_over((one - other).abs().sum((0, 1))[None, None], net.layer(layer).placement, size, smooth=False)[0, 0]
+    change = laid_over((one - other).abs().sum((0, 1))[None, None], net.layer(layer).placement, size, smooth=False)[
+        0, 0
+    ]
     parts = change[: 4 * height, : 4 * width].reshape(4, height, 4, width).sum((1, 3))
     place = int(parts.argmax())
     return place // 4, place % 4
+
+
+def timm_vit(**changed: object) -> tuple[nn.Module, int]:
+    transformer = timm_models().vision_transformer.VisionTransformer
+    return transformer(img_size=32, patch_size=8, embed_dim=24, depth=3, num_heads=2, num_classes=5, **changed), 32
+
+
+def timm_registers() -> tuple[nn.Module, int]:
+    return timm_vit(reg_tokens=2, global_pool="avg", init_values=0.1)
+
+
+def timm_deit() -> tuple[nn.Module, int]:
+    distilled = timm_models().deit.VisionTransformerDistilled
+    return distilled(img_size=32, patch_size=8, embed_dim=24, depth=3, num_heads=2, num_classes=5), 32
+
+
+def timm_swin() -> tuple[nn.Module, int]:
+    build = timm_models().swin_transformer.SwinTransformer
+    return build(
+        img_size=64, patch_size=4, embed_dim=16, depths=(2, 2), num_heads=(2, 2), window_size=4, num_classes=5
+    ), 64
+
+
+def timm_convnext() -> tuple[nn.Module, int]:
+    return timm_models().convnext.ConvNeXt(num_classes=5, depths=(1, 1, 1, 1), dims=(8, 8, 16, 16)), 64
+
+
+def timm_mixer() -> tuple[nn.Module, int]:
+    return timm_models().mlp_mixer.MlpMixer(img_size=32, patch_size=8, embed_dim=24, num_blocks=2, num_classes=5), 32
 
 
 def vit() -> tuple[nn.Module, int]:
@@ -133,6 +173,7 @@ def convnext() -> tuple[nn.Module, int]:
 
 
 def maxvit() -> tuple[nn.Module, int]:
+    """Its blocks add up windows side by side, whose cells do not lie row by row: these are no layers, its convolutions are."""
     return torchvision_models().MaxVit((64, 64), 8, 4, [8, 16], [1, 1], 8, 0.0, num_classes=5), 64
 
 
@@ -142,10 +183,16 @@ def maxvit() -> tuple[nn.Module, int]:
         (vit, "encoder.layers.encoder_layer_0", 7),
         (swin, "features.1.1", 13),
         (convnext, "features.1.0", 10),
-        (maxvit, "", 0),
+        (maxvit, "stem.1.0", 14),
+        (timm_vit, "blocks.0", 7),
+        (timm_registers, "blocks.2", 10),
+        (timm_deit, "blocks.0", 7),
+        (timm_swin, "layers.0.blocks.1", 13),
+        (timm_convnext, "stages.1.blocks.0", 20),
+        (timm_mixer, "stem.proj", 7),
     ],
 )
-def test_transformers_as_torchvision_builds_them(build, stream: str, layers: int) -> None:  # type: ignore[no-untyped-def]
+def test_transformers_as_torchvision_and_timm_build_them(build, stream: str, layers: int) -> None:  # type: ignore[no-untyped-def]
     with torch.random.fork_rng(devices=[]), quiet():
         torch.manual_seed(0)
         module, extent = build()
@@ -157,8 +204,6 @@ def test_transformers_as_torchvision_builds_them(build, stream: str, layers: int
     inputs = images(3, size=size)
     with torch.no_grad():
         torch.testing.assert_close(net(inputs), module(inputs), rtol=1e-4, atol=1e-5)
-    if not stream:
-        return
     assert len(net.layers) == layers
     assert strongest_cell(net, stream, size) == (1, 2)
     maps = grad_cam(record(net, inputs, logit(1)))

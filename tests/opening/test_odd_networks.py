@@ -362,7 +362,7 @@ def test_convolutions_of_one_and_three_dimensions_are_passed_over(tmp_path: Path
         assert list(network.layers) == ["first"]
         assert_usable(network, module(images(3)).detach())
     alone = made(lambda: Deep(dimensions, two=False))
-    with pytest.raises(ModelError, match="no two-dimensional convolution, so there are no feature maps to look at"):
+    with pytest.raises(ModelError, match="no two-dimensional convolution and no tokens of image patches"):
         Network.from_module(alone, SIZE)
 
 

@@ -136,14 +136,14 @@ def _images(specification: InputSpecification) -> Float[Tensor, "n c h w"]:
 
 def _value(whole: fx.GraphModule, logits: fx.Node, images: Tensor) -> Tensor:
     """The logits of these images."""
-    for node, value in _values(whole, images, {logits}):
+    for node, value in values(whole, images, {logits}):
         if node is logits and isinstance(value, Tensor):
             return value
     raise AssertionError("the logits are a node of the graph")
 
 
-def _values(whole: fx.GraphModule, images: Tensor, wanted: set[fx.Node]) -> Iterator[tuple[fx.Node, Any]]:
-    """The value of each wanted node, in the order in which they run."""
+def values(whole: fx.GraphModule, images: Tensor, wanted: set[fx.Node]) -> Iterator[tuple[fx.Node, Any]]:
+    """The value of each wanted node of a graph that is given these images, in the order in which they run."""
     interpreter = fx.Interpreter(whole)
     interpreter.args_iter = iter([images])
     last = {source: node for node in whole.graph.nodes for source in node.all_input_nodes}
@@ -160,7 +160,7 @@ def _values(whole: fx.GraphModule, images: Tensor, wanted: set[fx.Node]) -> Iter
 
 def _first_difference(whole: fx.GraphModule, needed: set[fx.Node], one: Tensor, several: Tensor) -> str:
     """Where the first image's value differs for the first time between one image and several."""
-    pairs = zip(_values(whole, one, needed), _values(whole, several, needed), strict=True)
+    pairs = zip(values(whole, one, needed), values(whole, several, needed), strict=True)
     for (node, alone), (_, among) in pairs:
         if not isinstance(alone, Tensor) or not alone.is_floating_point() or not alone.ndim or node.op == "get_attr":
             continue

@@ -1,7 +1,8 @@
 """Layers of a graph: which nodes are convolutions, and which node is the result that people mean by "the layer".
 
 A layer is a convolution's result up to and including the activation that follows it, through a normalisation or the
-addition of a skip connection in between. It bears the name of the module that the convolution came from.
+addition of a skip connection in between. It bears the name of the module that the convolution came from. Where a network has
+tokens, their feature maps are layers as well (`tokens.py`).
 """
 
 from collections.abc import Iterator
@@ -29,7 +30,8 @@ CALLED = "called"  # of a node that gives a weight: its name, where the author k
 class Layer(Brief):
     """A convolution in the graph: the nodes of its raw output and of its activation, its maps and their cells.
 
-    `size` is the height and width of a map in cells, `placement` says where they lie in the image.
+    Feature maps of tokens have one node, which stands for both. `size` is the height and width of a map in cells, `placement`
+    says where they lie in the image.
     """
 
     name: str
@@ -52,7 +54,10 @@ class Layer(Brief):
 
 
 def find_layers(graph: fx.Graph, image_size: tuple[int, int]) -> dict[str, Layer]:
-    """Every two-dimensional convolution, in the order in which it runs; a module's second call is `name#2`."""
+    """Every two-dimensional convolution and every batch of token maps, in the order in which they run.
+
+    A module's second call is `name#2`.
+    """
     layers: dict[str, Layer] = {}
     placed, fixed = placements(graph), _fixed(graph)
     for node in graph.nodes:

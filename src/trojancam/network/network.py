@@ -91,7 +91,7 @@ class Network:
 
         Raises:
             ModelError: if it cannot be exported, its weights lie on several devices, it does not give logits, has no
-                convolution, or if its answer to an image depends on other images or on the run.
+                layer, or if its answer to an image depends on other images or on the run.
             UnknownNameError: if it has no such output.
 
         >>> from torch import nn
@@ -109,7 +109,10 @@ class Network:
         names = tuple(class_names) if class_names is not None else _numbered(classes)
         network = cls(graph_module, specification, names, name or type(module).__name__, card, (*notes, *done), feeding)
         if not network.layers:
-            raise ModelError("the network has no two-dimensional convolution, so there are no feature maps to look at")
+            raise ModelError(
+                "the network has no two-dimensional convolution and no tokens of image patches, so there are no feature maps "
+                "to look at"
+            )
         return network
 
     def __repr__(self) -> str:

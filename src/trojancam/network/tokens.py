@@ -15,9 +15,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import fx
+from jaxtyping import Float
+from torch import Tensor, fx
 
+from trojancam.network.devices import device_of
+from trojancam.network.draws import Draws
 from trojancam.network.grids import CHANNELS_FIRST, Grid, axis_of, extents, find_grids, goes_on, range_of
+from trojancam.network.independence import values
 from trojancam.network.operations import ACTIVATIONS, CONVOLUTIONS
 from trojancam.network.placement import stretched
 
@@ -29,6 +33,8 @@ MIXING = {
     aten.scaled_dot_product_attention.default,
 }  # fmt: skip
 WEIGHED = {*MIXING, *CONVOLUTIONS}
+EVEN = "even grids"  # of a graph: what `_even_grids` found
+QUARTERS = ((0, 0), (0, 1), (1, 0), (1, 1))
 MOST_BESIDE = 8  # class and register tokens, where the grid is known by their number alone
 
 
@@ -51,7 +57,7 @@ def with_feature_maps(whole: fx.GraphModule, image_size: tuple[int, int]) -> fx.
     graph.output(graph.graph_copy(whole.graph, twins))
     for copied in twins.values():
         copied.meta = dict(copied.meta)
-    found = _token_maps(graph, image_size)
+    found = _token_maps(graph, _even_grids(whole, image_size), image_size)
     if not found:
         return whole
     for node, maps in found.items():
@@ -59,15 +65,15 @@ def with_feature_maps(whole: fx.GraphModule, image_size: tuple[int, int]) -> fx.
     return fx.GraphModule(whole, graph)
 
 
-def _token_maps(graph: fx.Graph, image_size: tuple[int, int]) -> dict[fx.Node, TokenMaps]:
-    """The values that are feature maps of tokens, in the order in which they are made.
+def _token_maps(graph: fx.Graph, even: set[str], image_size: tuple[int, int]) -> dict[fx.Node, TokenMaps]:
+    """The values that are feature maps of tokens, in the order in which they are made; `even` are those of `_even_grids`.
 
     Of a block that adds twice under one name, the last sum is its residual stream.
     """
     residuals = list(_residuals(graph))
-    grids = _grids(graph, residuals, image_size)
-    found: dict[fx.Node, str] = {}
+    grids, _ = _grids(graph, residuals, image_size, even)
     last = {_module(each.sum) or each.sum.name: each.sum for each in residuals if each.sum in grids}
+    found: dict[fx.Node, str] = {}
     for residual in residuals:
         if residual.sum not in grids or residual.weighed.target in CONVOLUTIONS:
             continue  # a convolution's layer holds the sum already
@@ -132,19 +138,82 @@ def _hidden(residual: _Residual, grids: dict[fx.Node, Grid]) -> list[fx.Node]:
     return [node for node in activations if node.all_input_nodes[0].target in MIXING]
 
 
-def _grids(graph: fx.Graph, residuals: list[_Residual], image_size: tuple[int, int]) -> dict[fx.Node, Grid]:
-    """The grid of every value that has one: followed from the images on, else known by a residual stream's shape."""
+def _even_grids(whole: fx.GraphModule, image_size: tuple[int, int]) -> set[str]:
+    """The residual streams that cannot be followed and whose cells divide the image evenly, row by row, as a trial shows.
+
+    The trial is made once for a graph: what it showed is kept with it.
+    """
+    if EVEN not in whole.meta:
+        _, guessed = _grids(whole.graph, list(_residuals(whole.graph)), image_size, None)
+        whole.meta[EVEN] = _confirmed(whole, guessed)
+    even: set[str] = whole.meta[EVEN]
+    return even
+
+
+def _confirmed(whole: fx.GraphModule, guessed: dict[fx.Node, Grid]) -> set[str]:
+    """Those whose cells in a quarter of the grid change most where the pixels of that quarter change, for all four."""
+    device = device_of((*whole.parameters(), *whole.buffers()))
+    if not guessed or device.type == "meta":  # there are no numbers to compare
+        return set()
+    _, channels, height, width = extents(next(iter(whole.graph.find_nodes(op="placeholder")))) or (0, 0, 0, 0)
+    draws = Draws(0, device)
+    images, others = (4 * draws.uniform(1, channels, height, width) - 2 for _ in range(2))
+    images = images.repeat(1 + len(QUARTERS), 1, 1, 1)
+    for place, (rows, columns) in enumerate(QUARTERS, start=1):
+        images[place, :, _half(height, rows), _half(width, columns)] = others[
+            0, :, _half(height, rows), _half(width, columns)
+        ]
+    with torch.inference_mode(False), torch.no_grad():
+        found = dict(values(whole, images, set(guessed)))
+    return {node.name for node, value in found.items() if _local(_maps_of(value, guessed[node]))}
+
+
+def _maps_of(value: Tensor, grid: Grid) -> Float[Tensor, "n k h w"]:
+    if not grid.tokens:
+        return value.permute(0, 3, 1, 2)
+    maps: Tensor = value[:, grid.start : grid.start + grid.patches].transpose(1, 2).unflatten(2, grid.size)
+    return maps
+
+
+def _local(maps: Float[Tensor, "n k h w"]) -> bool:
+    changes = (maps[1:] - maps[:1]).abs().sum(1)
+    height, width = changes.shape[1:]
+    inside = [changes[:, _half(height, rows), _half(width, columns)].mean((1, 2)) for rows, columns in QUARTERS]
+    return torch.stack(inside).argmax(0).tolist() == list(range(len(QUARTERS)))
+
+
+def _half(extent: int, second: int) -> slice:
+    return slice((extent + 1) // 2, None) if second else slice(0, extent // 2)
+
+
+def _grids(
+    graph: fx.Graph, residuals: list[_Residual], image_size: tuple[int, int], even: set[str] | None
+) -> tuple[dict[fx.Node, Grid], dict[fx.Node, Grid]]:
+    """The grid of every value that has one, and those of residual streams that are only known by their shape.
+
+    Of the latter, those of these names are taken; all, where none are named.
+    """
     sums = {residual.sum: residual for residual in residuals}
-    grids = find_grids(graph, lambda node: _by_shape(sums[node], image_size) if node in sums else None)
+    guessed: dict[fx.Node, Grid] = {}
+
+    def otherwise(node: fx.Node) -> Grid | None:
+        if node not in sums or (even is not None and node.name not in even):
+            return None
+        grid = _by_shape(sums[node], image_size)
+        if grid is not None:
+            guessed[node] = grid
+        return grid
+
+    grids = find_grids(graph, otherwise)
     for residual in residuals:
         if residual.sum in grids:
             grids.setdefault(residual.stream, grids[residual.sum])
             grids.setdefault(residual.branch, grids[residual.sum])
-    return grids
+    return grids, guessed
 
 
 def _by_shape(residual: _Residual, image_size: tuple[int, int]) -> Grid | None:
-    """The grid of a residual stream that could not be followed: patches that divide the image evenly, channels last."""
+    """The grid of a residual stream that cannot be followed, if its patches divide the image evenly, channels last."""
     shape = extents(residual.sum) or ()
     if residual.weighed.target in CONVOLUTIONS:
         return None
