@@ -26,6 +26,7 @@ class Remedy(StrEnum):
     IMPORTABLE = "importable"  # a module of the user's own has another name, or is not on the path
     RESUME = "resume"  # go on from a checkpoint, or delete it
     PORT = "port"
+    STUDY = "study"  # several are installed
 
 
 PYTHON: Mapping[Remedy, str] = {
@@ -46,6 +47,7 @@ PYTHON: Mapping[Remedy, str] = {
     Remedy.IMPORTABLE: "check its name, and that it can be imported from here",
     Remedy.RESUME: "continue it with resume=True, or delete it to start anew",
     Remedy.PORT: "choose another port",
+    Remedy.STUDY: "say which to reproduce",
 }
 
 

@@ -1,7 +1,6 @@
 """`trojancam reproduce`: what it refuses before any work, and one figure of rendered signs from nothing."""
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pytest
 from tests.cli.conftest import Run
 
 from trojancam_study import study
+from trojancam_study.published import StudyOf2023
 
 
 def test_an_unknown_figure_lists_the_known_ones(refused: Callable[..., str]) -> None:
@@ -26,7 +26,7 @@ def test_data_without_the_classes_says_which(refused: Callable[..., str], signs:
 
 def test_a_figure_from_nothing(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TROJANCAM_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(sys.modules["trojancam.cli.reproduce"], "RENDERED", (172, 86))
+    monkeypatch.setattr(StudyOf2023, "rendered", (172, 86))
     monkeypatch.setattr(study, "QUICK", study.Scale(epochs=1, images=8))
     result = run("reproduce", "--quick", "--seeds", "1", "--only", "fig7,fig8", "--out", "out")
     assert result.exit_code == 0

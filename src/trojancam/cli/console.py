@@ -45,6 +45,7 @@ OPTIONS: Mapping[Remedy, str] = {  # what can be done on the command line
     Remedy.IMPORTABLE: "check its name, and that it can be imported from here",
     Remedy.RESUME: "continue it with --resume, or delete it to start anew",
     Remedy.PORT: "choose another with --port, or 0 for any that is free",
+    Remedy.STUDY: "say which to reproduce with --study",
 }
 
 

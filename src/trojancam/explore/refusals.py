@@ -19,6 +19,7 @@ ON_THE_PAGE: Mapping[Remedy, str] = {  # what people on the page can do
     Remedy.IMPORTABLE: "choose another architecture in the dialog",
     Remedy.RESUME: "continue it with 'trojancam train --resume'",
     Remedy.PORT: "start the explorer on another port",
+    Remedy.STUDY: "say which with 'trojancam reproduce --study'",
 }
 
 
