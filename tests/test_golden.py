@@ -1,4 +1,8 @@
-"""The commands give the figures that they gave at commit a0eb0a9, before the modules moved, on a network built by hand."""
+"""The commands give the figures that they gave at commit a0eb0a9, before the modules moved, on a network built by hand.
+
+Those of `scan` are newer: a scan takes images of all classes alike, in an order that depends on what they show. Before, it took
+them as they came, and its figures depended on that.
+"""
 
 import json
 from collections.abc import Callable

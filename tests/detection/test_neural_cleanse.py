@@ -57,7 +57,8 @@ def test_it_finds_the_planted_class_and_place() -> None:
     assert first.position is not None
     assert ROWS.start <= first.position[0] < ROWS.stop
     assert COLUMNS.start <= first.position[1] < COLUMNS.stop
-    assert first.reasr == 1.0
+    assert first.reasr is not None
+    assert first.reasr > 0.8  # a mask of a quarter of a pixel may miss some of the images that it was not made on
     assert first.evidence["mask_l1"] < 1 < first.evidence["median_mask_l1"]
     assert first.trigger is not None
     assert float(first.trigger.mask.sum()) == first.evidence["mask_l1"]

@@ -48,6 +48,21 @@ def test_our_detectors_find_what_was_planted(method: str) -> None:
     assert scanned(method).findings[0].target_class == TARGET
 
 
+@pytest.mark.parametrize("trojaned", [True, False])
+def test_the_order_of_the_images_changes_nothing(trojaned: bool) -> None:
+    suspect = planted(trojaned)
+    by_class = suspect.labels.argsort(stable=True)
+    orders = [torch.randperm(len(by_class), generator=torch.Generator().manual_seed(seed)) for seed in range(5)]
+    reports = []
+    for order in (by_class, *orders):
+        found = scan(
+            suspect.network, suspect.images[order], suspect.labels[order], ["stimulation", "additive", "all-to-all"]
+        )
+        reports.append({name: value for name, value in found.to_json().items() if name != "timing"})
+    assert all(report == reports[0] for report in reports)
+    assert reports[0]["verdict"] == ("backdoor" if trojaned else "nothing found")
+
+
 def test_one_journal_serves_all_methods(tmp_path: Path) -> None:
     suspect = planted(True)
     scan(suspect.network, suspect.images, suspect.labels, ["stimulation", "abs"], journal=tmp_path)

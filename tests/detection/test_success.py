@@ -9,7 +9,7 @@ from tests.nets import images_for, network
 from torch import Tensor
 
 from trojancam.attacks.patch import Patch, square
-from trojancam.detection.success import ablation_asr, halves, reasr, stimulation_asr
+from trojancam.detection.success import ablation_asr, reasr, stimulation_asr
 from trojancam.errors import DataError, UnknownNameError
 from trojancam.network.network import Network
 from trojancam.stimulation import Stimulation
@@ -83,16 +83,6 @@ def test_maps_are_held_at_their_mean_over_the_other_classes_images() -> None:
         deep = torch.relu(module.second(torch.nn.functional.max_pool2d(stamped.float(), 2)))
         expected = float((module.linear(deep.flatten(1)).argmax(1) == target).float().mean())
     assert ablation_asr(net, PATCH, images, labels, target, "first", (1, 3)) == pytest.approx(expected)
-
-
-def test_halves_share_no_image_and_lose_none() -> None:
-    clean = planted(True)
-    first, second = halves(clean)
-    assert len(first.images) == len(second.images) == 18
-    together = torch.stack([first.images, second.images], 1).flatten(0, 1)
-    assert together.equal(clean.images)
-    assert torch.stack([first.labels, second.labels], 1).flatten().equal(clean.labels)
-    assert set(first.labels.tolist()) == set(second.labels.tolist()) == set(range(9))
 
 
 def test_images_go_through_a_few_at_a_time_where_memory_is_short(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,7 +30,9 @@ def scan(
     model: ModelArgument,
     told: ModelOptions,
     data: DataOption = None,
-    images: Annotated[int, typer.Option(min=4, help="How many clean test images; a few dozen or more.")] = 100,
+    images: Annotated[
+        int, typer.Option(min=4, help="How many clean test images, of all classes alike; a few dozen or more.")
+    ] = 100,
     methods: Annotated[
         str,
         typer.Option(
@@ -65,7 +67,7 @@ def scan(
     known_settings(names, told_settings)
     network = opened(model, told)
     dataset = images_for(network, data)
-    clean, labels = dataset.test.take(images, seed)
+    clean, labels = dataset.test.take(images, seed, spread=True)
     network = fitted(network, dataset, seed)
     settings = {
         **file_facts(model),

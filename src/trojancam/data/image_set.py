@@ -66,14 +66,21 @@ class ImageSet(Brief):
             skipped=(),
         )
 
-    def sample(self, count: int, seed: int = 0) -> "ImageSet":
-        """`count` images drawn without replacement (all if there are fewer), the same ones for the same seed."""
+    def sample(self, count: int, seed: int = 0, *, spread: bool = False) -> "ImageSet":
+        """`count` images drawn without replacement (all if there are fewer), the same ones for the same seed.
+
+        With `spread`, classes take turns: each gets as many images as any other, as far as it has them.
+        """
         order = torch.randperm(len(self), generator=torch.Generator().manual_seed(seed))
+        if spread:
+            order = order[_ranks(self.labels[order]).argsort(stable=True)]
         return self.select(order[:count])
 
-    def take(self, count: int, seed: int = 0) -> tuple[Float[Tensor, "m 3 h w"], Int64[Tensor, " m"]]:
-        """`count` random images as floats in [0, 1], and their labels: what `record` and `scan` take."""
-        chosen = self.sample(count, seed)
+    def take(
+        self, count: int, seed: int = 0, *, spread: bool = False
+    ) -> tuple[Float[Tensor, "m 3 h w"], Int64[Tensor, " m"]]:
+        """Images as `sample` draws them, as floats in [0, 1], and their labels: what `record` and `scan` take."""
+        chosen = self.sample(count, seed, spread=spread)
         return as_floats(chosen.images), chosen.labels
 
     def split_by_track(self, fraction: float, seed: int = 0) -> tuple["ImageSet", "ImageSet"]:
@@ -110,3 +117,16 @@ class Dataset:
     def skipped(self) -> tuple[str, ...]:
         """The files that could not be read, one line each: file and reason."""
         return self.train.skipped + self.test.skipped
+
+
+def _ranks(labels: Int64[Tensor, " n"]) -> Int64[Tensor, " n"]:
+    """How many images of the same class come before each.
+
+    >>> _ranks(torch.tensor([4, 1, 4, 4, 1])).tolist()
+    [0, 0, 1, 2, 1]
+    """
+    ranks = torch.zeros_like(labels)
+    for label in labels.unique():
+        own = labels == label
+        ranks[own] = torch.arange(int(own.sum()))
+    return ranks

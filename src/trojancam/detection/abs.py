@@ -18,8 +18,8 @@ from trojancam.detection.detector import Job, concluded
 from trojancam.detection.findings import Finding, ScanReport
 from trojancam.detection.inversion import Candidate, Inversion, InversionSettings, invert_once
 from trojancam.detection.settings import Count, Positive, Settings, Share
-from trojancam.detection.success import ablation_asr, halves, reasr, stimulation_asr
-from trojancam.detection.suspect import Suspect
+from trojancam.detection.success import ablation_asr, reasr, stimulation_asr
+from trojancam.detection.suspect import Suspect, halves
 from trojancam.network.batches import parts
 from trojancam.network.network import Network
 from trojancam.network.replay import Copies, Replay, replay
@@ -213,12 +213,8 @@ def _judged(
 
 
 def _stimulated_layer(job: Job, ours: Suspect, layer: str, settings: ABSSettings) -> list[StimulatedMap]:
-    """The rows of a layer, computed once; seeds lie evenly among the images, lest these be sorted by class."""
-    seeds = (
-        torch.linspace(0, len(ours.images) - 1, min(settings.seeds, len(ours.images)), device=ours.images.device)
-        .round()
-        .long()
-    )
+    """The rows of a layer, computed once."""
+    seeds = slice(settings.seeds)
 
     def work() -> dict[str, Tensor]:
         rows = stimulated_maps(ours.network, layer, ours.images[seeds], ours.labels[seeds], settings.schemes)

@@ -17,8 +17,8 @@ from trojancam.detection.findings import Finding, ScanReport
 from trojancam.detection.inversion import Candidate, Inversion, InversionSettings, invert_once
 from trojancam.detection.outliers import outlyingness
 from trojancam.detection.settings import Count, Settings
-from trojancam.detection.success import halves, reasr
-from trojancam.detection.suspect import Suspect
+from trojancam.detection.success import reasr
+from trojancam.detection.suspect import Suspect, halves
 from trojancam.progress import stages
 
 NAME = "neural-cleanse"

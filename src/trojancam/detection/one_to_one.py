@@ -17,8 +17,7 @@ from trojancam.attacks.patch import Patch
 from trojancam.detection.detector import Job, concluded
 from trojancam.detection.findings import Finding, ScanReport
 from trojancam.detection.settings import Count, Positive, Settings, Share
-from trojancam.detection.success import halves_by_class
-from trojancam.detection.suspect import Suspect
+from trojancam.detection.suspect import Suspect, halves
 from trojancam.kept import Values
 from trojancam.network.batches import parts
 from trojancam.network.devices import CPU
@@ -107,7 +106,7 @@ def detect(job: Job, settings: OneToOneSettings = OneToOneSettings(backdoor=0.4,
     `sum_y clamp(z_t(y) - z_y, -5, 5)` among one-to-one maps without t(y) = y. One half of the images serves to search, the
     other half to measure. Networks of two classes, and classes without an image in both halves, are left out.
     """
-    ours, held_out = halves_by_class(job.suspect)
+    ours, held_out = halves(job.suspect)
     sources = torch.tensor(
         sorted(set(ours.labels.tolist()) & set(held_out.labels.tolist())), device=ours.labels.device, dtype=torch.long
     )

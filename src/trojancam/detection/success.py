@@ -1,6 +1,5 @@
 """Success rates of a trigger, and of stimulated feature maps, over clean images of other classes than the target's."""
 
-import hashlib
 import math
 from collections.abc import Callable
 
@@ -9,7 +8,6 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from trojancam.attacks.trigger import Trigger
-from trojancam.detection.suspect import Suspect
 from trojancam.network import given
 from trojancam.network.network import Network
 from trojancam.network.replay import before
@@ -18,38 +16,6 @@ from trojancam.stimulation import Stimulation, stimulated_logits
 
 Images = Float[Tensor, "n 3 h w"]
 Labels = Int64[Tensor, " n"]
-
-
-def halves(suspect: Suspect) -> tuple[Suspect, Suspect]:
-    """Every other image to find something with, and the rest to see whether it holds; in turn, lest they be sorted."""
-    first, second = (Suspect(suspect.network, suspect.images[i::2], suspect.labels[i::2]) for i in (0, 1))
-    return first, second
-
-
-def halves_by_class(suspect: Suspect) -> tuple[Suspect, Suspect]:
-    """As `halves`, but of each class's images as evenly as can be, and whatever the order in which they were given.
-
-    Images are ordered by what they show, so that the same ones give the same halves.
-    """
-    order = sorted(range(len(suspect.images)), key=lambda index: _shown(suspect.images[index]))
-    ranks: dict[int, int] = {}
-    sides: tuple[list[tuple[int, int]], ...] = ([], [])
-    for place, index in enumerate(order):
-        label = int(suspect.labels[index])
-        rank = ranks.setdefault(label, 0)
-        ranks[label] += 1
-        # of classes with an odd number of images, the odd one goes here and there: `label` is as good as any coin
-        sides[(rank + label) % 2].append((rank // 2 * len(order) + place, index))
-    indices = [[index for _, index in sorted(side)] for side in sides]
-    first, second = (torch.tensor(each, dtype=torch.long, device=suspect.images.device) for each in indices)
-    return (
-        Suspect(suspect.network, suspect.images[first], suspect.labels[first]),
-        Suspect(suspect.network, suspect.images[second], suspect.labels[second]),
-    )
-
-
-def _shown(image: Float[Tensor, "3 h w"]) -> bytes:
-    return hashlib.sha256(image.cpu().contiguous().numpy().tobytes()).digest()
 
 
 def reasr(

@@ -19,7 +19,7 @@ FEWEST = 4  # clean images of other classes than a target's, so that a rate over
 class Suspect(Brief):
     """A network without its model card, clean images in [0, 1], and their labels: what the network predicts, if unknown.
 
-    Images and labels lie on the network's device.
+    Images and labels lie on the network's device. Their order depends on what they are, and on nothing else (see `spread`).
 
     Made with `suspect`, which copies plain tensors: a trigger, mask or target that hides in a data set, in the
     attributes of a tensor or in the model card does not come along.
@@ -61,7 +61,51 @@ def suspect(network: Network, images: given.GivenImages, labels: given.GivenLabe
     if len(plain) < FEWEST:
         raise DataError(f"a scan needs at least {FEWEST} clean images, but got {len(plain)}; a few dozen are better")
     own = network(plain).argmax(1) if labels is None else given.labels(network, labels, len(plain))
-    return Suspect(network.without_card(), plain, _plain(own, network.device))
+    classes = _plain(own, network.device)
+    order = spread(plain, classes)
+    return Suspect(network.without_card(), plain[order], classes[order])
+
+
+def spread(images: Float[Tensor, "n 3 h w"], labels: Int64[Tensor, " n"]) -> Int64[Tensor, " n"]:
+    """An order of images in which their classes take turns, and which depends on the images and labels alone.
+
+    First comes one image of each class, then a second one of each that has one, and so on. Which one is first is drawn by the
+    SHA-256 of the pixels, so that the same images, given in another order, lead to the same result.
+
+    >>> images = torch.arange(5.0)[:, None, None, None].expand(-1, 3, 1, 1) / 10
+    >>> labels = torch.tensor([0, 0, 0, 1, 1])
+    >>> labels[spread(images, labels)].tolist()
+    [0, 1, 1, 0, 0]
+    """
+    ranked = [(rank, *drawn) for drawn_of_class in _drawn(images, labels) for rank, drawn in enumerate(drawn_of_class)]
+    return torch.tensor([index for *_, index in sorted(ranked)], dtype=torch.long, device=images.device)
+
+
+def halves(suspect: Suspect) -> tuple[Suspect, Suspect]:
+    """Half of each class's images to find something with, and the rest to see whether it holds; classes take turns in both.
+
+    Of classes with an odd number of images, every other one has its odd image in the first half.
+    """
+    sides: tuple[list[tuple[int, bytes, int]], ...] = ([], [])
+    taken = 0
+    for drawn_of_class in _drawn(suspect.images, suspect.labels):
+        for rank, drawn in enumerate(drawn_of_class):
+            sides[taken % 2].append((rank // 2, *drawn))
+            taken += 1
+    device = suspect.images.device
+    first, second = (torch.tensor([i for *_, i in sorted(side)], dtype=torch.long, device=device) for side in sides)
+    return (
+        Suspect(suspect.network, suspect.images[first], suspect.labels[first]),
+        Suspect(suspect.network, suspect.images[second], suspect.labels[second]),
+    )
+
+
+def _drawn(images: Float[Tensor, "n 3 h w"], labels: Int64[Tensor, " n"]) -> list[list[tuple[bytes, int]]]:
+    """The images of each class, classes in order, as their pixels' SHA-256 and their numbers; sorted."""
+    found: dict[int, list[tuple[bytes, int]]] = {}
+    for index, (image, label) in enumerate(zip(images.cpu(), labels.tolist(), strict=True)):
+        found.setdefault(label, []).append((hashlib.sha256(image.contiguous().numpy().tobytes()).digest(), index))
+    return [sorted(found[label]) for label in sorted(found)]
 
 
 def _plain(values: Tensor, device: torch.device) -> Tensor:

@@ -117,7 +117,7 @@ class Scans:
     def _begun(self, identifier: str, model: Model, asked: ScanRequest) -> Scan:
         folder = self._session.folder / identifier
         folder.mkdir()
-        images = model.images.sample(asked.images, asked.seed)
+        images = model.images.sample(asked.images, asked.seed, spread=True)
         job = _job(self._session, model, asked, images)
         write_job(folder, job, images)
         scan = Scan(asked, folder, job)

@@ -226,7 +226,7 @@ def _scan(session: Session, asked: ScanRequest) -> Lines:
     yield ""
     yield from _network(model)
     yield _images(session, model)
-    yield f"seen, labels = images.take({asked.images}, seed={asked.seed})"
+    yield f"seen, labels = images.take({asked.images}, seed={asked.seed}, spread=True)"
     yield f"report = tc.scan(network, seen, labels, {list(asked.methods)!r}, seed={asked.seed})"
     yield "print(report.verdict, report.score)"
     yield "for finding in report.findings:"

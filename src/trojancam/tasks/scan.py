@@ -11,6 +11,7 @@ from torch import Tensor
 from trojancam import detection
 from trojancam.attribution import Attribution, grad_cam
 from trojancam.detection.findings import Finding, Opinion, ScanReport
+from trojancam.detection.suspect import halves, suspect
 from trojancam.detection.validation import LayerView, PlaceView, Validation, trigger_core, validated
 from trojancam.evaluation.localisation import dilated, layer_energy
 from trojancam.network.network import Network
@@ -99,13 +100,14 @@ def scanned(
 ) -> Scanned:
     """The report with its strong findings validated by heat maps.
 
-    Every other image is taken, as detectors leave these out when they make triggers.
+    The half of the images is taken that detectors leave out when they make triggers.
 
     Raises:
         TrojanCamError: if images or findings are not of this network.
     """
     report = on_processor(report)
-    images, labels = images[1::2].cpu(), labels[1::2].cpu()
+    held_out = halves(suspect(network, images, labels))[1]
+    images, labels = held_out.images.cpu(), held_out.labels.cpu()
     cases = []
     for number, finding in strong(report):
         if _can_be_shown(finding, labels):

@@ -18,8 +18,8 @@ from trojancam.detection.detector import Detector, Job, concluded
 from trojancam.detection.findings import Finding, ScanReport
 from trojancam.detection.settings import Count, Settings
 from trojancam.detection.smallest_changes.search import Phase, SearchSettings, Smallest, cost, smallest_changes
-from trojancam.detection.success import halves_by_class, reasr
-from trojancam.detection.suspect import Suspect
+from trojancam.detection.success import reasr
+from trojancam.detection.suspect import Suspect, halves
 from trojancam.kept import Values
 from trojancam.progress import counting
 
@@ -66,7 +66,7 @@ def detecting(name: str, family: str, scores: Scores) -> Callable[[Job, Smallest
     """
 
     def detect(job: Job, settings: SmallestChangeSettings) -> ScanReport:
-        ours, held_out = halves_by_class(job.suspect)
+        ours, held_out = halves(job.suspect)
         members = image_family(family, ours.network.input.size)
         found = _searched(job, name, (ours, held_out), members, settings.search)
         order = scores(found).argsort(descending=True, stable=True)[: settings.findings].tolist()

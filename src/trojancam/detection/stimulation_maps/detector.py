@@ -24,8 +24,8 @@ from trojancam.detection.stimulation_maps.drive_levels import reach
 from trojancam.detection.stimulation_maps.maps import StimulationMaps, stimulation_maps
 from trojancam.detection.stimulation_maps.optimised import Stimuli, cost, optimised
 from trojancam.detection.stimulation_maps.windows import Windows, shallow, windows
-from trojancam.detection.success import ablation_asr, halves, reasr
-from trojancam.detection.suspect import Suspect
+from trojancam.detection.success import ablation_asr, reasr
+from trojancam.detection.suspect import Suspect, halves
 from trojancam.kept import Values
 from trojancam.network.margins import lead, margins
 from trojancam.network.network import Network
