@@ -149,7 +149,7 @@ def test_a_page_follows_cancels_and_is_told_when_it_comes_late(data, model_file)
         assert told[-1]["state"] == "cancelled"
         assert client.get(f"/api/scans/{identifier}").json() == told[-1]
         code = client.post("/api/code", json={"view": "scan", "model": "m1", "scan": identifier}).json()["python"]
-        assert "images.take(8, seed=3)" in code
+        assert "images.take(8, seed=3, spread=True)" in code
         running = scans.scan(client.post("/api/scans", json=ASKED.model_dump(mode="json")).json()["id"])
     assert running.ended.wait(10)  # the server has ended, and so has the scan
 
@@ -198,7 +198,7 @@ def test_a_real_scan_that_is_killed_goes_on_and_reports_what_the_library_does(da
     assert unpacked(answers.layer(session, asked)["asr"]).shape == (32,)
     scans.close()
     session.close()
-    images, labels = tc.data.load_dataset(data).test.take(8, seed=3)
+    images, labels = tc.data.load_dataset(data).test.take(8, seed=3, spread=True)
     expected = tc.scan(tc.load(model_file).without_card(), images, labels, REAL.methods, seed=3).to_json()
     assert report["verdict"] == expected["verdict"]
     assert report["score"] == pytest.approx(expected["score"], rel=1e-3)

@@ -17,8 +17,7 @@ from trojancam.detection.inversion import Inversion
 from trojancam.detection.stimulation_maps import detector as stimulated_windows
 from trojancam.detection.stimulation_maps.detector import StimulationSettings, detect
 from trojancam.detection.success import reasr
-from trojancam.detection.suspect import halves
-from trojancam.detection.suspect import suspect
+from trojancam.detection.suspect import halves, suspect
 from trojancam.kept import Kept
 from trojancam.network.network import Network
 from trojancam.rates import attack_success_rate
