@@ -1,10 +1,12 @@
 """Network: it computes what the module computes, leaves the module as it was, and says what is wrong with an input."""
 
 import copy
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
+import torch.nn.functional as F
 from tests.nets import (
     NETS,
     SIZE,
@@ -235,6 +237,33 @@ def test_layers_come_in_the_order_asked_for() -> None:
     logits, none = net.forward_with(images(2), [])
     assert none == ()
     assert logits.equal(net(images(2)))
+
+
+class Counting(nn.Module):
+    """Asks for the number of images in ways that give a plain number while it runs."""
+
+    def __init__(self, count: Callable[[torch.Tensor], int]) -> None:
+        super().__init__()
+        self.conv, self.token, self.head = nn.Conv2d(3, 4, 3), nn.Parameter(torch.randn(1, 400)), nn.Linear(400, 4)
+        self.count = count
+
+    def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        n = self.count(x)
+        maps = F.dropout(self.conv(x).relu(), 0.5, training=True)
+        return {"loss": x.sum(), "logits": self.head(maps.reshape(n, -1) + self.token.expand(n, -1))}
+
+
+@pytest.mark.parametrize("count", [len, lambda x: int(x.shape[0]), lambda x: int(x.size(0)), lambda x: x.shape[0]])
+def test_a_module_may_ask_how_many_images_there_are(count: Callable[[torch.Tensor], int]) -> None:
+    module = Counting(count)
+    net = Network.from_module(module, SIZE, output="logits")
+    assert list(net.layers) == ["conv"]
+    with torch.no_grad():
+        expected = module.head(module.conv(images(5)).relu().reshape(5, -1) + module.token)
+    torch.testing.assert_close(net(images(5)), expected, rtol=1e-5, atol=1e-6)
+    assert net.notes[0] == "dropout that acts outside of training was left out"
+    assert list(net.parameter_groups) == ["conv", "token", "head"]
+    assert not hasattr(vars(module), "forward")
 
 
 # --- what cannot be used ---

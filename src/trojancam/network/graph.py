@@ -23,7 +23,7 @@ from typing import IO, Any
 
 import torch
 from torch import Tensor, fx, nn
-from torch.export import Dim, export
+from torch.export import Dim, ExportedProgram, export
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 from torch.utils import _pytree as pytree
 
@@ -76,11 +76,10 @@ def _traced(module: nn.Module, specification: InputSpecification) -> Traced:
     check_usable(module, specification.number_of_channels)
     device = _check_weights(module)
     try:
-        with _tracing, torch.inference_mode(False), evaluating(module), _plain_results(module), _torch_quiet():
+        with _tracing, torch.inference_mode(False), evaluating(module), _torch_quiet():
             example = torch.zeros(2, specification.number_of_channels, *specification.size, device=device)
-            outer = _Around(module) if _TAKEN.intersection(_own_names(module)) or _takes_any(module) else module
             with independence.in_evaluation() as mode:
-                program = export(outer, (example,), dynamic_shapes=({0: Dim("n")},), strict=False)
+                outer, program = _exported(module, example)
             whole = copy.deepcopy(program.run_decompositions({}).module(check_guards=False))
             names = _names_of_leaves(program.call_spec.out_spec)
             whole = whole if device.type == "cpu" else moved(whole, device)  # with it all that its code holds itself
@@ -91,12 +90,33 @@ def _traced(module: nn.Module, specification: InputSpecification) -> Traced:
             f"this module cannot be exported as a graph for images of {height}x{width} pixels: {_reason(error)}"
         ) from error
     if outer is not module:
-        _name_as_inside(whole.graph)
+        _name_as_inside(whole)
     whole.requires_grad_(False)
     _take_any_memory_format(whole.graph)
     independence.keep_images_axis(whole.graph)
     whole.graph.eliminate_dead_code()
     return whole, names, mode.notes
+
+
+def _exported(module: nn.Module, example: Tensor) -> tuple[nn.Module, ExportedProgram]:
+    """The module's program for any number of images, and the module that it was made of: it, or one around it.
+
+    It is made by running the module, unless it asks for `len(images)` or `int(images.shape[0])`: that gives the number of
+    images in the example. Then it is made by reading the module's code.
+    """
+    any_number = ({0: Dim("n")},)
+    outer = _Around(module) if _TAKEN.intersection(_own_names(module)) or _takes_any(module) else module
+    try:
+        with _plain_results(module):
+            return outer, export(outer, (example,), dynamic_shapes=any_number, strict=False)
+    except Exception as error:  # a foreign module can raise anything
+        if "Constraints violated" not in str(error):
+            raise
+        outer = _Around(module)
+        try:
+            return outer, export(outer, (example,), dynamic_shapes=any_number, strict=True)
+        except Exception:  # the first reason is the one that its author understands
+            raise error from None
 
 
 class _Around(nn.Module):
@@ -125,14 +145,27 @@ def _takes_any(module: nn.Module) -> bool:
     return any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters)
 
 
-def _name_as_inside(graph: fx.Graph) -> None:
+def _name_as_inside(whole: fx.GraphModule) -> None:
     """Call the modules that nodes came from, and weights, what they are called one level down."""
-    for node in graph.nodes:
+    for node in whole.graph.nodes:
         stack = node.meta.get("nn_module_stack") or {}
         named = {key: (path.removeprefix("inside").removeprefix("."), kind) for key, (path, kind) in stack.items()}
         node.meta["nn_module_stack"] = named
         if node.op == "get_attr":
             node.meta[CALLED] = node.target.removeprefix("inside.")
+    inside = dict(whole.named_children()).get("inside")
+    if inside is not None and not _TAKEN.intersection(_own_names(inside)):
+        _lift(whole, inside)
+
+
+def _lift(whole: fx.GraphModule, inside: nn.Module) -> None:
+    """Put what a graph has one level down where the graph itself is."""
+    del whole.inside
+    for part in ("_parameters", "_buffers", "_modules", "_non_persistent_buffers_set"):
+        getattr(whole, part).update(getattr(inside, part))
+    for node in whole.graph.find_nodes(op="get_attr"):
+        node.target = node.target.removeprefix("inside.")
+    whole.recompile()
 
 
 @contextmanager
