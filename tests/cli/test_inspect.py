@@ -40,7 +40,7 @@ def test_it_tells_what_a_file_holds(run: Run, program: Path) -> None:
         "dense_3",
         "classes: 3, without names",
         "rgb of 32x32 pixels",
-        "which nobody vouches for",
+        "assumed; nothing says so",
     ):
         assert words in result.stdout, words
 

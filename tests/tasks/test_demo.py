@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from tests.report.held import held_against
 
 from trojancam.attacks.patch import make_trigger
@@ -80,6 +81,15 @@ def test_the_trigger_turns_the_example(run: Run) -> None:
     assert run.results["networks"]["trojan2"]["training"]["attack_success_rate"] > 0.9
 
 
+def test_networks_and_images_to_try_other_commands_on_lie_beside_the_page(run: Run) -> None:
+    trojaned, folder = load(run.path.with_name("trojaned.safetensors")), run.path.parent
+    assert load(folder / "benign.safetensors").fingerprint == run.results["fingerprints"]["basic"]
+    assert trojaned.fingerprint == run.results["fingerprints"]["trojan2"]
+    pictures = [Image.open(folder / name) for name in ("sign.png", "sign-with-trigger.png")]
+    predictions = [int(trojaned(picture).argmax()) for picture in pictures]
+    assert predictions == [run.results["example"]["label"], 2]
+
+
 def test_the_page_holds_everything_itself(run: Run) -> None:
     sources = re.findall(r'src="([^"]*)"', run.html)
     # the example, three rows of layers, the feature maps of five layers with their scales, two images as they are and pale
@@ -147,7 +157,14 @@ def test_a_second_run_trains_nothing_and_writes_the_same(run: Run) -> None:
     assert again.calls == []
     assert TIME.sub("", again.html) == TIME.sub("", run.html)
     assert again.results | {"seconds": 0} == run.results | {"seconds": 0}
-    assert sorted(path.name for path in run.path.parent.iterdir()) == ["index.html", "results.json"]
+    assert sorted(path.name for path in run.path.parent.iterdir()) == [
+        "benign.safetensors",
+        "index.html",
+        "results.json",
+        "sign-with-trigger.png",
+        "sign.png",
+        "trojaned.safetensors",
+    ]
 
 
 def test_a_backdoor_that_did_not_take_is_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """`trojancam demo`: a trojaned network and its heat maps on one page."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -31,4 +32,6 @@ def demo(
     advice = "the same command goes on after the last finished epoch"
     with interruptible(lambda: advice), progress_bar("demo") as progress:
         page = write_demonstration(demonstrate(dataset, epochs, seed, progress), out)
+    say("both networks and the sign, with and without the trigger, lie beside the page")
+    say(f"next: trojancam scan {shlex.quote(str(out / 'trojaned.safetensors'))}")
     say(f"the page is at {page.resolve()}, its numbers beside it in results.json")

@@ -29,11 +29,11 @@ class Feeding:
         """What a result should say where nobody vouches; empty where somebody does."""
         if self.vouched:
             return ""
-        return f"The network is fed {self.words}: if it was trained on other pixels, its answers mean nothing."
+        return f"The network is fed {self.words}. If it was trained on other pixels, its answers mean nothing."
 
 
 GIVEN = Feeding("as given")  # by whoever made the network
-UNKNOWN = Feeding("pixels in [0, 1], which nobody vouches for", vouched=False)
+UNKNOWN = Feeding("pixels in [0, 1] (assumed; nothing says so)", vouched=False)
 
 
 class InputSpecification(Record):

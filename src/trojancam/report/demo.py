@@ -1,5 +1,6 @@
 """Reporting the demonstration: one page on which a reader sees where a trojaned network looks."""
 
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,10 @@ from matplotlib.figure import Figure
 from trojancam import figures
 from trojancam.errors import DataError
 from trojancam.evaluation.trigger_energy import LayerEnergy
+from trojancam.figures.atlas import picture_png
+from trojancam.figures.colour import pixels
 from trojancam.figures.views import View
+from trojancam.files import written_whole
 from trojancam.network.card import TrainingRecord
 from trojancam.network.network import Network
 from trojancam.report.documents.demo import Demo
@@ -25,9 +29,19 @@ DPI = 200  # twice what the page shows at its natural size
 def write_demonstration(shown: Demonstration, out: Path) -> Path:
     """Write the page and `results.json` into the folder; the path of the page.
 
+    Beside them it puts what the other commands can be tried on: both networks, `benign.safetensors` and `trojaned.safetensors`,
+    and the example, `sign.png` and `sign-with-trigger.png`.
+
     Raises:
         TrojanCamError: if the folder cannot be written to.
     """
+    pictures = {"sign.png": shown.clean_view.image, "sign-with-trigger.png": shown.triggered_view.image}
+    for name, image in pictures.items():
+        with written_whole(out / name) as partial:
+            partial.write_bytes(picture_png(pixels(image)))
+    for name, path in shown.files.items():
+        with written_whole(out / f"{name}{path.suffix}") as partial:
+            shutil.copyfile(path, partial)
     return write_page(_page(shown), _document(shown), out)
 
 

@@ -5,6 +5,7 @@ The trojaned network's trigger is transparent; whole-layer heat maps may miss it
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from jaxtyping import Float
 from torch import Tensor
@@ -44,11 +45,12 @@ class Example(Brief):
 class Demonstration(Brief):
     """Both networks on one image, and the heat-map energy inside the trigger, by layer, over so many triggered test images.
 
-    `benign_view` is the benign network's of the image, `clean_view` and `triggered_view` the trojaned network's, without and
-    with the trigger; each is explained by the class it should show.
+    `files` are the networks', `benign` and `trojaned`. `benign_view` is the benign network's of the image, `clean_view` and
+    `triggered_view` the trojaned network's, without and with the trigger; each is explained by the class it should show.
     """
 
     example: Example
+    files: dict[str, Path]
     benign_view: View
     clean_view: View
     triggered_view: View
@@ -72,12 +74,14 @@ def demonstrate(
     """
     started = time.perf_counter()
     told = shown(progress)
-    benign, trojaned = (_network(recipe, dataset, told) for recipe in recipes(dataset, epochs, seed))
+    paths = [_model(recipe, dataset, told) for recipe in recipes(dataset, epochs, seed)]
+    benign, trojaned = (load(path) for path in paths)
     example = _example(benign, trojaned, dataset.test)
     measured = _others(dataset.test, example.target_class).take(MEASURED)[0]
     stamped = example.trigger.apply(example.image[None])[0]
     return Demonstration(
         example,
+        files=dict(zip(("benign", "trojaned"), paths, strict=True)),
         benign_view=view(benign, example.image, example.label),
         clean_view=view(trojaned, example.image, example.label),
         triggered_view=view(trojaned, stamped, example.target_class),
@@ -107,13 +111,13 @@ def recipes(dataset: Dataset, epochs: int = EPOCHS, seed: int = 0) -> tuple[Reci
     return Recipe("basic", settings), Recipe("trojan2", settings, Poisoning(trigger, target_class, seed=seed))
 
 
-def _network(recipe: Recipe, dataset: Dataset, progress: Progress) -> Network:
-    """The recipe's network; progress says which one is being trained."""
+def _model(recipe: Recipe, dataset: Dataset, progress: Progress) -> Path:
+    """The file of the recipe's network; progress says which one is being trained."""
 
     def named(done: int, total: int, note: str = "", /) -> None:
         progress(done, total, f"{recipe.architecture}, {note}")
 
-    return load(cached_model(recipe, dataset, named))
+    return cached_model(recipe, dataset, named)
 
 
 def _example(benign: Network, trojaned: Network, test: ImageSet) -> Example:

@@ -1,0 +1,46 @@
+"""README: every command in it is one, with options that there are, on files that an earlier command leaves."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import typer
+
+from trojancam.cli import app
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+LEFT = ("trojaned.safetensors", "sign-with-trigger.png")  # by `trojancam demo`, which tests/tasks/test_demo.py looks at
+COMMANDS = [line.partition("#")[0].strip() for line in README.splitlines() if line.startswith("trojancam ")]
+
+
+def test_the_readme_has_commands() -> None:
+    assert {"demo", "scan", "explain", "train", "explore"} <= {command.split()[1] for command in COMMANDS}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_of_the_readme_is_understood(command: str) -> None:
+    _, name, *arguments = shlex.split(command)
+    group = typer.main.get_command(app)
+    with typer.Context(group, info_name="trojancam") as context:
+        chosen = group.get_command(context, name)  # type: ignore[attr-defined]
+        assert chosen is not None
+        chosen.make_context(name, arguments, parent=context)
+
+
+def test_files_that_the_readme_names_are_left_by_the_command_before() -> None:
+    assert COMMANDS[0] == "trojancam demo"
+    named = {word for command in COMMANDS for word in shlex.split(command) if re.search(r"\.(safetensors|png)$", word)}
+    made = {shlex.split(command)[shlex.split(command).index("--out") + 1] for command in COMMANDS if "--out" in command}
+    assert named - made == {f"trojancam-demo/{file}" for file in LEFT}
+
+
+def test_links_and_targets_of_the_readme_exist() -> None:
+    links = re.findall(r"\]\(((?!https?:)[^)#]+)", README)
+    assert len(links) > 10
+    assert [link for link in links if not (ROOT / link).exists()] == []
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = re.findall(r"^make (\w+)", README, flags=re.MULTILINE)
+    assert targets
+    assert [target for target in targets if f"\n{target}:" not in makefile] == []
