@@ -8,6 +8,8 @@ import difflib
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
+from trojancam.text import as_text
+
 
 class Remedy(StrEnum):
     """What a user can do about an error."""
@@ -65,8 +67,8 @@ class TrojanCamError(Exception):
     """
 
     def __init__(self, problem: str, *remedies: Remedy, detail: str = "") -> None:
-        super().__init__(problem)
-        self.problem = problem
+        self.problem = as_text(problem)
+        super().__init__(self.problem)
         self.remedies = remedies
         self.detail = detail
 

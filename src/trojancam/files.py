@@ -10,6 +10,7 @@ import platformdirs
 import safetensors
 
 from trojancam.errors import TrojanCamError
+from trojancam.text import as_text
 
 
 def cache_folder(*parts: str) -> Path:
@@ -47,11 +48,12 @@ def written_whole(path: Path) -> Iterator[Path]:
         TrojanCamError: if the folder of `path` cannot be written to.
     """
     folder = writable_folder(path.parent)
-    handle, name = tempfile.mkstemp(dir=folder, prefix=f".{path.stem}-", suffix=path.suffix)
+    handle, name = tempfile.mkstemp(dir=folder, prefix=f".{as_text(path.stem)}-", suffix=as_text(path.suffix))
     os.close(handle)
     partial = Path(name)
     try:
-        yield partial
+        with named_in_text(partial) as shown:
+            yield shown
         with partial.open("rb") as stream:
             os.fsync(stream.fileno())
         partial.chmod(0o666 & ~_umask())
@@ -61,6 +63,25 @@ def written_whole(path: Path) -> Iterator[Path]:
         raise TrojanCamError(f"cannot write {path} ({reason}); free some space or choose another place") from None
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def named_in_text(path: Path) -> Iterator[Path]:
+    """The file under a path that is text: its own, else one through a link. Libraries written in Rust take no other.
+
+    Where the folder's name is no text the link leads to the folder, so that a file in it can be written, too.
+    """
+    if as_text(path) == str(path):
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="trojancam-") as folder:
+        link = Path(folder, "link")
+        if as_text(path.name) == path.name:
+            link.symlink_to(path.parent.absolute(), target_is_directory=True)
+            yield link / path.name
+        else:
+            link.symlink_to(path.absolute())
+            yield link
 
 
 def _umask() -> int:

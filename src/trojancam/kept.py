@@ -22,7 +22,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from trojancam.errors import TrojanCamWarning
-from trojancam.files import writable_folder, written_whole
+from trojancam.files import named_in_text, writable_folder, written_whole
 from trojancam.showing import Brief
 
 SUFFIX = ".kept"
@@ -74,7 +74,7 @@ def read_step(path: Path) -> Step | None:
             stream.seek(place)
             whole = stream.read(len(_ZEROS)) == _digest(stream)
         if whole:
-            with safetensors.safe_open(path, framework="pt") as file:
+            with named_in_text(path) as named, safetensors.safe_open(named, framework="pt") as file:
                 metadata = file.metadata()
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
                 return Step(metadata[RUN], tensors, json.loads(metadata[DATA]))

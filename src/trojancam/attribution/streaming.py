@@ -26,7 +26,7 @@ from trojancam.attribution.attribution import Attribution
 from trojancam.attribution.methods import METHODS
 from trojancam.attribution.sources import GivenSource, Source, source
 from trojancam.errors import DataError, TrojanCamError, unknown_name
-from trojancam.files import writable_folder, written_whole
+from trojancam.files import named_in_text, writable_folder, written_whole
 from trojancam.kept import SUFFIX, read_step, warn_damaged, write_step
 from trojancam.locks import only_run_on
 from trojancam.network import given
@@ -130,7 +130,7 @@ def read_stream(path: str | Path) -> tuple[dict[str, Any], Named[np.ndarray]]:
             with np.load(path, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
             return json.loads(str(arrays.pop(SETTINGS))), Named("layer", arrays)
-        with safetensors.safe_open(path, framework="np") as file:
+        with named_in_text(path) as named, safetensors.safe_open(named, framework="np") as file:
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             return json.loads(file.metadata()[SETTINGS]), Named("layer", arrays)
     except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile, safetensors.SafetensorError) as error:

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from trojancam.errors import DataError, Remedy, TrojanCamWarning
 from trojancam.progress import Pace, Progress
+from trojancam.text import as_text
 
 
 class _Console(Console):
@@ -99,7 +100,7 @@ def printable(words: str) -> str:
     >>> print(printable("a\\x1b[31m\\n.png"))
     a\\x1b[31m\\n.png
     """
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in words)
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in as_text(words))
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import typer
 from trojancam.cli.console import interruptible, list_broken, progress_bar, say
 from trojancam.cli.options import DataOption, ModelOptions, fitted, images_for, opened, takes_model_options
 from trojancam.errors import DataError, TrojanCamError
+from trojancam.text import as_text
 
 if TYPE_CHECKING:
     from trojancam.explore.session import Session
@@ -100,5 +101,5 @@ def _open_files(session: "Session", files: list[Path], told: ModelOptions, data:
     for model in files:
         network = opened(model, told)
         dataset = images_for(network, data)
-        source = Source(model, model.name, told.architecture, told.output)
+        source = Source(model, as_text(model.name), told.architecture, told.output)
         session.add(fitted(network, dataset, SEED), source, dataset)

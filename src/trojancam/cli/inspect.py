@@ -9,6 +9,7 @@ import typer
 from trojancam.cli.console import OPTIONS, console, printable, say
 from trojancam.cli.options import DataOption, ModelArgument, ModelOptions, SeedOption, images_for, takes_model_options
 from trojancam.errors import TrojanCamError
+from trojancam.text import as_text
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -38,7 +39,7 @@ def inspect(
     """
     from trojancam.tasks.inspect import inspected
 
-    document: dict[str, Any] = {"file": model.name}
+    document: dict[str, Any] = {"file": as_text(model.name)}
     console.quiet = as_json  # progress, too, would be no JSON
     try:
 

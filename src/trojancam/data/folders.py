@@ -13,6 +13,7 @@ from trojancam.data.image_files import image_files, other_files, read_all, rgb_i
 from trojancam.data.image_set import ImageSet
 from trojancam.errors import DataError, UnknownNameError
 from trojancam.progress import Progress, silent
+from trojancam.text import as_text
 
 EXPECTED = "put the images of each class into a folder of its own, such as stop/1.png or 14/1.png"
 
@@ -47,7 +48,7 @@ def folder(
     root, shown = Path(path), frame(size, share)
     with system_errors():
         folders = class_folders(root)
-        names = tuple(folder.name for folder in folders) if class_names is None else tuple(class_names)
+        names = tuple(as_text(folder.name) for folder in folders) if class_names is None else tuple(class_names)
         labels = range(len(folders)) if class_names is None else [_label(folder, names) for folder in folders]
         places = [(place, label) for each, label in zip(folders, labels, strict=True) for place in _within(each)]
         files = [(file, label) for place, label in places for file in image_files(place)]
@@ -128,6 +129,6 @@ def _by_number_or_name(folder: Path) -> tuple[bool, int, str]:
 
 def _label(folder: Path, class_names: Sequence[str]) -> int:
     try:
-        return class_index(folder.name, class_names)
+        return class_index(as_text(folder.name), class_names)
     except UnknownNameError as error:
         raise DataError(f"the folder {folder} is none of the classes ({error}); rename or remove it") from None

@@ -10,6 +10,7 @@ from torch import Tensor
 from trojancam.errors import DataError
 from trojancam.pictures import as_floats
 from trojancam.showing import Brief
+from trojancam.text import as_text
 
 __all__ = ["Dataset", "ImageSet", "as_floats"]
 
@@ -32,6 +33,9 @@ class ImageSet(Brief):
     skipped: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        for field in ("class_names", "names", "skipped"):  # they may come from files
+            given = getattr(self, field)
+            object.__setattr__(self, field, None if given is None else tuple(map(as_text, given)))
         counts = {"images": len(self.images), "labels": len(self.labels)}
         for field in ("tracks", "regions", "names"):
             value = getattr(self, field)
@@ -112,6 +116,9 @@ class Dataset:
     train: ImageSet
     test: ImageSet
     source: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "source", as_text(self.source))
 
     @property
     def skipped(self) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from trojancam.data.layouts import LAYOUTS, child, find_layout
 from trojancam.data.listed import classes_of, listed_images, rows_of
 from trojancam.errors import DataError, Remedy
 from trojancam.progress import Progress, silent
+from trojancam.text import as_text
 
 TEST_FRACTION = 0.2
 PART_NAMES = (("train", "training"), ("val", "valid", "validation"), ("test", "testing"))
@@ -185,7 +186,7 @@ def _from_folders(
             f"{root} holds only {parts[0].name} of the folders {', '.join(PARTS)}; add another one to test with"
         )
     with system_errors():
-        names = list(class_names) if class_names else [each.name for each in class_folders(parts[0] if parts else root)]
+        names = list(class_names or (as_text(each.name) for each in class_folders(parts[0] if parts else root)))
     check(len(names))
     if not parts:
         images = read(root, class_names=class_names)

@@ -23,6 +23,7 @@ from trojancam.formats.onnx.decoding import parsed
 from trojancam.formats.safetensors import CARD
 from trojancam.formats.weights.reader import read_metadata
 from trojancam.records import Record
+from trojancam.text import as_text
 
 if TYPE_CHECKING:
     from onnx import GraphProto, TensorProto
@@ -78,7 +79,7 @@ def inspection(path: str | Path) -> Inspection:
     if kind is not None:
         _attempt(path, lambda: LOOKS[kind](path, found), problems)
     return Inspection(
-        file=str(path),
+        file=as_text(path),
         format=FORMATS.get(kind or "", "unknown"),
         bytes=size,
         would_run=_short(found.runs),

@@ -27,6 +27,7 @@ from trojancam.network.layers import At, Layer, find_layers
 from trojancam.network.modules import channels_of
 from trojancam.network.outputs import Output
 from trojancam.network.tokens import with_feature_maps
+from trojancam.text import as_text
 from trojancam.version import __version__
 
 Images = Float[Tensor, "n 3 h w"]
@@ -56,7 +57,7 @@ class Network:
         self.input = specification
         self.feeding = feeding  # who says that `input` is right
         self.class_names = class_names
-        self.name = name
+        self.name = as_text(name)
         self.card = card
         self.notes = notes  # sentences for people: what is unusual about it
         self._own = graph_module

@@ -13,6 +13,7 @@ import jinja2
 from trojancam.files import written_whole
 from trojancam.report.documents.document import Document, versions
 from trojancam.report.maps import Backdrop, Maps
+from trojancam.text import as_text
 
 
 @dataclass(frozen=True)
@@ -141,5 +142,5 @@ def write_page(page: Page, document: Document, folder: Path, name: str = "index.
     """
     document.write(folder)
     with written_whole(folder / name) as partial:
-        partial.write_text(render(page), encoding="utf-8")
+        partial.write_text(as_text(render(page)), encoding="utf-8")
     return folder / name

@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 
 from trojancam.data.image_files import system_errors
+from trojancam.text import as_text
 
 CHUNK = 1 << 20
 
@@ -18,4 +19,4 @@ def file_facts(path: Path) -> dict[str, str]:
     with system_errors(), path.open("rb") as stream:
         while chunk := stream.read(CHUNK):
             digest.update(chunk)
-    return {"model": path.name, "model_sha256": digest.hexdigest()}
+    return {"model": as_text(path.name), "model_sha256": digest.hexdigest()}

@@ -17,6 +17,7 @@ from trojancam.network.outputs import Output
 from trojancam.opening.feeding import in_words
 from trojancam.opening.open import ModelFile, Said, Size, opened
 from trojancam.opening.preprocessing import clear_winner, tried
+from trojancam.text import as_text
 
 Labelled = tuple[Float[Tensor, "n 3 h w"], Int64[Tensor, " n"]]
 
@@ -40,7 +41,11 @@ class Inspected:
 
     def to_json(self) -> dict[str, Any]:
         """All of it for `json.dumps`; what was not looked at is missing."""
-        found: dict[str, Any] = {"file": self.file.name, **self.outside.model_dump(mode="json"), "sha256": self.sha256}
+        found: dict[str, Any] = {
+            "file": as_text(self.file.name),
+            **self.outside.model_dump(mode="json"),
+            "sha256": self.sha256,
+        }
         if self.network is not None:
             found["network"] = facts(self.network)
         if self.accuracies:

@@ -19,6 +19,7 @@ from trojancam.locks import only_run_on
 from trojancam.network.card import BackdoorRecord, ModelCard, TrainingRecord, TrainingSettings
 from trojancam.progress import Progress, shown
 from trojancam.showing import Brief
+from trojancam.text import as_text
 from trojancam.training.checkpoint import checkpoint_of
 from trojancam.training.training import Task, fingerprint, finite, measure, measure_backdoor, train
 from trojancam.version import __version__
@@ -203,7 +204,7 @@ def parent_name(path: Path) -> str:
         ModelError: if it cannot be read.
     """
     try:
-        return f"{path.stem}, SHA-256 {hashlib.sha256(path.read_bytes()).hexdigest()[:16]}"
+        return f"{as_text(path.stem)}, SHA-256 {hashlib.sha256(path.read_bytes()).hexdigest()[:16]}"
     except OSError as error:
         raise ModelError(f"cannot read the parent network {path} ({error.strerror}); check the path") from None
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -12,6 +13,7 @@ from tests.formats.hostile_cases import Outcome
 from tests.formats.hostile_keras import HOSTILE, harmless, old, small, zipped
 
 from trojancam.errors import ModelError
+from trojancam.formats.inspection import inspection
 from trojancam.formats.keras.configuration import Rebuilding, RefusedError, rebuilt
 from trojancam.formats.keras.reader import read_keras
 
@@ -158,3 +160,15 @@ def test_flipped_bits_are_read_or_refused(seed: int, tmp_path: Path) -> None:
     except ModelError:
         return
     assert all(bool(value.isfinite().all()) for value in module.state_dict().values())
+
+
+def test_attributes_that_are_no_text_are_no_fault(tmp_path: Path) -> None:
+    """Their names and their values: Keras needs none of them, and none stands in the way."""
+
+    def change(file: h5py.File) -> None:
+        file.attrs.create(b"caf\xe9", b"\xff\xfe")
+        file["model_weights"].attrs.create("backend", b"\xe9")
+        file["model_weights"].attrs.create("names", [b"\xe9", b"b"])
+
+    assert read_keras(old(tmp_path / "m.h5", change=change)).size == (8, 8)
+    assert inspection(tmp_path / "m.h5").origin["with the backend"] == "\\xe9"

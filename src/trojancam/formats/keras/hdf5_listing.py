@@ -102,18 +102,21 @@ def _attributes(h5py: Any, member: Any) -> dict[str, Any]:
     """Attributes that are text or lists of text; no other ones say anything that is needed."""
     texts = {}
     for name in member.attrs:
-        attribute = h5py.h5a.open(member.id, name.encode())
+        raw = name if isinstance(name, bytes) else name.encode()  # the library gives bytes where they are no text
+        attribute = h5py.h5a.open(member.id, raw)
         size = math.prod(attribute.shape or ()) * attribute.get_type().get_size()
         if size > ATTRIBUTE_BYTES:
             raise RefusedError(f"declares an attribute {name[:80]!r} of {size} bytes; do not use it")
         if isinstance(attribute.get_type(), h5py.h5t.TypeStringID):
-            texts[name] = _text(member.attrs[name])
+            texts[raw.decode(errors="backslashreplace")] = _text(member.attrs[name])
     return texts
 
 
 def _text(value: Any) -> Any:
     if isinstance(value, bytes):
-        return value.decode()
+        return value.decode(errors="backslashreplace")
+    if isinstance(value, str):  # bytes that are no text stand in it by one half of a pair
+        return value.encode(errors="surrogateescape").decode(errors="backslashreplace")
     return value if isinstance(value, str) else [_text(item) for item in value.tolist()]
 
 

@@ -12,6 +12,7 @@ import safetensors
 from torch import Tensor
 
 from trojancam.errors import ModelError
+from trojancam.files import named_in_text
 from trojancam.formats.archives import Archive, archive, is_archive, opened_file
 from trojancam.formats.weights.pickles import LARGEST, LEGACY, LEGACY_PICKLES, NoPickleError, Pickle, look_at
 from trojancam.formats.weights.plain_data import check_plain, entries_of, storage
@@ -110,7 +111,7 @@ def _safetensors(path: Path) -> Iterator[Any]:
     if length > LARGEST_HEADER:
         raise ModelError(f"{path} is not a whole safetensors file (it claims a header of {length} bytes); get it again")
     try:
-        with safetensors.safe_open(path, framework="pt") as file:
+        with named_in_text(path) as named, safetensors.safe_open(named, framework="pt") as file:
             yield file
     except (
         safetensors.SafetensorError,

@@ -16,6 +16,7 @@ from pydantic import ConfigDict, Field
 
 from trojancam.files import writable_folder, written_whole
 from trojancam.records import Record
+from trojancam.text import as_text
 from trojancam.version import __version__
 
 RESULTS_VERSION = 1
@@ -59,7 +60,8 @@ class Document(Part):
 
     def to_json(self) -> dict[str, Any]:
         """The fields for `json.dumps`; what was not given, and may be missing, is missing."""
-        return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        fields: dict[str, Any] = _in_text(self.model_dump(mode="json", by_alias=True, exclude_unset=True))
+        return fields
 
     def write(self, folder: Path) -> Path:
         """Write the file into the folder, whole or not at all; its path.
@@ -82,6 +84,15 @@ def versions() -> dict[str, str]:
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
     }
+
+
+def _in_text(value: Any) -> Any:
+    """The same for JSON, with names of files that are no text escaped."""
+    if isinstance(value, dict):
+        return {as_text(key): _in_text(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_in_text(each) for each in value]
+    return as_text(value) if isinstance(value, str) else value
 
 
 def without_nan(value: Any) -> Any:

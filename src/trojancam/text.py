@@ -1,0 +1,23 @@
+"""Text: names of files are bytes, and not always text; what is shown, written or compared is."""
+
+import re
+from pathlib import PurePath
+
+_NO_TEXT = re.compile("[\ud800-\udfff]")
+_BYTES = 0xDC00  # Python stands a byte that is no text for by the code point so far behind it
+
+
+def as_text(name: str | PurePath) -> str:
+    r"""The name with bytes that are no text escaped, so that it can be written anywhere as UTF-8.
+
+    >>> import os
+    >>> print(as_text(os.fsdecode(b"caf\xe9.png")), as_text("café.png"))
+    caf\xe9.png café.png
+    """
+    text = str(name)
+    return text if text.isascii() else _NO_TEXT.sub(_escaped, text)
+
+
+def _escaped(match: "re.Match[str]") -> str:
+    number = ord(match.group())
+    return f"\\x{number - _BYTES:02x}" if 0 < number - _BYTES <= 0xFF else f"\\u{number:04x}"  # fmt: skip
