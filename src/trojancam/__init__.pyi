@@ -22,6 +22,7 @@ from . import (
     rates,
     records,
     registry,
+    removal,
     report,
     showing,
     startup,

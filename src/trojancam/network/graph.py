@@ -358,9 +358,10 @@ def parameters(whole: fx.GraphModule) -> dict[str, tuple[str, ...]]:
 def with_parameters(whole: fx.GraphModule, values: Mapping[str, torch.Tensor]) -> fx.GraphModule:
     """The same graph with these parameters instead; it shares all others with the first one."""
     changed = returning(whole, [logits_node(whole).name])
+    weights = {id(value): _as_weight(value) for value in values.values()}  # one that has two names stays one
     for name, value in values.items():
         owner, _, attribute = name.rpartition(".")
-        setattr(changed.get_submodule(owner), attribute, _as_weight(value))
+        setattr(changed.get_submodule(owner), attribute, weights[id(value)])
     return changed
 
 

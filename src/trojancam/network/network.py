@@ -6,7 +6,7 @@ Recording a layer is the same graph with one more output; editing one is the sam
 import hashlib
 import re
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -325,6 +325,33 @@ class Network:
         """How many numbers training sets, by the module that holds them; modules in the order in which they run."""
         groups = self.parameter_groups.items()
         return {module: sum(self._whole.get_parameter(name).numel() for name in names) for module, names in groups}
+
+    @property
+    def parameters(self) -> dict[str, Tensor]:
+        """The trained parameters by name, in the order in which they run; one that is used twice may have two names."""
+        return {name: self._whole.get_parameter(name) for names in self.parameter_groups.values() for name in names}
+
+    def with_parameters(self, values: Mapping[str, Tensor]) -> "Network":
+        """A new network with copies of these values in place of its own; it shares all others, and has no model card.
+
+        Raises:
+            UnknownNameError: if it has no such parameter.
+            ModelError: if a value has another shape.
+
+        >>> small = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 6 * 6, 2))
+        >>> network = Network.from_module(small, (8, 8))
+        >>> network.with_parameters({"3.weight": torch.zeros(2, 144), "3.bias": torch.ones(2)})(torch.rand(1, 3, 8, 8))
+        tensor([[1., 1.]])
+        """
+        own, copies = self.parameters, dict[int, Tensor]()
+        for name, value in values.items():
+            if name not in own:
+                raise unknown_name("parameter", name, own)
+            if value.shape != own[name].shape:
+                raise ModelError(f"the parameter {name} is {tuple(own[name].shape)}, not {tuple(value.shape)}")
+            copies.setdefault(id(own[name]), torch.empty_like(own[name]).copy_(value.detach()))  # laid out as it was
+        changed = graph.with_parameters(self._whole, {name: copies[id(own[name])] for name in values})
+        return Network(changed, self.input, self.class_names, self.name, notes=self.notes, feeding=self.feeding)
 
     def with_random_layers(self, modules: Iterable[str], seed: int = 0) -> "Network":
         """A new network in which the parameters of these modules are shuffled; this one stays as it is.

@@ -1,0 +1,110 @@
+"""Goal: what a trigger does to classes; Culprit: a finding, with all that is needed to make it and its like succeed or fail."""
+
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from trojancam.attacks.trigger import Trigger
+from trojancam.detection.findings import Finding
+from trojancam.detection.suspect import Suspect
+from trojancam.network.network import Network
+from trojancam.rates import attack_success_rate, robust_accuracy
+from trojancam.removal.fresh import Kind, kind_of
+from trojancam.showing import Brief
+
+
+@dataclass(frozen=True)
+class Goal(Brief):
+    """The class to which each class is sent; one that is left alone is sent to itself."""
+
+    targets: Int64[Tensor, " classes"]
+
+    def wanted(self, labels: Int64[Tensor, " n"]) -> Int64[Tensor, " n"]:
+        """Where images of these classes are sent."""
+        return self.targets.to(labels.device)[labels]
+
+    def victims(self, labels: Int64[Tensor, " n"]) -> Bool[Tensor, " n"]:
+        """Which images are sent to another class than their own."""
+        return self.wanted(labels) != labels
+
+
+def to_one(target_class: int, classes: int) -> Goal:
+    """All classes to one."""
+    return Goal(torch.full((classes,), target_class))
+
+
+def goal_of(finding: Finding, classes: int) -> Goal:
+    """What a finding says that its trigger does.
+
+    >>> goal_of(Finding("by hand", 1, 1.0, class_map=((0, 2), (2, 1))), 3).targets.tolist()
+    [2, 1, 1]
+    """
+    if not finding.class_map:
+        return to_one(finding.target_class, classes)
+    targets = torch.arange(classes)
+    for source, target in finding.class_map:
+        targets[source] = target
+    return Goal(targets)
+
+
+def controls(goal: Goal, count: int, generator: torch.Generator) -> list[Goal]:
+    """Other goals of the same form, for comparison: other target classes; of a map of classes, the same one turned on.
+
+    >>> [control.targets.tolist() for control in controls(to_one(0, 3), 5, torch.Generator())]
+    [[2, 2, 2], [1, 1, 1]]
+    """
+    classes, named = len(goal.targets), goal.targets.unique()
+    if len(named) == 1:
+        others = torch.randperm(classes, generator=generator).tolist()
+        return [to_one(each, classes) for each in others if each != int(named)][:count]
+    sent = (goal.targets != torch.arange(classes)).nonzero()[:, 0]
+    found = []
+    for turn in range(1, min(count, len(sent) - 1) + 1):
+        targets = torch.arange(classes)
+        targets[sent] = goal.targets[sent].roll(turn)
+        found.append(Goal(targets))
+    return found
+
+
+@dataclass(frozen=True)
+class Culprit(Brief):
+    """A finding that is to be removed: its recovered trigger, what that does, and how others of its kind are looked for."""
+
+    finding: Finding
+    trigger: Trigger
+    goal: Goal
+    kind: Kind
+    pool: tuple[Trigger, ...] = field(default=())
+
+    @classmethod
+    def of(cls, finding: Finding, classes: int) -> "Culprit":
+        """The culprit of a finding that has a trigger.
+
+        Raises:
+            DataError: if no others of the trigger's family can be looked for.
+        """
+        assert finding.trigger is not None
+        return cls(finding, finding.trigger, goal_of(finding, classes), kind_of(finding.trigger, finding.moves is True))
+
+
+@dataclass(frozen=True)
+class Answer(Brief):
+    """How a network answers to triggered images of victims: its success rate, and its robust accuracy."""
+
+    success: float
+    robust: float
+
+
+def answer(network: Network, trigger: Trigger, clean: Suspect, goal: Goal) -> Answer:
+    """How a network answers to a trigger on clean images; NaN without a victim."""
+    victims = goal.victims(clean.labels)
+    labels = clean.labels[victims]
+    predictions = network(_stamped(trigger, clean.images[victims])).argmax(1).to(labels.device)
+    targets = goal.targets.to(labels.device)
+    return Answer(attack_success_rate(predictions, labels, targets), robust_accuracy(predictions, labels, targets))
+
+
+def _stamped(trigger: Trigger, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
+    return trigger.apply(images) if len(images) else images

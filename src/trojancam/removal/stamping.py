@@ -1,0 +1,59 @@
+"""Stamping: a trigger is varied from image to image, so that what is unlearned is its kind, and not its pixels."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from trojancam.attacks.trigger import VISIBLE, Trigger
+from trojancam.showing import Brief
+
+Images = Float[Tensor, "n 3 h w"]
+
+
+@dataclass(frozen=True)
+class Jitter(Brief):
+    """How far a trigger is varied: moved by up to `shift` pixels, shown with at least the share `faintest` of its strength.
+
+    `colour` and `noise` are standard deviations, the first as a share of the change that it makes.
+    """
+
+    shift: int = 2
+    faintest: float = 0.4
+    colour: float = 0.2
+    noise: float = 0.1
+
+
+NONE = Jitter(0, 1.0, 0.0, 0.0)
+
+
+def stamped(trigger: Trigger, images: Images, jitter: Jitter, generator: torch.Generator) -> Images:
+    """Every image x with the trigger T varied: `x + a (1 + c) (S T S^-1 x - x) + n`, in [0, 1].
+
+    S moves an image by some pixels, around its edge, which moves the trigger whatever its family; a is its strength, c a number
+    for each colour, and n noise where the trigger changes anything. All are drawn for each image.
+
+    >>> from trojancam.attacks.patch import square
+    >>> dot = square(1, 1, 1, "white", image_size=(3, 3))
+    >>> stamped(dot, torch.zeros(1, 3, 3, 3), NONE, torch.Generator())[0, 0]
+    tensor([[0., 0., 0.],
+            [0., 1., 0.],
+            [0., 0., 0.]])
+    """
+    if not len(images):
+        return images
+    n = len(images)
+    shifts = torch.randint(-jitter.shift, jitter.shift + 1, (n, 2), generator=generator).tolist()
+    change = _moved(trigger.apply(_moved(images, shifts, -1), generator), shifts, 1) - images
+    strength = jitter.faintest + (1 - jitter.faintest) * torch.rand(n, 1, 1, 1, generator=generator)
+    colours = 1 + jitter.colour * torch.randn(n, 3, 1, 1, generator=generator)
+    noise = jitter.noise * torch.randn(images.shape, generator=generator)
+    seen = (change.abs().amax(1, keepdim=True) >= VISIBLE).to(images)
+    return (images + (strength * colours).to(images) * change + noise.to(images) * seen).clamp(0, 1)
+
+
+def _moved(images: Images, shifts: list[list[int]], sign: int) -> Images:
+    """Each image moved by its own number of rows and columns, around the edge."""
+    pairs = zip(images, shifts, strict=True)
+    return torch.stack([image.roll((sign * rows, sign * columns), (1, 2)) for image, (rows, columns) in pairs])
