@@ -37,15 +37,18 @@ from .detection import DETECTORS, Finding, ScanReport, scan
 from .errors import TrojanCamError
 from .network import Layer, Network, Recording, Target, logit, logit_difference, probability, record, targets
 from .opening import load, preprocessing
+from .removal import REPAIRS
 from .stimulation import Stimulated, Stimulation, donated, dose_response, stimulate, stimulated_logits
 from .tasks.compare import compare
 from .tasks.explain import explain
 from .tasks.inspect import inspect
+from .tasks.repair import repair
 from .version import __version__
 
 __all__ = [
     "DETECTORS",
     "METHODS",
+    "REPAIRS",
     "Attribution",
     "Finding",
     "Layer",
@@ -99,6 +102,8 @@ __all__ = [
     "record",
     "records",
     "registry",
+    "removal",
+    "repair",
     "report",
     "scan",
     "showing",

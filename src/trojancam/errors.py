@@ -29,6 +29,7 @@ class Remedy(StrEnum):
     RESUME = "resume"  # go on from a checkpoint, or delete it
     PORT = "port"
     STUDY = "study"  # several are installed
+    FORCE = "force"  # do what is usually of no use
 
 
 PYTHON: Mapping[Remedy, str] = {
@@ -50,6 +51,7 @@ PYTHON: Mapping[Remedy, str] = {
     Remedy.RESUME: "continue it with resume=True, or delete it to start anew",
     Remedy.PORT: "choose another port",
     Remedy.STUDY: "say which to reproduce",
+    Remedy.FORCE: "do it all the same with force=True",
 }
 
 

@@ -47,6 +47,7 @@ OPTIONS: Mapping[Remedy, str] = {  # what can be done on the command line
     Remedy.RESUME: "continue it with --resume, or delete it to start anew",
     Remedy.PORT: "choose another with --port, or 0 for any that is free",
     Remedy.STUDY: "say which to reproduce with --study",
+    Remedy.FORCE: "do it all the same with --force",
 }
 
 

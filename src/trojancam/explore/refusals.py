@@ -20,6 +20,7 @@ ON_THE_PAGE: Mapping[Remedy, str] = {  # what people on the page can do
     Remedy.RESUME: "continue it with 'trojancam train --resume'",
     Remedy.PORT: "start the explorer on another port",
     Remedy.STUDY: "say which with 'trojancam reproduce --study'",
+    Remedy.FORCE: "do it all the same on the command line, with --force",
 }
 
 

@@ -6,17 +6,21 @@ from . import (
     judging,
     ladder,
     learner,
+    ledger,
+    reactivation,
     repairing,
     stamping,
     unlearning,
 )
 from .contract import Repair, RepairJob, Rung
 from .judging import Judgement
+from .ledger import Ledger
 from .repairing import REPAIRS, Outcome, remove
 
 __all__ = [
     "REPAIRS",
     "Judgement",
+    "Ledger",
     "Outcome",
     "Repair",
     "RepairJob",
@@ -28,6 +32,8 @@ __all__ = [
     "judging",
     "ladder",
     "learner",
+    "ledger",
+    "reactivation",
     "remove",
     "repairing",
     "stamping",

@@ -22,14 +22,14 @@ from trojancam.showing import Brief
 RECOVERED, RECOVERED_OTHERS = 0.05, 0.15  # the greatest success of the first recovered trigger; of each other one
 EXCESS = 0.10  # by how much fresh triggers may work better for the suspected class than for others
 ROBUST = 0.75  # of the clean accuracy, the least robust accuracy under a recovered trigger
-WINDOWS, CONTROLS = 4, 3  # fresh triggers for the suspected class, and other classes with as many
+WINDOWS, STRONGEST, CONTROLS = 6, 2, 3  # fresh triggers for a class, how many count, and other classes with as many
 
 
 @dataclass(frozen=True)
 class Trial(Brief):
     """How a network answers to the triggers of one finding.
 
-    `fresh` is the mean success rate of triggers looked for anew, `control` the same of triggers for other classes.
+    `fresh` is the mean success rate of the strongest triggers looked for anew, `control` the same of triggers for other classes.
     """
 
     target_class: int
@@ -121,10 +121,11 @@ def _trial(network: Network, culprit: Culprit, held_back: Suspect, seed: int) ->
 
 
 def _fresh(network: Network, culprit: Culprit, goal: Goal, held_back: Suspect, seed: int) -> float:
-    """The mean success of fresh triggers with this goal, all goals in the same windows and on the same draws."""
+    """The mean success of the strongest fresh triggers with this goal, all goals in the same windows and on the same draws."""
     ours, theirs = (Suspect(network, held_back.images[i::2], held_back.labels[i::2]) for i in (0, 1))
     generator = torch.Generator().manual_seed(seed + 1)
     sought = Culprit(culprit.finding, culprit.trigger, goal, culprit.kind)
     wanted: list[Wanted] = [wish(sought, ours, generator) for _ in range(WINDOWS)]
     found = culprit.kind.found(network, wanted, POOL_STEPS, POOL_RATE, generator)
-    return mean(answer(network, trigger, theirs, goal).success for trigger in found)
+    successes = sorted(answer(network, trigger, theirs, goal).success for trigger in found)
+    return mean(successes[-STRONGEST:])

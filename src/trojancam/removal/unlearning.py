@@ -12,7 +12,7 @@ from trojancam.attacks.trigger import Trigger
 from trojancam.detection.suspect import Suspect
 from trojancam.network.network import Network
 from trojancam.removal.fresh import Wanted
-from trojancam.removal.goal import Culprit
+from trojancam.removal.goal import Culprit, answer
 from trojancam.removal.learner import Descent, Learner, batches, varied
 from trojancam.removal.stamping import Jitter, stamped
 from trojancam.showing import Brief
@@ -20,9 +20,11 @@ from trojancam.showing import Brief
 CLEAN, STAMPED = 24, 24  # images of a step
 MIXED = 0.5  # the share of images that are mixed with another
 TEMPERATURE, TEACHER = 2.0, 0.7  # of the targets; the share of them that the original network says
-RANDOM, RECOVERED, POOL, FRESH = 0.10, 0.30, 0.25, 0.35  # how often each kind of stamp is used
+RANDOM, RECOVERED, POOL, FRESH = 0.05, 0.25, 0.40, 0.30  # how often each kind of stamp is used
+EXACT = Jitter(shift=0, faintest=0.7, colour=0.05, noise=0.05)  # of triggers that were found to work where they are
 SEARCHED = 24  # images on which a trigger is looked for
-POOL_STEPS, POOL_RATE, POOL_SIZES = 25, 0.3, (6, 3)  # of the first finding, of each other one
+POOL_STEPS, POOL_RATE = 25, 0.3
+POOL_SOUGHT, POOL_KEPT = (16, 8), (8, 4)  # triggers of the first finding, and of each other one: the strongest are kept
 FRESH_STEPS, FRESH_RATE, FRESH_USES, FRESH_AT_ONCE = 6, 0.4, 5, 4
 
 Images = Float[Tensor, "n 3 h w"]
@@ -44,9 +46,11 @@ def with_pools(
     """The culprits with some strong triggers of their kind each, found against the network as it is."""
     found = []
     for place, culprit in enumerate(culprits):
-        wanted = [wish(culprit, clean, generator) for _ in range(POOL_SIZES[min(place, 1)])]
+        sought, kept = POOL_SOUGHT[min(place, 1)], POOL_KEPT[min(place, 1)]
+        wanted = [wish(culprit, clean, generator) for _ in range(sought)]
         pool = culprit.kind.found(network, wanted, POOL_STEPS, POOL_RATE, generator)
-        found.append(replace(culprit, pool=tuple(pool)))
+        pool.sort(key=lambda trigger: answer(network, trigger, clean, culprit.goal).success, reverse=True)
+        found.append(replace(culprit, pool=tuple(pool[:kept])))
     return tuple(found)
 
 
@@ -120,7 +124,7 @@ class _Stamps:
             return stamped(culprit.trigger, images, Jitter(), self.generator)
         found = culprit.pool if kind == 2 else self._fresh(culprit, place)
         number = int(torch.randint(len(found), (), generator=self.generator))
-        return stamped(found[number], images, Jitter(), self.generator)
+        return stamped(found[number], images, EXACT, self.generator)
 
     def _fresh(self, culprit: Culprit, place: int) -> Sequence[Trigger]:
         """Triggers that work now, or did a few steps ago: most are improved further, one in turn begins anew."""

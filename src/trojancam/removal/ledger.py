@@ -1,0 +1,139 @@
+"""Ledger: what a repair changed, what it cost, and what is not known of it."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from jaxtyping import Bool, Int64
+from scipy.stats import binomtest
+from torch import Tensor
+
+from trojancam.detection.findings import ScanReport, Verdict
+from trojancam.network.network import Network
+from trojancam.removal.judging import Judgement
+from trojancam.removal.reactivation import Reactivation
+from trojancam.showing import Brief
+
+MAY_COME_BACK = (
+    "A repair suppresses a backdoor. Traces of it may be left in the weights, and a little poison or a small push can bring "
+    "it back."
+)
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Counted(Brief):
+    """A share of so many images, with Wilson's interval (1927), which holds the true share in 95 of 100 cases.
+
+    >>> str(Counted.of(9, 10))
+    '90.0% [59.6%, 98.2%]'
+    """
+
+    share: float
+    low: float
+    high: float
+    images: int
+
+    @classmethod
+    def of(cls, hits: int, images: int) -> "Counted":
+        """The share of hits; of no images, nothing is known."""
+        if not images:
+            return cls(float("nan"), 0.0, 1.0, 0)
+        interval = binomtest(hits, images).proportion_ci(LEVEL, method="wilson")
+        return cls(hits / images, float(interval.low), float(interval.high), images)
+
+    def __str__(self) -> str:
+        return f"{self.share:.1%} [{self.low:.1%}, {self.high:.1%}]"
+
+
+@dataclass(frozen=True)
+class Accuracy(Brief):
+    """Clean accuracy: over all images, and of each class that has some, by its number."""
+
+    overall: Counted
+    of_class: Mapping[int, Counted]
+
+
+@dataclass(frozen=True)
+class Scanned(Brief):
+    """What a scan says of a network: its verdict, its score, and the least score that is a backdoor."""
+
+    verdict: Verdict
+    score: float
+    threshold: float
+
+    @classmethod
+    def of(cls, report: ScanReport) -> "Scanned":
+        """Of a report, what decides."""
+        return cls(report.verdict, report.score, report.threshold)
+
+
+@dataclass(frozen=True)
+class ModuleChange(Brief):
+    """How far the parameters of a module moved: the length of the difference as a share of their own length."""
+
+    module: str
+    values: int
+    change: float
+
+
+@dataclass(frozen=True)
+class TryRecord(Brief):
+    """A try in the ledger: its name, what it did, and what the judge said."""
+
+    rung: str
+    words: str
+    judgement: Judgement
+
+
+@dataclass(frozen=True)
+class Ledger(Brief):
+    """Before and after: what the judge measured, clean accuracy, scans, layers, re-activation; and what is not covered.
+
+    `rung` is the try that became the result; `seconds` are those of the whole repair, by its parts.
+    """
+
+    verdict: Literal["repaired", "not repaired"]
+    method: str
+    rung: str | None
+    judged_before: Judgement
+    judged_after: Judgement | None
+    accuracy_before: Accuracy
+    accuracy_after: Accuracy | None
+    scan_before: Scanned
+    scan_after: Scanned | None
+    modules: tuple[ModuleChange, ...]
+    reactivation: Reactivation | None
+    tries: tuple[TryRecord, ...]
+    seconds: Mapping[str, float]
+    remarks: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """A form that JSON can hold."""
+        plain = asdict(self)
+        for accuracy in (plain["accuracy_before"], plain["accuracy_after"]):
+            if accuracy is not None:
+                accuracy["of_class"] = {str(number): each for number, each in accuracy["of_class"].items()}
+        return plain
+
+
+def accuracy(network: Network, images: Tensor, labels: Int64[Tensor, " n"]) -> Accuracy:
+    """The clean accuracy of a network, overall and by class."""
+    hits = network(images).argmax(1).cpu() == labels.cpu()
+    return Accuracy(_counted(hits), {int(each): _counted(hits[labels.cpu() == each]) for each in labels.unique().cpu()})
+
+
+def _counted(hits: Bool[Tensor, " n"]) -> Counted:
+    return Counted.of(int(hits.sum()), len(hits))
+
+
+def changes(before: Network, after: Network) -> tuple[ModuleChange, ...]:
+    """How far each module moved, in the order in which they run; those that stayed as they were have a change of 0."""
+    old, new = before.parameters, after.parameters
+    found = []
+    for module, names in before.parameter_groups.items():
+        length = sum(float(old[name].square().sum()) for name in names)
+        moved = sum(float((new[name] - old[name]).square().sum()) for name in names)
+        change = (moved / length) ** 0.5 if length else float(moved > 0)
+        found.append(ModuleChange(module, sum(old[name].numel() for name in names), change))
+    return tuple(found)

@@ -1,0 +1,247 @@
+"""Repairing a network: scan it unless that was done, remove what was found, and set down what that cost."""
+
+import time
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
+from trojancam import detection
+from trojancam.detection.findings import Finding, ScanReport
+from trojancam.detection.suspect import Suspect, suspect
+from trojancam.detection.words import share
+from trojancam.errors import DataError, Remedy
+from trojancam.locks import only_run_in
+from trojancam.network import given
+from trojancam.network.network import Network
+from trojancam.progress import Progress, shown, stages
+from trojancam.removal.ledger import MAY_COME_BACK, Ledger, Scanned, TryRecord, accuracy, changes
+from trojancam.removal.reactivation import Reactivation, reactivation
+from trojancam.removal.repairing import DEFAULT, Outcome, check_labels, remove
+from trojancam.showing import Brief
+from trojancam.tasks.scan import least, opinion_of
+
+BUDGET = 0.01  # of clean accuracy
+SCANNED = 100  # images of a scan
+MEASURED = 2000  # images, at most, on which accuracy is measured
+SHARES = 30, 50, 20  # of the progress: the scan before, the repair, what is measured after
+STEPS = ("scan", "repair", "rescan")  # folders of a journal
+LIMITS = (
+    "Only what the scan found was removed; another trigger, of a kind that it does not see, is left as it was.",
+    "The true trigger is not known. Success rates are those of triggers recovered from the network.",
+)
+
+
+@dataclass(frozen=True)
+class Repaired(Brief):
+    """A repair: the network that came of it (None: no try kept clean accuracy), the scan before and after, and the ledger.
+
+    `network` is the best try where the verdict is "not repaired". `images` and `labels` are those on which accuracy was measured.
+    """
+
+    original: Network
+    network: Network | None
+    ledger: Ledger
+    report: ScanReport
+    rescan: ScanReport | None
+    outcome: Outcome
+    images: Tensor
+    labels: Int64[Tensor, " n"]
+
+    @property
+    def repaired(self) -> bool:
+        """Whether the judge passes the network."""
+        return self.ledger.verdict == "repaired"
+
+    def __repr__(self) -> str:
+        """Five lines: the verdict, clean accuracy, triggers, scans, and how easily the backdoor comes back."""
+        return "\n".join(in_words(self.ledger))
+
+
+def in_words(ledger: Ledger) -> tuple[str, str, str, str, str]:
+    """A ledger in five lines."""
+    head = f"{ledger.verdict}: {ledger.method}, {ledger.rung or 'no try kept clean accuracy'}"
+    after = ledger.accuracy_after.overall if ledger.accuracy_after else None
+    clean = f"clean accuracy: {ledger.accuracy_before.overall} before, {after or '-'} after"
+    return head, clean, _triggers_in_words(ledger), _scans_in_words(ledger), _return_in_words(ledger.reactivation)
+
+
+def _triggers_in_words(ledger: Ledger) -> str:
+    before, after = ledger.judged_before.trials[0], ledger.judged_after.trials[0] if ledger.judged_after else None
+    if after is None:
+        return f"recovered trigger: {share(before.success)} before"
+    return (
+        f"recovered trigger: {share(before.success)} before, {share(after.success)} after; fresh ones: {share(before.fresh)} "
+        f"before, {share(after.fresh)} after (for other classes {share(after.control)})"
+    )
+
+
+def _scans_in_words(ledger: Ledger) -> str:
+    before, after = ledger.scan_before, ledger.scan_after
+    told = f"scan: {before.verdict}, score {before.score:.3g}, before"
+    return told if after is None else f"{told}; {after.verdict}, score {after.score:.3g}, after"
+
+
+def _return_in_words(found: Reactivation | None) -> str:
+    if found is None:
+        return "re-activation: not measured"
+    return (
+        f"re-activation: {share(found.relearned)} after ten poisoned images, {share(found.pushed)} with a small push "
+        f"(without the trigger {share(found.push_alone)})"
+    )
+
+
+def repair(
+    network: Network,
+    images: given.GivenImages,
+    labels: given.GivenLabels,
+    report: ScanReport | None = None,
+    method: str = DEFAULT,
+    *,
+    test: tuple[given.GivenImages, given.GivenLabels] | None = None,
+    scan_methods: str | Sequence[str] = detection.DEFAULT_METHODS,
+    budget: float = BUDGET,
+    force: bool = False,
+    seed: int = 0,
+    journal: Path | None = None,
+    progress: Progress | None = None,
+) -> Repaired:
+    """Remove the backdoor that a scan finds in a network: scan, repair, judge, measure, and scan again.
+
+    `images` are clean ones with their true classes, two or more of each class; a few of each are enough. `test` are further ones,
+    which nothing is learned from: accuracy is measured and the network scanned again on them; without them, this is done on the
+    images that were held back. `report` is the scan, if there was one. `budget` is the share of clean accuracy that may be lost.
+    With `journal`, a folder, finished steps are kept, so that a repair that was killed goes on. Nothing of the network's model
+    card is read, nor kept.
+
+    Raises:
+        UnknownNameError: if there is no such method, or a label is no class of the network.
+        DataError: if the scan found nothing (unless `force` is given), a class has only one image, the labels do not fit the
+            network, it cannot take the images, or no finding has a trigger.
+        TrojanCamError: if another run keeps its steps in that folder.
+    """
+    started = time.perf_counter()
+    seen = suspect(network, images, labels)
+    check_labels(seen)
+    told = stages(shown(progress), SHARES)
+    with only_run_in(journal) if journal else nullcontext():
+        if report is None:
+            report = _scanned(network, _scan_images(seen, test), scan_methods, seed, _in(journal, "scan"), told[0])
+        findings = culpable(report, force)
+        seconds = {"scan": time.perf_counter() - started}
+        outcome = remove(
+            network, seen.images, seen.labels, findings, method,
+            budget=budget, seed=seed, journal=_in(journal, "repair"), progress=told[1],
+        )  # fmt: skip
+        seconds["repair"] = time.perf_counter() - started - seconds["scan"]
+        return _measured(seen, outcome, report, scan_methods, test, seed, journal, told[2], seconds, started)
+
+
+def culpable(report: ScanReport, force: bool = False) -> list[Finding]:
+    """The findings that are to be removed: those that their own detector calls a backdoor, else those that are inconclusive.
+
+    Raises:
+        DataError: if there is none; with `force`, only if there is no finding at all: the strongest is taken.
+    """
+    for bound in (lambda name: opinion_of(report, name).threshold, lambda name: least(report, name)):
+        found = [finding for finding in report.findings if finding.score >= bound(finding.detector)]
+        if found:
+            return sorted(found, key=lambda finding: -finding.score / bound(finding.detector))
+    if not force or not report.findings:
+        raise DataError(
+            "the scan found nothing in this network that would have to be removed, and a repair costs accuracy",
+            Remedy.FORCE,
+        )
+    return [report.findings[0]]
+
+
+def _in(journal: Path | None, name: str) -> Path | None:
+    return journal / name if journal else None
+
+
+def _scan_images(
+    seen: Suspect, test: tuple[given.GivenImages, given.GivenLabels] | None
+) -> tuple[given.GivenImages, given.GivenLabels]:
+    """The first further images; without any, those of the repair."""
+    if test is None:
+        return seen.images, seen.labels
+    further = suspect(seen.network, *test)
+    return further.images[:SCANNED], further.labels[:SCANNED]
+
+
+def _scanned(
+    network: Network,
+    clean: tuple[given.GivenImages, given.GivenLabels],
+    methods: str | Sequence[str],
+    seed: int,
+    journal: Path | None,
+    progress: Progress,
+) -> ScanReport:
+    return detection.scan(network, *clean, methods, seed=seed, journal=journal, progress=progress)
+
+
+def _measured(
+    seen: Suspect,
+    outcome: Outcome,
+    report: ScanReport,
+    methods: str | Sequence[str],
+    test: tuple[given.GivenImages, given.GivenLabels] | None,
+    seed: int,
+    journal: Path | None,
+    progress: Progress,
+    seconds: dict[str, float],
+    started: float,
+) -> Repaired:
+    """The ledger of an outcome, and all that it is made of."""
+    original, best = seen.network, outcome.best
+    further = suspect(original, *test) if test is not None else None
+    held_back = Suspect(original, seen.images[outcome.held_back], seen.labels[outcome.held_back])
+    witnesses = further or held_back
+    images, labels = witnesses.images[-MEASURED:], witnesses.labels[-MEASURED:]
+    again, back = None, None
+    if best is not None:
+        names = tuple(report.opinions) or methods
+        rest = (further.images[-SCANNED:], further.labels[-SCANNED:]) if further else (seen.images, seen.labels)
+        again = _scanned(best.network, rest, names, seed, _in(journal, "rescan"), progress)
+        learned = torch.ones(len(seen.images), dtype=torch.bool, device=seen.labels.device)
+        learned[outcome.held_back] = False
+        ours = Suspect(original, seen.images[learned], seen.labels[learned])
+        back = reactivation(best.network, outcome.culprits[0], ours, held_back, seed)
+    seconds["measures"] = time.perf_counter() - started - sum(seconds.values())
+    ledger = Ledger(
+        verdict="repaired" if outcome.repaired else "not repaired",
+        method=outcome.method,
+        rung=best.rung if best else None,
+        judged_before=outcome.before,
+        judged_after=best.judgement if best else None,
+        accuracy_before=accuracy(original, images, labels),
+        accuracy_after=accuracy(best.network, images, labels) if best else None,
+        scan_before=Scanned.of(report),
+        scan_after=Scanned.of(again) if again else None,
+        modules=changes(original, best.network) if best else (),
+        reactivation=back,
+        tries=tuple(TryRecord(each.rung, each.words, each.judgement) for each in outcome.tries),
+        seconds=seconds,
+        remarks=tuple(_remarks(seen, further is None, again)),
+    )
+    network = best.network if best else None
+    return Repaired(original, network, ledger, report, again, outcome, images.cpu(), labels.cpu())
+
+
+def _remarks(seen: Suspect, nothing_further: bool, again: ScanReport | None) -> list[str]:
+    """What the reader has to know before he trusts the ledger."""
+    found = [MAY_COME_BACK, *LIMITS]
+    absent = seen.classes - len(seen.labels.unique())
+    if absent:
+        found.append(f"There was no image of {absent} of the {seen.classes} classes: what it did to them is not known.")
+    if nothing_further:
+        found.append(
+            "There were no images beside those of the repair: accuracy was measured on the few that were held back."
+        )
+    if again is not None and again.verdict != "nothing found":
+        found.append(f"The scan after the repair says: {again.verdict}.")
+    return found
