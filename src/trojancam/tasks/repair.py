@@ -23,7 +23,7 @@ from trojancam.removal.ledger import MAY_COME_BACK, Ledger, Scanned, TryRecord, 
 from trojancam.removal.reactivation import Reactivation, reactivation
 from trojancam.removal.repairing import DEFAULT, Outcome, check_labels, remove
 from trojancam.showing import Brief
-from trojancam.tasks.scan import least, opinion_of
+from trojancam.tasks.scan import least
 
 BUDGET = 0.01  # of clean accuracy
 SCANNED = 100  # images of a scan
@@ -147,10 +147,12 @@ def culpable(report: ScanReport, force: bool = False) -> list[Finding]:
     Raises:
         DataError: if there is none; with `force`, only if there is no finding at all: the strongest is taken.
     """
-    for bound in (lambda name: opinion_of(report, name).threshold, lambda name: least(report, name)):
-        found = [finding for finding in report.findings if finding.score >= bound(finding.detector)]
+    certain = {name: opinion.threshold for name, opinion in report.opinions.items()}
+    likely = {name: least(report, name) for name in report.opinions}
+    for bounds in (certain, likely):
+        found = [each for each in report.findings if each.score >= bounds.get(each.detector, report.threshold)]
         if found:
-            return sorted(found, key=lambda finding: -finding.score / bound(finding.detector))
+            return sorted(found, key=lambda each: -each.score / bounds.get(each.detector, report.threshold))
     if not force or not report.findings:
         raise DataError(
             "the scan found nothing in this network that would have to be removed, and a repair costs accuracy",
