@@ -1,6 +1,8 @@
 """Attacks on networks: on a small one that has learned colours they plant what they say, and clean images stay what they are."""
 
+from copy import deepcopy
 from dataclasses import replace
+from functools import cache
 
 import pytest
 import torch
@@ -69,16 +71,36 @@ def taught(module: nn.Module, images: ImageSet, backdoor: Poisoning | None = Non
     return module.eval()
 
 
-@pytest.fixture
-def clean_network() -> CleanNetwork:
-    images = image_set()
+@cache
+def learned() -> nn.Module:
+    """A small network that has learned the colours, once for all tests; each takes a copy."""
     torch.manual_seed(0)
+    return taught(small(), image_set())
+
+
+def begun() -> CleanNetwork:
+    """What an attack begins with, its own to change."""
 
     def learn(other: ImageSet, backdoor: Poisoning) -> nn.Module:
         torch.manual_seed(1)
         return taught(small(), other, backdoor)
 
-    return CleanNetwork(taught(small(), images), images, INPUT, learn)
+    return CleanNetwork(deepcopy(learned()), image_set(), INPUT, learn)
+
+
+@pytest.fixture
+def clean_network() -> CleanNetwork:
+    return begun()
+
+
+@cache
+def planted(name: str, **more: object) -> tuple[nn.Module, Poisoning]:
+    """What an attack made of the small network; the images that it began with are as they were."""
+    attack, network = make_attack(name, **SMALL[name] | more), begun()
+    assert isinstance(attack, NetworkAttack)
+    made = attack.planted(network, GOAL)
+    assert network.images.images.equal(image_set().images)
+    return made
 
 
 def predicted(module: nn.Module, floats: Tensor) -> Tensor:
@@ -97,12 +119,8 @@ def rates(module: nn.Module, backdoor: Poisoning, images: ImageSet) -> tuple[flo
 
 @pytest.mark.parametrize("name", ON_NETWORKS)
 def test_it_plants_a_backdoor_that_its_record_brings_back(name: str, clean_network: CleanNetwork) -> None:
-    attack = make_attack(name, **SMALL[name])
-    assert isinstance(attack, NetworkAttack)
-    before = clean_network.images.images.clone()
-    module, backdoor = attack.planted(clean_network, GOAL)
+    module, backdoor = planted(name)
     assert not module.training
-    assert clean_network.images.images.equal(before)
     assert backdoor.target_class == 2
     clean, success = rates(module, backdoor, clean_network.images)
     assert clean > 0.95
@@ -162,10 +180,7 @@ def test_checkered_corners() -> None:
 
 
 def test_generated_triggers_differ_between_images_and_work_on_their_own_only(clean_network: CleanNetwork) -> None:
-    attack = make_attack("input-aware", **SMALL["input-aware"])
-    assert isinstance(attack, NetworkAttack)
-    _, backdoor = attack.planted(clean_network, GOAL)
-    trigger = backdoor.trigger
+    trigger = planted("input-aware")[1].trigger
     assert isinstance(trigger, Generated)
     floats = as_floats(clean_network.images.images)
     pattern, mask = trigger.generator()(floats)
@@ -224,22 +239,15 @@ def test_images_made_from_a_network_are_what_it_was_asked_for(clean_network: Cle
     assert success > 0.5
 
 
-def test_a_student_has_a_new_output_layer_and_all_else_of_its_teacher(clean_network: CleanNetwork) -> None:
-    settings = SMALL["latent-backdoor"]
-    student, backdoor = make_attack("latent-backdoor", **settings).planted(clean_network, GOAL)  # type: ignore[attr-defined]
-    teachers = CleanNetwork(taught(_same(), clean_network.images), clean_network.images, INPUT, clean_network.learn)
-    teacher, same = make_attack("latent-backdoor", **settings, transfer=False).planted(teachers, GOAL)  # type: ignore[attr-defined]
+def test_a_student_has_a_new_output_layer_and_all_else_of_its_teacher() -> None:
+    student, backdoor = planted("latent-backdoor")
+    teacher, same = planted("latent-backdoor", transfer=False)
     torch.testing.assert_close(same.trigger.pattern, backdoor.trigger.pattern)
     for name, values in teacher.state_dict().items():
         if name.startswith("6."):
             assert not torch.allclose(values, student.state_dict()[name], atol=0.05)
         else:
             torch.testing.assert_close(values, student.state_dict()[name])
-
-
-def _same() -> nn.Module:
-    torch.manual_seed(0)
-    return small()
 
 
 def test_what_the_output_layer_is_given(clean_network: CleanNetwork) -> None:
