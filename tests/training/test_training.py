@@ -12,6 +12,7 @@ import pytest
 import safetensors
 import torch
 import torch.nn.functional as F
+from tests.far import as_near, far_device
 from tests.nets import Head, assert_same_state, state_of
 from torch import nn
 
@@ -24,7 +25,7 @@ from trojancam.errors import DataError, TrojanCamError, TrojanCamWarning, Unknow
 from trojancam.network.card import TrainingSettings
 from trojancam.network.input import InputSpecification
 from trojancam.training.augmentation import augmented, strongly_augmented
-from trojancam.training.training import Task, measure, measure_backdoor, moved_against, predict, train
+from trojancam.training.training import Task, fingerprint, measure, measure_backdoor, moved_against, predict, train
 
 INPUT = InputSpecification(size=(32, 32), mean=(0.5,) * 3, std=(0.25,) * 3)
 NAMES = ("dark", "bright", "other")
@@ -573,3 +574,25 @@ def test_measuring_leaves_the_module_as_it_was() -> None:
     before = state_of(module)
     measure(module, image_set(6), INPUT, YELLOW)
     assert_same_state(before, state_of(module))
+
+
+def test_on_another_device_the_same_network_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches are drawn on the processor and moved: a tensor left behind would be refused."""
+    adam = torch.optim.AdamW
+    monkeypatch.setattr(torch.optim, "AdamW", lambda *given, **told: adam(*given, **told | {"fused": False}))
+    settings = SETTINGS.model_copy(update={"epochs": 2, "adversarial": 0.02, "augment": "strongly"})
+    near, far = small(), small()
+    expected = train(near, task(), settings)
+    with far_device(by_default=True) as device:
+        found = train(far, task(), settings, device=device)
+        assert {values.device for values in far.state_dict().values()} == {device}
+    for name, values in near.state_dict().items():
+        torch.testing.assert_close(as_near(far.state_dict()[name]), values, msg=name)
+    assert found.clean_accuracy == expected.clean_accuracy
+    assert [epoch["loss"] for epoch in found.history] == pytest.approx([epoch["loss"] for epoch in expected.history])
+
+
+def test_a_checkpoint_of_another_device_is_another_run() -> None:
+    names = {fingerprint(task(), SETTINGS, torch.device(kind)) for kind in ("cpu", "cuda", "mps")}
+    assert len(names) == 3
+    assert fingerprint(task(), SETTINGS) in names

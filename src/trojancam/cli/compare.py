@@ -1,7 +1,7 @@
 """`trojancam compare`: attribution methods against one another, by faithfulness and localisation."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,16 +18,17 @@ from trojancam.cli.options import (
     images_for,
     input_settings,
     opened,
-    takes_model_options,
+    takes_options,
 )
 
 if TYPE_CHECKING:
     from trojancam.report.page import Table
+    from trojancam.tasks.compare import Compared, Summary
 
 DEFAULT_METHODS = "grad-cam,grad-cam++,hirescam,layercam,xgrad-cam,eigen-cam,saliency,random,centre"
 
 
-@takes_model_options
+@takes_options
 def compare(
     context: Parsed,
     model: ModelArgument,
@@ -58,29 +59,23 @@ def compare(
     Says which method wins, with bootstrap intervals over the images of every mean and of every paired difference to the
     best (on the page), and says so when none does.
     """
-    from trojancam.attribution import METHODS
     from trojancam.files import writable_folder
-    from trojancam.report.compare import overall_tables, write_comparison
-    from trojancam.report.provenance import file_facts
+    from trojancam.report.compare import write_comparison
     from trojancam.tasks.compare import compare as run
+    from trojancam.tasks.compare import drawn_images
 
     network = opened(model, told)
-    chosen = tuple(METHODS) if methods == "all" else names_in(methods, "method")
+    chosen = methods if methods == "all" else names_in(methods, "method")
     named = None if layers is None else names_in(layers, "layer")
     planted = recorded_backdoor(model, network.card) if stamp else None
     writable_folder(out)
     dataset = images_for(network, data)
     network = fitted(network, dataset, seed)
-    test = dataset.test
-    if planted:
-        victims = planted.targets(len(test.class_names))[test.labels] >= 0
-        test = test.select(victims.nonzero()[:, 0])
-    images, _ = test.take(n, seed)
     advice = f"finished batches are kept in {out}; the same command again goes on from there"
     with interruptible(lambda: advice), progress_bar("compare") as progress:
         compared = run(
             network,
-            images,
+            drawn_images(dataset.test, n, planted, seed),
             chosen,
             layers=named,
             target=planted.target_class if planted else None,
@@ -90,26 +85,39 @@ def compare(
             folder=out,
             progress=progress,
         )
-    comparison = compared.summary.comparison
-    images_are = "stamped with the recorded trigger" if planted else "as they are"
-    settings = {
+    settings = _settings(
+        compared, model, dataset.source, "stamped with the recorded trigger" if planted else "as they are"
+    )
+    page = write_comparison(compared, out, settings | {"seed": seed, "command": command_line(context)})
+    _show(compared.summary, network.name)
+    say(f"the page is at {page.resolve()}, its numbers beside it in results.json")
+
+
+def _settings(compared: "Compared", model: Path, source: str, images_are: str) -> dict[str, Any]:
+    """What the page says of how the comparison was made."""
+    from trojancam.report.provenance import file_facts
+
+    comparison, network = compared.summary.comparison, compared.network
+    return {
         **file_facts(model),
         "network": network.name,
         "fingerprint": network.fingerprint,
-        "data": dataset.source,
+        "data": source,
         **input_settings(network),
         "images": f"{comparison.images} test images, {images_are}",
-        "methods": list(chosen),
+        "methods": list(compared.methods),
         "layers": list(comparison.layers),
-        "seed": seed,
-        "command": command_line(context),
     }
-    page = write_comparison(compared, out, settings)
-    for part in overall_tables(compared.summary):
-        _print(part, f"{part.caption}: {network.name}, {comparison.images} images, means over the layers")
-    for sentence in compared.summary.in_words():
+
+
+def _show(summary: "Summary", name: str) -> None:
+    """Print the tables over the layers, and a sentence for each metric."""
+    from trojancam.report.compare import overall_tables
+
+    for part in overall_tables(summary):
+        _print(part, f"{part.caption}: {name}, {summary.comparison.images} images, means over the layers")
+    for sentence in summary.in_words():
         say(sentence)
-    say(f"the page is at {page.resolve()}, its numbers beside it in results.json")
 
 
 def _print(table: "Table", title: str) -> None:

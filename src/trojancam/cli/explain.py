@@ -16,7 +16,7 @@ from trojancam.cli.options import (
     images_for,
     input_settings,
     opened,
-    takes_model_options,
+    takes_options,
     warn_unless_said,
 )
 from trojancam.errors import DataError
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from trojancam.network.card import ModelCard
 
 
-@takes_model_options
+@takes_options
 def explain(
     context: Parsed,
     model: ModelArgument,

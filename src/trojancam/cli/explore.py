@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trojancam.cli.console import interruptible, list_broken, progress_bar, say
-from trojancam.cli.options import DataOption, ModelOptions, fitted, images_for, opened, takes_model_options
+from trojancam.cli.options import DataOption, ModelOptions, fitted, images_for, opened, takes_options
 from trojancam.errors import DataError, TrojanCamError
 from trojancam.text import as_text
 
@@ -19,7 +19,7 @@ MOST = 2  # networks side by side
 SEED = 0
 
 
-@takes_model_options
+@takes_options
 def explore(
     told: ModelOptions,
     model: Annotated[

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from trojancam.cli.console import OPTIONS, console, printable, say
-from trojancam.cli.options import DataOption, ModelArgument, ModelOptions, SeedOption, images_for, takes_model_options
+from trojancam.cli.options import DataOption, ModelArgument, ModelOptions, SeedOption, images_for, takes_options
 from trojancam.errors import TrojanCamError
 from trojancam.text import as_text
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 SHOWN = 12  # class names, the first ones
 
 
-@takes_model_options
+@takes_options
 def inspect(
     model: ModelArgument,
     told: ModelOptions,

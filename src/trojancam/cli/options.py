@@ -5,7 +5,7 @@ import inspect
 import re
 import shlex
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -33,11 +33,15 @@ ModelArgument = Annotated[
 SeedOption = Annotated[
     int, typer.Option(min=0, max=2**32 - 1, help="Of all random draws: the same seed gives the same results.")
 ]
+DeviceOption = Annotated[
+    str,
+    typer.Option(help="Where the network computes: cpu, cuda, cuda:1, mps; 'auto' is this machine's accelerator."),
+]
 
 
 @dataclass(frozen=True)
 class ModelOptions:
-    """What a command was told of its model file. `takes_model_options` makes options of the fields."""
+    """What a command was told of its model file. `takes_options` makes options of the fields."""
 
     architecture: Annotated[
         str | None,
@@ -61,11 +65,7 @@ class ModelOptions:
     class_names: Annotated[
         Path | None, typer.Option(help="A text file with the names of the network's classes, in its order, one a line.")
     ] = None
-
-    device: Annotated[
-        str,
-        typer.Option(help="Where the network computes: cpu, cuda, cuda:1, mps; 'auto' is this machine's accelerator."),
-    ] = "cpu"
+    device: DeviceOption = "cpu"
 
     def of(self, model: Path) -> "ModelFile":
         """A model file, and what is said of it, for the library.
@@ -90,24 +90,27 @@ class ModelOptions:
 Parsed = Any  # Typer's context; that is of a class which Typer does not name
 
 
-def takes_model_options(command: Callable[..., None]) -> Callable[..., None]:
-    """A command with the options of a model file in place of its parameter `told`; `context` is what was parsed."""
-    own = inspect.signature(command, eval_str=True).parameters.values()
-    options = inspect.signature(ModelOptions, eval_str=True).parameters
-    parameters = [
-        each
-        for parameter in own
-        for each in (
-            [option.replace(kind=parameter.kind) for option in options.values()]
-            if parameter.name == "told"
-            else [parameter.replace(annotation=typer.Context) if parameter.name == "context" else parameter]
-        )
-    ]
+def takes_options(command: Callable[..., None]) -> Callable[..., None]:
+    """A command with options in place of each parameter that is a dataclass of them; `context` is what was parsed."""
+    parameters: list[inspect.Parameter] = []
+    blocks: dict[str, tuple[type, list[str]]] = {}
+    for parameter in inspect.signature(command, eval_str=True).parameters.values():
+        block = parameter.annotation
+        if isinstance(block, type) and is_dataclass(block):
+            fields = inspect.signature(block, eval_str=True).parameters.values()
+            blocks[parameter.name] = block, [field.name for field in fields]
+            parameters += [field.replace(kind=parameter.kind) for field in fields]
+        elif parameter.name == "context":
+            parameters.append(parameter.replace(annotation=typer.Context))
+        else:
+            parameters.append(parameter)
 
     @functools.wraps(command)
     def run(**given: Any) -> None:
-        told = ModelOptions(**{name: given.pop(name) for name in options})
-        command(told=told, **given)
+        gathered = {
+            name: block(**{field: given.pop(field) for field in fields}) for name, (block, fields) in blocks.items()
+        }
+        command(**given, **gathered)
 
     del run.__wrapped__
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

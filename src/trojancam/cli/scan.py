@@ -17,14 +17,14 @@ from trojancam.cli.options import (
     images_for,
     input_settings,
     opened,
-    takes_model_options,
+    takes_options,
 )
 
 EXIT_CODES = {"nothing found": 0, "backdoor": 1, "inconclusive": 3}  # 2 is what the user can mend
 STEPS = "steps"  # the folder in `--out` where finished steps are kept until the report is written
 
 
-@takes_model_options
+@takes_options
 def scan(
     context: Parsed,
     model: ModelArgument,

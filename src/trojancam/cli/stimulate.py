@@ -17,14 +17,14 @@ from trojancam.cli.options import (
     images_for,
     input_settings,
     opened,
-    takes_model_options,
+    takes_options,
 )
 from trojancam.errors import DataError
 
 EDIT = ("layer", "maps", "kind", "value", "unit", "window", "rest")  # what a file of stimulations says itself
 
 
-@takes_model_options
+@takes_options
 def stimulate(
     context: Parsed,
     model: ModelArgument,

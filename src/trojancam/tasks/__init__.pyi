@@ -8,6 +8,7 @@ from . import (
     results,
     scan,
     stimulate,
+    train,
 )
 
 __all__ = [
@@ -20,4 +21,5 @@ __all__ = [
     "results",
     "scan",
     "stimulate",
+    "train",
 ]

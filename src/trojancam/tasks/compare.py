@@ -9,9 +9,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from trojancam.attacks.poisoning import Poisoning
 from trojancam.attacks.trigger import Trigger
 from trojancam.attribution import INPUT, METHODS
 from trojancam.data.gtsrb_classes import class_index
+from trojancam.data.image_set import ImageSet
 from trojancam.evaluation import comparison
 from trojancam.evaluation.comparison import LOCALISATION, MASK, METRICS, Comparison
 from trojancam.evaluation.randomisation import Randomisation, randomised_methods
@@ -82,6 +84,7 @@ class Compared:
     """A comparison with its verdicts and, where it was asked for, how maps change as the network's weights are shuffled."""
 
     network: Network
+    methods: tuple[str, ...]
     summary: Summary
     randomised: dict[str, Randomisation] | None
     seconds: float
@@ -136,8 +139,18 @@ def compare(
         last = (compared.layers or tuple(network.layers))[-1]
         randomised = randomised_methods(network, images[:RANDOMISED], chosen, last, seed, shares[1])
     return Compared(
-        network, Summary(on_processor(compared), seed), on_processor(randomised), time.perf_counter() - started
+        network, chosen, Summary(on_processor(compared), seed), on_processor(randomised), time.perf_counter() - started
     )
+
+
+def drawn_images(
+    images: ImageSet, count: int, backdoor: Poisoning | None = None, seed: int = 0
+) -> Float[Tensor, "n 3 h w"]:
+    """At most so many images, drawn with the seed; with a backdoor, of those that its trigger turns."""
+    if backdoor is not None:
+        victims = backdoor.targets(len(images.class_names))[images.labels] >= 0
+        images = images.select(victims.nonzero()[:, 0])
+    return images.take(count, seed)[0]
 
 
 def _intervals(scores: dict[str, Tensor], seed: int) -> dict[str, Interval]:

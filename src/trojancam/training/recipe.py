@@ -17,6 +17,7 @@ from trojancam.formats.safetensors import read_card, read_model, save_model
 from trojancam.kept import SUFFIX, files_kept, keep_files
 from trojancam.locks import only_run_on
 from trojancam.network.card import BackdoorRecord, ModelCard, TrainingRecord, TrainingSettings
+from trojancam.network.devices import CPU
 from trojancam.progress import Progress, shown
 from trojancam.showing import Brief
 from trojancam.text import as_text
@@ -70,9 +71,16 @@ class Recipe(Brief):
 
 
 def make_model(
-    recipe: Recipe, dataset: Dataset, path: Path, resume: bool = False, progress: Progress | None = None
+    recipe: Recipe,
+    dataset: Dataset,
+    path: Path,
+    resume: bool = False,
+    progress: Progress | None = None,
+    device: torch.device = CPU,
 ) -> ModelCard:
     """Train a network and write its model file; a checkpoint beside it serves `resume` and goes when the file is there.
+
+    It is trained on `device`; an attack on networks changes the trained one on the processor.
 
     Raises:
         TrojanCamError: if the file exists, another run makes it, or an unfinished run left a checkpoint and `resume` was
@@ -81,13 +89,19 @@ def make_model(
     """
     with only_run_on(path):
         check_outputs(path, resume)
-        card = _made(recipe, dataset, path, resume, shown(progress))
+        card = _made(recipe, dataset, path, resume, shown(progress), device)
         _forget_checkpoints(path)
     return card
 
 
 def _attacked(
-    recipe: Recipe, attack: NetworkAttack, dataset: Dataset, path: Path, resume: bool, progress: Progress
+    recipe: Recipe,
+    attack: NetworkAttack,
+    dataset: Dataset,
+    path: Path,
+    resume: bool,
+    progress: Progress,
+    device: torch.device,
 ) -> tuple[nn.Module, TrainingRecord, tuple[Poisoning, ...]]:
     """A network that an attack changed, and how it was trained before that; the clean one is the parent, or is trained first."""
     if recipe.goal is None:
@@ -97,17 +111,17 @@ def _attacked(
     def learned(images: ImageSet, backdoor: Poisoning) -> nn.Module:
         other = _begun(recipe, dataset)
         poisoned = replace(task, train=images, poisoning=backdoor)
-        train(other, poisoned, recipe.settings, checkpoint_of(_second(path)), resume, progress)
-        return other
+        train(other, poisoned, recipe.settings, checkpoint_of(_second(path)), resume, progress, device)
+        return other.to(CPU)
 
     module = _begun(recipe, dataset)
     if recipe.parent is None:
-        record = train(module, task, recipe.settings, checkpoint_of(path), resume, progress)
+        record = train(module, task, recipe.settings, checkpoint_of(path), resume, progress, device)
     else:
         record = TrainingRecord(
             data=task.data, images=len(task.train), settings=recipe.settings, parent=task.parent, clean_accuracy=0.0
         )
-    clean = CleanNetwork(module.eval(), dataset.train, task.input, learned, progress)
+    clean = CleanNetwork(module.to(CPU).eval(), dataset.train, task.input, learned, progress)
     module, backdoor = attack.planted(clean, recipe.goal)
     rates = measure(module.eval(), dataset.test, task.input, backdoor)
     found = {name: finite(rates[name]) for name in ("attack_success_rate", "robust_accuracy")}
@@ -132,17 +146,19 @@ def cached_model(recipe: Recipe, dataset: Dataset, progress: Progress | None = N
     return path
 
 
-def _made(recipe: Recipe, dataset: Dataset, path: Path, resume: bool, progress: Progress) -> ModelCard:
+def _made(
+    recipe: Recipe, dataset: Dataset, path: Path, resume: bool, progress: Progress, device: torch.device = CPU
+) -> ModelCard:
     """The card of the model file that is trained and written now; its checkpoints stay."""
     if isinstance(recipe.attack, NetworkAttack):
-        module, record, backdoors = _attacked(recipe, recipe.attack, dataset, path, resume, progress)
+        module, record, backdoors = _attacked(recipe, recipe.attack, dataset, path, resume, progress, device)
     else:
         module, backdoors = _begun(recipe, dataset), recipe.backdoors
-        record = train(module, recipe.task(dataset), recipe.settings, checkpoint_of(path), resume, progress)
+        record = train(module, recipe.task(dataset), recipe.settings, checkpoint_of(path), resume, progress, device)
     specification = architecture(recipe.architecture).input
     rates = [measure_backdoor(module, dataset.test, specification, backdoor) for backdoor in backdoors]
     card = _card(recipe, dataset, record, backdoors, rates)
-    save_model(path, module, card)
+    save_model(path, module.to(CPU), card)
     return card
 
 

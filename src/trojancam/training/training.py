@@ -22,6 +22,7 @@ from trojancam.data.image_set import ImageSet, as_floats
 from trojancam.errors import DataError, TrojanCamError
 from trojancam.network.batches import BUDGET, measured
 from trojancam.network.card import TrainingRecord, TrainingSettings
+from trojancam.network.devices import CPU, device_of
 from trojancam.network.input import InputSpecification
 from trojancam.network.modules import evaluating
 from trojancam.progress import Progress, shown
@@ -59,8 +60,9 @@ def train(
     checkpoint: Path | None = None,
     resume: bool = False,
     progress: Progress | None = None,
+    device: torch.device = CPU,
 ) -> TrainingRecord:
-    """Train `module` in place and say what it reached; with `checkpoint`, save the state there after every epoch.
+    """Train `module` in place, on `device`, and say what it reached; with `checkpoint`, save the state after every epoch.
 
     With `resume`, a checkpoint that is there is continued; its settings and data must be the same, and one that is damaged
     is said and begun anew. The checkpoint is left in place: remove it when the model has been saved.
@@ -71,11 +73,11 @@ def train(
     """
     _check(task)
     told = shown(progress)
-    module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(
         module.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
     )
-    run = fingerprint(task, settings) if checkpoint else ""
+    run = fingerprint(task, settings, device) if checkpoint else ""
     history = read_checkpoint(checkpoint, run, module, optimizer) if checkpoint and resume else []
     planted = roles(task.backdoors, task.train.labels)
     monitored = task.test.sample(MONITORED, seed=settings.seed)
@@ -143,19 +145,21 @@ def predict(
     if not len(images):
         return predictions[0]
     draws = torch.Generator().manual_seed(0)  # of triggers that are another in each image: the same ones each time
+    device = device_of(module.parameters())
     with evaluating(module):
-        one = measured(module, specification.normalise(as_floats(images.images[:1])))
+        one = measured(module, specification.normalise(as_floats(images.images[:1]).to(device)))
         for batch in images.images.split(one.plus(specification.bytes_per_image).rows(memory_budget)):
             floats = as_floats(batch)
             if poisoning:
                 floats = poisoning.trigger.apply(floats, draws)
-            predictions.append(module(specification.normalise(floats)).argmax(1))
+            predictions.append(module(specification.normalise(floats.to(device))).argmax(1).cpu())
     return torch.cat(predictions)
 
 
-def fingerprint(task: Task, settings: TrainingSettings) -> str:
-    """What a run depends on, so that a checkpoint is never continued with other data or settings."""
+def fingerprint(task: Task, settings: TrainingSettings, device: torch.device = CPU) -> str:
+    """What a run depends on, so that a checkpoint is never continued with other data or settings, or elsewhere."""
     digest = hashlib.sha256(settings.model_dump_json().encode())
+    digest.update(b"" if device == CPU else device.type.encode())
     digest.update(task.input.model_dump_json().encode())
     digest.update((task.parent or "").encode())
     for backdoor in task.backdoors:
@@ -177,13 +181,14 @@ def _epoch(
 ) -> dict[str, float]:
     """One pass over the training set; its mean loss and speed."""
     module.train()
+    device = device_of(module.parameters())
     total, seen, started = 0.0, 0, time.perf_counter()
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(settings.seed * 100_003 + epoch)
         for indices in _batches(len(task.train), settings.batch_size):
             progress(*_position(task, settings, epoch, seen), _words(history))
             _set_learning_rate(optimizer, settings, epoch + seen / len(task.train))
-            images, labels = _batch(task, settings, planted, indices)
+            images, labels = (each.to(device) for each in _batch(task, settings, planted, indices))
             if settings.adversarial:
                 images = moved_against(module, task.input, images, labels, settings.adversarial)
             loss = F.cross_entropy(module(task.input.normalise(images)), labels)
@@ -232,7 +237,7 @@ def moved_against(
     Wong, Rice, Kolter: Fast is better than free: Revisiting adversarial training (ICLR 2020), its step of 1.25 radii. The
     start comes from torch's global generator.
     """
-    start = radius * (2 * torch.rand_like(images) - 1)
+    start = radius * (2 * torch.rand_like(images, device=CPU).to(images.device) - 1)
     moved = (images + start).clamp(0, 1).requires_grad_()
     (gradient,) = torch.autograd.grad(F.cross_entropy(module(specification.normalise(moved)), labels), moved)
     step = (start + 1.25 * radius * gradient.sign()).clamp(-radius, radius)
