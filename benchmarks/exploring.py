@@ -229,8 +229,8 @@ def _stimulation(model: dict[str, Any], layer: dict[str, Any], image: int, value
 
 @contextmanager
 def _client(address: str) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=address, timeout=PATIENCE) as client:
-        token = re.findall(r'trojancam-token" content="([^"]+)"', client.get("/").text)[0]
+    with httpx.Client(base_url=address.partition("?")[0], timeout=PATIENCE, follow_redirects=True) as client:
+        token = re.findall(r'trojancam-token" content="([^"]+)"', client.get(address).text)[0]
         client.headers[TOKEN_HEADER] = token
         yield client
 

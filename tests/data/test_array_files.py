@@ -1,6 +1,7 @@
 """Data sets in arrays and in tables: the pixels and labels that went in come out, and damage is a sentence."""
 
 import gzip
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -113,6 +114,11 @@ def test_what_is_damaged_or_no_images_is_refused(tmp_path: Path) -> None:
     refused("labels must be 20 whole numbers", images=GREY[0], labels=labels / 2)
     refused("Python objects, which could run code", images=np.array([[None]] * 20), labels=labels)
     refused("tells 5 classes apart, but the data has 10", images=GREY[0], labels=labels + 5)
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:  # NumPy gives the bytes of what is no array
+        archive.writestr("images", GREY[0].tobytes())
+        archive.writestr("labels", labels.tobytes())
+    with pytest.raises(DataError, match="something else than arrays under their names"):
+        load_dataset(tmp_path / "x.npz", classes=5)
     (tmp_path / "x.npz").write_bytes(b"PK nothing")
     with pytest.raises(DataError, match="cannot read"):
         load_dataset(tmp_path / "x.npz")

@@ -103,7 +103,9 @@ def client(session: Session) -> Iterator[httpx.Client]:
 
 
 def asking(access: Access, address: str) -> httpx.Client:
-    return httpx.Client(base_url=address, headers={TOKEN_HEADER: access.token}, timeout=120)
+    return httpx.Client(
+        base_url=address, headers={TOKEN_HEADER: access.token}, cookies={access.cookie: access.secret}, timeout=120
+    )
 
 
 @contextmanager

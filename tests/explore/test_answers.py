@@ -190,6 +190,7 @@ def test_a_small_cache_gives_the_same_answers(data, model_file, session):
         (AboutStimulation, {"subject": SUBJECT, "stimulation": {"layer": LAYER, "window": [0, 0, 13, 1]}}, "12x12"),
         (AboutStimulation, {"subject": SUBJECT, "stimulation": {"layer": LAYER, "mask": [[1]]}}, "mask"),
         (AboutStimulation, {"subject": SUBJECT, "stimulation": {}}, "layer"),
+        (AboutStimulation, {"subject": SUBJECT, "stimulation": {"layer": LAYER, "value": 1e38}}, "give a smaller one"),
     ],
 )
 def test_what_is_not_there_is_refused_in_a_sentence(session, kind, question, part):

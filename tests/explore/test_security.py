@@ -41,7 +41,7 @@ def test_the_own_origin_is_known_by_both_names(client):
 
 def test_a_token_in_the_address_counts_only_where_no_header_can_be_sent(client):
     token = client.headers[TOKEN_HEADER]
-    with httpx.Client(base_url=client.base_url) as bare:
+    with httpx.Client(base_url=client.base_url, cookies=client.cookies) as bare:
         assert bare.get("/api/session", params={"token": token}).status_code == 403
         assert bare.get("/api/scans/s9/events", params={"token": token}).status_code == 404
         assert bare.get("/api/scans/s9/page", params={"token": token}).status_code == 404
@@ -61,9 +61,11 @@ def test_every_answer_keeps_to_itself(client, path):
     assert "server" not in headers
 
 
-def test_other_machines_need_the_secret(data, model_file):
+@pytest.mark.parametrize("host", ["0.0.0.0", "127.0.0.1"])
+def test_everybody_needs_the_secret(host, data, model_file):
+    """On this machine, too: others may have accounts on it."""
     session = new_session(data, model_file)
-    with served(session, "0.0.0.0") as (access, address), httpx.Client(base_url=address) as visitor:
+    with served(session, host) as (access, address), httpx.Client(base_url=address) as visitor:
         for path in ("/", "/static/index.html", "/api/session", "/?token=guess"):
             answer = visitor.get(path, headers={TOKEN_HEADER: access.token})
             assert answer.status_code == 403
@@ -71,7 +73,7 @@ def test_other_machines_need_the_secret(data, model_file):
         welcome = visitor.get("/", params={"token": access.secret})
         assert (welcome.status_code, welcome.headers["location"]) == (303, "/")
         cookie = welcome.headers["set-cookie"]
-        assert cookie.startswith(f"{COOKIE}={access.secret};")
+        assert cookie.startswith(f"{COOKIE}-{access.port}={access.secret};")
         assert {"HttpOnly", "SameSite=strict"} < set(cookie.split("; "))
         assert visitor.get("/").status_code == 200
         assert visitor.get("/api/session").status_code == 403  # the page's token is wanted all the same
@@ -127,9 +129,10 @@ def test_a_server_knows_its_names(host, header, known):
     assert Access(host).knows(header) is known
 
 
-def test_addresses_tell_the_secret_only_where_it_is_needed():
-    assert Access().address == "http://127.0.0.1:8000/"
-    assert Access("::1").address == "http://[::1]:8000/"
+def test_addresses_tell_the_secret():
+    own = Access("::1")
+    assert own.address == f"http://[::1]:8000/?token={own.secret}"
+    assert own.place == "http://[::1]:8000/"
     other = Access("192.168.0.7", 80)
     assert other.address == f"http://192.168.0.7:80/?token={other.secret}"
     assert other.knows("192.168.0.7")

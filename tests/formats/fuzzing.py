@@ -1,6 +1,6 @@
 """Fuzzing: valid files of every kind, damaged at random, are opened one after another, and nothing but a sentence comes of it.
 
-    python -m tests.formats.fuzzing FOLDER [--minutes 120] [--seed 0] [--only NUMBER] [--kinds WORD]
+    python -m tests.formats.fuzzing FOLDER [--minutes 120] [--files 40] [--seed 0] [--only NUMBER] [--kinds WORD]
 
 Each file is opened as a user opens it, by the command line, in a process of its own that may compute 5 seconds and take a
 gigabyte more than the libraries do. It must end with exit code 0 or 2: 1 and 3 are verdicts, 4 is a fault of ours. A number
@@ -155,12 +155,13 @@ def _numbers(only: int | None) -> Iterator[int]:
 
 
 def main() -> int:
-    """Fuzz for some minutes."""
+    """Fuzz for so many minutes, or files."""
     import torch
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--minutes", type=float, default=120)
+    parser.add_argument("--files", type=int, default=1 << 40)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", type=int)
     parser.add_argument("--kinds", default="")
@@ -182,12 +183,13 @@ def main() -> int:
         if told.only is not None:
             print(f"{name}: {end}")
         minutes = (time.monotonic() - began) / 60
-        if number % 100 == 0 or minutes > told.minutes:
+        done = minutes > told.minutes or number + 1 >= told.files
+        if number % 100 == 0 or done:
             count = {"files": number + 1, "minutes": round(minutes, 1), "faults": faults, "slowest": round(slowest, 2)}
             count |= {"largest": int(largest) >> 20, "ends": dict(sorted(ends.items()))}
             (told.folder / "count.json").write_text(json.dumps(count, indent=1), encoding="utf-8")
             print(f"{number + 1} files, {minutes:.1f} minutes, {faults} faults", flush=True)
-        if minutes > told.minutes:
+        if done:
             break
     return int(faults > 0)
 

@@ -93,6 +93,9 @@ def test_records_that_are_none(record: Any, problem: str) -> None:
         ({"value": float("inf")}, DataError, "must be finite"),
         ({"value": (1.0, float("nan"))}, DataError, "must be finite"),
         ({"value": torch.tensor([[[torch.nan]]])}, DataError, "must be finite"),
+        ({"value": 1e38}, DataError, "lies between -1e.09 and 1e.09; give a smaller one"),
+        ({"value": (1.0, -2e9)}, DataError, "lies between"),
+        ({"value": torch.tensor([[[3e9]]])}, DataError, "lies between"),
     ],
 )
 def test_parts_that_make_no_sense(options: dict[str, Any], kind: type[TrojanCamError], problem: str) -> None:

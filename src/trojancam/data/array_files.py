@@ -131,7 +131,10 @@ def _of_archive(path: Path, images: str, labels: str) -> tuple[Array, Array]:
 
 def _without_objects(path: Path, read: Callable[[], tuple[Array, Array]]) -> tuple[Array, Array]:
     try:
-        return read()
+        pair = read()
+        if all(isinstance(each, np.ndarray) for each in pair):
+            return pair
+        raise DataError("it holds something else than arrays under their names")  # NumPy gives bytes for what it is not
     except Exception as error:
         objects = "Object arrays" in str(error) or "allow_pickle" in str(error)
         reason = "it holds Python objects, which could run code" if objects else str(error) or type(error).__name__

@@ -49,7 +49,10 @@ HEADERS = {
 
 @dataclass(frozen=True)
 class Access:
-    """Who may ask: where the server listens, the token of its page, and the secret that other machines need."""
+    """Who may ask: where the server listens, the token of its page, and the secret of its address.
+
+    The secret is asked for on this machine, too: others may have accounts on it.
+    """
 
     host: str = "127.0.0.1"
     port: int = 8000
@@ -63,8 +66,13 @@ class Access:
 
     @property
     def address(self) -> str:
-        """Where people find the page, with the secret if they need it."""
-        return self.place + ("" if self.only_this_machine else f"?token={self.secret}")
+        """Where people find the page, with the secret."""
+        return f"{self.place}?token={self.secret}"
+
+    @property
+    def cookie(self) -> str:
+        """The name that the secret has as a cookie; browsers tell explorers on one host apart by nothing else."""
+        return f"{COOKIE}-{self.port}"
 
     @property
     def place(self) -> str:
@@ -123,13 +131,12 @@ class Guard:
         if not access.knows(headers.get("host", "")):
             raise ForbiddenError(f"this explorer answers at {access.place} only; open it under that name")
         query = parse_qs(scope["query_string"].decode("latin-1"))
-        if not access.only_this_machine:
-            if scope["path"] == "/" and _same(query.get("token", [""])[0], access.secret):
-                return _welcome(access)
-            if not _same(_cookie(headers), access.secret):
-                raise ForbiddenError(
-                    "this explorer is open to those who know its token; use the whole address that it printed when it began"
-                )
+        if scope["path"] == "/" and _same(query.get("token", [""])[0], access.secret):
+            return _welcome(access)
+        if not _same(_cookie(headers, access.cookie), access.secret):
+            raise ForbiddenError(
+                "this explorer is open to those who know its token; use the whole address that it printed when it began"
+            )
         if scope["path"].startswith("/api/"):
             _check_origin(headers)
             sent = headers.get(TOKEN_HEADER, "")
@@ -216,16 +223,16 @@ def _guarded(send: Send) -> Send:
 def _welcome(access: Access) -> Response:
     """The way in: the secret becomes a cookie, and leaves the address."""
     answer = RedirectResponse("/", 303)
-    answer.set_cookie(COOKIE, access.secret, httponly=True, samesite="strict")
+    answer.set_cookie(access.cookie, access.secret, httponly=True, samesite="strict")
     return answer
 
 
-def _cookie(headers: Headers) -> str:
+def _cookie(headers: Headers, name: str) -> str:
     try:
         cookies = SimpleCookie(headers.get("cookie", ""))
     except CookieError:
         return ""
-    return cookies[COOKIE].value if COOKIE in cookies else ""
+    return cookies[name].value if name in cookies else ""
 
 
 def _same(given: str, secret: str) -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import logging
 import socket
 from collections.abc import Callable
 
@@ -9,6 +10,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from trojancam.errors import Remedy, TrojanCamError
+from trojancam.explore.connections import CONNECTIONS, SPARING, Connection
 from trojancam.explore.scans import Scans
 from trojancam.explore.security import Access
 from trojancam.explore.server import application
@@ -16,6 +18,7 @@ from trojancam.explore.session import Session
 
 FAREWELL = 2  # seconds that open requests are given when it ends
 BACKLOG = 128
+REQUESTS = 2 * CONNECTIONS  # uvicorn counts connections as requests
 
 
 def bound(host: str, port: int) -> socket.socket:
@@ -59,7 +62,9 @@ class Server(uvicorn.Server):
 
 
 def server(session: Session, access: Access, scans: Scans | None = None) -> Server:
-    """The server, not yet begun: it writes only what goes wrong, and does not say what it is."""
+    """The server, not yet begun: it writes only what goes wrong, a few lines a minute, and does not say what it is."""
+    for name in ("uvicorn.error", "asyncio"):  # what any visitor can make them write
+        logging.getLogger(name).addFilter(SPARING)
     return Server(
         uvicorn.Config(
             application(session, access, scans),
@@ -67,6 +72,8 @@ def server(session: Session, access: Access, scans: Scans | None = None) -> Serv
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=FAREWELL,
+            http=Connection,
+            limit_concurrency=REQUESTS,
             lifespan="on",
         )
     )

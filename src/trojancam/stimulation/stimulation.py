@@ -29,6 +29,7 @@ KINDS = {"replace": (0, 0, 1), "scale": (0, 1, 0), "add": (1, 0, 1), "zero": (0,
 
 UNITS = ("absolute", "map", "layer")
 RESTS = ("keep", "zero")
+LARGEST = 1e9  # of a value: far beyond what a network computes, and no sum of such numbers leaves 32 bits
 
 
 @dataclass(frozen=True, init=False)
@@ -44,7 +45,7 @@ class Stimulation(Brief):
 
     Raises:
         UnknownNameError: if there is no such kind, unit or rest.
-        DataError: if the parts do not go together, or a value is not finite.
+        DataError: if the parts do not go together, or a value is not finite, or further than 1e9 from 0.
 
     >>> Stimulation("conv2d_6", 31, value=2.0, window=(0, 9, 3, 3), rest="zero", unit="layer").to_json()["window"]
     [0, 9, 3, 3]
@@ -97,6 +98,8 @@ class Stimulation(Brief):
         _check_maps(self.feature_maps)
         if not _finite(self.value):
             raise DataError("the value of a stimulation must be finite; it holds NaN or infinity")
+        if not _within(self.value, LARGEST):
+            raise DataError(f"the value of a stimulation lies between {-LARGEST:g} and {LARGEST:g}; give a smaller one")
 
     def __str__(self) -> str:
         maps = "all feature maps" if self.feature_maps == "all" else f"feature maps {_as_list(self.feature_maps)}"
@@ -308,6 +311,12 @@ def _finite(value: float | tuple[float, ...] | Tensor) -> bool:
     if isinstance(value, Tensor):
         return bool(value.isfinite().all())
     return all(map(math.isfinite, value if isinstance(value, tuple) else (value,)))
+
+
+def _within(value: float | tuple[float, ...] | Tensor, largest: float) -> bool:
+    if isinstance(value, Tensor):
+        return not value.numel() or bool(value.abs().max() <= largest)
+    return all(abs(each) <= largest for each in (value if isinstance(value, tuple) else (value,)))
 
 
 def _cells(rows: list[Any], dimensions: int, dtype: torch.dtype) -> Tensor:

@@ -48,7 +48,7 @@ class Visits:
         page.on("console", self._console)
         page.on("pageerror", lambda error: self.wrong.append(f"{error}"))
         page.on("request", lambda request: self._request(request, explorer.url))
-        page.goto(f"{explorer.url}#{fragment}")
+        page.goto(f"{explorer.url}?token={explorer.access.secret}#{fragment}")
         if ready:
             page.wait_for_selector("main[aria-busy=false]")
         return page

@@ -31,11 +31,11 @@ PATIENCE = 20  # seconds for the server to come and go
 class Explorer:
     """A server on a free port, with the session that it shows; it can be stopped and begun again at the same port."""
 
-    def __init__(self, session: Session, port: int = 0, host: str = "127.0.0.1") -> None:
+    def __init__(self, session: Session, port: int = 0, host: str = "127.0.0.1", secret: str | None = None) -> None:
         self.session = session
         self.listening = bound("127.0.0.1", port)
         self.port = self.listening.getsockname()[1]
-        self.access = Access(host, self.port)
+        self.access = Access(host, self.port) if secret is None else Access(host, self.port, secret=secret)
         config = uvicorn.Config(application(session, self.access), log_level="error", timeout_graceful_shutdown=1)
         self.server = uvicorn.Server(config)
         self.thread = threading.Thread(target=self.server.run, kwargs={"sockets": [self.listening]}, daemon=True)

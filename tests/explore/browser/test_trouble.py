@@ -112,7 +112,7 @@ def test_a_server_that_vanishes_is_waited_for(visits: Visits, browser: object, t
     page.get_by_text("does not answer; was it stopped?").wait_for()
     visits.picture(page, "vanished")
     (tmp_path / "again").mkdir()
-    again = Explorer(planted_session(tmp_path / "again"), first.port)
+    again = Explorer(planted_session(tmp_path / "again"), first.port, secret=first.access.secret)
     page.locator(".image-line", has_text="test image 4").wait_for()
     page.wait_for_selector("#banner:empty", state="attached")
     settle(page)

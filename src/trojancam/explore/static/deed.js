@@ -34,9 +34,11 @@ export function mountDeed(app) {
   const exact = el("input", {
     type: "number",
     step: "any",
+    min: "-1e9",
+    max: "1e9",
     "aria-label": "Strength as a number",
     onInput: () => {
-      if (exact.value !== "" && exact.checkValidity()) change({ value: Number(exact.value) });
+      if (exact.value !== "" && exact.reportValidity()) change({ value: Number(exact.value) });
     },
     onBlur: () => {
       exact.value = written(app.state.value);

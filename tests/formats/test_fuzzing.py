@@ -1,0 +1,39 @@
+"""Fuzzing, the first few files of it; and what it found once."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from random import Random
+
+import pytest
+from tests.formats.mutations import damaged
+from tests.formats.seeds import seeds
+from tests.injection import REPOSITORY
+
+FILES = 40
+
+
+def test_damaged_files_end_in_a_sentence(tmp_path: Path) -> None:
+    """In a process of its own; each file in a fork of that, with the limits of the long run."""
+    command = [sys.executable, "-W", "ignore", "-m", "tests.formats.fuzzing", str(tmp_path), "--files", str(FILES)]
+    environment = {"PYTHONPATH": f"{REPOSITORY / 'src'}:{REPOSITORY}", "OMP_NUM_THREADS": "1", "KERAS_BACKEND": "torch"}
+    done = subprocess.run(
+        command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=900, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    count = json.loads((tmp_path / "count.json").read_text())
+    assert (count["files"], count["faults"]) == (FILES, 0)
+    assert any(end.endswith(": 2") for end in count["ends"])
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_damage_is_the_same_for_the_same_seed_and_is_damage() -> None:
+    everything = seeds()
+    others = [each.content for each in everything.values()]
+    for name, seed in everything.items():
+        made = [damaged(seed.content, others, Random(f"{name} {number}")) for number in range(12)]
+        again = [damaged(seed.content, others, Random(f"{name} {number}")) for number in range(12)]
+        if not seed.file.endswith(".h5"):  # HDF5 writes times
+            assert made == again, name
+        assert sum(each != seed.content for each in made) > 6, name
