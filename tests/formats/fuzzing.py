@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import resource
+import shutil
 import signal
 import sys
 import time
@@ -64,6 +65,7 @@ class Fuzzing:
         warm_up(folder / "harmless")
         for each in everything.values():  # what they import is there for all
             end = self.ended(each.command, each.write(folder / "valid", each.content))
+            shutil.rmtree(folder / "valid")
             if end.code not in ENDS:
                 raise RuntimeError(end.said)
 
@@ -81,6 +83,7 @@ class Fuzzing:
         """A damaged file, and what came of opening it."""
         name, content = self.file(number)
         place = self.folder / "now"
+        shutil.rmtree(place, ignore_errors=True)  # what another kind left there
         path = self.seeds[name].write(place, content)
         return name, path, self.ended(self.seeds[name].command, path)
 

@@ -24,6 +24,7 @@ Part = Callable[[], tuple[Array, Array]]  # images and labels, read when they ar
 IMAGE_KEYS, LABEL_KEYS = ("images", "image", "x", "data", "imgs"), ("labels", "label", "y", "targets", "classes")
 PARTS = (("train", "training"), ("test", "testing", "val", "valid", "validation"))
 AGAIN = "get the file again"
+MOST_CLASSES = 100_000
 _IDX = re.compile(r"(train|t10k|test)-(images|labels)[-.]idx[13]-ubyte(\.gz)?")
 _CIFAR_SIDE = 32
 
@@ -86,6 +87,10 @@ def _labels(path: Path, labels: Array, count: int) -> Shaped[np.ndarray, " n"]:
     if flat.shape != (count,) or flat.dtype.kind not in "iu" or count == 0 or int(flat.min()) < 0:
         raise DataError(
             f"{path}: labels must be {count} whole numbers from 0, not {labels.dtype} of shape {labels.shape}; correct it"
+        )
+    if int(flat.max()) >= MOST_CLASSES:
+        raise DataError(
+            f"{path} has labels to {int(flat.max())}, but at most {MOST_CLASSES} classes are read; correct it"
         )
     return flat.astype(np.int64)
 
