@@ -112,7 +112,7 @@ def test_what_is_damaged_or_no_images_is_refused(tmp_path: Path) -> None:
     refused("pixels run from nan", images=np.full((20, 8, 8), np.nan), labels=labels)
     refused("labels must be 20 whole numbers", images=GREY[0], labels=labels[:3])
     refused("labels must be 20 whole numbers", images=GREY[0], labels=labels / 2)
-    refused("labels to 1000000000000000000, but at most 100000 classes", images=GREY[0], labels=labels + 10**18)
+    refused("labels to 1000000000000000004, but at most 100000 classes", images=GREY[0], labels=labels + 10**18)
     refused("labels to 18446744073709551615", images=GREY[0], labels=np.full(20, 2**64 - 1, np.uint64))
     refused("Python objects, which could run code", images=np.array([[None]] * 20), labels=labels)
     refused("tells 5 classes apart, but the data has 10", images=GREY[0], labels=labels + 5)

@@ -90,7 +90,7 @@ class Fuzzing:
     def ended(self, command: tuple[str, ...], path: Path) -> End:
         """What comes of opening a file in a process of its own."""
         log = self.folder / "said"
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
+        before = _pages(1)
         child = os.fork()
         if child == 0:
             _run([word.replace("PATH", str(path)).replace("FOLDER", str(path.parent)) for word in command], path, log)
@@ -109,7 +109,7 @@ def _run(command: list[str], path: Path, log: Path) -> None:
         os.dup2(stream.fileno(), 1)
         os.dup2(stream.fileno(), 2)
     resource.setrlimit(resource.RLIMIT_CPU, (4 * SECONDS, 4 * SECONDS))
-    size = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[0]) * resource.getpagesize()
+    size = _pages(0)
     resource.setrlimit(resource.RLIMIT_AS, (size + 4 * BYTES, size + 4 * BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     warnings.simplefilter("ignore")
@@ -122,6 +122,11 @@ def _run(command: list[str], path: Path, log: Path) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
     os._exit(code)
+
+
+def _pages(field: int) -> int:
+    """Bytes of this process: 0, that it may address; 1, that are in memory."""
+    return int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[field]) * resource.getpagesize()
 
 
 def _inspected(command: list[str]) -> int:
