@@ -119,6 +119,32 @@ def test_there_is_no_line_for_a_note_that_is_not_new_or_comes_at_once(
     assert capsys.readouterr().out.splitlines() == ["basic: 0/9, same", "basic: 2/9, 35 s left, new"]
 
 
+MISSING: dict[str, list[list[str]]] = {
+    "there is no model file missing.pt that can be read": [
+        ["inspect", "missing.pt"], ["inspect", "missing.pt", "--json"], ["explain", "missing.pt"], ["compare", "missing.pt"],
+        ["scan", "missing.pt"], ["stimulate", "missing.pt", "--layer", "conv"],
+    ],
+    "missing is missing; the data may be": [
+        ["train", "trojan2", "--data", "missing", "--out", "m.safetensors"], ["scan", __file__, "--data", "missing"],
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("sentence", MISSING)
+def test_what_is_missing_is_refused_before_anything_large_is_imported(sentence: str) -> None:
+    """Half a second, where torch alone takes seconds; what is counted is what was imported."""
+    program = (
+        "import sys\nfrom trojancam.cli import app\n"
+        f"for words in {MISSING[sentence]!r}:\n"
+        "    try:\n        app(words)\n"
+        "    except SystemExit as ended:\n        assert ended.code == 2, words\n"
+        "assert not {'torch', 'matplotlib', 'numpy', 'PIL', 'onnx', 'keras'} & set(sys.modules)\n"
+        "assert len(sys.modules) < 500\n"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert result.stderr.count(f"error: {sentence}") == len(MISSING[sentence])
+
+
 def test_help_and_version_do_not_wait_for_torch() -> None:
     program = (
         "import sys\nfrom trojancam.cli import app\n"

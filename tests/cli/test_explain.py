@@ -123,7 +123,7 @@ def test_images_that_are_none(refused: Refused, model: Path, tmp_path: Path) -> 
 def test_models_that_are_none(refused: Refused, model: Path, image: Path, tmp_path: Path) -> None:
     (tmp_path / "cut.safetensors").write_bytes(model.read_bytes()[:-9])
     (tmp_path / "text").write_text("text")
-    assert "there is no model file no; check the path, or make one" in refused("explain", "no", image)
+    assert "there is no model file no that can be read" in refused("explain", "no", image)
     assert ". is a folder, not a model file; give the file in it" in refused("explain", ".", image)
     assert "cut.safetensors is not a whole safetensors file" in refused("explain", "cut.safetensors", image)
     assert "text is no model file of a known kind" in refused("explain", "text", image)

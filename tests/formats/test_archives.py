@@ -124,7 +124,7 @@ def test_nothing_lies_between_members(tmp_path: Path) -> None:
 
 def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
     refused(tmp_path / "nowhere.zip", "there is no model file .*check the path")
-    refused(tmp_path, "there is no model file")
+    refused(tmp_path, "is a folder, not a model file")
 
 
 def test_a_member_is_read_up_to_a_limit_and_checked(tmp_path: Path) -> None:

@@ -2,12 +2,13 @@
 
 import json
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from trojancam.cli.console import OPTIONS, console, printable, say
-from trojancam.cli.options import DataOption, ModelArgument, ModelOptions, SeedOption, images_for, takes_options
+from trojancam.cli.options import MODEL, DataOption, ModelOptions, SeedOption, images_for, takes_options, there
 from trojancam.errors import TrojanCamError
 from trojancam.text import as_text
 
@@ -24,7 +25,7 @@ SHOWN = 12  # class names, the first ones
 
 @takes_options
 def inspect(
-    model: ModelArgument,
+    model: Annotated[Path, typer.Argument(help=MODEL)],
     told: ModelOptions,
     data: DataOption = None,
     images: Annotated[int, typer.Option(min=4, help="With --data: how many labelled images to try it on.")] = 2000,
@@ -37,11 +38,11 @@ def inspect(
     known. Exit code 2 if the file is refused, or if no preprocessing is clearly right: what is then found in the network
     would mean nothing.
     """
-    from trojancam.tasks.inspect import inspected
-
     document: dict[str, Any] = {"file": as_text(model.name)}
     console.quiet = as_json  # progress, too, would be no JSON
     try:
+        there(model)
+        from trojancam.tasks.inspect import inspected
 
         def labelled(network: "Network") -> "Labelled":
             return images_for(network, data).test.take(images, seed)

@@ -21,15 +21,41 @@ if TYPE_CHECKING:
 
 LARGEST = 4096  # pixels: images are read up to this size
 
+
+def there(model: Path) -> Path:
+    """A model file that is there: a missing one is refused before anything large is imported.
+
+    Raises:
+        ModelError: if it is missing.
+    """
+    from trojancam.formats.model_file import check_there
+
+    check_there(model)
+    return model
+
+
+def _data_there(data: Path | None) -> Path | None:
+    """The same of data.
+
+    Raises:
+        DataError: if there is nothing.
+    """
+    from trojancam.data.places import check_there
+
+    if data is not None:
+        check_there(data)
+    return data
+
+
 DataOption = Annotated[
     Path | None,
     typer.Option(
-        help="GTSRB, class folders, a CSV of paths and labels, .npz, .npy, MNIST or CIFAR; rendered signs if left out."
+        callback=_data_there,
+        help="GTSRB, class folders, a CSV of paths and labels, .npz, .npy, MNIST or CIFAR; rendered signs if left out.",
     ),
 ]
-ModelArgument = Annotated[
-    Path, typer.Argument(help="A model file: safetensors, .pt, .pth, .pt2, .onnx, .keras or .h5.")
-]
+MODEL = "A model file: safetensors, .pt, .pth, .pt2, .onnx, .keras or .h5."
+ModelArgument = Annotated[Path, typer.Argument(help=MODEL, callback=there)]
 SeedOption = Annotated[
     int, typer.Option(min=0, max=2**32 - 1, help="Of all random draws: the same seed gives the same results.")
 ]

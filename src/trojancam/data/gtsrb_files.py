@@ -9,7 +9,8 @@ from pathlib import Path
 from trojancam.data.framing import Size, frame
 from trojancam.data.image_files import system_errors
 from trojancam.data.image_set import Dataset
-from trojancam.data.layouts import LAYOUTS, find_layout
+from trojancam.data.layouts import find_layout
+from trojancam.data.places import LAYOUTS
 from trojancam.data.read_cache import read_cached
 from trojancam.errors import DataError
 from trojancam.progress import Progress, silent

@@ -8,11 +8,6 @@ from trojancam.errors import DataError
 
 Layout = PreparedFiles | TableFiles
 
-LAYOUTS = (
-    "the official one (Final_Training/Images/000CC/*.ppm with GT-000CC.csv and Final_Test/Images/*.ppm with "
-    "GT-final_test.csv), Kaggle's (Train.csv, Test.csv, Train/C/*.png, Test/*.png) or prepared arrays "
-    "(*-train.npz and *-test.npz)"
-)
 TRAIN_ENDING, TEST_ENDING = "-train.npz", "-test.npz"
 
 

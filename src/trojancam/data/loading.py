@@ -16,8 +16,9 @@ from trojancam.data.gtsrb_classes import GTSRB_CLASS_NAMES
 from trojancam.data.gtsrb_files import gtsrb
 from trojancam.data.image_files import system_errors
 from trojancam.data.image_set import Dataset, ImageSet
-from trojancam.data.layouts import LAYOUTS, child, find_layout
+from trojancam.data.layouts import child, find_layout
 from trojancam.data.listed import classes_of, listed_images, rows_of
+from trojancam.data.places import not_data
 from trojancam.errors import DataError, Remedy
 from trojancam.progress import Progress, silent
 from trojancam.text import as_text
@@ -213,7 +214,4 @@ def _check_folders(root: Path) -> None:
     """Say which layouts there are, unless there are class folders (or folders of them)."""
     problem = no_class_folders(root)
     if problem:
-        raise DataError(
-            f"{problem}; the data may be GTSRB in one of its layouts - {LAYOUTS} -, "
-            "class folders of images (stop/1.png), or folders train and test (or val) of class folders"
-        )
+        raise not_data(problem)

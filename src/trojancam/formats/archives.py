@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from trojancam.errors import ModelError
+from trojancam.formats.model_file import opened_file
 
 END, END_64, LOCATOR_64, LOCAL = b"PK\5\6", b"PK\6\6", b"PK\6\7", b"PK\3\4"
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # Python unpacks others without end, whatever size they claim
@@ -143,22 +144,6 @@ class Archive:
                 raise ModelError(
                     f"{self.path} is compressed ({member.name!r:.80}), which PyTorch never does; save the model again"
                 )
-
-
-def opened_file(path: Path) -> BufferedIOBase:
-    """The file, opened for reading; pipes and devices, which may never end, are not touched.
-
-    Raises:
-        ModelError: if there is no such file, or it cannot be read.
-    """
-    reason = "it is no file"
-    try:
-        if path.is_file():
-            return path.open("rb")
-        path.lstat()
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-    raise ModelError(f"there is no model file {path} that can be read ({reason}); check the path")
 
 
 @contextmanager

@@ -16,10 +16,11 @@ from tokenize import TokenError
 import numpy as np
 
 from trojancam.errors import ModelError
-from trojancam.formats.archives import Archive, Member, archive, is_archive, opened_file
+from trojancam.formats.archives import Archive, Member, archive, is_archive
 from trojancam.formats.exported_program.allowed import operation
 from trojancam.formats.exported_program.expressions import code_in
 from trojancam.formats.json_text import json_in
+from trojancam.formats.model_file import opened_file
 from trojancam.formats.weights.inert import is_harmless
 from trojancam.formats.weights.pickles import (
     LARGEST,

@@ -10,6 +10,7 @@ from trojancam.errors import ModelError, Remedy
 from trojancam.formats.archives import archive
 from trojancam.formats.exported_program.reader import read_exported_program
 from trojancam.formats.keras.reader import read_keras
+from trojancam.formats.model_file import opened_file, refuse_folder
 from trojancam.formats.onnx.reader import read_onnx
 from trojancam.formats.opened import OpenedModel
 from trojancam.formats.safetensors import read_model
@@ -63,22 +64,15 @@ def kind_of(path: Path) -> str:
     Raises:
         ModelError: if it is missing, or of no known kind.
     """
-    if path.is_dir():
-        _refuse_folder(path)
-    if not path.is_file():
-        raise ModelError(f"there is no model file {path}", Remedy.MODEL_FILE)
-    try:
-        with path.open("rb") as stream:
-            start = stream.read(16)
-    except OSError as error:
-        raise ModelError(f"cannot read {path} ({error.strerror}); check its permissions") from None
+    with opened_file(path) as stream:
+        start = stream.read(16)
     if start[4:8] == b"TFL3":
         raise ModelError(
             f"{path} is a TensorFlow Lite model, which is not read; convert it: python -m tf2onnx.convert --tflite "
             f"{shlex.quote(str(path))} --output {shlex.quote(path.stem)}.onnx"
         )
     if path.name == "saved_model.pb":
-        _refuse_folder(path.parent)
+        refuse_folder(path.parent)
     if start.startswith(b"PK"):
         return _kind_of_archive(path)
     if start.startswith(b"\x89HDF\r\n\x1a\n"):
@@ -90,16 +84,6 @@ def kind_of(path: Path) -> str:
     if path.suffix == ".onnx" or start[:1] == b"\x08":
         return "onnx"
     raise ModelError(f"{path} is no model file of a known kind; known: {KNOWN}")
-
-
-def _refuse_folder(path: Path) -> None:
-    """A SavedModel is a folder, and a program of TensorFlow's: say how it becomes a file that is read."""
-    if (path / "saved_model.pb").is_file():
-        raise ModelError(
-            f"{path} is a TensorFlow SavedModel, which is a program; convert it: python -m tf2onnx.convert --saved-model "
-            f"{shlex.quote(str(path))} --output {shlex.quote(path.resolve().name)}.onnx"
-        )
-    raise ModelError(f"{path} is a folder, not a model file; give the file in it")
 
 
 def _kind_of_archive(path: Path) -> str:

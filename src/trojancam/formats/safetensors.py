@@ -12,6 +12,7 @@ from trojancam.architectures import ARCHITECTURES, architecture
 from trojancam.errors import ModelError, Remedy, UnknownNameError
 from trojancam.files import written_whole
 from trojancam.formats.json_text import check_parts
+from trojancam.formats.model_file import check_there
 from trojancam.formats.weights.architecture import shapes_of
 from trojancam.formats.weights.fitting import Skeleton, check_fit
 from trojancam.formats.weights.reader import read_safetensors
@@ -46,8 +47,7 @@ def read_model(path: str | Path) -> tuple[nn.Module, ModelCard]:
             architecture.
     """
     path = Path(path)
-    if not path.is_file():
-        raise ModelError(f"there is no model file {path}", Remedy.MODEL_FILE)
+    check_there(path)
     tensors, metadata = read_safetensors(path)
     text = metadata.get(CARD)
     if text is None:

@@ -160,7 +160,7 @@ def test_other_files(tmp_path: Path) -> None:
     path.write_bytes(pickle.dumps({"a": 1}))
     refused(path, "is a pickle, but not one of torch.save")
     refused(tmp_path / "nowhere.pt", "there is no model file")
-    refused(tmp_path, "there is no model file")
+    refused(tmp_path, "is a folder, not a model file")
 
 
 def test_numbers_that_are_missing(tmp_path: Path) -> None:

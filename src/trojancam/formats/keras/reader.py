@@ -18,6 +18,7 @@ from trojancam.formats.keras.configuration import Rebuilding, RefusedError
 from trojancam.formats.keras.contents import Contents, contents
 from trojancam.formats.keras.module import KerasModule
 from trojancam.formats.keras.own_classes import Room, own_classes
+from trojancam.formats.model_file import check_there
 from trojancam.formats.opened import OpenedModel
 from trojancam.network.outputs import Output, choice_in_words, chosen_output
 
@@ -32,8 +33,7 @@ def read_keras(path: Path, output: Output = None) -> OpenedModel:
             author's own, weights without a network, or weights that do not fit it or are not finite.
         UnknownNameError: if the model has no output of that name.
     """
-    if not path.is_file():
-        raise ModelError(f"there is no model file {path}; check the path")
+    check_there(path)
     for needed in ("keras", "h5py"):
         if importlib.util.find_spec(needed) is None:
             raise ModelError(f"reading {path} needs the extra 'keras'", Remedy.INSTALL, detail="'trojancam[keras]'")

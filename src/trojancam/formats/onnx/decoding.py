@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trojancam.errors import ModelError, Remedy
+from trojancam.formats.model_file import check_there
 from trojancam.formats.onnx.protobuf import DamagedError, check_wire
 
 if TYPE_CHECKING:
@@ -29,8 +30,7 @@ def parsed(path: Path) -> "ModelProto":
         raise ModelError(
             "reading ONNX files needs the extra 'onnx'", Remedy.INSTALL, detail="'trojancam[onnx]'"
         ) from None
-    if not path.is_file():
-        raise ModelError(f"there is no model file {path}; check the path")
+    check_there(path)
     if path.stat().st_size > MAX_BYTES:
         raise ModelError(f"{path} is larger than the 2 GB that an ONNX file can have; get it again from its source")
     model = _decoded(path, onnx.ModelProto())

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from trojancam.errors import ModelError
 from trojancam.files import named_in_text
-from trojancam.formats.archives import Archive, archive, is_archive, opened_file
+from trojancam.formats.archives import Archive, archive, is_archive
+from trojancam.formats.model_file import opened_file
 from trojancam.formats.weights.pickles import LARGEST, LEGACY, LEGACY_PICKLES, NoPickleError, Pickle, look_at
 from trojancam.formats.weights.plain_data import check_plain, entries_of, storage
 from trojancam.formats.weights.state_dicts import Checkpoint, StateDict, checkpoint_in
