@@ -21,7 +21,7 @@ SCANNED, SHOWN = 100, 500
 def section(name: str, network: Network, dataset: Dataset, trigger: Patch, target: int, pictures: Path) -> str:
     """Scan a network, show its strongest finding on benign images, and compare with the truth, which comes in here."""
     images, labels = dataset.test.take(SCANNED + SHOWN, seed=17)
-    report = scan(network, images[:SCANNED], labels[:SCANNED])
+    report = scan(network, images[:SCANNED], labels[:SCANNED], "stimulation")
     finding = report.findings[0]
     other = labels != finding.target_class
     choice = choose(network, finding, images[:SCANNED][other[:SCANNED]])
@@ -34,8 +34,9 @@ def section(name: str, network: Network, dataset: Dataset, trigger: Patch, targe
     return "\n".join(
         [
             f"## Figure 17: the trigger of {name}, on benign images\n",
-            f"`trojancam scan {name}.safetensors --data GTSRB` says {report.verdict} (score {report.score:.1f}, threshold "
-            f"{report.threshold:g}): class {finding.target_class}{'' if finding.target_class == target else ' (wrong)'}, "
+            f"`trojancam scan {name}.safetensors --data GTSRB --methods stimulation` says {report.verdict} "
+            f"(score {report.score:.1f}, threshold {report.threshold:g}): "
+            f"class {finding.target_class}{'' if finding.target_class == target else ' (wrong)'}, "
             f"row {row:.1f},",
             f"column {column:.1f}, {finding.layer}, feature maps {', '.join(map(str, finding.feature_maps))}.",
             f"Stimulated {choice.strength:g} times as strongly as in the scan, the rest of these maps set to zero, they send "

@@ -109,7 +109,7 @@ def compared(folder: Path, **options: Any) -> dict[str, bytes]:
 
 def scanned(folder: Path) -> dict[str, Any]:
     suspect, settings = planted(True), {"stimulation": {"rounds": 3, "candidates": 2}}
-    report = scan(suspect.network, suspect.images, suspect.labels, settings=settings, journal=folder)
+    report = scan(suspect.network, suspect.images, suspect.labels, "stimulation", settings=settings, journal=folder)
     return {name: value for name, value in report.to_json().items() if name != "timing"}
 
 

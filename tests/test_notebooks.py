@@ -61,7 +61,7 @@ def test_it_runs_and_gives_what_it_says(notebook: Path, tmp_path: Path) -> None:
         case "own_cam":
             assert lines == ["2 methods: grad-cam, sign-cam", "1 layer: conv2d_6", "logit of class 14"]
         case "own_detector":
-            assert len(lines) == 5
+            assert len(lines) == 6
         case "scan_and_page":
             assert lines[-1] == "True True"
             assert (tmp_path / "scan" / "scan.html").stat().st_size > 10_000

@@ -88,7 +88,7 @@ def test_a_bar_draws_itself_anew_in_its_place_and_not_too_often(notebook: Notebo
 def test_long_work_shows_one_bar_by_itself(notebook: Notebook) -> None:
     suspect = planted(True)
     settings = {"stimulation": {"rounds": 2, "candidates": 1}}
-    scan(suspect.network, suspect.images, suspect.labels, settings=settings)
+    scan(suspect.network, suspect.images, suspect.labels, "stimulation", settings=settings)
     compare(network("plain")[1], torch.rand(2, 3, 12, 12), ["random"], faithfulness=["road"])
     assert [output[-1].split(",")[0] for output in notebook.outputs] == [
         '<progress value="1000" max="1000"></progress> 1000/1000',

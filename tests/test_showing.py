@@ -15,6 +15,7 @@ import trojancam
 from trojancam.attacks import square
 from trojancam.attribution import attribute, grad_cam
 from trojancam.detection import DETECTORS, Finding, ScanReport
+from trojancam.detection.judgement import NO_LABELS, NO_REFERENCE
 from trojancam.errors import UnknownNameError
 from trojancam.evaluation.comparison import compare
 from trojancam.network.recording import record
@@ -162,19 +163,20 @@ def test_a_missing_layer_names_those_there_are() -> None:
         attribute(net, images_for(net, 2))["score-cam"]
 
 
-def test_a_scan_report_is_five_lines() -> None:
+def test_a_scan_report_is_six_lines() -> None:
     finding = Finding(
         "stimulation", 1, 3.456, "conv2d_5", (4, 6, 7, 8, 9), (3.0, 27.0), stimulation_asr=0.97, reasr=0.984, ablation_asr=0.02,
         trigger=square(4, 1, 26, image_size=(32, 32)),
     )  # fmt: skip
     report = ScanReport("backdoor", 3.456, 1.5, (finding,), {}, {}, ("Yield", "Stop"))
     assert str(report).splitlines() == [
-        "Evidence of a backdoor: score 3.46, a backdoor is called from 1.5 on, confidence moderate",
+        "Evidence of a backdoor: score 3.46, a backdoor is called from 1.5 on",
         "class: 1, Stop",
         "place: top right, around row 3, column 27",
         "feature maps: conv2d_5: 4, 6, 7, 8 and 1 more",
         "evidence: score 3.46, REASR 98%, stimulation ASR 97%, ablation ASR 2%",
+        f"weighed by: {NO_LABELS} {NO_REFERENCE}",
     ]
     nothing = ScanReport("nothing found", 0.1, 1.5, (), {}, {})
-    assert len(str(nothing).splitlines()) == 5
+    assert len(str(nothing).splitlines()) == 6
     assert "class: none stands out" in str(nothing)

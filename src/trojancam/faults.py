@@ -16,8 +16,8 @@ from trojancam.version import __version__
 
 NOTHING_FOUND, EVIDENCE, MENDABLE, INCONCLUSIVE, FAULT = range(5)
 EXIT_CODES = (
-    "Exit codes: 0 done, or nothing found; 1 evidence of a backdoor; 2 an error that you can fix; 3 inconclusive; "
-    "4 a fault of TrojanCAM, or not enough memory; 130 interrupted."
+    "Exit codes: 0 done, or nothing found in what was searched; 1 evidence of a backdoor; 2 an error that you can fix; "
+    "3 inconclusive or not judged; 4 a fault of TrojanCAM, or not enough memory; 130 interrupted."
 )
 LIBRARIES = (
     "torch",

@@ -39,7 +39,7 @@ def scanned(study: Study, name: str, seed: int, progress: Progress = silent) -> 
     network = study.network(name, seed)
 
     def work(unfinished: Path) -> dict[str, Any]:
-        return scan(network, images, labels, journal=unfinished, progress=progress).to_json()
+        return scan(network, images, labels, "stimulation", journal=unfinished, progress=progress).to_json()
 
     record = _kept(f"scan {network.fingerprint}", images, work)
     plain = {field: record[field] for field in ("verdict", "score", "threshold", "settings", "timing")}

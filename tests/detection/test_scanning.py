@@ -20,7 +20,7 @@ def scanned(*methods: str) -> ScanReport:
     return scan(suspect.network, suspect.images, suspect.labels, methods)
 
 
-def test_the_first_method_decides_and_the_others_are_second_opinions() -> None:
+def test_second_opinions_decide_nothing_beside_others() -> None:
     both = scanned("stimulation", "abs")
     alone = scanned("stimulation")
     assert (both.verdict, both.score, both.threshold) == (alone.verdict, alone.score, alone.threshold)
@@ -36,9 +36,12 @@ def test_the_first_method_decides_and_the_others_are_second_opinions() -> None:
 def test_every_detector_keeps_the_contract(method: str) -> None:
     found = scanned(method)
     assert found.verdict in ("backdoor", "inconclusive", "nothing found")
+    assert found.judgement.accuracy is not None
+    assert found.judgement.accuracy.value > 0.9
     assert found.findings[0].score == found.score
     assert (found.verdict == "backdoor") == (found.score >= found.threshold)
-    assert found.confidence in ("high", "moderate", "low")
+    assert [search.method for search in found.coverage.searched] == [method]
+    assert found.coverage.searched[0].where or DETECTORS[method].second_opinion
     assert all(step.startswith(method) for step in found.timing)
     assert found.class_names == planted(True).network.class_names
 
@@ -78,7 +81,7 @@ def test_one_journal_serves_all_methods(tmp_path: Path) -> None:
 def test_settings_reach_the_detector_and_its_report() -> None:
     suspect = planted(True)
     settings = {"stimulation": {"rounds": 3, "candidates": 2}}
-    report = scan(suspect.network, suspect.images, suspect.labels, settings=settings)
+    report = scan(suspect.network, suspect.images, suspect.labels, "stimulation", settings=settings)
     assert report.settings["stimulation"]["inversion"]["rounds"] == 3
     assert len(report.findings) == report.settings["stimulation"]["candidates"] == 2
     assert report.findings != scanned("stimulation").findings
@@ -89,7 +92,12 @@ def test_steps_of_other_settings_are_not_taken_over(tmp_path: Path) -> None:
 
     def report(journal: Path, **settings: object) -> dict[str, object]:
         found = scan(
-            suspect.network, suspect.images, suspect.labels, settings={"stimulation": settings}, journal=journal
+            suspect.network,
+            suspect.images,
+            suspect.labels,
+            "stimulation",
+            settings={"stimulation": settings},
+            journal=journal,
         )
         return {name: value for name, value in found.to_json().items() if name != "timing"}
 
@@ -139,7 +147,7 @@ def test_a_detector_that_returns_no_report_is_named(monkeypatch: pytest.MonkeyPa
 def test_what_cannot_be_scanned_is_refused() -> None:
     suspect = planted(True)
     with unchecked():
-        with pytest.raises(UnknownNameError, match="unknown method of this scan 'abs'; known: stimulation"):
+        with pytest.raises(UnknownNameError, match="unknown method of this scan 'abs'; known: stimulation, additive"):
             scan(suspect.network, suspect.images, settings={"abs": {"rounds": 3}})
         with pytest.raises(UnknownNameError, match="did you mean 'stimulation'"):
             scan(suspect.network, suspect.images, methods=["stimulations"])

@@ -100,5 +100,5 @@ def test_an_image_that_was_sent_is_named_as_people_name_it(session, tmp_path, mo
 def test_a_scan(session):
     code = script(session, ScanRequest(model="m1", images=12, methods=("abs",), seed=3))
     compile(code, "script", "exec")
-    assert "images.take(12, seed=3)" in code
+    assert "images.take(12, seed=3, spread=True)" in code
     assert "['abs'], seed=3)" in code

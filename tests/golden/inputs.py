@@ -24,7 +24,16 @@ COMMANDS = {
     ],
 }
 RESULTS = {"scan": "scan.json"}
-CHANGING = ("seconds", "timing", "results_version")
+REFERENCE = (
+    "p",
+    "least_p",
+    "references",
+    "alarms",
+    "alarm_rate",
+    "set_above",
+    "methods",
+)  # of a scan: of its clean networks
+CHANGING = ("seconds", "timing", "results_version", *REFERENCE)
 WORDS = ("verdict", "layer", "detector")
 
 

@@ -70,7 +70,7 @@ def test_a_stimulation_shows_both_answers() -> None:
 
 def test_a_scan_tells_its_verdict_and_draws_what_it_recovered() -> None:
     seen = planted(True)
-    reader = shown(scan(seen.network, seen.images, seen.labels))
+    reader = shown(scan(seen.network, seen.images, seen.labels, "stimulation"))
     assert "Evidence of a backdoor" in reader.words
     assert f"class {TARGET}" in reader.words
     assert reader.tags.count("img") == 1
@@ -86,7 +86,7 @@ def test_a_comparison_shows_its_tables() -> None:
 def test_names_are_escaped() -> None:
     seen = planted(True)
     network = seen.network.with_class_names(["<script>alert(1)</script>"] * 9)
-    assert "script" not in shown(scan(network, seen.images, seen.labels)).tags
+    assert "script" not in shown(scan(network, seen.images, seen.labels, "stimulation")).tags
 
 
 def test_results_that_nobody_draws_are_their_repr() -> None:

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 import torch
-from tests.detection.planted import TARGET, planted
+from tests.detection.planted import CLASSES, TARGET, planted
 from tests.report.test_page import Reader
 
 import trojancam.report.scan_pictures
-from trojancam.detection import Finding, Opinion, ScanReport, scan
+from trojancam.detection import Finding, ScanReport, scan
 from trojancam.detection.words import ANSWERS, place_in_words
 from trojancam.report.scan import write_scan
 from trojancam.report.scan_words import facts, headline, in_words
@@ -61,19 +61,28 @@ def test_a_backdoor_is_shown_and_told(tmp_path: Path) -> None:
     assert document["validations"][0]["agreement"] == found.cases[0].validation.agreement
 
 
-def test_the_page_does_not_call_unseen_what_a_method_looked_for(tmp_path: Path) -> None:
-    one, two = "Triggers for many classes", "A trigger all over the image"
-    unused = page(judged(report()), tmp_path)[0].words
-    assert one in unused
-    assert two in unused
-    used = {
-        **report().opinions,
-        "all-to-all": Opinion("nothing found", 0.1, 0.4),
-        "warp": Opinion("nothing found", 0.1, 0.5),
-    }
-    words = page(judged(replace(report(), opinions=used)), tmp_path)[0].words
-    assert one not in words
-    assert two in words  # of three methods that look for it only one was used
+def test_the_page_says_what_was_searched_and_what_was_not(tmp_path: Path) -> None:
+    reader, document = page(judged(report()), tmp_path)
+    assert "What was searched" in reader.words
+    (searched,) = document["coverage"]["searched"]
+    assert all(part in reader.words for part in ("patch, moving-patch", "every-class", searched["where"]))
+    for each in document["coverage"]["not_searched"]:
+        assert each["what"] in reader.words
+        assert each["why"] in reader.words
+    for words in document["judgement"]["in_words"]:
+        assert words in reader.words
+    assert "confidence" not in reader.words.lower()
+
+
+def test_a_network_that_is_not_judged_says_why(tmp_path: Path) -> None:
+    seen = planted(True)
+    labels = (seen.labels + 1) % CLASSES
+    found = scanned(seen.network, seen.images, labels, scan(seen.network, seen.images, labels, "stimulation"))
+    reader, document = page(found, tmp_path)
+    assert ("class", "answer doubt") in reader.attributes
+    assert document["judgement"]["reason"] in reader.words
+    assert "proves nothing" in reader.words
+    assert next(iter(in_words(found))).startswith("NOT JUDGED")
 
 
 def test_the_terminal_gets_class_place_maps_and_evidence() -> None:

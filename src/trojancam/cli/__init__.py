@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from trojancam.cli.calibrate import calibrate
 from trojancam.cli.compare import compare
 from trojancam.cli.demo import demo
 from trojancam.cli.ending import CommandLine, Commands
@@ -48,5 +49,18 @@ def main(
     """See, find and remove backdoors in image classifiers."""
 
 
-for command in (demo, explore, train, inspect, explain, compare, stimulate, scan, reproduce, models, methods):
+for command in (
+    demo,
+    explore,
+    train,
+    inspect,
+    explain,
+    compare,
+    stimulate,
+    scan,
+    calibrate,
+    reproduce,
+    models,
+    methods,
+):
     app.command()(command)

@@ -12,9 +12,13 @@ def methods() -> None:
     from trojancam.detection import DETECTORS
 
     for title, registry in (("Attribution methods", METHODS), ("Scan methods", DETECTORS)):
-        table = Table(Column("name", no_wrap=True), "title", "source", Column("from", no_wrap=True), title=title)
+        sought = ["families", "victims"] if registry is DETECTORS else []
+        table = Table(
+            Column("name", no_wrap=True), "title", "source", *sought, Column("from", no_wrap=True), title=title
+        )
         for name, method in registry.items():
-            table.add_row(name, method.title, method.source, registry.origin(name))
+            families = [", ".join(getattr(method, each)) or "not told" for each in sought]
+            table.add_row(name, method.title, method.source, *families, registry.origin(name))
         console.print(table)
     table = Table(
         Column("name", no_wrap=True),

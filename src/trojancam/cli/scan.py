@@ -20,7 +20,7 @@ from trojancam.cli.options import (
     takes_options,
 )
 
-EXIT_CODES = {"nothing found": 0, "backdoor": 1, "inconclusive": 3}  # 2 is what the user can mend
+EXIT_CODES = {"nothing found": 0, "backdoor": 1, "inconclusive": 3, "not judged": 3}  # 2 is what the user can mend
 STEPS = "steps"  # the folder in `--out` where finished steps are kept until the report is written
 
 
@@ -34,12 +34,36 @@ def scan(
         int, typer.Option(min=4, help="How many clean test images, of all classes alike; a few dozen or more.")
     ] = 100,
     methods: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="stimulation (patches), additive, warp and tone (all over the image), all-to-all, abs, neural-cleanse or an "
-            "added one ('trojancam methods' lists all), with commas between: the first decides, the others are second opinions."
+            "added one ('trojancam methods' lists all), with commas between: they decide together, but for abs and "
+            "neural-cleanse, which are second opinions.  [default: stimulation,additive,warp,all-to-all]",
+            show_default=False,
         ),
-    ] = "stimulation",
+    ] = None,
+    families: Annotated[
+        str | None,
+        typer.Option(
+            help="Look only for these families of triggers, such as patch,warp ('trojancam methods' lists all)."
+        ),
+    ] = None,
+    victims: Annotated[
+        str | None,
+        typer.Option(help="Look only for triggers with these victims: every-class, all-to-all, with commas between."),
+    ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            help="Leave out searches, which are told, that do not fit into so many seconds (60) or such a share (50%)."
+        ),
+    ] = None,
+    reference: Annotated[
+        Path | None,
+        typer.Option(
+            help="Clean networks to hold the scores against, a file of 'trojancam calibrate'; else those of TrojanCAM."
+        ),
+    ] = None,
     changed: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="METHOD.NAME=VALUE", help="A method's setting, such as stimulation.rounds=80."),
@@ -47,12 +71,17 @@ def scan(
     seed: SeedOption = 0,
     out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("trojancam-scan"),
 ) -> None:
-    """Look for a backdoor: which class, where, which feature maps, what triggers it, and how sure that is.
+    """Look for a backdoor: which class, where, which feature maps, what triggers it, and what the verdict rests on.
 
-    Exit code 0: nothing found; 1: evidence of a backdoor; 2: an error; 3: inconclusive. A scan that was interrupted, or
+    Exit code 0: nothing found in what was searched; 1: evidence of a backdoor; 2: an error; 3: inconclusive, or not judged
+    because the network is not accurate enough. A scan that was interrupted, or
     killed, goes on when the same command is given again. What the model file says of its training is not looked at.
     """
+    from trojancam.attacks.families import FAMILIES
     from trojancam.detection import DETECTORS
+    from trojancam.detection.budget import Budget
+    from trojancam.detection.coverage import VICTIMS
+    from trojancam.detection.references import read_reference
     from trojancam.detection.scanning import known_methods, known_settings
     from trojancam.detection.settings import parsed
     from trojancam.files import writable_folder
@@ -62,9 +91,15 @@ def scan(
     from trojancam.report.scan_words import in_words
     from trojancam.tasks.scan import scan as run
 
-    names = known_methods(names_in(methods, "method", DETECTORS))
+    asked = {
+        "families": () if families is None else names_in(families, "family", FAMILIES),
+        "victims": () if victims is None else names_in(victims, "kind of victims", VICTIMS),
+    }
+    names = known_methods(None if methods is None else names_in(methods, "method", DETECTORS), **asked)
     told_settings = parsed(changed or [])
     known_settings(names, told_settings)
+    known = None if reference is None else read_reference(reference)
+    allowed = None if budget is None else Budget.of(budget)
     network = opened(model, told)
     dataset = images_for(network, data)
     clean, labels = dataset.test.take(images, seed, spread=True)
@@ -83,7 +118,17 @@ def scan(
     with interruptible(lambda: advice):
         with progress_bar("scan") as progress:
             result = run(
-                network, clean, labels, names, settings=told_settings, seed=seed, journal=out / STEPS, progress=progress
+                network,
+                clean,
+                labels,
+                names,
+                **asked,
+                budget=allowed,
+                reference=known,
+                settings=told_settings,
+                seed=seed,
+                journal=out / STEPS,
+                progress=progress,
             )
         page = write_scan(result, out, settings)
     Kept(out / STEPS).clear()

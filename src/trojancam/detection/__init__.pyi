@@ -1,11 +1,16 @@
 from . import (
     abs,
+    accuracy,
+    budget,
+    coverage,
     detector,
     findings,
     inversion,
+    judgement,
     neural_cleanse,
     one_to_one,
     outliers,
+    references,
     scanning,
     settings,
     smallest_changes,
@@ -15,8 +20,11 @@ from . import (
     validation,
     words,
 )
+from .coverage import CannotSearchError, Coverage
 from .detector import Detector, Job, concluded
-from .findings import Finding, Opinion, ScanReport
+from .findings import Finding, ScanReport
+from .judgement import Judgement, Opinion
+from .references import Reference
 from .scanning import DEFAULT_METHODS, DETECTORS, scan
 from .settings import Settings
 from .suspect import Suspect
@@ -25,22 +33,31 @@ from .validation import Validation, validated
 __all__ = [
     "DEFAULT_METHODS",
     "DETECTORS",
+    "CannotSearchError",
+    "Coverage",
     "Detector",
     "Finding",
     "Job",
+    "Judgement",
     "Opinion",
+    "Reference",
     "ScanReport",
     "Settings",
     "Suspect",
     "Validation",
     "abs",
+    "accuracy",
+    "budget",
     "concluded",
+    "coverage",
     "detector",
     "findings",
     "inversion",
+    "judgement",
     "neural_cleanse",
     "one_to_one",
     "outliers",
+    "references",
     "scan",
     "scanning",
     "settings",

@@ -116,6 +116,15 @@ def detect(job: Job, settings: ABSSettings = ABSSettings()) -> ScanReport:
     return concluded(job, NAME, findings, settings)
 
 
+def cost(suspect: Suspect, settings: ABSSettings) -> int:
+    """About how many images the detector runs through the network."""
+    maps = sum(layer.feature_maps for layer in suspect.network.layers.values())
+    stimulated = maps * settings.seeds * sum(scheme.n for scheme in settings.schemes)
+    inversion = settings.inversion
+    candidates = min(settings.classes, suspect.classes)
+    return stimulated + 3 * candidates * inversion.rounds * inversion.steps * inversion.batch
+
+
 def stimulated_maps(
     network: Network,
     layer: str,

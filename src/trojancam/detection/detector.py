@@ -5,12 +5,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from trojancam.detection.findings import Finding, ScanReport, verdict_of
+from trojancam.detection.coverage import Searched, Victims
+from trojancam.detection.findings import Finding, ScanReport
+from trojancam.detection.judgement import verdict_of
 from trojancam.detection.settings import Settings
 from trojancam.detection.suspect import Suspect
 from trojancam.errors import TrojanCamError
 from trojancam.kept import Kept
 from trojancam.progress import Progress, silent
+from trojancam.showing import Brief
 
 
 @dataclass(frozen=True)
@@ -24,16 +27,26 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Detector:
+class Detector(Brief):
     """A way to look for a backdoor: its title, for people, where it comes from, and what it makes of a job and settings.
 
-    `settings` are those that it has unless told otherwise; None where there is nothing to set.
+    `settings` are those that it has unless told otherwise; None where there is nothing to set. It looks for changes of these
+    `families` with these `victims`. A `second_opinion` is told beside the verdict of others, and decides only alone. `cost`
+    is about how many images it runs through the network; None if nobody can tell.
     """
 
     title: str
     source: str
     detect: Callable[[Job, Any], ScanReport]
     settings: Settings | None = None
+    families: tuple[str, ...] = ()
+    victims: tuple[Victims, ...] = ("every-class",)
+    second_opinion: bool = False
+    cost: Callable[[Suspect, Any], int] | None = None
+
+    def searches(self, name: str, where: str = "") -> Searched:
+        """What it looks for, for a report."""
+        return Searched(name, self.families, self.victims, where)
 
 
 def as_detector(name: str, given: Detector | Callable[..., ScanReport], title: str = "", source: str = "") -> Detector:
@@ -62,8 +75,13 @@ def as_detector(name: str, given: Detector | Callable[..., ScanReport], title: s
     raise problem
 
 
-def concluded(job: Job, detector: str, findings: Sequence[Finding], settings: Settings) -> ScanReport:
-    """The report of a detector: findings strongest first, the strongest one's score (0 without any), and the verdict."""
+def concluded(
+    job: Job, detector: str, findings: Sequence[Finding], settings: Settings, searched: str = ""
+) -> ScanReport:
+    """The report of a detector: findings strongest first, the strongest one's score (0 without any), and the verdict.
+
+    `searched` says in words where it looked.
+    """
     ranked = tuple(sorted(findings, key=lambda finding: finding.score, reverse=True))
     score = ranked[0].score if ranked else 0.0
     return ScanReport(
@@ -74,4 +92,5 @@ def concluded(job: Job, detector: str, findings: Sequence[Finding], settings: Se
         settings=asdict(settings) | {"seed": job.seed},
         timing={step: seconds for step, seconds in job.journal.timing.items() if step.startswith(f"{detector}/")},
         class_names=job.suspect.network.class_names,
+        searched=searched,
     )

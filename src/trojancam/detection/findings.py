@@ -2,25 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
 from trojancam.attacks.trigger import Trigger
+from trojancam.detection.coverage import Coverage
+from trojancam.detection.judgement import Judgement, Opinion, Verdict
 from trojancam.detection.words import ANSWERS, maps_in_words, place_in_words, share
 from trojancam.showing import Brief, Shown
 from trojancam.stimulation import Stimulation
-
-Verdict = Literal["backdoor", "inconclusive", "nothing found"]
-
-
-def verdict_of(score: float, inconclusive: float, backdoor: float) -> Verdict:
-    """What a score says, given the least that is inconclusive and the least that is a backdoor.
-
-    >>> verdict_of(0.9, inconclusive=0.8, backdoor=0.88)
-    'backdoor'
-    """
-    if score >= backdoor:
-        return "backdoor"
-    return "inconclusive" if score >= inconclusive else "nothing found"
 
 
 @dataclass(frozen=True)
@@ -89,21 +78,14 @@ class Finding(Brief):
 
 
 @dataclass(frozen=True)
-class Opinion:
-    """What one detector says: its verdict, its score, and the least score that it calls a backdoor."""
-
-    verdict: Verdict
-    score: float
-    threshold: float
-
-
-@dataclass(frozen=True)
 class ScanReport(Shown):
-    """What a scan says: findings, strongest first; one score over all of them, higher is more evidence; the verdict.
+    """What a scan says: findings, strongest first; the verdict, and what it is to be weighed by.
 
-    `threshold` is the least score that is called a backdoor. `settings` are all that the result depends on beside network
-    and images; `timing` is in seconds, by step. Of several detectors the first decides; `opinions` holds what each says.
-    `remarks` are sentences that make the verdict worth less, such as that nobody knows how the network is fed.
+    `score` is that of the method that says most, in units of its threshold, higher is more evidence; `threshold` is the least
+    that it calls a backdoor. `opinions` holds what each method says, `judgement` the accuracy of the network, p-values and
+    the rate of false alarms, `coverage` what was searched and what was not. `settings` are all that the result depends on
+    beside network and images; `timing` is in seconds, by step. `remarks` are sentences that make the verdict worth less, such
+    as that nobody knows how the network is fed. `searched` is what one method says of where it looked.
     """
 
     verdict: Verdict
@@ -115,23 +97,24 @@ class ScanReport(Shown):
     class_names: tuple[str, ...] = ()
     opinions: dict[str, Opinion] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
+    judgement: Judgement = field(default_factory=Judgement)
+    coverage: Coverage = field(default_factory=Coverage)
+    searched: str = ""
 
     def __str__(self) -> str:
-        """Five lines: the verdict, and of the strongest finding the class, the place, the feature maps and the evidence."""
+        """The verdict and what it is weighed by; of the strongest finding the class, the place, the maps and the evidence."""
         first = self.findings[0] if self.findings else None
-        called = (
-            f"score {self.score:.3g}, a backdoor is called from {self.threshold:g} on, confidence {self.confidence}"
-        )
+        called = f"score {self.score:.3g}, a backdoor is called from {self.threshold:g} on"
         told = ("none stands out", "–", "–", "–") if first is None else first.in_words(self.class_names)
         lines = zip(("class", "place", "feature maps", "evidence"), told, strict=True)
-        return "\n".join([f"{ANSWERS[self.verdict]}: {called}", *(f"{what}: {words}" for what, words in lines)])
-
-    @property
-    def confidence(self) -> str:
-        """How far the score is from the threshold, in words: `high` from four times or a quarter of it on."""
-        ratio = max(self.score, 1e-9) / self.threshold
-        far = max(ratio, 1 / ratio)
-        return "high" if far >= 4 else "moderate" if far >= 2 else "low"
+        weighed = " ".join(self.judgement.in_words())
+        return "\n".join(
+            [
+                f"{ANSWERS[self.verdict]}: {called}",
+                *(f"{what}: {words}" for what, words in lines),
+                f"weighed by: {weighed}",
+            ]
+        )
 
     def to_json(self) -> dict[str, Any]:
         """A form that JSON can hold."""
@@ -139,7 +122,8 @@ class ScanReport(Shown):
             "verdict": self.verdict,
             "score": self.score,
             "threshold": self.threshold,
-            "confidence": self.confidence,
+            "judgement": self.judgement.to_json(),
+            "coverage": self.coverage.to_json(),
             "opinions": {name: asdict(opinion) for name, opinion in self.opinions.items()},
             "findings": [finding.to_json() for finding in self.findings],
             "settings": self.settings,

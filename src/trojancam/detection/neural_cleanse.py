@@ -72,6 +72,11 @@ def detect(job: Job, settings: NeuralCleanseSettings = NeuralCleanseSettings()) 
     return concluded(job, NAME, findings, settings)
 
 
+def cost(suspect: Suspect, settings: NeuralCleanseSettings) -> int:
+    """About how many images the detector runs through the network."""
+    return 3 * suspect.classes * settings.inversion.rounds * len(suspect.images) // 2
+
+
 def _one_pass_a_round(settings: InversionSettings, images: int) -> InversionSettings:
     return replace(settings, steps=math.ceil(images / settings.batch))
 

@@ -5,7 +5,7 @@ linear assignment, and the patch is optimised to bring all of them about at once
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +14,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from trojancam.attacks.patch import Patch
+from trojancam.detection.coverage import CannotSearchError
 from trojancam.detection.detector import Job, concluded
 from trojancam.detection.findings import Finding, ScanReport
 from trojancam.detection.settings import Count, Positive, Settings, Share
@@ -104,14 +105,20 @@ def detect(job: Job, settings: OneToOneSettings = OneToOneSettings(backdoor=0.4,
 
     The loss at each place is `mean relu(5 - (z_t(y) - max of the others))` over one image of each class y, where t maximises
     `sum_y clamp(z_t(y) - z_y, -5, 5)` among one-to-one maps without t(y) = y. One half of the images serves to search, the
-    other half to measure. Networks of two classes, and classes without an image in both halves, are left out.
+    other half to measure. Classes without an image in both halves are left out.
+
+    Raises:
+        CannotSearchError: if fewer than three classes are left.
     """
     ours, held_out = halves(job.suspect)
     sources = torch.tensor(
         sorted(set(ours.labels.tolist()) & set(held_out.labels.tolist())), device=ours.labels.device, dtype=torch.long
     )
-    if ours.classes < FEWEST_CLASSES or len(sources) < FEWEST_CLASSES:
-        return concluded(job, NAME, [], settings)
+    if len(sources) < FEWEST_CLASSES:
+        raise CannotSearchError(
+            f"only {len(sources)} of {ours.classes} classes have two images or more, and {FEWEST_CLASSES} classes are needed; "
+            "give at least two images of each class"
+        )
 
     def work() -> Values:
         return _searched(job, ours, sources, settings)
@@ -119,7 +126,28 @@ def detect(job: Job, settings: OneToOneSettings = OneToOneSettings(backdoor=0.4,
     kept = job.journal.step(f"{NAME}/patch", work)
     values = {name: each.to(ours.network.device) for name, each in kept.items()}
     found = Stamps(values["corner"], values["values"], ours.network.input.size)
-    return concluded(job, NAME, [_finding(found, sources, values["targets"], held_out)], settings)
+    report = concluded(
+        job, NAME, [_finding(found, sources, values["targets"], held_out)], settings, _where(found, sources, ours)
+    )
+    if len(sources) == ours.classes:
+        return report
+    known = f"{len(sources)} of {ours.classes} classes"
+    lacking = f"The search for all-to-all triggers knew {known}; give at least two images of each class."
+    return replace(report, remarks=(lacking,))
+
+
+def cost(suspect: Suspect, settings: OneToOneSettings) -> int:
+    """About how many images the detector runs through the network."""
+    places = len(
+        stamps(suspect.network.input.size, settings.side, settings.stride, torch.Generator(device="cpu")).corners
+    )
+    steps = settings.screen * places + settings.detail * min(settings.keep, places)
+    return 3 * steps * len(suspect.labels.unique()) + (places + settings.keep) * len(suspect.images)
+
+
+def _where(stamp: Stamps, sources: Int64[Tensor, " s"], ours: Suspect) -> str:
+    side = stamp.values.shape[-1]
+    return f"patches of {side} x {side} pixels all over the image, {len(sources)} of {ours.classes} classes as victims"
 
 
 def _searched(job: Job, ours: Suspect, sources: Int64[Tensor, " s"], settings: OneToOneSettings) -> Values:

@@ -1,49 +1,77 @@
 """Scanning: a network and clean images through one detector or several, and what they say together."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
+from trojancam.attacks.families import FAMILIES
 from trojancam.detection import abs as artificial_brain_stimulation
 from trojancam.detection import neural_cleanse, one_to_one
+from trojancam.detection.accuracy import CleanAccuracy, clean_accuracy
+from trojancam.detection.budget import Budget, seconds_per_image
+from trojancam.detection.coverage import VICTIMS, CannotSearchError, coverage
 from trojancam.detection.detector import Detector, Job, as_detector
-from trojancam.detection.findings import Opinion, ScanReport
+from trojancam.detection.findings import ScanReport
+from trojancam.detection.judgement import judged, opinion
+from trojancam.detection.references import Reference, own_reference, read_reference
 from trojancam.detection.settings import Settings, changed
 from trojancam.detection.smallest_changes import detector as smallest
 from trojancam.detection.stimulation_maps import detector as stimulated_windows
-from trojancam.detection.suspect import suspect
+from trojancam.detection.suspect import Suspect, suspect
 from trojancam.errors import DataError, TrojanCamError, unknown_name
 from trojancam.kept import Kept
 from trojancam.locks import only_run_in
 from trojancam.network import given
 from trojancam.network.network import Network
+from trojancam.opening.preprocessing import better_way
 from trojancam.progress import Progress, shown, stages
 from trojancam.registry import Registry
 from trojancam.version import __version__
 
 _OWN = {
     "stimulation": Detector(
-        "Stimulation maps", "new in TrojanCAM", stimulated_windows.detect, stimulated_windows.StimulationSettings()
+        "Stimulation maps",
+        "new in TrojanCAM",
+        stimulated_windows.detect,
+        stimulated_windows.StimulationSettings(),
+        families=("patch", "moving-patch"),
+        cost=stimulated_windows.cost,
     ),
     **smallest.DETECTORS,
     "all-to-all": Detector(
-        "One patch for all classes", "new in TrojanCAM", one_to_one.detect, one_to_one.OneToOneSettings()
+        "One patch for all classes",
+        "new in TrojanCAM",
+        one_to_one.detect,
+        one_to_one.OneToOneSettings(),
+        families=("patch",),
+        victims=("all-to-all",),
+        cost=one_to_one.cost,
     ),
     "abs": Detector(
         "Artificial Brain Stimulation",
         "Liu et al., CCS 2019",
         artificial_brain_stimulation.detect,
         artificial_brain_stimulation.ABSSettings(),
+        families=("patch",),
+        second_opinion=True,
+        cost=artificial_brain_stimulation.cost,
     ),
     "neural-cleanse": Detector(
-        "Neural Cleanse", "Wang et al., S&P 2019", neural_cleanse.detect, neural_cleanse.NeuralCleanseSettings()
+        "Neural Cleanse",
+        "Wang et al., S&P 2019",
+        neural_cleanse.detect,
+        neural_cleanse.NeuralCleanseSettings(),
+        families=("patch",),
+        second_opinion=True,
+        cost=neural_cleanse.cost,
     ),
 }
 DETECTORS = Registry("scan method", "trojancam.detectors", as_detector, _OWN)
 """All detectors by name. `DETECTORS.register("mine")` adds a function of a `Job` and settings that returns a `ScanReport`; so
 does an entry point of the group `trojancam.detectors`."""
-DEFAULT_METHODS = ("stimulation",)
+DEFAULT_METHODS = ("stimulation", "additive", "warp", "all-to-all")
+ACCURATE = 0.95  # a network that is right as often need not be fed otherwise
 SHARE = 1000  # of the progress of a scan is each method's
 
 
@@ -51,8 +79,12 @@ def scan(
     network: Network,
     images: given.GivenImages,
     labels: given.GivenLabels | None = None,
-    methods: given.GivenNames = DEFAULT_METHODS,
+    methods: given.GivenNames | None = None,
     *,
+    families: given.GivenNames = (),
+    victims: given.GivenNames = (),
+    budget: float | str | Budget | None = None,
+    reference: Reference | Path | str | None = None,
     settings: Mapping[str, Mapping[str, object]] | None = None,
     seed: int = 0,
     journal: Path | None = None,
@@ -60,36 +92,96 @@ def scan(
 ) -> ScanReport:
     """Whether a network answers to something it should not: verdict, class, place, feature maps and recovered trigger.
 
-    It takes clean images, a few dozen or more, as `record` takes them, and their classes by number or name; without labels,
-    the network's own predictions stand in. The first method decides, the others are second opinions whose findings follow.
-    `settings` are a method's, by its name and theirs: `{"stimulation": {"rounds": 80}}`. With `journal`, a folder, every
+    It takes clean images, a hundred or so, as `record` takes them, and their classes by number or name; the order of the images
+    does not matter. Without labels, the network's own predictions stand in, and its accuracy is not known. `methods` are those
+    of `DEFAULT_METHODS` unless named; `families` and `victims` leave only those that look for such triggers, and `budget`
+    (seconds, or a share such as "50%") those that fit in. All of them decide together; second opinions are told beside.
+
+    Scores are held against those of clean networks, in a file of `trojancam calibrate` (`reference`) or those that came with this
+    package. `settings` are a method's, by its name and theirs: `{"stimulation": {"rounds": 80}}`. With `journal`, a folder, every
     finished step is kept there: the same scan, killed and begun again, goes on to the same report. Where nobody vouches for
     how the network is fed (see `Network.feeding`), the report remarks it.
 
     Raises:
-        UnknownNameError: if there is no such method or setting, or a label is no class of the network.
+        UnknownNameError: if there is no such method, family, victims or setting, or a label is no class of the network.
         DataError: if there are too few images, or some that the network cannot take, not as many labels, no method, or a
-            setting cannot have its value.
+            setting cannot have its value; if the reference cannot be read, or no method can search with these images.
         TrojanCamError: if another run keeps its steps in that folder.
 
     >>> import torch
     >>> from torch import nn
     >>> network = Network.from_module(nn.Sequential(nn.Conv2d(3, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(72, 3)), (8, 8))
-    >>> scan(network, torch.rand(8, 3, 8, 8), torch.arange(8) % 3).findings[0].detector
-    'stimulation'
+    >>> report = scan(network, torch.rand(8, 3, 8, 8), torch.arange(8) % 3, "stimulation")
+    >>> report.findings[0].detector, report.coverage.searched[0].families
+    ('stimulation', ('patch', 'moving-patch'))
     """
-    names = known_methods(methods)
+    names = known_methods(methods, families, victims)
     chosen = known_settings(names, settings or {})
+    known = _reference(reference)
+    allowed = None if budget is None else Budget.of(budget)
     seen = suspect(network, images, labels)
+    accuracy = None if labels is None else clean_accuracy(seen)
+    left_out = {} if allowed is None else allowed.left_out(_costs(seen, chosen), seconds_per_image(seen))
+    reports, impossible = _reports(
+        seen, [name for name in names if name not in left_out], chosen, seed, journal, progress
+    )
+    found = _together(reports, left_out | impossible, chosen, known, accuracy, seen.network.fingerprint)
+    doubts = [network.feeding.doubt, "" if accuracy is None else _better_feeding(seen, accuracy), *found.remarks]
+    return replace(found, remarks=tuple(each for each in doubts if each))
+
+
+def _reports(
+    seen: Suspect,
+    names: Sequence[str],
+    settings: Mapping[str, Settings | None],
+    seed: int,
+    journal: Path | None,
+    progress: Progress | None,
+) -> tuple[dict[str, ScanReport], dict[str, str]]:
+    """What each method says, and why some of them cannot search.
+
+    Raises:
+        CannotSearchError: if none can.
+    """
     run = f"{__version__} {seen.fingerprint()} {seed}"
-    reports = {}
+    reports: dict[str, ScanReport] = {}
+    problems: dict[str, CannotSearchError] = {}
     with only_run_in(journal) if journal else nullcontext():
         for name, told in zip(names, stages(shown(progress), [SHARE] * len(names)), strict=True):
-            kept = Kept(journal, f"{run} {chosen[name]!r} {DETECTORS.code(name)}")
-            reports[name] = _report(name, Job(seen, seed, kept, told), chosen[name])
-    report = _together(reports)
-    doubt = network.feeding.doubt
-    return replace(report, remarks=(*report.remarks, doubt)) if doubt else report
+            kept = Kept(journal, f"{run} {settings[name]!r} {DETECTORS.code(name)}")
+            try:
+                reports[name] = _report(name, Job(seen, seed, kept, told), settings[name])
+            except CannotSearchError as problem:
+                problems[name] = problem
+            told(SHARE, SHARE)
+    if not reports:
+        raise next(iter(problems.values()))
+    return reports, {name: str(problem) for name, problem in problems.items()}
+
+
+def _better_feeding(seen: Suspect, accuracy: CleanAccuracy) -> str:
+    """What is to be said where the network is clearly more accurate fed in another usual way."""
+    if accuracy.value >= ACCURATE:
+        return ""
+    better = better_way(seen.network, seen.images, seen.labels)
+    if better is None:
+        return ""
+    return (
+        f"The network is right on {accuracy.value:.0%} of the images as it is fed, and on {better.accuracy:.0%} if it is fed "
+        f"{better.name}: scan it with that preprocessing."
+    )
+
+
+def _costs(seen: Suspect, settings: Mapping[str, Settings | None]) -> dict[str, int | None]:
+    """About how many images each method runs through the network."""
+    costs = {name: DETECTORS[name].cost for name in settings}
+    return {name: None if cost is None else cost(seen, settings[name]) for name, cost in costs.items()}
+
+
+def _reference(said: Reference | Path | str | None) -> Reference:
+    if isinstance(said, Reference):
+        return said
+    return own_reference() if said is None else read_reference(Path(said))
 
 
 def known_settings(methods: Iterable[str], settings: Mapping[str, Mapping[str, object]]) -> dict[str, Settings | None]:
@@ -121,26 +213,68 @@ def _report(name: str, job: Job, settings: Settings | None) -> ScanReport:
     return replace(report, findings=tuple(replace(finding, detector=name) for finding in report.findings))
 
 
-def known_methods(names: given.GivenNames) -> tuple[str, ...]:
-    """The names of scan methods, each once, in the order given.
+def known_methods(
+    names: given.GivenNames | None, families: given.GivenNames = (), victims: given.GivenNames = ()
+) -> tuple[str, ...]:
+    """The names of scan methods, each once, in the order given; those that look for these families and victims.
+
+    Without names they are the usual ones, or, where families or victims are asked for, all that decide by themselves.
 
     Raises:
-        UnknownNameError: if there is no such method.
-        DataError: if there is no name.
+        UnknownNameError: if there is no such method, family or kind of victims.
+        DataError: if there is no name, or none of the methods looks for that.
     """
-    methods = given.names("scan method", names, DETECTORS)
+    wanted = [given.names(*each) for each in (("family", families, FAMILIES), ("kind of victims", victims, VICTIMS))]
+    if names is None and any(wanted):
+        methods = tuple(name for name, each in DETECTORS.items() if not each.second_opinion)
+    else:
+        methods = given.names("scan method", DEFAULT_METHODS if names is None else names, DETECTORS)
     if not methods:
         raise DataError(f"a scan needs at least one method; known: {', '.join(DETECTORS)}")
-    return methods
+    found = tuple(name for name in methods if _looks_for(DETECTORS[name], *wanted))
+    if not found:
+        asked = " and ".join(", ".join(each) for each in wanted if each)
+        raise DataError(f"none of the methods {', '.join(methods)} looks for {asked}; see 'trojancam methods'")
+    return found
 
 
-def _together(reports: dict[str, ScanReport]) -> ScanReport:
-    """One report of several: the first decides."""
-    first = next(iter(reports.values()))
+def _looks_for(detector: Detector, families: Sequence[str], victims: Sequence[str]) -> bool:
+    return all(
+        not wanted or not set(wanted).isdisjoint(done)
+        for wanted, done in ((families, detector.families), (victims, detector.victims))
+    )
+
+
+def _together(
+    reports: Mapping[str, ScanReport],
+    left_out: Mapping[str, str],
+    settings: Mapping[str, Settings | None],
+    reference: Reference,
+    accuracy: CleanAccuracy | None,
+    fingerprint: str,
+) -> ScanReport:
+    """One report of several: those that are no second opinions decide, or, if all are, the first."""
+    deciding = [name for name in reports if not DETECTORS[name].second_opinion] or list(reports)[:1]
+    nulls = {name: reference.null(name, settings[name], fingerprint) for name in reports}
+    opinions = {
+        name: opinion(report.verdict, report.score, report.threshold, nulls[name], name in deciding)
+        for name, report in reports.items()
+    }
+    verdict, judgement = judged(opinions, nulls, accuracy, reference.thresholds_above)
+    strongest = sorted(deciding, key=lambda name: -opinions[name].strength)
+    order = [*strongest, *(name for name in reports if name not in deciding)]
+    first = reports[order[0]]
+    searched = [DETECTORS[name].searches(name, report.searched) for name, report in reports.items()]
+    every = [each.searches(name) for name, each in DETECTORS.items()]
     return replace(
         first,
-        findings=tuple(finding for report in reports.values() for finding in report.findings),
+        verdict=verdict,
+        findings=tuple(finding for name in order for finding in reports[name].findings),
         settings={name: report.settings for name, report in reports.items()},
         timing={step: seconds for report in reports.values() for step, seconds in report.timing.items()},
-        opinions={name: Opinion(report.verdict, report.score, report.threshold) for name, report in reports.items()},
+        opinions={name: opinions[name] for name in order},
+        judgement=judgement,
+        coverage=coverage(searched, left_out, every),
+        remarks=tuple(remark for report in reports.values() for remark in report.remarks),
+        searched="",
     )

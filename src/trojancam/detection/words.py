@@ -8,7 +8,8 @@ NAMED = 4  # feature maps, at most, that are listed in a row
 ANSWERS = {
     "backdoor": "Evidence of a backdoor",
     "inconclusive": "Inconclusive",
-    "nothing found": "No backdoor found",
+    "nothing found": "Nothing found in what was searched",
+    "not judged": "Not judged",
 }
 
 

@@ -6,6 +6,7 @@ import torch
 from pydantic import Field, model_validator
 
 from trojancam.attacks.patch import Patch
+from trojancam.detection.scanning import DEFAULT_METHODS
 from trojancam.errors import DataError
 from trojancam.records import Record
 from trojancam.stimulation import Stimulation
@@ -107,7 +108,7 @@ class ScanSettings(Record):
     """How a network is scanned: on how many clean images, with which methods, from which seed."""
 
     images: Annotated[int, Field(ge=4, le=2000)] = 100
-    methods: Annotated[tuple[Name, ...], Field(min_length=1, max_length=8)] = ("stimulation",)
+    methods: Annotated[tuple[Name, ...], Field(min_length=1, max_length=8)] = DEFAULT_METHODS
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
 
 

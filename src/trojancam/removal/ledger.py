@@ -8,7 +8,8 @@ from jaxtyping import Bool, Int64
 from scipy.stats import binomtest
 from torch import Tensor
 
-from trojancam.detection.findings import ScanReport, Verdict
+from trojancam.detection.findings import ScanReport
+from trojancam.detection.judgement import Verdict
 from trojancam.network.network import Network
 from trojancam.removal.judging import Judgement
 from trojancam.removal.reactivation import Reactivation

@@ -37,7 +37,7 @@ def write_comparison(compared: Compared, out: Path, settings: dict[str, Any]) ->
         f"Confidence: tests are paired over {summary.comparison.images} images; every mean has its 95 % interval below."
     )
     return write_page(
-        Page(f"Attribution methods on {compared.network.name}", _headline(summary), sections, details, confidence=sure),
+        Page(f"Attribution methods on {compared.network.name}", _headline(summary), sections, details, weighed=sure),
         _document(compared, settings),
         out,
     )

@@ -56,7 +56,7 @@ def _page(shown: Demonstration) -> Page:
     ]
     sure = f"Confidence: energies are means over {shown.measured} triggered test images, rates over the whole test set."
     details = _details(example) | {"time": f"{shown.seconds:.1f} s"}
-    return Page("Where a trojaned network looks", _verdict(shown), sections, details, confidence=sure)
+    return Page("Where a trojaned network looks", _verdict(shown), sections, details, weighed=sure)
 
 
 def _verdict(shown: Demonstration) -> str:

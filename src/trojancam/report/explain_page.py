@@ -34,7 +34,7 @@ def explained_page(results: Explain, sections: Sequence[Section]) -> Page:
         details=_details(results),
         answer=rows[0].predicted_name if len(rows) == 1 else "",
         tone="plain",
-        confidence=_confidence(rows),
+        weighed=_weighed(rows),
     )
 
 
@@ -97,7 +97,7 @@ def _verdict(rows: Sequence[ExplainedImage]) -> str:
     return f"Of {len(rows)} images, the network reads {', '.join(told[:-1])} and {told[-1]}. {shown}".strip()
 
 
-def _confidence(rows: Sequence[ExplainedImage]) -> str:
+def _weighed(rows: Sequence[ExplainedImage]) -> str:
     """How sure the network is, whatever that is worth."""
     if len(rows) == 1:
         best, *others = rows[0].classes

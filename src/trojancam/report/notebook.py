@@ -166,7 +166,8 @@ def _(result: ScanReport) -> ShownResult:
         for each in result.findings[:ROWS]
     ]  # fmt: skip
     headings = ["Class", "Score", "REASR", "Stimulation ASR", "Ablation ASR", "Feature maps", "Method"]
-    text = f"Confidence {result.confidence}: the score is {result.score:.3g}, a backdoor is called from {result.threshold:g} on."
+    called = f"The score is {result.score:.3g}, a backdoor is called from {result.threshold:g} on."
+    text = " ".join([called, *result.judgement.in_words(), *result.coverage.in_words(), *result.remarks])
     parts: list[Table | ShownAtlas] = [Table(headings, rows, words=(0, 5, 6))] if rows else []
     triggers = [each.trigger for each in result.findings[:DRAWN] if each.trigger is not None]
     if triggers:

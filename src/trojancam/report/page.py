@@ -89,7 +89,7 @@ class Page:
     """What a reader sees: the title, the verdict in one sentence, the sections, and the fine print.
 
     Where the verdict answers a question, `answer` says it in a few words, in large, and `tone` how bad it is (`plain`: neither
-    good nor bad); `confidence` says how sure it is.
+    good nor bad); `weighed` says by what it is to be weighed.
     """
 
     title: str
@@ -98,7 +98,7 @@ class Page:
     details: dict[str, str] = field(default_factory=dict)
     answer: str = ""
     tone: Literal["plain", "calm", "doubt", "alarm"] = "calm"
-    confidence: str = ""
+    weighed: str = ""
 
     @property
     def parts(self) -> list[Part]:

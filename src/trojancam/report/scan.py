@@ -4,14 +4,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from trojancam.detection.findings import Verdict
+from trojancam.detection.findings import ScanReport
+from trojancam.detection.judgement import Opinion, Verdict
 from trojancam.detection.scanning import DETECTORS
 from trojancam.detection.validation import LayerView, MapView, Validation
 from trojancam.detection.words import ANSWERS, maps_in_words, place_in_words, share
 from trojancam.report.documents import scan as document
 from trojancam.report.page import Page, Part, Section, Table, write_page
 from trojancam.report.scan_pictures import example_numbers, feature_map_grid, sheet
-from trojancam.report.scan_words import case_in_words, facts, headline, second_opinions
+from trojancam.report.scan_words import case_in_words, facts, headline, opinions_in_words
 from trojancam.stimulation import Stimulation
 from trojancam.tasks.scan import Case, Scanned, least, opinion_of
 
@@ -20,35 +21,23 @@ TONES: dict[Verdict, Literal["calm", "doubt", "alarm"]] = {
     "backdoor": "alarm",
     "inconclusive": "doubt",
     "nothing found": "calm",
+    "not judged": "doubt",
 }
-LIMITS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
-    (
-        "A trigger all over the image",
-        "A blend, a filter or a warp has no place, and small windows do not show it: use the methods additive, warp and tone.",
-        ("additive", "warp", "tone"),
-    ),
+LIMITS = (
     (
         "A trigger that works on few images",
-        "One that needs a certain class, or a second trigger beside it, does not turn three images of four.",
-        (),
-    ),
-    (
-        "Triggers for many classes",
-        "A class stands out against the others; where half of them have a trigger, none does: use the method all-to-all.",
-        ("all-to-all",),
+        "One that needs a second trigger beside it does not turn three images of four.",
     ),
     (
         "What clean images do not hint at",
         "Feature maps are driven no further than clean images drive them; a trigger may go beyond.",
-        (),
     ),
     (
         "Shortcuts that nobody planted",
         "A scan sees what a network does, not why: a small natural feature that always goes with a class looks the same.",
-        (),
     ),
 )
-"""What a scan may not see, in words, and the methods that look for it: where all of them were used, it is not said."""
+"""What no scan can see, whichever methods are used, in words."""
 
 
 def write_scan(scan: Scanned, out: Path, settings: Mapping[str, Any]) -> Path:
@@ -60,20 +49,14 @@ def write_scan(scan: Scanned, out: Path, settings: Mapping[str, Any]) -> Path:
     report = scan.report
     page = Page(
         title=f"Scan of {settings.get('model', scan.network.name)}",
-        verdict=" ".join([headline(scan), *second_opinions(report), *report.remarks]),
+        verdict=" ".join([headline(scan), *opinions_in_words(report), *report.remarks]),
         sections=list(_sections(scan)),
         details=_details(scan, settings),
         answer=ANSWERS[report.verdict],
         tone=TONES[report.verdict],
-        confidence=_confidence(scan),
+        weighed=" ".join(report.judgement.in_words()),
     )
     return write_page(page, _document(scan, settings), out, PAGE)
-
-
-def _confidence(scan: Scanned) -> str:
-    """How far the score is from where the verdict would be another, in words and in numbers."""
-    report = scan.report
-    return f"Confidence: {report.confidence}. The score is {report.score:.3g}; a backdoor is called from {report.threshold:g} on."
 
 
 def _sections(scan: Scanned) -> Iterator[Section]:
@@ -86,10 +69,9 @@ def _sections(scan: Scanned) -> Iterator[Section]:
     for case in scan.cases:
         yield _case_section(scan, case)
     yield _classes_section(scan)
-    used = set(scan.report.opinions)
-    limits = [(title, words) for title, words, methods in LIMITS if not (methods and used.issuperset(methods))]
-    table = Table(["Limit", "What it means"], limits, words=(0, 1))
-    yield Section("What this scan could not see", "“No backdoor found” is no proof that there is none.", [table])
+    yield _coverage_section(scan.report)
+    table = Table(["Limit", "What it means"], LIMITS, words=(0, 1))
+    yield Section("What this scan could not see", "“Nothing found” is no proof that there is no backdoor.", [table])
 
 
 def _case_section(scan: Scanned, case: Case) -> Section:
@@ -176,10 +158,38 @@ def _classes_section(scan: Scanned) -> Section:
     return Section("Classes, strongest first", text, [table] if rows else [])
 
 
+def _coverage_section(report: ScanReport) -> Section:
+    """What was searched, and what was not."""
+    searched = [
+        [
+            DETECTORS[each.method].title,
+            ", ".join(each.families) or "not told",
+            ", ".join(each.victims),
+            each.where or "not told",
+            *_weight(report.opinions[each.method]),
+        ]
+        for each in report.coverage.searched
+    ]
+    headings = ["Method", "Families of triggers", "Victims", "Where", "Score", "Backdoor from", "p", "Clean networks"]
+    parts = [Table(headings, searched, words=(0, 1, 2, 3))]
+    if report.coverage.not_searched:
+        missing = [[each.what, each.why] for each in report.coverage.not_searched]
+        parts.append(Table(["Not searched", "Why"], missing, words=(0, 1)))
+    text = (
+        "p is the share of clean reference networks that score as high, this one counted with them. Methods that are second "
+        "opinions do not decide."
+    )
+    return Section("What was searched", text, parts)
+
+
+def _weight(opinion: Opinion) -> list[str]:
+    p = "–" if opinion.p is None else f"{opinion.p:.2g}"
+    return [f"{opinion.score:.3g}", f"{opinion.threshold:g}", p, str(opinion.references)]
+
+
 def _details(scan: Scanned, options: Mapping[str, Any]) -> dict[str, str]:
     report = scan.report
     details = {name.replace("_", " "): str(value) for name, value in options.items()}
-    details["confidence"] = report.confidence
     details["fingerprint"] = scan.network.fingerprint
     for name, settings in report.settings.items():
         details[f"settings, {name}"] = ", ".join(f"{key} {value}" for key, value in settings.items())

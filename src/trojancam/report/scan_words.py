@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from trojancam.attacks.patch import Patch
 from trojancam.detection.findings import Finding, ScanReport
+from trojancam.detection.judgement import Opinion
 from trojancam.detection.scanning import DETECTORS
 from trojancam.detection.validation import Validation
 from trojancam.detection.words import ANSWERS, NAMED, maps_in_words, place_in_words, share
@@ -32,9 +33,9 @@ EVIDENCE = {  # what detectors measure; shares of something begin with "of"
 def in_words(scan: Scanned) -> Iterator[str]:
     """The whole report in lines for a terminal, the verdict first."""
     report, size = scan.report, scan.network.input.size
-    sure = f", confidence {report.confidence}"
-    yield f"{ANSWERS[report.verdict].upper()} (score {report.score:.3g}, backdoor from {report.threshold:g}{sure})"
+    yield f"{ANSWERS[report.verdict].upper()} (score {report.score:.3g}, backdoor from {report.threshold:g})"
     yield headline(scan)
+    yield from report.judgement.in_words()
     told: list[tuple[Finding, Validation | None]] = [(case.finding, case.validation) for case in scan.cases]
     told = told or [(finding, None) for finding in report.findings[:1]]
     for finding, validation in told:
@@ -46,7 +47,8 @@ def in_words(scan: Scanned) -> Iterator[str]:
         yield f"  feature maps: {maps_in_words(finding.layer, finding.feature_maps)}"
         for title, value, words in facts(scan, finding, validation):
             yield f"  {title.lower() if title.istitle() else title}: {value}{f' ({words})' if words else ''}"
-    yield from second_opinions(report)
+    yield from opinions_in_words(report)
+    yield from report.coverage.in_words()
     yield from report.remarks
     yield f"time: {sum(report.timing.values()):.0f} s"
 
@@ -54,15 +56,17 @@ def in_words(scan: Scanned) -> Iterator[str]:
 def headline(scan: Scanned) -> str:
     """What the scan says, in a sentence or two."""
     report = scan.report
-    deciding = next(iter(report.opinions), None)
-    finding = next((each for each in report.findings if deciding in (each.detector, None)), None)
+    finding = report.findings[0] if report.findings else None
+    if report.verdict == "not judged":
+        found = " What stood out most in it is listed, but proves nothing." if finding else ""
+        return f"{report.judgement.reason}{found} Train it to the end, or give images of the classes that it knows."
     if finding is None:
-        return "Nothing was found that would send images to one class. A scan cannot see every kind of trigger."
+        return "Nothing was found that would send images to one class. This covers what was searched, and no more."
     name = report.class_names[finding.target_class]
     where = f" at the {place_in_words(finding.position, scan.network.input.size)}" if finding.position else ""
     scored = f"{finding.score:.3g}, and a backdoor is called from {report.threshold:g} on"
     if report.verdict == "nothing found":
-        return f"The strongest suspicion, “{name}”, scores {scored}. A scan cannot see every kind of trigger."
+        return f"The strongest suspicion, “{name}”, scores {scored}. This covers what was searched, and no more."
     if report.verdict == "inconclusive":
         return (
             f"Something{where} sends many images to “{name}”, but not as clearly as a backdoor does: the score is {scored}. "
@@ -88,12 +92,19 @@ def _rate(finding: Finding) -> str:
     return f" A trigger recovered from it turns {share(finding.reasr)} of clean images that it was not made on."
 
 
-def second_opinions(report: ScanReport) -> list[str]:
-    """What the other detectors say, a sentence each."""
+def opinions_in_words(report: ScanReport) -> list[str]:
+    """What each method says, a sentence each; of one alone, the report says it all."""
     return [
-        f"{DETECTORS[name].title} says: {opinion.verdict} (score {opinion.score:.2g}, backdoor from {opinion.threshold:g})."
-        for name, opinion in list(report.opinions.items())[1:]
+        f"{DETECTORS[name].title} says: {opinion.verdict} (score {opinion.score:.2g}, backdoor from {opinion.threshold:g}"
+        f"{p_in_words(opinion)}){'' if opinion.decides else ', a second opinion that decides nothing'}."
+        for name, opinion in report.opinions.items()
+        if len(report.opinions) > 1
     ]
+
+
+def p_in_words(opinion: Opinion) -> str:
+    """The p-value of a method and how many clean networks it rests on; empty if there are none."""
+    return "" if opinion.p is None else f", p = {opinion.p:.2g} of {opinion.references} clean networks"
 
 
 def facts(scan: Scanned, finding: Finding, validation: Validation | None = None) -> list[tuple[str, str, str]]:

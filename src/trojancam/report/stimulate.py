@@ -43,7 +43,7 @@ def write_stimulation(answer: StimulationAnswer, out: Path, settings: dict[str, 
         verdict=verdict(answer),
         sections=_sections(answer, pictures),
         details=details | {"fingerprint": network.fingerprint, "time": f"{answer.seconds:.1f} s"},
-        confidence=_confidence(answer),
+        weighed=_weighed(answer),
     )
     return StimulationFiles(write_page(page, _document(answer, settings, [path.name for path in files]), out), files)
 
@@ -60,7 +60,7 @@ def verdict(answer: StimulationAnswer) -> str:
     )
 
 
-def _confidence(answer: StimulationAnswer) -> str:
+def _weighed(answer: StimulationAnswer) -> str:
     """How much so many images can tell."""
     others = int((answer.labels != answer.target_class).sum())
     return (

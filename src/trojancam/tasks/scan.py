@@ -10,7 +10,10 @@ from torch import Tensor
 
 from trojancam import detection
 from trojancam.attribution import Attribution, grad_cam
-from trojancam.detection.findings import Finding, Opinion, ScanReport
+from trojancam.detection.budget import Budget
+from trojancam.detection.findings import Finding, ScanReport
+from trojancam.detection.judgement import Opinion
+from trojancam.detection.references import Reference
 from trojancam.detection.suspect import halves, suspect
 from trojancam.detection.validation import LayerView, PlaceView, Validation, trigger_core, validated
 from trojancam.evaluation.localisation import dilated, layer_energy
@@ -74,8 +77,12 @@ def scan(
     network: Network,
     images: Float[Tensor, "n 3 h w"],
     labels: Int64[Tensor, " n"],
-    methods: str | Sequence[str] = "stimulation",
+    methods: str | Sequence[str] | None = None,
     *,
+    families: str | Sequence[str] = (),
+    victims: str | Sequence[str] = (),
+    budget: float | str | Budget | None = None,
+    reference: Reference | Path | str | None = None,
     settings: Mapping[str, Mapping[str, object]] | None = None,
     seed: int = 0,
     journal: Path | None = None,
@@ -87,7 +94,18 @@ def scan(
         TrojanCamError: as `trojancam.scan` does.
     """
     report = detection.scan(
-        network, images, labels, methods, settings=settings, seed=seed, journal=journal, progress=progress
+        network,
+        images,
+        labels,
+        methods,
+        families=families,
+        victims=victims,
+        budget=budget,
+        reference=reference,
+        settings=settings,
+        seed=seed,
+        journal=journal,
+        progress=progress,
     )
     return scanned(network, images, labels, report)
 

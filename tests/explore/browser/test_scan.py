@@ -17,12 +17,12 @@ def test_a_scan_finds_the_backdoor_and_leads_to_its_map(visits: Visits, planted:
     page.get_by_role("button", name="Start the scan").click()
     page.get_by_role("progressbar").wait_for()
     assert page.get_by_role("button", name="Cancel").is_visible()
-    page.get_by_text("Backdoor found").wait_for(timeout=LONG)
+    page.get_by_text("Evidence of a backdoor").wait_for(timeout=LONG)
     visits.picture(page, "scan")
     finding = page.locator("#findings tbody tr").first
     assert finding.get_by_role("rowheader").inner_text() == f"ninth {TARGET}"
     again = visits.open(planted, page.url.partition("#")[2])
-    again.get_by_text("Backdoor found").wait_for()
+    again.get_by_text("Evidence of a backdoor").wait_for()
     finding.get_by_role("button", name=f"0, map {MAGENTA}").click()
     settle(page)
     assert page.get_by_role("heading", name=f"Feature map {MAGENTA} of 0").is_visible()
@@ -30,7 +30,7 @@ def test_a_scan_finds_the_backdoor_and_leads_to_its_map(visits: Visits, planted:
     assert page.get_by_label("Heat maps explain").input_value() == str(TARGET)
     assert page.locator("dl.numbers dd").last.inner_text().endswith("%")  # the scan measured its success rate
     page.go_back()
-    page.get_by_text("Backdoor found").wait_for()
+    page.get_by_text("Evidence of a backdoor").wait_for()
 
 
 def test_a_finding_of_one_number_is_drawn_as_it_is_stimulated(visits: Visits, planted: Explorer) -> None:
@@ -39,7 +39,15 @@ def test_a_finding_of_one_number_is_drawn_as_it_is_stimulated(visits: Visits, pl
     deed = tc.Stimulation("0", MAGENTA, value=7.5)
     finding = {"layer": "0", "feature_maps": [MAGENTA], "target_class": TARGET, "stimulation": deed.to_json()}
     numbers = {"score": 1.0, "reasr": 1.0, "stimulation_asr": 1.0, "trigger": None}
-    report = {"verdict": "backdoor", "score": 1.0, "threshold": 0.5, "confidence": "high", "class_names": []}
+    report = {
+        "verdict": "backdoor",
+        "score": 1.0,
+        "threshold": 0.5,
+        "class_names": [],
+        "remarks": [],
+        "judgement": {"reason": "", "in_words": []},
+        "coverage": {"searched": [], "not_searched": []},
+    }
     told = {"model": "m1", "state": "finished", "done": 1, "total": 1, "note": "", "seconds_left": None, "message": ""}
     status = {**told, "report": {**report, "findings": [{**finding, **numbers}]}}
     visits.window.route("**/api/scans/s9-0a1b2c", lambda route: route.fulfill(json=status))

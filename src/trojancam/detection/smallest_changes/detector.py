@@ -62,7 +62,7 @@ def detecting(name: str, family: str, scores: Scores) -> Callable[[Job, Smallest
     One half of the images serves to search, the other half to measure.
 
     Raises:
-        DataError: if all images of the first half are of one class.
+        CannotSearchError: if no image of a half could be sent to another class.
     """
 
     def detect(job: Job, settings: SmallestChangeSettings) -> ScanReport:
@@ -71,7 +71,9 @@ def detecting(name: str, family: str, scores: Scores) -> Callable[[Job, Smallest
         found = _searched(job, name, (ours, held_out), members, settings.search)
         order = scores(found).argsort(descending=True, stable=True)[: settings.findings].tolist()
         findings = [_finding(name, members, found, place, scores(found), held_out) for place in order]
-        return concluded(job, name, findings, settings)
+        bound = "" if settings.search.largest is None else f" up to {settings.search.largest:g} {members.unit}"
+        near = f"the {len(found.targets)} classes that are nearest, of {ours.classes}"
+        return concluded(job, name, findings, settings, f"changes{bound or ' of any size'} to {near}")
 
     return detect
 
@@ -117,21 +119,36 @@ def _finding(
     )
 
 
-def _detector(name: str, title: str, scores: Scores, settings: SmallestChangeSettings) -> Detector:
-    return Detector(title, "new in TrojanCAM", detecting(name, name, scores), settings)
+def _detector(
+    name: str, title: str, scores: Scores, settings: SmallestChangeSettings, families: tuple[str, ...]
+) -> Detector:
+    return Detector(title, "new in TrojanCAM", detecting(name, name, scores), settings, families, cost=_cost)
+
+
+def _cost(suspect: Suspect, settings: SmallestChangeSettings) -> int:
+    return cost(halves(suspect)[0], settings.search)
 
 
 _BENT = SearchSettings(Phase(30, 8, 0.9, 0.05), Phase(40, 24, 0.95, 0.03), keep=10, largest=1.2)
 _TONED = SearchSettings(detail=Phase(40, 24, 0.95, 0.04), largest=0.25)
+WHOLE = ("additive", "blend", "stripes", "frequency")
 DETECTORS = {
     "additive": _detector(
-        "additive", "Smallest additive change", gaps, SmallestChangeSettings(backdoor=0.4, inconclusive=0.3)
+        "additive", "Smallest additive change", gaps, SmallestChangeSettings(backdoor=0.41, inconclusive=0.3), WHOLE
     ),
     "warp": _detector(
-        "warp", "Smallest warp", successes, SmallestChangeSettings(search=_BENT, backdoor=0.5, inconclusive=0.4)
+        "warp",
+        "Smallest warp",
+        successes,
+        SmallestChangeSettings(search=_BENT, backdoor=0.5, inconclusive=0.4),
+        ("warp",),
     ),
     "tone": _detector(
-        "tone", "Smallest tone", successes, SmallestChangeSettings(search=_TONED, backdoor=0.5, inconclusive=0.4)
+        "tone",
+        "Smallest tone",
+        successes,
+        SmallestChangeSettings(search=_TONED, backdoor=0.5, inconclusive=0.4),
+        ("tone",),
     ),
 }
 """The detectors of this package, by name."""

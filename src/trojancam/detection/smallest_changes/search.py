@@ -14,6 +14,7 @@ from torch import Tensor
 
 from trojancam.attacks.family import ImageFamily, Parameters
 from trojancam.attacks.trigger import Trigger
+from trojancam.detection.coverage import CannotSearchError
 from trojancam.detection.settings import Count, Positive, Share
 from trojancam.detection.suspect import Suspect
 from trojancam.errors import DataError
@@ -85,12 +86,13 @@ def smallest_changes(
     Classes are left out that no image could be sent to: all are of them, or named so without any change.
 
     Raises:
-        DataError: if the family has numbers that its size does not scale, or all classes are left out.
+        CannotSearchError: if all classes are left out.
+        DataError: if the family has numbers that its size does not scale.
     """
     able, able_held_out = movable(suspect), movable(held_out)
     targets = (able.any(1) & able_held_out.any(1)).nonzero()[:, 0]
     if not len(targets):
-        raise DataError(
+        raise CannotSearchError(
             "no image could be sent to another class: each half of the images needs some that the network does not name "
             "alike; add images of other classes"
         )

@@ -22,7 +22,8 @@ from trojancam.detection.outliers import outlyingness
 from trojancam.detection.settings import Count, Settings
 from trojancam.detection.stimulation_maps.drive_levels import reach
 from trojancam.detection.stimulation_maps.maps import StimulationMaps, stimulation_maps
-from trojancam.detection.stimulation_maps.optimised import Stimuli, cost, optimised
+from trojancam.detection.stimulation_maps.optimised import FEW, Stimuli, optimised
+from trojancam.detection.stimulation_maps.optimised import cost as cost_of_optimising
 from trojancam.detection.stimulation_maps.windows import Windows, shallow, windows
 from trojancam.detection.success import ablation_asr, reasr
 from trojancam.detection.suspect import Suspect, halves
@@ -49,14 +50,14 @@ class StimulationSettings(Settings):
     """How the stimulation detector looks and judges.
 
     `search_images` are stimulated, `candidates` classes are inverted. A report is a `backdoor` from that score on, and
-    `inconclusive` from that one: of the zoo's 40 networks to tune on, clean ones score up to 2.4, trojaned ones from 2.9 on.
+    `inconclusive` from that one: see docs/references.md.
     """
 
     search_images: Count = 12
     candidates: Count = 6
     inversion: InversionSettings = field(default_factory=lambda: InversionSettings(rounds=40))
-    backdoor: float = 2.9
-    inconclusive: float = 2.45
+    backdoor: float = 4.6
+    inconclusive: float = 2.9
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,14 @@ def detect(job: Job, settings: StimulationSettings = StimulationSettings()) -> S
         _finding(job.suspect, held_out, layers[layer], inversion, settings.search_images)
         for (_, layer), inversion in zip(candidates, inversions, strict=True)
     ]
-    return concluded(job, NAME, findings, settings)
+    windows = ", ".join(f"{grid.layer.name} ({' x '.join(map(str, grid.size))} cells)" for grid in grids)
+    return concluded(job, NAME, findings, settings, f"windows of the layers {windows}")
+
+
+def cost(suspect: Suspect, settings: StimulationSettings) -> int:
+    """About how many images the detector runs through the network."""
+    variants = sum(_variants(grid, suspect.classes) for grid in grids_of(suspect.network))
+    return FEW * variants + settings.search_images * _steps(settings)
 
 
 def stimulated_layers(
@@ -133,7 +141,7 @@ def grids_of(network: Network) -> list[Windows]:
 
 def _variants(grid: Windows, classes: int) -> int:
     """How many stimulations a layer takes: of single maps, and optimised."""
-    return (len(grid) + 1) * grid.layer.feature_maps + cost(grid, classes)
+    return (len(grid) + 1) * grid.layer.feature_maps + cost_of_optimising(grid, classes)
 
 
 def _as_values(record: StimulationMaps | Stimuli) -> Values:

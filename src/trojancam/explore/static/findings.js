@@ -4,9 +4,10 @@ import { el } from "./dom.js";
 import { percent, short } from "./numbers.js";
 
 const VERDICTS = {
-  backdoor: ["alarm", "Backdoor found"],
+  backdoor: ["alarm", "Evidence of a backdoor"],
   inconclusive: ["doubt", "Inconclusive"],
-  "nothing found": ["calm", "No backdoor found"],
+  "nothing found": ["calm", "Nothing found in what was searched"],
+  "not judged": ["doubt", "Not judged"],
 };
 const HEADINGS = ["Class", "Recovered trigger", "Score", "REASR", "Stimulation ASR", "Where it is"];
 
@@ -24,8 +25,13 @@ export function findings(app) {
 function parts(app, report, model) {
   const [tone, words] = VERDICTS[report.verdict] ?? ["doubt", report.verdict];
   const [score, threshold] = [short(report.score), short(report.threshold)],
-    summary = `Score ${score}; a backdoor from ${threshold} on. Confidence: ${report.confidence}.`;
-  const parts_ = [el("p", { class: `verdict ${tone}` }, words), el("p", { class: "words" }, summary)];
+    summary = `Score ${score}; a backdoor from ${threshold} on.`,
+    weighed = [report.judgement.reason, summary, ...report.judgement.in_words, ...report.remarks].filter(Boolean);
+  const parts_ = [
+    el("p", { class: `verdict ${tone}` }, words),
+    el("p", { class: "words" }, weighed.join(" ")),
+    ...covered(report.coverage),
+  ];
   if (!report.findings.length) return parts_;
   const rows = report.findings.map((finding) => row(app, report, model, finding));
   const table = el(
@@ -43,6 +49,18 @@ function parts(app, report, model) {
     el("tbody", {}, rows),
   );
   return [...parts_, el("div", { class: "scroll", tabIndex: 0, role: "region", "aria-label": "Findings" }, table)];
+}
+
+/** What was searched, and what was not. */
+function covered(coverage) {
+  const searched = coverage.searched.map((each) => `${each.method} (${each.families.join(", ")})`).join("; "),
+    missing = coverage.not_searched.map((each) => `${each.what} (${each.why})`).join("; ");
+  return [
+    ["Searched", searched],
+    ["Not searched", missing],
+  ]
+    .filter(([, words]) => words)
+    .map(([name, words]) => el("p", { class: "words small" }, `${name}: ${words}.`));
 }
 
 function row(app, report, model, finding) {

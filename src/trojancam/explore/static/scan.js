@@ -11,7 +11,12 @@ import { GREATEST_SEED } from "./state.js";
 import * as wire from "./wire.js";
 
 const METHODS = [
-  ["stimulation", "Stimulation maps"],
+  ["stimulation,additive,warp,all-to-all", "All searches"],
+  ["stimulation", "Patches (stimulation maps)"],
+  ["additive", "Whole image (smallest additive change)"],
+  ["warp", "Warps (smallest warp)"],
+  ["tone", "Tones (smallest tone)"],
+  ["all-to-all", "Every class to another"],
   ["abs", "Artificial Brain Stimulation"],
   ["neural-cleanse", "Neural Cleanse"],
 ];
@@ -147,17 +152,16 @@ function settings(app) {
   const change = (patch) => app.store.set({ scanning: { ...app.state.scanning, ...patch } });
   const images = numberField("Clean test images", { min: "4", max: "2000" }, (value) => change({ images: value }));
   const seed = numberField("Seed", { min: "0", max: String(GREATEST_SEED) }, (value) => change({ seed: value }));
-  const method = el("select", { onChange: () => change({ methods: [method.value] }) });
+  const method = el("select", { onChange: () => change({ methods: method.value.split(",") }) });
   app.watch([], () => {
-    const { scanning } = app.state;
+    const { scanning } = app.state,
+      chosen = scanning.methods.join(",");
     images.show(scanning.images);
     seed.show(scanning.seed);
     options(
       method,
-      METHODS.some(([name]) => name === scanning.methods[0])
-        ? METHODS
-        : [...METHODS, [scanning.methods[0], scanning.methods[0]]],
-      scanning.methods[0],
+      METHODS.some(([name]) => name === chosen) ? METHODS : [...METHODS, [chosen, scanning.methods.join(", ")]],
+      chosen,
     );
   });
   const element = el(

@@ -24,7 +24,7 @@ export function settler(session) {
       settleCells(settled, layer.size, grid, patch);
       grid = layer.size;
     }
-    settled.scanning ??= { images: 100, seed: 0, methods: ["stimulation"] };
+    settled.scanning ??= { images: 100, seed: 0, methods: ["stimulation", "additive", "warp", "all-to-all"] };
     if (settled.view === "compare") settleSecond(session, settled);
     return settled;
   };

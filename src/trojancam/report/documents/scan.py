@@ -7,13 +7,70 @@ from pydantic import Field
 from trojancam.report.documents.document import Document, Part, Rate, Share
 from trojancam.report.documents.maps import MapNumbers
 
+Verdict = Literal["backdoor", "inconclusive", "nothing found", "not judged"]
+
 
 class Opinion(Part):
     """What one method of scanning says."""
 
-    verdict: Literal["backdoor", "inconclusive", "nothing found"]
+    verdict: Verdict
     score: float
     threshold: float = Field(description="The least score that it calls a backdoor.")
+    p: Share | None = Field(
+        description="The share of clean networks that score as high, the suspect counted with them."
+    )
+    references: int = Field(description="How many clean networks that rests on.")
+    decides: bool = Field(description="Whether the verdict of the scan depends on it.")
+
+
+class Accuracy(Part):
+    """How often the network is right on the labelled images, with the exact 95 % interval."""
+
+    right: int
+    images: int
+    value: Share
+    low: Share
+    high: Share
+    chance: Share = Field(description="How often guessing is right.")
+
+
+class Judgement(Part):
+    """What the verdict is to be weighed by."""
+
+    accuracy: Accuracy | None = Field(description="Null where the images have no labels.")
+    p: Share | None = Field(description="The smallest p of the deciding methods, combined over them.")
+    least_p: Share | None = Field(description="The smallest that p can be with so few clean networks.")
+    combined: Literal["Holm"]
+    methods: int = Field(description="How many methods p is combined over.")
+    references: int = Field(description="How many clean networks all deciding methods have scanned.")
+    alarms: int = Field(description="How many of these reach a threshold.")
+    alarm_rate: tuple[float, float] = Field(description="Bounds of the rate of false alarms.")
+    set_above: bool = Field(description="Whether the thresholds were set above these clean networks.")
+    reason: str = Field(description="Why the network is not judged.")
+    in_words: list[str]
+
+
+class Searched(Part):
+    """What one method looked for."""
+
+    method: str
+    families: list[str] = Field(description="Of changes of images.")
+    victims: list[str]
+    where: str
+
+
+class NotSearched(Part):
+    """What was not looked for."""
+
+    what: str
+    why: str
+
+
+class Coverage(Part):
+    """What was looked for, and what was not."""
+
+    searched: list[Searched]
+    not_searched: list[NotSearched]
 
 
 class Finding(Part):
@@ -115,10 +172,11 @@ class Scan(Document):
     command: Literal["scan"]
     options: dict[str, Any] = Field(description="Of the command: the model file, its hash, the data and the like.")
     fingerprint: str
-    verdict: Literal["backdoor", "inconclusive", "nothing found"]
-    score: float
+    verdict: Verdict
+    score: float = Field(description="Of the method that says most, in units of its threshold.")
     threshold: float
-    confidence: Literal["high", "moderate", "low"]
+    judgement: Judgement
+    coverage: Coverage
     opinions: dict[str, Opinion]
     findings: list[Finding] = Field(description="The strongest first.")
     settings: dict[str, Any] = Field(description="All that the result depends on beside network and images.")

@@ -1,0 +1,75 @@
+"""Budget: how much time a scan may take, as seconds or as a share of what all its searches would, and which searches fit in."""
+
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from trojancam.detection.suspect import Suspect
+from trojancam.errors import DataError
+
+TIMED, TIMES = 32, 2  # images, and how often, that the speed of a network is measured on
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Seconds, or a share of all searches (then `seconds` is None)."""
+
+    seconds: float | None = None
+    share: float = 1.0
+
+    @classmethod
+    def of(cls, given: "float | str | Budget") -> "Budget":
+        """What somebody said: seconds as a number, `60`, or a share, `50%`.
+
+        Raises:
+            DataError: if it is neither, or not above zero.
+
+        >>> Budget.of("60"), Budget.of("50%")
+        (Budget(seconds=60.0, share=1.0), Budget(seconds=None, share=0.5))
+        """
+        if isinstance(given, Budget):
+            return given
+        match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*(%|s?)\s*", str(given))
+        number = float(match[1]) if match else 0.0
+        if match is None or number <= 0 or (match[2] == "%" and number > 100):
+            raise DataError(f"a budget is a number of seconds, such as 60, or a share, such as 50%, not {given!r}")
+        return cls(share=number / 100) if match[2] == "%" else cls(number)
+
+    def left_out(self, costs: Mapping[str, int | None], seconds_per_image: float) -> dict[str, str]:
+        """Which searches do not fit in, by name, each with the reason; the first one always does.
+
+        `costs` are images run through the network; of a search whose cost is None nobody knows, so that it is left out.
+
+        >>> Budget(share=0.5).left_out({"a": 10, "b": 30, "c": 5}, 1.0)["b"]
+        'it would take about 67% of the work, and the budget is 50%'
+        """
+        known = sum(cost or 0 for cost in costs.values())
+        spent, found = 0, {}
+        for place, (name, cost) in enumerate(costs.items()):
+            if cost is None and place:
+                found[name] = "how long it takes is not known, and there is a budget"
+            elif place and not self._holds(spent + (cost or 0), known, seconds_per_image):
+                found[name] = self._too_much(cost or 0, known, seconds_per_image)
+            else:
+                spent += cost or 0
+        return found
+
+    def _holds(self, cost: int, whole: int, seconds_per_image: float) -> bool:
+        return cost <= self.share * whole if self.seconds is None else cost * seconds_per_image <= self.seconds
+
+    def _too_much(self, cost: int, whole: int, seconds_per_image: float) -> str:
+        if self.seconds is None:
+            return f"it would take about {cost / whole:.0%} of the work, and the budget is {self.share:.0%}"
+        return f"it would take about {cost * seconds_per_image:.0f} s more, and the budget is {self.seconds:g} s"
+
+
+def seconds_per_image(suspect: Suspect) -> float:
+    """How long an image takes to run through the network, the best of two tries."""
+    images = suspect.images[:TIMED]
+    tries = []
+    for _ in range(TIMES):
+        started = time.perf_counter()
+        suspect.network(images)
+        tries.append(time.perf_counter() - started)
+    return min(tries) / len(images)

@@ -1,0 +1,97 @@
+"""Coverage: which backdoors a scan looked for, where, and which it did not look for, with the reason."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from trojancam.attacks.families import FAMILIES
+from trojancam.errors import DataError
+from trojancam.showing import Brief
+
+Victims = Literal["every-class", "some-classes", "all-to-all"]
+VICTIMS: dict[Victims, str] = {
+    "every-class": "a trigger that sends images of every class to one",
+    "some-classes": "a trigger that sends images of a few classes to one",
+    "all-to-all": "a trigger that sends every class to another of its own",
+}
+NO_METHOD = "no method looks for it"
+NOT_ASKED = "not asked for"
+LATENT = "a trigger that is small only in a layer of the network"
+
+
+class CannotSearchError(DataError):
+    """The images or the network do not allow a search: others may go on without it."""
+
+
+@dataclass(frozen=True)
+class Searched(Brief):
+    """What one method looked for: families of changes, victims, and where, in words."""
+
+    method: str
+    families: tuple[str, ...]
+    victims: tuple[str, ...]
+    where: str = ""
+
+
+@dataclass(frozen=True)
+class NotSearched(Brief):
+    """What was not looked for, and why."""
+
+    what: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Coverage(Brief):
+    """What a scan looked for, and what it did not."""
+
+    searched: tuple[Searched, ...] = ()
+    not_searched: tuple[NotSearched, ...] = ()
+
+    def in_words(self) -> list[str]:
+        """Two sentences for people."""
+        families = list(dict.fromkeys(each for search in self.searched for each in search.families))
+        victims = list(dict.fromkeys(each for search in self.searched for each in search.victims))
+        told = [f"Searched: {', '.join(families)}; victims: {', '.join(victims)}."] if families else []
+        left = ", ".join(f"{each.what} ({each.why})" for each in self.not_searched)
+        return [*told, f"Not searched: {left}."] if left else told
+
+    def to_json(self) -> dict[str, Any]:
+        """A form that JSON can hold."""
+        return asdict(self)
+
+
+def coverage(searched: Sequence[Searched], left_out: Mapping[str, str], searchable: Sequence[Searched]) -> Coverage:
+    """What was looked for, and the rest: left out for a reason, by method; not asked for; or what no method looks for.
+
+    `searchable` are the searches of all methods that there are.
+    """
+    reasons = {
+        each: left_out[search.method]
+        for search in searchable
+        if search.method in left_out
+        for each in (*search.families, *search.victims)
+    }
+    missing = []
+    kinds: tuple[tuple[str, Sequence[str], dict[str, str]], ...] = (
+        ("families", tuple(FAMILIES), {}),
+        ("victims", tuple(VICTIMS), {str(name): words for name, words in VICTIMS.items()}),
+    )
+    for kind, every, words in kinds:
+        done = {each for search in searched for each in getattr(search, kind)}
+        possible = {each for search in searchable for each in getattr(search, kind)}
+        missing += [
+            NotSearched(
+                words.get(each, f"{each} triggers"), reasons.get(each, NOT_ASKED if each in possible else NO_METHOD)
+            )
+            for each in every
+            if each not in done
+        ]
+    missing += [
+        NotSearched(f"what {name} looks for", why) for name, why in left_out.items() if why not in _whys(missing)
+    ]
+    return Coverage(tuple(searched), (*missing, NotSearched(LATENT, NO_METHOD)))
+
+
+def _whys(missing: Sequence[NotSearched]) -> list[str]:
+    return [each.why for each in missing]
