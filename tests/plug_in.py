@@ -11,6 +11,7 @@ from typing import ClassVar
 from trojancam.attacks.attack import DataAttack
 from trojancam.attacks.patch import make_trigger
 from trojancam.attacks.poisoning import Goal, Poisoning
+from trojancam.defences import Reference, Scores, Seen
 from trojancam.detection import Finding, Job, ScanReport, Settings, concluded
 
 
@@ -35,6 +36,12 @@ def bias_scan(job: Job, settings: BiasSettings = BiasSettings()) -> ScanReport:
     return concluded(job, "bias", [Finding("anything", settings.target_class, score)], settings)
 
 
+def brightness(reference: Reference):
+    """How far the mean of all pixels is from that of clean images."""
+    usual = reference.images.mean()
+    return lambda seen: Scores((seen.images.mean((1, 2, 3)) - usual).abs())
+
+
 class Corner(DataAttack):
     """A square in the upper left corner."""
 
@@ -52,6 +59,7 @@ class Corner(DataAttack):
 ENTRIES = {
     "trojancam.methods": {"mean-cam": "tiny_plug_in:mean_cam"},
     "trojancam.detectors": {"bias": "tiny_plug_in:bias_scan"},
+    "trojancam.defences": {"brightness": "tiny_plug_in:brightness"},
     "trojancam.attacks": {"corner": "tiny_plug_in:Corner"},
 }
 

@@ -1,4 +1,4 @@
-"""A package that adds a method, a detector and an attack: they appear in every list of such things, and keep every contract."""
+"""A package that adds a method, a detector, a defence and an attack: all lists have them, and they keep every contract."""
 
 import json
 import subprocess
@@ -46,8 +46,8 @@ def run(packages: Path, folder: Path, *arguments: object) -> "subprocess.Complet
 def test_they_are_listed(packages: Path, tmp_path: Path) -> None:
     done = run(packages, tmp_path, "trojancam", "methods")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.count("tiny_plug_in 1.2") == 3
-    assert {"mean-cam", "bias", "corner", "grad-cam", "stimulation", "wanet"} <= set(
+    assert done.stdout.count("tiny_plug_in 1.2") == 4
+    assert {"mean-cam", "bias", "brightness", "corner", "grad-cam", "stimulation", "wanet"} <= set(
         done.stdout.replace("│", " ").split()
     )
 
@@ -97,12 +97,17 @@ def test_they_keep_the_contracts_of_all(packages: Path) -> None:
         "tests/attribution/test_properties_of_methods.py::test_permuting_images_permutes_the_maps",
         "tests/detection/test_scanning.py::test_every_detector_keeps_the_contract",
         "tests/detection/test_secrecy.py::test_no_detector_reads_what_is_hidden",
+        "tests/defences/test_sieve.py::test_every_defence_keeps_the_contract",
+        "tests/defences/test_secrecy.py::test_no_defence_reads_what_is_hidden",
         "tests/attacks/test_attack.py::test_each_attack_says_what_it_is",
     ]
-    done = run(packages, ROOT, "pytest", "-v", *tests, "-k", "mean-cam-residual or permuting or bias or corner")
+    done = run(
+        packages, ROOT, "pytest", "-v", *tests, "-k", "mean-cam-residual or permuting or bias or brightness or corner"
+    )
     assert done.returncode == 0, done.stdout
     assert "[mean-cam-residual] PASSED" in done.stdout
     assert done.stdout.count("[bias] PASSED") == 2
+    assert done.stdout.count("[brightness] PASSED") == 2
     assert "[corner] PASSED" in done.stdout
 
 

@@ -4,6 +4,7 @@ from . import (
     attribution,
     cli,
     data,
+    defences,
     detection,
     errors,
     evaluation,
@@ -33,24 +34,29 @@ from . import (
 )
 from .attacks import Patch, Poisoning, Trigger, make_trigger, poison
 from .attribution import METHODS, Attribution, attribute, grad_cam, read_stream, stream
+from .defences import DEFENCES, Guard
 from .detection import DETECTORS, Finding, ScanReport, scan
 from .errors import TrojanCamError
 from .network import Layer, Network, Recording, Target, logit, logit_difference, probability, record, targets
 from .opening import load, preprocessing
 from .removal import REPAIRS
 from .stimulation import Stimulated, Stimulation, donated, dose_response, stimulate, stimulated_logits
+from .tasks.cleanse import cleanse
 from .tasks.compare import compare
 from .tasks.explain import explain
 from .tasks.inspect import inspect
 from .tasks.repair import repair
+from .tasks.sift import sift
 from .version import __version__
 
 __all__ = [
+    "DEFENCES",
     "DETECTORS",
     "METHODS",
     "REPAIRS",
     "Attribution",
     "Finding",
+    "Guard",
     "Layer",
     "Network",
     "Patch",
@@ -67,9 +73,11 @@ __all__ = [
     "attacks",
     "attribute",
     "attribution",
+    "cleanse",
     "cli",
     "compare",
     "data",
+    "defences",
     "detection",
     "donated",
     "dose_response",
@@ -107,6 +115,7 @@ __all__ = [
     "report",
     "scan",
     "showing",
+    "sift",
     "startup",
     "stimulate",
     "stimulated_logits",

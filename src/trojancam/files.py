@@ -3,7 +3,7 @@
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import platformdirs
@@ -35,6 +35,24 @@ def writable_folder(folder: Path, remedy: str = "choose a folder you can write t
             return folder
     except OSError as error:
         raise TrojanCamError(f"cannot write to the folder {folder} ({error.strerror}); {remedy}") from None
+
+
+@contextmanager
+def prepared_folder(folder: Path) -> Iterator[Path]:
+    """As `writable_folder`, before long work; a folder that was made for it goes again if the work fails with nothing written.
+
+    Raises:
+        TrojanCamError: if it cannot be created, is no folder, or is read-only.
+    """
+    there_before = folder.exists()
+    writable_folder(folder)
+    try:
+        yield folder
+    except BaseException:
+        if not there_before:
+            with suppress(OSError):  # it is not empty
+                folder.rmdir()
+        raise
 
 
 @contextmanager

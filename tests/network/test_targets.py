@@ -7,7 +7,7 @@ import torch
 from tests.nets import unchecked
 
 from trojancam.errors import DataError, ModelError, UnknownNameError
-from trojancam.network.targets import Target, custom, logit, logit_difference, probability
+from trojancam.network.targets import Target, custom, finer, logit, logit_difference, probability
 
 LOGITS = torch.tensor([[1.0, 5.0, 0.0], [2.0, -1.0, 2.5]])
 
@@ -161,3 +161,31 @@ def test_the_gradient_of_some_images_scores_goes_to_their_rows_alone() -> None:
 def test_a_settled_score_keeps_its_name() -> None:
     assert logit().settled(LOGITS).name == "logit of the predicted class"
     assert logit().of(torch.tensor([1]), 2).settled(LOGITS[1:])(torch.tensor([[9.0, 0.0, 1.0]])).tolist() == [1.0]
+
+
+def test_a_finer_score_is_what_tells_a_class_from_those_most_like_it() -> None:
+    logits = torch.tensor([[1.0, 5.0, 4.5, -2.0, 3.0], [2.0, -1.0, 2.5, 0.0, 9.0]])
+    # class 1 is most like 2 and 4, class 4 most like 2 and 0; the classes are given in the second call
+    torch.testing.assert_close(finer(others=2)(logits), torch.tensor([5 - (4.5 + 3) / 2, 9 - (2.5 + 2) / 2]))
+    torch.testing.assert_close(
+        finer(torch.tensor([1, 0]), 0.5, 1)(logits), torch.tensor([5 - 0.5 * 4.5, 2 - 0.5 * 2.5])
+    )
+    assert gradient(finer(others=2), logits).tolist() == [[0, 1, -0.5, 0, -0.5], [-0.5, 0, -0.5, 0, 1]]
+    assert finer(others=9)(logits[:1]).item() == pytest.approx(5 - (1 + 4.5 - 2 + 3) / 4)
+
+
+def test_a_finer_score_keeps_to_the_classes_that_it_was_settled_on() -> None:
+    logits = torch.tensor([[1.0, 5.0, 4.5, -2.0], [2.0, -1.0, 2.5, 9.0]])
+    target = finer(others=1)
+    settled = target.settled(logits)
+    assert settled.name == target.name == "logit of the predicted class less those of the classes most like it"
+    changed = logits.flip(1)
+    torch.testing.assert_close(settled(changed), torch.tensor([4.5 - 5.0, 2.0 - (-1.0)]))
+    some = torch.tensor([1, 1, 0])
+    torch.testing.assert_close(settled.of(some, 2)(changed[some]), settled(changed)[some])
+    torch.testing.assert_close(target.of(some, 2)(logits[some]), target(logits)[some])
+
+
+def test_a_finer_score_of_a_single_class_is_refused() -> None:
+    with pytest.raises(DataError, match="a single class, which no other is like"):
+        finer(0)(torch.zeros(2, 1))

@@ -10,6 +10,9 @@ import pytest
 import torch
 from PIL import Image
 from pydantic import ValidationError
+from tests.defences.planted import network as planted_network
+from tests.defences.planted import triggered
+from tests.detection.planted import pictures
 from tests.nets import images_for, network
 from tests.report.held import Records, altered, held_against
 from tests.report.test_scan_page import judged, report
@@ -17,6 +20,7 @@ from tests.study.conftest import TINY
 from tests.tasks.test_demo import Run as Demonstration
 
 import trojancam.report.scan_pictures
+import trojancam.report.sift
 import trojancam.report.stimulate
 from trojancam.attacks.patch import square
 from trojancam.data.rendered import rendered_signs
@@ -28,10 +32,12 @@ from trojancam.report.documents.document import RESULTS_VERSION
 from trojancam.report.explain import Drawing, write_explanations
 from trojancam.report.provenance import file_facts
 from trojancam.report.scan import write_scan
+from trojancam.report.sift import documented, write_sift
 from trojancam.report.stimulate import write_stimulation
 from trojancam.stimulation import Stimulation
 from trojancam.tasks.compare import compare
 from trojancam.tasks.explain import ExplainSettings, explained_files
+from trojancam.tasks.sift import sift
 from trojancam.tasks.stimulate import stimulate
 from trojancam_study.reproduction import reproduce
 from trojancam_study.study import Study
@@ -48,7 +54,7 @@ PIECES_SHOWN = ("fig1", "table1", "fig12", "claim-d")
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (trojancam.report.scan_pictures, trojancam.report.stimulate):
+    for module in (trojancam.report.scan_pictures, trojancam.report.sift, trojancam.report.stimulate):
         monkeypatch.setattr(module, "DPI", 40)
 
 
@@ -72,6 +78,16 @@ def explained(settings: ExplainSettings, drawing: Drawing | None = None) -> Writ
 
 def written_scan(folder: Path) -> tuple[Path, Path]:
     return write_scan(judged(report()), folder, {"model": "planted"}), folder / "scan.json"
+
+
+def written_sift(folder: Path) -> tuple[Path, Path]:
+    clean, _ = pictures(42)
+    found = sift(
+        planted_network(), torch.cat([triggered(2), pictures(3, seed=8)[0]]), clean, ["contributions", "strip"],
+        false_alarms=0.06,
+    )  # fmt: skip
+    document = documented(found, {"seed": 0}, 1.0)
+    return write_sift(found, document, folder), folder / "results.json"
 
 
 def written_stimulation(folder: Path) -> tuple[Path, Path]:
@@ -111,6 +127,7 @@ COMMANDS: dict[str, Write] = {
     ),
     "explain a class": explained(ExplainSettings(("second",), 2), Drawing(feature_maps=True)),
     "scan": written_scan,
+    "sift": written_sift,
     "stimulate": written_stimulation,
     "compare": written_comparison,
     "demo": written_demonstration,

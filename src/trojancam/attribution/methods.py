@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from jaxtyping import Float
 from torch import Tensor
 
-from trojancam.attribution import baselines, gradients, perturbations
+from trojancam.attribution import baselines, gradients, occlusion, perturbations
 from trojancam.attribution.attribution import Attribution, FeatureMapAttribution, MapAttribution
 from trojancam.attribution.cam_function import CAMFunction, split_by
 from trojancam.attribution.eigen import eigen_cam
@@ -153,6 +153,12 @@ def _saliency(method: Method, given: MethodInput, name: str) -> Attribution:
     )
 
 
+def _occlusion(method: Method, given: MethodInput, name: str) -> Attribution:
+    run, recording = given.again(), given.recording
+    values = occlusion.occlusion(run.network, run.images, run.target, run.memory_budget)
+    return MapAttribution(values, name, method.title, recording.target, recording.image_size, Placement())
+
+
 def _random(method: Method, given: MethodInput, name: str) -> Attribution:
     layer, size = given.layer(name), given.recording.image_size
     draws = given.draws.setdefault(name, baselines.draws_of(name, given.seed, layer.activations.device))
@@ -192,6 +198,9 @@ _OWN: dict[str, Method] = {
     "gradient-x-activation": Method("gradient x activation", "arXiv 1605.01713", _gradient_x_activation, splits=False),
     "saliency": Method(
         "gradient saliency", "arXiv 1312.6034", _saliency, splits=False, from_recording=False, per_layer=False
+    ),
+    "occlusion": Method(
+        "occlusion", "Zeiler and Fergus, ECCV 2014", _occlusion, splits=False, from_recording=False, per_layer=False
     ),
     "random": Method("random map", "baseline", _random, splits=False),
     "centre": Method("centre map", "baseline", _centre, splits=False),

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from trojancam.cli.calibrate import calibrate
+from trojancam.cli.cleanse import cleanse
 from trojancam.cli.compare import compare
 from trojancam.cli.demo import demo
 from trojancam.cli.ending import CommandLine, Commands
@@ -15,6 +16,7 @@ from trojancam.cli.methods import methods
 from trojancam.cli.models import models
 from trojancam.cli.reproduce import reproduce
 from trojancam.cli.scan import scan
+from trojancam.cli.sift import sift
 from trojancam.cli.stimulate import stimulate
 from trojancam.cli.train import train
 from trojancam.faults import EXIT_CODES
@@ -59,6 +61,8 @@ for command in (
     stimulate,
     scan,
     calibrate,
+    sift,
+    cleanse,
     reproduce,
     models,
     methods,

@@ -1,17 +1,19 @@
-"""`trojancam methods`: what there is to explain, to scan and to attack with, and who added it."""
+"""`trojancam methods`: what there is to explain, to scan, to sift and to attack with, and who added it."""
 
 from trojancam.cli.console import console
 
 
 def methods() -> None:
-    """List the attribution methods, scan methods and attacks by name, also those that other packages add."""
+    """List all methods, defences and attacks by name, also those that other packages add."""
     from rich.table import Column, Table
 
     from trojancam.attacks.catalogue import ATTACKS
     from trojancam.attribution import METHODS
+    from trojancam.defences import CLEANSERS, DEFENCES
     from trojancam.detection import DETECTORS
 
-    for title, registry in (("Attribution methods", METHODS), ("Scan methods", DETECTORS)):
+    of_images = (("Defences", DEFENCES), ("Cleansing methods", CLEANSERS))
+    for title, registry in (("Attribution methods", METHODS), ("Scan methods", DETECTORS), *of_images):
         sought = ["families", "victims"] if registry is DETECTORS else []
         table = Table(
             Column("name", no_wrap=True), "title", "source", *sought, Column("from", no_wrap=True), title=title

@@ -88,10 +88,32 @@ def read_images(
     return images, tuple(files[i] for i in good), tuple(f"{error.path}: {error.reason}" for error in broken)
 
 
+def read_portion(
+    files: Sequence[Path], size: Size, share: float = 1.0
+) -> tuple[UInt8[Tensor, "n 3 h w"], tuple[Path, ...], tuple[str, ...]]:
+    """As `read_images`, for some of many files: perhaps none of these can be read."""
+    images, good, broken = _read(files, rgb_image, frame(size, share), silent, "")
+    return images, tuple(files[i] for i in good), tuple(f"{error.path}: {error.reason}" for error in broken)
+
+
 def read_all(
     items: Sequence[Item], read: Callable[[Item], Image.Image], shown: Frame, progress: Progress, note: str
 ) -> tuple[UInt8[Tensor, "n 3 h w"], list[int], list[UnreadableImageError]]:
-    """Read every item with `read`, in threads: the images in order, the indices of the good ones, and the errors."""
+    """Read every item with `read`, in threads: the images in order, the indices of the good ones, and the errors.
+
+    Raises:
+        DataError: if none can be read.
+    """
+    images, good, errors = _read(items, read, shown, progress, note)
+    if not good:
+        first = f"the first is {errors[0].path}: {errors[0].reason}" if errors else "there are no files"
+        raise DataError(f"none of the {len(items)} images can be read; {first}")
+    return images, good, errors
+
+
+def _read(
+    items: Sequence[Item], read: Callable[[Item], Image.Image], shown: Frame, progress: Progress, note: str
+) -> tuple[UInt8[Tensor, "n 3 h w"], list[int], list[UnreadableImageError]]:
     shape = (*shown.size, 3)
     images = np.empty((len(items), *shape), dtype=np.uint8)
     good: list[int] = []
@@ -107,9 +129,6 @@ def read_all(
                 good.append(i)
             if (i + 1) % REPORT_EVERY == 0 or i + 1 == len(items):
                 progress(i + 1, len(items), note)
-    if not good:
-        first = f"the first is {errors[0].path}: {errors[0].reason}" if errors else "there are no files"
-        raise DataError(f"none of the {len(items)} images can be read; {first}")
     return torch.from_numpy(images[: len(good)]).permute(0, 3, 1, 2).contiguous(), good, errors
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from trojancam.errors import DataError
 from trojancam.network import given
 from trojancam.network.network import Network
+from trojancam.network.plain import plain
 from trojancam.showing import Brief
 
 FEWEST = 4  # clean images of other classes than a target's, so that a rate over them can say anything
@@ -57,13 +58,13 @@ def suspect(network: Network, images: given.GivenImages, labels: given.GivenLabe
         DataError: if there are too few images, or some that the network cannot take, or not as many labels.
         UnknownNameError: if a label is no class of the network.
     """
-    plain = _plain(given.images(network, images), network.device)
-    if len(plain) < FEWEST:
-        raise DataError(f"a scan needs at least {FEWEST} clean images, but got {len(plain)}; a few dozen are better")
-    own = network(plain).argmax(1) if labels is None else given.labels(network, labels, len(plain))
-    classes = _plain(own, network.device)
-    order = spread(plain, classes)
-    return Suspect(network.without_card(), plain[order], classes[order])
+    copies = plain(given.images(network, images), network.device)
+    if len(copies) < FEWEST:
+        raise DataError(f"a scan needs at least {FEWEST} clean images, but got {len(copies)}; a few dozen are better")
+    own = network(copies).argmax(1) if labels is None else given.labels(network, labels, len(copies))
+    classes = plain(own, network.device)
+    order = spread(copies, classes)
+    return Suspect(network.without_card(), copies[order], classes[order])
 
 
 def spread(images: Float[Tensor, "n 3 h w"], labels: Int64[Tensor, " n"]) -> Int64[Tensor, " n"]:
@@ -106,8 +107,3 @@ def _drawn(images: Float[Tensor, "n 3 h w"], labels: Int64[Tensor, " n"]) -> lis
     for index, (image, label) in enumerate(zip(images.cpu(), labels.tolist(), strict=True)):
         found.setdefault(label, []).append((hashlib.sha256(image.contiguous().numpy().tobytes()).digest(), index))
     return [sorted(found[label]) for label in sorted(found)]
-
-
-def _plain(values: Tensor, device: torch.device) -> Tensor:
-    """The values alone, on a device: no attribute, subclass or gradient of the tensor comes along."""
-    return torch.from_numpy(values.detach().cpu().numpy().copy()).to(device)

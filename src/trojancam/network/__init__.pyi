@@ -18,6 +18,7 @@ from . import (
     operations,
     outputs,
     placement,
+    plain,
     recording,
     replay,
     targets,
@@ -27,7 +28,7 @@ from .input import InputSpecification
 from .layers import Layer
 from .network import Network
 from .recording import LayerRecording, Recording, record
-from .targets import Target, custom, logit, logit_difference, probability
+from .targets import Target, custom, finer, logit, logit_difference, probability
 
 __all__ = [
     "Cut",
@@ -45,6 +46,7 @@ __all__ = [
     "cut",
     "devices",
     "draws",
+    "finer",
     "given",
     "given_images",
     "graph",
@@ -59,6 +61,7 @@ __all__ = [
     "operations",
     "outputs",
     "placement",
+    "plain",
     "probability",
     "record",
     "recording",

@@ -145,6 +145,53 @@ def logit_difference(target_class: ClassChoice, other_class: int | Int64[Tensor,
     return _of_classes(name, (target_class, other_class), _difference)
 
 
+def finer(target_class: ClassChoice = None, strength: float = 1.0, others: int = 3) -> Target:
+    """The logit of a class less the mean of the classes most like it: what tells it from these (Finer-CAM, arXiv 2501.11309).
+
+    `y^c - strength * mean_d y^d`, where the d are the `others` classes with the logits nearest to `y^c` in the image as it was.
+
+    Raises (when it is applied):
+        UnknownNameError: if the network has no such class.
+        DataError: if there are not as many classes as images, or the network has a single class.
+
+    >>> finer(others=1)(torch.tensor([[5.0, 4.0, 0.0]]))
+    tensor([1.])
+    """
+    name = f"{_named('logit of', target_class)} less those of the classes most like it"
+
+    def score(logits: Logits) -> Scores:
+        return settled(logits).score(logits)
+
+    def settled(logits: Logits) -> Target:
+        own = _picked(logits.detach(), target_class)
+        if logits.shape[1] == 1:
+            raise DataError("the network has a single class, which no other is like; explain its logit instead")
+        away = (logits.detach() - own[:, None]).abs()
+        classes = logits.argmax(1) if target_class is None else torch.as_tensor(target_class).expand(len(logits))
+        away.scatter_(1, classes.to(logits.device)[:, None], torch.inf)
+        like = away.topk(min(others, logits.shape[1] - 1), largest=False).indices
+        return _finer(name, classes, like, strength)
+
+    def chosen(images: Int64[Tensor, " m"], count: int) -> Target:
+        return finer(_of_images(target_class, images, count), strength, others)
+
+    return Target(name, score, None, settled, chosen)
+
+
+def _finer(name: str, classes: Int64[Tensor, " n"], like: Int64[Tensor, "n d"], strength: float) -> Target:
+    """The score of classes and of those like them, both settled."""
+
+    def score(logits: Logits) -> Scores:
+        _check_count(classes, len(logits))
+        return _picked(logits, classes) - strength * logits.gather(1, like.to(logits.device)).mean(1)
+
+    def chosen(images: Int64[Tensor, " m"], count: int) -> Target:
+        _check_count(classes, count)
+        return _finer(name, classes.to(images.device)[images], like.to(images.device)[images], strength)
+
+    return Target(name, score, choose=chosen)
+
+
 def _of_classes(
     name: str,
     classes: tuple[ClassChoice, ...],

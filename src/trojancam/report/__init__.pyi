@@ -11,6 +11,7 @@ from . import (
     scan,
     scan_pictures,
     scan_words,
+    sift,
     stimulate,
 )
 
@@ -27,5 +28,6 @@ __all__ = [
     "scan",
     "scan_pictures",
     "scan_words",
+    "sift",
     "stimulate",
 ]

@@ -1,4 +1,5 @@
 from . import (
+    cleanse,
     compare,
     demo,
     explain,
@@ -7,11 +8,13 @@ from . import (
     reproduce,
     results,
     scan,
+    sift,
     stimulate,
     train,
 )
 
 __all__ = [
+    "cleanse",
     "compare",
     "demo",
     "explain",
@@ -20,6 +23,7 @@ __all__ = [
     "reproduce",
     "results",
     "scan",
+    "sift",
     "stimulate",
     "train",
 ]

@@ -1,4 +1,4 @@
-from . import compare, demo, describing, document, explain, maps, reproduce, scan, stimulate
+from . import compare, demo, describing, document, explain, maps, reproduce, scan, sift, stimulate
 from .describing import DOCUMENTS
 
 __all__ = [
@@ -11,5 +11,6 @@ __all__ = [
     "maps",
     "reproduce",
     "scan",
+    "sift",
     "stimulate",
 ]

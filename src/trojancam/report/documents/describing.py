@@ -16,10 +16,12 @@ from trojancam.report.documents.document import RESULTS_VERSION, Document
 from trojancam.report.documents.explain import Explain
 from trojancam.report.documents.reproduce import Reproduce
 from trojancam.report.documents.scan import Scan
+from trojancam.report.documents.sift import Sift
 from trojancam.report.documents.stimulate import Stimulate
 
 DOCUMENTS: dict[str, type[Document]] = {
     "scan": Scan,
+    "sift": Sift,
     "explain": Explain,
     "compare": Compare,
     "stimulate": Stimulate,

@@ -1,0 +1,274 @@
+"""Defences on the zoo: how well each tells triggered images from clean ones, what it costs, and how often cleaning helps.
+
+    python -m benchmarks.defending --data PATH [--part report] [--methods contributions,strip] [--only REGEX] [--cache DIR]
+
+measures what was not measured yet, network by network, and writes docs/defences.md from all that is kept. Only here is the
+truth, which model cards tell, held beside what a defence says. Settings are those of the package: none was chosen on these
+images, and those of the `report` part were chosen on no network of that part.
+"""
+
+import argparse
+import hashlib
+import json
+import math
+import os
+import re
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from scipy import stats
+from torch import Tensor
+
+from benchmarks.zoo.growing import FORMED, path_of
+from benchmarks.zoo.members import PARTS, Member, members
+from trojancam.attacks.poisoning import Poisoning
+from trojancam.data import load_dataset
+from trojancam.defences import DEFENCES, cleaned, learned
+from trojancam.files import cache_folder, written_whole
+from trojancam.formats.safetensors import read_card
+from trojancam.network.network import Network
+from trojancam.opening.open import load
+
+OUT = Path(__file__).parents[1] / "docs" / "defences.md"
+CLEAN, JUDGED = (
+    1000,
+    300,
+)  # images to learn from and to set the threshold by; clean ones, and triggered ones, to judge by
+SLOW = ("sentinet", "cognitive-distillation", "teco")  # a hundred runs an image: learnt and judged on fewer
+SLOW_CLEAN, SLOW_JUDGED = 200, 60
+FALSE_ALARMS, SEED, LEVEL = 0.01, 11, 0.95
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a defence does on one network: of clean images and of triggered ones that reach their target, by the truth."""
+
+    member: str
+    part: str
+    architecture: str
+    attack: str
+    method: str
+    clean: int
+    triggered: int
+    auroc: float
+    false_alarms: int
+    true_alarms: int
+    runs: float  # the time of one image in forward runs
+    recovered: int | None = None  # triggered images that get their true class back
+    harmed: int | None = None  # clean images that were right and are not after cleaning, which alarms alone bring about
+
+
+def auroc(clean: Float[Tensor, " n"], triggered: Float[Tensor, " m"]) -> float:
+    """How often a triggered image has the higher score, ties counted as half (Mann and Whitney)."""
+    ranks = stats.rankdata(torch.cat([clean, triggered]).double().numpy())
+    n, m = len(clean), len(triggered)
+    return float((ranks[n:].sum() - m * (m + 1) / 2) / (n * m))
+
+
+def auroc_interval(value: float, clean: int, triggered: int) -> tuple[float, float]:
+    """By Hanley and McNeil (1982), on the scale of the logit, so that it stays in [0, 1]."""
+    q1, q2 = value / (2 - value), 2 * value**2 / (1 + value)
+    spread = value * (1 - value) + (triggered - 1) * (q1 - value**2) + (clean - 1) * (q2 - value**2)
+    error = math.sqrt(max(spread, 0.25 / max(clean, triggered)) / (clean * triggered))
+    near = min(max(value, 1e-4), 1 - 1e-4)
+    logit, width = math.log(near / (1 - near)), stats.norm.ppf((1 + LEVEL) / 2) * error / (near * (1 - near))
+    low, high = (1 / (1 + math.exp(-max(min(x, 700), -700))) for x in (logit - width, logit + width))
+    return min(low, value), max(high, value)
+
+
+def share(successes: int, trials: int) -> str:
+    """A share with its interval (Wilson), and of how many."""
+    if not trials:
+        return "–"
+    interval = stats.binomtest(successes, trials).proportion_ci(LEVEL, method="wilson")
+    return f"{successes / trials:.3f} [{interval.low:.2f}, {interval.high:.2f}]"
+
+
+def judged(member: Member, methods: Sequence[str], data: Path) -> Iterator[Judgement]:
+    """What each defence does on one network."""
+    network = load(path_of(member.name))
+    poisoning = Poisoning.from_json(read_card(path_of(member.name)).backdoors[0].model_dump())
+    images, labels = load_dataset(data, training=False).test.take(CLEAN + 2 * JUDGED + 1000, SEED)
+    targets = poisoning.targets(len(network.class_names))[labels]
+    for method in methods:
+        few = method in SLOW
+        clean = images[: SLOW_CLEAN if few else CLEAN]
+        sieve = learned(network, clean, [method], false_alarms=FALSE_ALARMS, seed=SEED)
+        count = SLOW_JUDGED if few else JUDGED
+        benign, own = images[CLEAN : CLEAN + count], labels[CLEAN : CLEAN + count]
+        victims = torch.arange(len(images))[CLEAN + JUDGED :]
+        victims = victims[targets[victims] >= 0]
+        bad = poisoning.trigger.apply(images[victims])
+        reached = network(bad).argmax(1) == targets[victims]
+        bad, true = bad[reached][:count], labels[victims][reached][:count]
+        started = time.process_time()
+        good = sieve(benign)
+        seconds = time.process_time() - started
+        found = sieve(bad)
+        recovered, harmed = None, None
+        if DEFENCES[method].shows_place and good.places is not None and found.places is not None:
+            recovered = _recovered(network, bad, found.places, found.suspicious, true)
+            harmed = _harmed(network, benign, good.places, good.suspicious, own)
+        scores = good.by_method[method].scores, found.by_method[method].scores
+        yield Judgement(
+            member.name, member.part, member.architecture, member.attack, method, len(benign), len(bad), auroc(*scores),
+            int(good.suspicious.sum()), int(found.suspicious.sum()), seconds / _forward(network, benign), recovered, harmed,
+        )  # fmt: skip
+
+
+def _recovered(network: Network, images: Tensor, places: Tensor, suspicious: Tensor, labels: Tensor) -> int:
+    """How many get their true class back; only suspicious images are cleaned."""
+    if not bool(suspicious.any()):
+        return 0
+    after = cleaned(network, images[suspicious], places[suspicious]).after
+    return int((after == labels[suspicious]).sum())
+
+
+def _harmed(network: Network, images: Tensor, places: Tensor, suspicious: Tensor, labels: Tensor) -> int:
+    """How many clean images lose their true class; only suspicious images are cleaned."""
+    if not bool(suspicious.any()):
+        return 0
+    found = cleaned(network, images[suspicious], places[suspicious])
+    own = labels[suspicious]
+    return int(((found.before == own) & (found.after != own)).sum())
+
+
+def _forward(network: Network, images: Tensor) -> float:
+    """Seconds of a forward run of these images: the fastest of three."""
+    times = []
+    for _ in range(3):
+        started = time.process_time()
+        network(images)
+        times.append(time.process_time() - started)
+    return min(times)
+
+
+def kept(member: Member, method: str) -> Path:
+    """Where a judgement is kept; other code or another network has another place."""
+    code = hashlib.sha256(b"".join(file.read_bytes() for file in sorted(Path(_defences()).glob("*.py")))).hexdigest()[
+        :12
+    ]
+    weights = hashlib.sha256(path_of(member.name).read_bytes()).hexdigest()[:12]
+    return cache_folder("zoo", "defences") / f"{member.name}.{method}.{weights}.{code}.json"
+
+
+def _defences() -> str:
+    import trojancam.defences
+
+    return trojancam.defences.__path__[0]
+
+
+def measure(chosen: Sequence[Member], methods: Sequence[str], data: Path) -> list[Judgement]:
+    """The judgements of these members, those that are kept and those that are made now."""
+    found = []
+    for member in chosen:
+        if not path_of(member.name).is_file():
+            continue
+        rates = [backdoor.attack_success_rate or 0.0 for backdoor in read_card(path_of(member.name)).backdoors]
+        if not rates or min(rates) < FORMED:
+            continue
+        for method in methods:
+            path = kept(member, method)
+            if not path.is_file():
+                for judgement in judged(member, [method], data):
+                    path.write_text(json.dumps(asdict(judgement)), encoding="utf-8")
+                    print(judgement, flush=True)
+            found.append(Judgement(**json.loads(path.read_text(encoding="utf-8"))))
+    return found
+
+
+def text(found: Sequence[Judgement]) -> str:
+    """docs/defences.md."""
+    lines = [HEAD]
+    for part in PARTS:
+        rows = [each for each in found if each.part == part]
+        if rows:
+            lines += [f"## Networks to {part} by\n", PART_WORDS[part], *_table(rows), *_cleaning(rows)]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+PART_WORDS = {
+    "tune": "Settings of `contributions` were chosen by networks like these, so that their figures are no measure of it.\n",
+    "calibrate": "No setting was chosen by these networks.\n",
+    "report": "No setting was chosen by these networks, and they were looked at once.\n",
+}
+HEAD = f"""# Defences, measured
+
+Which images bear a trigger? Each defence learns from {CLEAN} clean test images, half of which set its threshold at
+{FALSE_ALARMS:.0%} false alarms; those that run a network a hundred times an image ({", ".join(SLOW)}) from {SLOW_CLEAN}. It is
+judged by {JUDGED} ({SLOW_JUDGED}) other clean images and up to as many triggered ones that reach the attacker's class. It knows
+no label, no model card and no trigger. AUROC: how often a triggered image scores higher than a clean one. Cost: the time of an
+image in forward runs of the network. Intervals are of {LEVEL:.0%}, over images: Hanley and McNeil's for AUROC, Wilson's for
+shares. Networks of one parent are no independent samples. Made by `python -m benchmarks.defending`, from networks of
+`benchmarks.zoo`; what is planted in them is said in [attacks.md](attacks.md).
+
+What to expect: STRIP, SCALE-UP and cognitive distillation rest on a trigger that decides the class whatever else is in the
+image. They cannot find one that works in images of some classes only (nine-sources, five-sources, one-source): laid over with
+another image, such an image is no longer one of its source class. A warp or a change of tone moves the same feature maps as
+clean images do, so that all defences find them less often than a patch.
+"""
+
+
+def _table(rows: Sequence[Judgement]) -> Iterator[str]:
+    yield "| attack | network | method | AUROC | true alarms | false alarms | n clean, triggered | cost |"
+    yield "| --- | --- | --- | --- | --- | --- | --- | --- |"
+    for each in sorted(rows, key=lambda row: (row.attack, row.architecture, -row.auroc)):
+        low, high = auroc_interval(each.auroc, each.clean, each.triggered)
+        yield (
+            f"| {each.attack} | {each.architecture} | {each.method} | {each.auroc:.3f} [{low:.3f}, {high:.3f}] | "
+            f"{share(each.true_alarms, each.triggered)} | {share(each.false_alarms, each.clean)} | "
+            f"{each.clean}, {each.triggered} | {each.runs:.1f} |"
+        )
+    yield "\n| method | networks | mean AUROC | least AUROC | mean true alarms | mean false alarms |"
+    yield "| --- | --- | --- | --- | --- | --- |"
+    for method in dict.fromkeys(each.method for each in rows):
+        own = [each for each in rows if each.method == method]
+        areas = [each.auroc for each in own]
+        true = sum(each.true_alarms / each.triggered for each in own) / len(own)
+        false = sum(each.false_alarms / each.clean for each in own) / len(own)
+        mean = sum(areas) / len(own)
+        yield f"| {method} | {len(own)} | {mean:.3f} | {min(areas):.3f} | {true:.3f} | {false:.3f} |"
+
+
+def _cleaning(rows: Sequence[Judgement]) -> Iterator[str]:
+    known = [each for each in rows if each.recovered is not None]
+    if not known:
+        return
+    yield "\nSuspicious images cleaned (`trojancam.defences.cleaned`), by the method that says which they are and where.\n"
+    yield "| attack | network | method | triggered ones that get their true class | clean ones that lose it |"
+    yield "| --- | --- | --- | --- | --- |"
+    for each in sorted(known, key=lambda row: (row.attack, row.architecture, row.method)):
+        yield (
+            f"| {each.attack} | {each.architecture} | {each.method} | {share(each.recovered or 0, each.triggered)} | "
+            f"{share(each.harmed or 0, each.clean)} |"
+        )
+    yield ""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="the folder of GTSRB")
+    parser.add_argument("--part", choices=PARTS, help="measure only this part of the zoo")
+    parser.add_argument("--methods", default=",".join(DEFENCES), help="names with commas between")
+    parser.add_argument("--only", default="", help="only names in which this regular expression is found")
+    parser.add_argument("--cache", type=Path, help="in place of $TROJANCAM_CACHE")
+    arguments = parser.parse_args()
+    if arguments.cache is not None:
+        os.environ["TROJANCAM_CACHE"] = str(arguments.cache)
+    torch.set_num_threads(1)
+    chosen = [
+        member
+        for member in members()
+        if member.backdoors and arguments.part in (None, member.part) and re.search(arguments.only, member.name)
+    ]
+    found = measure(chosen, arguments.methods.split(","), arguments.data)
+    with written_whole(OUT) as partial:
+        partial.write_text(text(found), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

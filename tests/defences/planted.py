@@ -1,0 +1,28 @@
+"""Clean and triggered images of the network with a backdoor built by hand, which the detectors are tested on, too."""
+
+from functools import cache
+
+import torch
+from tests.detection.planted import COLUMNS, ROWS, TARGET, module, pictures
+from torch import Tensor
+
+from trojancam.network.network import Network
+
+
+@cache
+def network() -> Network:
+    return Network.from_module(module(trojaned=True), (12, 12))
+
+
+def triggered(count: int = 18, seed: int = 5) -> Tensor:
+    """Images of other classes than the target with a magenta square where the backdoor listens."""
+    images, labels = pictures(2 * count, seed)
+    stamped = images[labels != TARGET][:count].clone()
+    stamped[:, :, ROWS, COLUMNS] = torch.tensor([1.0, 0.0, 1.0])[:, None, None]
+    return stamped
+
+
+def trigger_mask() -> Tensor:
+    mask = torch.zeros(12, 12, dtype=torch.bool)
+    mask[ROWS, COLUMNS] = True
+    return mask
