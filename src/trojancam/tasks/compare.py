@@ -12,7 +12,6 @@ from torch import Tensor
 from trojancam.attacks.poisoning import Poisoning
 from trojancam.attacks.trigger import Trigger
 from trojancam.attribution import INPUT, METHODS
-from trojancam.data.gtsrb_classes import class_index
 from trojancam.data.image_set import ImageSet
 from trojancam.evaluation import comparison
 from trojancam.evaluation.comparison import LOCALISATION, MASK, METRICS, Comparison
@@ -20,6 +19,7 @@ from trojancam.evaluation.randomisation import Randomisation, randomised_methods
 from trojancam.evaluation.reliability import Reliability, reliability
 from trojancam.evaluation.statistics import Interval, bootstrap_means
 from trojancam.evaluation.verdict import Verdict, winner
+from trojancam.network import given
 from trojancam.network.network import Network
 from trojancam.progress import Progress, silent, stages
 from trojancam.tasks.results import on_processor
@@ -97,11 +97,11 @@ class Compared:
 
 def compare(
     network: Network,
-    images: Float[Tensor, "n 3 h w"],
+    images: given.GivenImages,
     methods: str | Iterable[str] = USUAL,
     *,
     layers: str | Iterable[str] | None = None,
-    target: int | str | None = None,
+    target: given.GivenClass | None = None,
     trigger: Trigger | None = None,
     randomise: bool = False,
     seed: int = 0,
@@ -121,6 +121,7 @@ def compare(
         ModelError: if the images are of another size or range than the network takes.
     """
     started = time.perf_counter()
+    images = given.images(network, images)
     chosen = tuple(METHODS) if methods == "all" else (methods,) if isinstance(methods, str) else tuple(methods)
     shares = stages(progress, [4, 1] if randomise else [1])
     compared = comparison.compare(
@@ -128,7 +129,7 @@ def compare(
         trigger.apply(images) if trigger else images,
         chosen,
         (layers,) if isinstance(layers, str) else layers,
-        None if target is None else class_index(target, network.class_names),
+        None if target is None else given.target_class(network, target),
         trigger.place if trigger else None,
         seed=seed,
         folder=folder,

@@ -1,6 +1,6 @@
 """Explaining images: what a network makes of each, with Grad-CAM of the layers asked for, one batch at a time."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,10 +11,10 @@ from torch import Tensor
 
 from trojancam.attacks.trigger import Trigger
 from trojancam.attribution import Attribution, grad_cam
-from trojancam.data.gtsrb_classes import class_index
 from trojancam.data.image_files import image_files, read_image, read_images, system_errors
 from trojancam.data.image_set import as_floats
 from trojancam.errors import DataError, unknown_name
+from trojancam.network import given
 from trojancam.network.input import InputSpecification
 from trojancam.network.network import Network
 from trojancam.network.recording import record
@@ -152,16 +152,16 @@ class Explanations(Sequence[Explanation]):
 
 def explain(
     network: Network,
-    images: Images | str | Path | Sequence[str | Path],
+    images: given.GivenImages | str | Path | Sequence[str | Path],
     *,
-    layers: str | Iterable[str] = (),
-    target: int | str | None = None,
+    layers: given.GivenNames = (),
+    target: given.GivenClass | None = None,
     trigger: Trigger | None = None,
 ) -> Explanations:
     """What a network makes of images, with the Grad-CAM of each layer, or of those named.
 
-    Images are a tensor, or image files and folders of them. The maps explain the `target` class, by number or name, or the
-    class predicted for each image. With a `trigger`, it is stamped on the images first.
+    Images are a tensor, an array or a list of them, or image files and folders of these. The maps explain the `target` class,
+    by number or name, or the class predicted for each image. With a `trigger`, it is stamped on the images first.
 
     Raises:
         DataError: if no file can be read, or the trigger is made for images of another size.
@@ -177,13 +177,16 @@ def explain(
     """
     settings = ExplainSettings(
         (layers,) if isinstance(layers, str) else tuple(layers),
-        None if target is None else class_index(target, network.class_names),
+        None if target is None else given.target_class(network, target),
         trigger,
     )
-    if isinstance(images, Tensor):
-        return Explanations(network, images, [f"image {number + 1}" for number in range(len(images))], settings)
     files = [images] if isinstance(images, str | Path) else images
-    return explained_files(network, find_images([Path(file) for file in files]), settings)
+    if isinstance(files, Sequence):
+        paths = [Path(file) for file in files if isinstance(file, str | Path)]
+        if paths and len(paths) == len(files):
+            return explained_files(network, find_images(paths), settings)
+    shown = given.images(network, images)
+    return Explanations(network, shown, [f"image {number + 1}" for number in range(len(shown))], settings)
 
 
 def explained_files(network: Network, files: Sequence[Path], settings: ExplainSettings) -> Explanations:

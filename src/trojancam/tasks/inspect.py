@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
 from trojancam.errors import DataError, TrojanCamError
 from trojancam.formats.inspection import Inspection, inspection, sha256
 from trojancam.formats.weights.architecture import Architecture
+from trojancam.network import given
 from trojancam.network.network import Network
 from trojancam.network.outputs import Output
 from trojancam.opening.feeding import in_words
@@ -71,8 +71,8 @@ class Inspected:
 
 def inspect(
     path: str | Path,
-    images: Float[Tensor, "n 3 h w"] | None = None,
-    labels: Int64[Tensor, " n"] | Sequence[int] | None = None,
+    images: given.GivenImages | None = None,
+    labels: given.GivenLabels | None = None,
     *,
     architecture: Architecture | None = None,
     output: Output = None,
@@ -93,8 +93,12 @@ def inspect(
     file = ModelFile(Path(path), architecture, output, preprocessing, size, class_names)
     if images is None or labels is None:
         return inspected(file)
-    given = images, torch.as_tensor(labels)
-    return inspected(file, lambda _: given)
+
+    def labelled(network: Network) -> Labelled:
+        shown = given.images(network, images)
+        return shown, given.labels(network, labels, len(shown))
+
+    return inspected(file, labelled)
 
 
 def inspected(

@@ -17,6 +17,7 @@ from trojancam.detection.references import Reference
 from trojancam.detection.suspect import halves, suspect
 from trojancam.detection.validation import LayerView, PlaceView, Validation, trigger_core, validated
 from trojancam.evaluation.localisation import dilated, layer_energy
+from trojancam.network import given
 from trojancam.network.network import Network
 from trojancam.network.recording import Recording, record
 from trojancam.network.targets import logit
@@ -75,8 +76,8 @@ class Scanned(Brief):
 
 def scan(
     network: Network,
-    images: Float[Tensor, "n 3 h w"],
-    labels: Int64[Tensor, " n"],
+    images: given.GivenImages,
+    labels: given.GivenLabels,
     methods: str | Sequence[str] | None = None,
     *,
     families: str | Sequence[str] = (),
@@ -93,6 +94,8 @@ def scan(
     Raises:
         TrojanCamError: as `trojancam.scan` does.
     """
+    images = given.images(network, images)
+    labels = given.labels(network, labels, len(images))
     report = detection.scan(
         network,
         images,

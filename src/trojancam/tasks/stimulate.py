@@ -10,6 +10,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from trojancam.errors import DataError
+from trojancam.network import given
 from trojancam.network.network import Network
 from trojancam.network.targets import logit
 from trojancam.progress import Progress, silent
@@ -50,10 +51,10 @@ class StimulationAnswer(Brief):
 
 def stimulate(
     network: Network,
-    images: Float[Tensor, "n 3 h w"],
-    labels: Int64[Tensor, " n"],
+    images: given.GivenImages,
+    labels: given.GivenLabels,
     stimulations: Sequence[Stimulation],
-    target_class: int | None = None,
+    target_class: given.GivenClass | None = None,
     progress: Progress = silent,
 ) -> StimulationAnswer:
     """Stimulate images, and follow the answer from no strength to twice the strength.
@@ -61,16 +62,20 @@ def stimulate(
     The class to judge by is, by default, the one most images are given when stimulated.
 
     Raises:
-        TrojanCamError: if a stimulation does not fit the network.
+        TrojanCamError: if images, labels or a stimulation do not fit the network.
     """
     started = time.perf_counter()
+    images = given.images(network, images)
+    labels = given.labels(network, labels, len(images))
     if target_class is None:
-        target_class = int(stimulated_by(network, images, stimulations).after.logits.argmax(1).mode().values)
-    found = on_processor(stimulated_by(network, images, stimulations, logit(target_class)))
+        chosen = int(stimulated_by(network, images, stimulations).after.logits.argmax(1).mode().values)
+    else:
+        chosen = given.target_class(network, target_class)
+    found = on_processor(stimulated_by(network, images, stimulations, logit(chosen)))
     doses = None
     if any(stimulation.kind != "zero" for stimulation in stimulations):
-        doses = on_processor(dose_response(network, images, stimulations, STRENGTHS, target_class, progress=progress))
-    return StimulationAnswer(network, images, labels, found, target_class, doses, time.perf_counter() - started)
+        doses = on_processor(dose_response(network, images, stimulations, STRENGTHS, chosen, progress=progress))
+    return StimulationAnswer(network, images, labels, found, chosen, doses, time.perf_counter() - started)
 
 
 def read_stimulations(path: Path) -> list[Stimulation]:
