@@ -1,9 +1,11 @@
 """The package's face: every public name resolves in a fresh process, importing is light, and the README's example runs."""
 
+import json
 import pkgutil
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
@@ -14,6 +16,7 @@ import trojancam
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
+NOTEBOOKS = sorted((ROOT / "docs" / "notebooks").glob("*.ipynb"))
 CODE = re.compile(r"```.*?```|`[^`]*`", re.DOTALL)
 NAME = re.compile(r"(?<![\w./-])(?:tc|trojancam)((?:\.[A-Za-z_]\w*)+)")
 IN_PROSE = re.compile(r"\.(?:safetensors|toml|py|html|json)$")  # `trojancam.toml` names a file
@@ -42,8 +45,12 @@ for line in sys.stdin.read().splitlines():
 
 
 def documented() -> set[str]:
-    """Every `tc.x.y` and `trojancam.x.y` in the code of a page, without its first part."""
+    """Every `tc.x.y` and `trojancam.x.y` in the code of a page or a notebook, without its first part."""
     text = "\n".join(code for page in PAGES for code in CODE.findall(page.read_text(encoding="utf-8")))
+    cells = [cell for each in NOTEBOOKS for cell in json.loads(each.read_text(encoding="utf-8"))["cells"]]
+    for cell in cells:
+        words = "".join(cell["source"])
+        text += "\n" + (words if cell["cell_type"] == "code" else "\n".join(CODE.findall(words)))
     return {name for name in NAME.findall(text) if not IN_PROSE.search(name)}
 
 
@@ -66,7 +73,7 @@ def unresolved(groups: Iterable[Iterable[str]]) -> str:
 def test_every_name_resolves_in_a_fresh_process():
     """The documented ones and those of the package in a process each, those of its packages in a process for each."""
     pages, own = documented(), {f".{name}" for name in trojancam.__all__}
-    assert {".scan", ".Network.from_module", ".data.rendered_signs"} <= pages
+    assert {".scan", ".Network.from_module", ".data.rendered_signs", ".METHODS.register"} <= pages
     assert {".targets", ".preprocessing", ".evaluation", ".read_stream"} <= own
     assert {".evaluation.road", ".detection.inversion", ".formats.onnx.reader"} <= modules()
     exported = {place: getattr(import_module(f"trojancam{place}"), "__all__", ()) for place in modules()}
@@ -85,6 +92,24 @@ def test_a_package_lists_all_its_modules_and_no_name_twice(place):
     assert set(package.__all__) <= set(dir(package))
     for name in found & set(package.__all__):  # a function of the same name would hide the module
         assert getattr(package, name).__name__ == f"{package.__name__}.{name}"
+
+
+def test_one_file_name_has_one_meaning():
+    """A command has a file of its name in several folders; the others that stand twice mean the same in all of them."""
+    files = [path for path in (ROOT / "src" / "trojancam").rglob("*.py") if not path.stem.startswith("__")]
+    commands = {path.stem for path in files if path.parent.name == "cli"}
+    same = {
+        "allowed",
+        "catalogue",
+        "detector",
+        "maps",
+        "module",
+        "reader",
+        "saving",
+        "tensors",
+    }  # see docs/architecture.md
+    several = {name for name, count in Counter(path.stem for path in files).items() if count > 1}
+    assert several - commands <= same
 
 
 def test_importing_the_package_imports_no_heavy_library():
