@@ -6,7 +6,12 @@ import torch
 from tests.detection.planted import COLUMNS, ROWS, TARGET, module, pictures
 from torch import Tensor
 
+from trojancam.defences import DEFENCES
 from trojancam.network.network import Network
+
+ANY_NETWORK = [
+    name for name in DEFENCES if name != "ibd-psc"
+]  # that one needs batch normalisation, which this one has not
 
 
 @cache

@@ -34,6 +34,7 @@ from trojancam.network.devices import device_of
 from trojancam.network.input import InputSpecification
 from trojancam.network.layers import CALLED
 from trojancam.network.modules import check_usable, evaluating, unwrapped
+from trojancam.network.operations import BATCH_NORMALISATIONS
 from trojancam.network.outputs import Output, choice_in_words, chosen_output
 
 aten = torch.ops.aten
@@ -353,6 +354,17 @@ def parameters(whole: fx.GraphModule) -> dict[str, tuple[str, ...]]:
     for node in sorted(held, key=lambda node: min(position[user] for user in node.users)):
         groups.setdefault(node.target.rpartition(".")[0] or node.target, []).append(node.target)
     return {module: tuple(dict.fromkeys(names)) for module, names in groups.items()}
+
+
+def normalisations(whole: fx.GraphModule) -> tuple[tuple[str, str], ...]:
+    """The names of scale and shift of each batch normalisation that has both as parameters, in the order in which they run."""
+    found = []
+    for node in whole.graph.nodes:
+        if node.op == "call_function" and node.target in BATCH_NORMALISATIONS:
+            scale, shift = node.args[1:3]
+            if all(isinstance(each, fx.Node) and each.op == "get_attr" for each in (scale, shift)):
+                found.append((str(scale.target), str(shift.target)))
+    return tuple(found)
 
 
 def with_parameters(whole: fx.GraphModule, values: Mapping[str, torch.Tensor]) -> fx.GraphModule:

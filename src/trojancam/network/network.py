@@ -331,6 +331,11 @@ class Network:
         """The trained parameters by name, in the order in which they run; one that is used twice may have two names."""
         return {name: self._whole.get_parameter(name) for names in self.parameter_groups.values() for name in names}
 
+    @property
+    def normalisations(self) -> tuple[tuple[str, str], ...]:
+        """The names of the parameters, scale and shift, of each batch normalisation, in the order in which they run."""
+        return graph.normalisations(self._whole)
+
     def with_parameters(self, values: Mapping[str, Tensor]) -> "Network":
         """A new network with copies of these values in place of its own; it shares all others, and has no model card.
 

@@ -34,11 +34,14 @@ ACTIVATIONS = {
     aten.hardshrink.default,
     aten.softshrink.default,
 }
-ON_THE_WAY = {
-    aten._native_batch_norm_legit_no_training.default,
-    aten.native_batch_norm.default,
-    aten._native_batch_norm_legit.no_stats,
+BATCH_NORMALISATIONS = {
     aten.batch_norm.default,
+    aten.native_batch_norm.default,
+    aten._native_batch_norm_legit_no_training.default,
+}
+ON_THE_WAY = {
+    *BATCH_NORMALISATIONS,
+    aten._native_batch_norm_legit.no_stats,
     aten.group_norm.default,
     aten.instance_norm.default,
     operator.getitem,
