@@ -6,7 +6,7 @@ from tests.far import FAR, as_near, far_device, tensors_of
 from torch import nn
 
 from trojancam.errors import ModelError, UnknownNameError
-from trojancam.network import devices
+from trojancam.network import devices, graph, independence, tokens
 from trojancam.network.devices import device_named, device_of
 from trojancam.network.network import Network
 
@@ -90,12 +90,20 @@ def test_a_moved_network_can_be_cut_fed_and_shuffled() -> None:
         assert {each.device for each in tensors_of(values)} == {FAR}
 
 
-def test_weights_are_taken_where_they_lie() -> None:
+def test_weights_are_taken_where_they_lie(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tracing refuses tensors of our far device; so the device without values stands for it, which is refused otherwise."""
+    for user in (graph, independence, tokens):
+        monkeypatch.setattr(user, "device_of", lambda tensors: next(iter({tensor.device for tensor in tensors})))
     network = Network.from_module(Making().to("meta"), (8, 8))
     assert network.device == torch.device("meta")
     assert network(torch.rand(4, 3, 8, 8)).shape == (4, 2)
     named = {str(node.kwargs["device"]) for node in network._whole.graph.nodes if "device" in node.kwargs}
     assert named <= {"meta"}
+
+
+def test_weights_without_values_are_refused() -> None:
+    with pytest.raises(ModelError, match=r"shapes but no values .*'meta'.*; load the weights into the module first"):
+        Network.from_module(Making().to("meta"), (8, 8))
 
 
 def test_weights_on_several_devices_are_refused() -> None:

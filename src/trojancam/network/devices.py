@@ -43,10 +43,14 @@ def device_of(tensors: Iterable[Tensor]) -> torch.device:
     """The one device on which all of these lie; the CPU, where there are none.
 
     Raises:
-        ModelError: if they lie on several.
+        ModelError: if they lie on several, or have no values.
     """
     devices = {tensor.device for tensor in tensors}
     if len(devices) > 1:
         several = ", ".join(sorted(map(str, devices)))
         raise ModelError(f"the weights lie on several devices ({several}); move all of the module to one of them")
+    if torch.device("meta") in devices:
+        raise ModelError(
+            "the weights have shapes but no values (they lie on the device 'meta'); load the weights into the module first"
+        )
     return devices.pop() if devices else CPU
