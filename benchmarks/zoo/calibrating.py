@@ -22,7 +22,7 @@ from trojancam.detection import DETECTORS
 from trojancam.detection.references import Reference, read_reference
 from trojancam.files import cache_folder
 from trojancam.opening.open import load
-from trojancam.tasks.calibrate import CleanNetwork, calibrated
+from trojancam.tasks.calibrate import VouchedNetwork, calibrated
 
 OUT = Path(detection.__file__).parent / "reference" / "clean.json"
 PAGE = Path(__file__).parents[2] / "docs" / "references.md"
@@ -41,16 +41,16 @@ def clean_members(part: Part) -> list[Member]:
     return [member for member, _ in grown(every)]
 
 
-def opened(member: Member, whole: Dataset) -> CleanNetwork:
+def opened(member: Member, whole: Dataset) -> VouchedNetwork:
     """A network of the zoo with test images of its data set, of all classes alike."""
     dataset = data_set(member.data.removesuffix(":half") if ":ten:" in member.data else "gtsrb", whole)
     images, labels = dataset.test.take(IMAGES, SEED, spread=True)
-    return CleanNetwork(
+    return VouchedNetwork(
         member.name, load(path_of(member.name)), images, labels, dataset.source.split(" (")[0].split(" at ")[0]
     )
 
 
-def _opened(chosen: list[Member], whole: Dataset) -> Iterator[CleanNetwork]:
+def _opened(chosen: list[Member], whole: Dataset) -> Iterator[VouchedNetwork]:
     for number, member in enumerate(chosen, start=1):
         print(f"{number} of {len(chosen)}: {member.name}", flush=True)
         yield opened(member, whole)
@@ -83,7 +83,7 @@ def page(reference: Reference) -> str:
         "",
         *(f"{known.backdoor:g}" if known else "" for known in bounds.values()),
     ]
-    least, together = f"{1 / (count + 1):.2g}", f"{min(1.0, len(methods) / (count + 1)):.2g}"
+    least, together = f"{1 / (count + 1):.3g}", f"{min(1.0, len(methods) / (count + 1)):.3g}"
     lines = [
         "# The clean reference networks\n",
         "Made by `python -m benchmarks.zoo.calibrating --data GTSRB`. A scan holds the scores of a network against the scores",

@@ -51,3 +51,13 @@ def test_alarms_are_counted_over_networks_that_all_methods_have_scanned() -> Non
     _, judgement = judged(opinions, nulls, None)
     assert (judgement.references, judgement.alarms) == (2, 2)
     assert "Of 2 clean reference networks, 2 reach one" in judgement.in_words()[1]
+
+
+def test_thresholds_that_were_set_above_the_references_promise_no_more_than_their_number_allows() -> None:
+    nulls = {name: {str(number): float(number) for number in range(7)} for name in "ab"}
+    opinions = {name: opinion("nothing found", 1.0, 8.0, null, True) for name, null in nulls.items()}
+    judgement = judged(opinions, nulls, GOOD, set_above=True)[1]
+    assert judgement.alarm_rate() == (0.0, 2 / 8)
+    assert "at most 25 % of clean networks" in judgement.in_words()[1]
+    reached = {name: opinion("nothing found", 1.0, 6.0, null, True) for name, null in nulls.items()}
+    assert not judged(reached, nulls, GOOD, set_above=True)[1].set_above  # with other thresholds they were not

@@ -2,9 +2,11 @@
 
 import pytest
 import torch
+from tests.nets import unchecked
 from torch import Tensor, nn
 
 from trojancam.attacks.patch import Patch
+from trojancam.detection.coverage import CannotSearchError
 from trojancam.detection.findings import Finding
 from trojancam.detection.one_to_one import NAME, stamps
 from trojancam.detection.scanning import scan
@@ -74,13 +76,15 @@ def test_a_finding_survives_json() -> None:
     assert again.position == finding.position
 
 
-def test_too_few_classes_leave_nothing_to_find() -> None:
+def test_too_few_classes_cannot_be_searched_and_it_says_what_to_add() -> None:
     network = Network.from_module(Shifting(True), (SIZE, SIZE))
     images, labels = pictures()
     two = labels < 2
-    report = scan(network, images[two], labels[two], [NAME], settings=QUICK)
-    assert report.verdict == "nothing found"
-    assert not report.findings
+    with (
+        unchecked(),
+        pytest.raises(CannotSearchError, match="only 2 of 6 classes .* give at least two images of each class"),
+    ):
+        scan(network, images[two], labels[two], [NAME], settings=QUICK)
 
 
 @pytest.mark.parametrize("image_size", [(32, 32), (12, 20), (224, 224)])

@@ -12,18 +12,18 @@ from trojancam.detection.scanning import scan
 from trojancam.errors import DataError
 from trojancam.network.network import Network
 from trojancam.tasks import calibrate
-from trojancam.tasks.calibrate import CleanNetwork, calibrated
+from trojancam.tasks.calibrate import VouchedNetwork, calibrated
 
 METHODS = ("additive",)
 SHORT = {"additive": {"screen.steps": 2, "detail.steps": 2}}
 
 
-def clean(name: str, shift: float = 0.0, turned: int = 0) -> CleanNetwork:
+def clean(name: str, shift: float = 0.0, turned: int = 0) -> VouchedNetwork:
     """A clean twin, a little changed; `turned` labels make it poor."""
     whole, net = planted(False), module(False)
     with torch.no_grad():
         net[3].bias[0] += shift
-    return CleanNetwork(
+    return VouchedNetwork(
         name,
         Network.from_module(net, (12, 12), name="twin"),
         whole.images,

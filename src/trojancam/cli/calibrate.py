@@ -18,7 +18,7 @@ from trojancam.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from trojancam.tasks.calibrate import CleanNetwork
+    from trojancam.tasks.calibrate import VouchedNetwork
 
 STEPS = ".steps"  # after the name of the file: the folder of finished steps
 
@@ -89,13 +89,13 @@ def calibrate(
 
 def _clean(
     models: list[Path], told: ModelOptions, data: Path | None, images: int, seed: int
-) -> Iterator["CleanNetwork"]:
+) -> Iterator["VouchedNetwork"]:
     """The networks, opened one at a time."""
-    from trojancam.tasks.calibrate import CleanNetwork
+    from trojancam.tasks.calibrate import VouchedNetwork
 
     for number, model in enumerate(models, start=1):
         network = opened(model, told)
         dataset = images_for(network, data)
         say(f"{number} of {len(models)}: {model}")
         clean, labels = dataset.test.take(images, seed, spread=True)
-        yield CleanNetwork(model.name, fitted(network, dataset, seed), clean, labels, dataset.source)
+        yield VouchedNetwork(model.name, fitted(network, dataset, seed), clean, labels, dataset.source)

@@ -1,5 +1,6 @@
 """Judgement: what stands beside a verdict in numbers: accuracy, p-values with how many networks they rest on, false alarms."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -76,7 +77,8 @@ class Judgement(Brief):
         of = f"{self.methods} methods, by Holm" if self.methods > 1 else "one method"
         known, ends = f"{self.references} clean reference networks", f"{100 * low:.0f} to {100 * high:.0f} %"
         alarms = (
-            f"They were set above {known}, so that they are reached by at most {100 * high:.0f} % of clean networks like these: "
+            f"They were set above {known}, so that they are reached by at most {math.ceil(100 * high)} % of clean networks like "
+            "these: "
             "with so few, no less can be promised."
             if self.set_above
             else f"Of {known}, {self.alarms} reach one (95 % interval of the rate of false alarms {ends})."
@@ -84,7 +86,7 @@ class Judgement(Brief):
         return [
             *told,
             f"The verdict rests on fixed thresholds. {alarms}",
-            f"p = {self.p:.2g} (over {of}); with {self.references} reference networks it cannot be below {self.least_p:.2g}.",
+            f"p = {self.p:.3g} (over {of}); with {self.references} reference networks it cannot be below {self.least_p:.3g}.",
         ]
 
     def alarm_rate(self) -> tuple[float, float]:

@@ -183,7 +183,7 @@ def _coverage_section(report: ScanReport) -> Section:
 
 
 def _weight(opinion: Opinion) -> list[str]:
-    p = "–" if opinion.p is None else f"{opinion.p:.2g}"
+    p = "–" if opinion.p is None else f"{opinion.p:.3g}"
     return [f"{opinion.score:.3g}", f"{opinion.threshold:g}", p, str(opinion.references)]
 
 

@@ -104,7 +104,7 @@ def opinions_in_words(report: ScanReport) -> list[str]:
 
 def p_in_words(opinion: Opinion) -> str:
     """The p-value of a method and how many clean networks it rests on; empty if there are none."""
-    return "" if opinion.p is None else f", p = {opinion.p:.2g} of {opinion.references} clean networks"
+    return "" if opinion.p is None else f", p = {opinion.p:.3g} among {opinion.references} clean networks"
 
 
 def facts(scan: Scanned, finding: Finding, validation: Validation | None = None) -> list[tuple[str, str, str]]:

@@ -19,7 +19,7 @@ from trojancam.showing import Brief
 
 
 @dataclass(frozen=True)
-class CleanNetwork(Brief):
+class VouchedNetwork(Brief):
     """A network that its owner vouches for, and labelled images of the data set that it is judged on."""
 
     name: str
@@ -30,7 +30,7 @@ class CleanNetwork(Brief):
 
 
 def calibrated(
-    clean: Iterable[CleanNetwork],
+    clean: Iterable[VouchedNetwork],
     methods: str | Sequence[str] | None = None,
     *,
     begun: Reference | None = None,
