@@ -29,6 +29,7 @@ from . import (
     startup,
     stimulation,
     tasks,
+    text,
     training,
     version,
 )
@@ -123,6 +124,7 @@ __all__ = [
     "stream",
     "targets",
     "tasks",
+    "text",
     "training",
     "version",
 ]

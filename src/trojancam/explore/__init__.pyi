@@ -1,6 +1,7 @@
 from . import (
     answers,
     caches,
+    connections,
     exports,
     gallery,
     models,
@@ -22,6 +23,7 @@ from . import (
 __all__ = [
     "answers",
     "caches",
+    "connections",
     "exports",
     "gallery",
     "models",

@@ -9,6 +9,7 @@ from . import (
     given,
     given_images,
     graph,
+    grids,
     independence,
     input,
     layers,
@@ -22,6 +23,7 @@ from . import (
     recording,
     replay,
     targets,
+    tokens,
 )
 from .cut import Cut
 from .input import InputSpecification
@@ -50,6 +52,7 @@ __all__ = [
     "given",
     "given_images",
     "graph",
+    "grids",
     "independence",
     "input",
     "layers",
@@ -67,4 +70,5 @@ __all__ = [
     "recording",
     "replay",
     "targets",
+    "tokens",
 ]

@@ -1,4 +1,5 @@
 from . import (
+    calibrate,
     cleanse,
     compare,
     demo,
@@ -14,6 +15,7 @@ from . import (
 )
 
 __all__ = [
+    "calibrate",
     "cleanse",
     "compare",
     "demo",
