@@ -14,6 +14,7 @@ from trojancam.cli.explore import explore
 from trojancam.cli.inspect import inspect
 from trojancam.cli.methods import methods
 from trojancam.cli.models import models
+from trojancam.cli.repair import repair
 from trojancam.cli.reproduce import reproduce
 from trojancam.cli.scan import scan
 from trojancam.cli.sift import sift
@@ -63,6 +64,7 @@ for command in (
     calibrate,
     sift,
     cleanse,
+    repair,
     reproduce,
     models,
     methods,

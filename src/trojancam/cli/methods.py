@@ -4,15 +4,16 @@ from trojancam.cli.console import console
 
 
 def methods() -> None:
-    """List all methods, defences and attacks by name, also those that other packages add."""
+    """List all methods, defences, repairs and attacks by name, also those that other packages add."""
     from rich.table import Column, Table
 
     from trojancam.attacks.catalogue import ATTACKS
     from trojancam.attribution import METHODS
     from trojancam.defences import CLEANSERS, DEFENCES
     from trojancam.detection import DETECTORS
+    from trojancam.removal import REPAIRS
 
-    of_images = (("Defences", DEFENCES), ("Cleansing methods", CLEANSERS))
+    of_images = (("Defences", DEFENCES), ("Cleansing methods", CLEANSERS), ("Repairs", REPAIRS))
     for title, registry in (("Attribution methods", METHODS), ("Scan methods", DETECTORS), *of_images):
         sought = ["families", "victims"] if registry is DETECTORS else []
         table = Table(

@@ -1,4 +1,4 @@
-from . import feeding, images, open, preprocessing
+from . import feeding, images, open, preprocessing, saving
 from .feeding import with_feeding_found
 from .images import fitted_to, labelled_images
 from .open import ModelFile, load, opened
@@ -13,5 +13,6 @@ __all__ = [
     "open",
     "opened",
     "preprocessing",
+    "saving",
     "with_feeding_found",
 ]

@@ -23,11 +23,11 @@ from trojancam.removal.ledger import MAY_COME_BACK, Ledger, Scanned, TryRecord, 
 from trojancam.removal.reactivation import Reactivation, reactivation
 from trojancam.removal.repairing import DEFAULT, Outcome, check_labels, remove
 from trojancam.showing import Brief
+from trojancam.tasks.repair_views import RepairView, repair_views
 from trojancam.tasks.scan import least
 
 BUDGET = 0.01  # of clean accuracy
 SCANNED = 100  # images of a scan
-MEASURED = 2000  # images, at most, on which accuracy is measured
 SHARES = 30, 50, 20  # of the progress: the scan before, the repair, what is measured after
 STEPS = ("scan", "repair", "rescan")  # folders of a journal
 LIMITS = (
@@ -51,6 +51,7 @@ class Repaired(Brief):
     outcome: Outcome
     images: Tensor
     labels: Int64[Tensor, " n"]
+    views: tuple[RepairView, ...] = ()
 
     @property
     def repaired(self) -> bool:
@@ -168,11 +169,11 @@ def _in(journal: Path | None, name: str) -> Path | None:
 def _scan_images(
     seen: Suspect, test: tuple[given.GivenImages, given.GivenLabels] | None
 ) -> tuple[given.GivenImages, given.GivenLabels]:
-    """The first further images; without any, those of the repair."""
+    """Every other further image, as many as a scan takes; without any, those of the repair."""
     if test is None:
         return seen.images, seen.labels
     further = suspect(seen.network, *test)
-    return further.images[:SCANNED], further.labels[:SCANNED]
+    return further.images[::2][:SCANNED], further.labels[::2][:SCANNED]
 
 
 def _scanned(
@@ -203,11 +204,13 @@ def _measured(
     further = suspect(original, *test) if test is not None else None
     held_back = Suspect(original, seen.images[outcome.held_back], seen.labels[outcome.held_back])
     witnesses = further or held_back
-    images, labels = witnesses.images[-MEASURED:], witnesses.labels[-MEASURED:]
+    images, labels = witnesses.images, witnesses.labels
     again, back = None, None
     if best is not None:
         names = tuple(report.opinions) or methods
-        rest = (further.images[-SCANNED:], further.labels[-SCANNED:]) if further else (seen.images, seen.labels)
+        rest = (
+            (further.images[1::2][:SCANNED], further.labels[1::2][:SCANNED]) if further else (seen.images, seen.labels)
+        )
         again = _scanned(best.network, rest, names, seed, _in(journal, "rescan"), progress)
         learned = torch.ones(len(seen.images), dtype=torch.bool, device=seen.labels.device)
         learned[outcome.held_back] = False
@@ -231,7 +234,8 @@ def _measured(
         remarks=tuple(_remarks(seen, further is None, again)),
     )
     network = best.network if best else None
-    return Repaired(original, network, ledger, report, again, outcome, images.cpu(), labels.cpu())
+    views = repair_views(original, best.network, outcome.culprits[0], held_back) if best else ()
+    return Repaired(original, network, ledger, report, again, outcome, images.cpu(), labels.cpu(), views)
 
 
 def _remarks(seen: Suspect, nothing_further: bool, again: ScanReport | None) -> list[str]:

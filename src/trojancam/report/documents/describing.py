@@ -14,6 +14,7 @@ from trojancam.report.documents.compare import Compare
 from trojancam.report.documents.demo import Demo
 from trojancam.report.documents.document import RESULTS_VERSION, Document
 from trojancam.report.documents.explain import Explain
+from trojancam.report.documents.repair import Repair
 from trojancam.report.documents.reproduce import Reproduce
 from trojancam.report.documents.scan import Scan
 from trojancam.report.documents.sift import Sift
@@ -25,6 +26,7 @@ DOCUMENTS: dict[str, type[Document]] = {
     "explain": Explain,
     "compare": Compare,
     "stimulate": Stimulate,
+    "repair": Repair,
     "demo": Demo,
     "reproduce": Reproduce,
 }

@@ -1,9 +1,12 @@
 """What `trojancam scan` writes."""
 
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
+from trojancam.detection.findings import ScanReport
+from trojancam.errors import DataError
 from trojancam.report.documents.document import Document, Part, Rate, Share
 from trojancam.report.documents.maps import MapNumbers
 
@@ -185,3 +188,24 @@ class Scan(Document):
     remarks: list[str] = Field(description="What makes the verdict worth less.")
     validations: list[Validation] = Field(description="Of the strong findings.")
     examples: list[Example] = Field(description="Of the same.")
+
+
+def read_scan(path: Path, fingerprint: str) -> ScanReport:
+    """The report in the `scan.json` of a network with this fingerprint.
+
+    Raises:
+        DataError: if it cannot be read, is no such file, or is of another network, or of one that was fed otherwise.
+    """
+    try:
+        document = Scan.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise DataError(f"cannot read the scan {path} ({error.strerror}); check the path") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "the file"
+        raise DataError(
+            f"{path} is not what 'trojancam scan' writes ({place}: {first['msg']}); give its scan.json"
+        ) from None
+    if document.fingerprint != fingerprint:
+        raise DataError(f"{path} is the scan of another network, or of one that was fed otherwise; scan this one")
+    return ScanReport.from_json(document.to_json())

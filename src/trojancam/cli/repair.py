@@ -1,0 +1,134 @@
+"""`trojancam repair`: a network without the backdoor that a scan finds, and a ledger of what that cost."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from trojancam.cli.console import interruptible, names_in, progress_bar, say
+from trojancam.cli.options import (
+    DataOption,
+    ModelArgument,
+    ModelOptions,
+    Parsed,
+    SeedOption,
+    command_line,
+    fitted,
+    images_for,
+    input_settings,
+    opened,
+    takes_model_options,
+)
+
+if TYPE_CHECKING:
+    from trojancam.data.image_set import ImageSet
+    from trojancam.detection.findings import ScanReport
+    from trojancam.network.network import Network
+
+NOT_REPAIRED = 3  # the exit code; 2 is what the user can fix
+STEPS = "steps"  # the folder in `--report` where finished steps are kept until the report is written
+FURTHER = 2000  # images, at most, that only measure
+FEWEST_FURTHER = 50
+
+
+@takes_model_options
+def repair(
+    context: Parsed,
+    model: ModelArgument,
+    told: ModelOptions,
+    out: Annotated[Path, typer.Option(help="The file of the repaired network: of the kind it came in, or .pt2.")],
+    data: DataOption = None,
+    images: Annotated[
+        int, typer.Option(min=2, help="How many clean test images of each class to learn from; the rest only measure.")
+    ] = 5,
+    method: Annotated[str, typer.Option(help="How to repair; 'trojancam methods' lists all.")] = "ladder",
+    scan: Annotated[
+        Path | None, typer.Option(help="The scan.json of a scan of this network; without it, it is scanned first.")
+    ] = None,
+    scan_methods: Annotated[str, typer.Option(help="The methods of the scans, with commas between.")] = "stimulation",
+    accuracy_budget: Annotated[
+        float, typer.Option(min=0, max=100, help="How many points of clean accuracy may be lost.")
+    ] = 1.0,
+    force: Annotated[bool, typer.Option("--force", help="Repair even where the scan finds nothing.")] = False,
+    seed: SeedOption = 0,
+    report: Annotated[Path, typer.Option(help="The folder for the page and its numbers.")] = Path("trojancam-repair"),
+) -> None:
+    """Remove the backdoor that a scan finds: which layers changed, what that cost, and what is not known.
+
+    Exit code 0: repaired; 2: an error; 3: not repaired, and the best try is kept apart, in a file that is called so. A repair
+    that was interrupted, or killed, goes on when the same command is given again. The model card is not looked at.
+    """
+    from trojancam.detection import DETECTORS
+    from trojancam.detection.scanning import known_methods
+    from trojancam.files import writable_folder
+    from trojancam.kept import Kept
+    from trojancam.opening.saving import check_saveable, save_as
+    from trojancam.removal import REPAIRS
+    from trojancam.report.provenance import file_facts
+    from trojancam.report.repair import write_repair
+    from trojancam.tasks.repair import in_words
+    from trojancam.tasks.repair import repair as run
+
+    REPAIRS.named(method)
+    names = known_methods(names_in(scan_methods, "method", DETECTORS))
+    apart = out.with_name(f"{out.stem}.not-repaired{out.suffix}")
+    _check_new(out, apart)
+    network = opened(model, told)
+    check_saveable(network, told.of(model), out)
+    found = None if scan is None else _scanned(scan, network)
+    dataset = images_for(network, data)
+    network = fitted(network, dataset, seed)
+    ours, further = _parted(dataset.test, images, seed)
+    settings = {
+        **file_facts(model), "data": dataset.source, "images of a class": images, **input_settings(network),
+        "repair": method, "seed": seed, "command": command_line(context),
+    }  # fmt: skip
+    writable_folder(report)
+    advice = f"finished steps are kept in {report}; the same command again goes on from there"
+    with interruptible(lambda: advice):
+        with progress_bar("repair") as progress:
+            result = run(
+                network, *ours.take(len(ours), seed), found, method,
+                test=further.take(len(further), seed) if len(further) >= FEWEST_FURTHER else None,
+                scan_methods=names, budget=accuracy_budget / 100, force=force, seed=seed,
+                journal=report / STEPS, progress=progress,
+            )  # fmt: skip
+        written = None
+        if result.network is not None:
+            written = save_as(result.network, told.of(model), out if result.repaired else apart)
+        page = write_repair(result, report, settings)
+    Kept(report / STEPS).clear()
+    for line in in_words(result.ledger):
+        say(line)
+    say(f"the network is in {written}" if written else "there is no file: no try kept clean accuracy within the budget")
+    say(f"the page is at {page.resolve()}, its numbers beside it in repair.json")
+    raise typer.Exit(0 if result.repaired else NOT_REPAIRED)
+
+
+def _check_new(*files: Path) -> None:
+    """Refuse to overwrite a network.
+
+    Raises:
+        DataError: if a file exists.
+    """
+    from trojancam.errors import DataError
+
+    for file in files:
+        if file.exists():
+            raise DataError(f"{file} exists already; remove it or choose another name with --out")
+
+
+def _scanned(path: Path, network: "Network") -> "ScanReport":
+    from trojancam.report.documents.scan import read_scan
+
+    return read_scan(path, network.fingerprint)
+
+
+def _parted(images: "ImageSet", count: int, seed: int) -> tuple["ImageSet", "ImageSet"]:
+    """So many images of each class to learn from, and some of the rest to measure with."""
+    import torch
+
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
+    chosen = torch.cat([order[images.labels[order] == label][:count] for label in images.labels.unique()])
+    rest = order[~torch.isin(order, chosen)]
+    return images.select(chosen), images.select(rest[:FURTHER])

@@ -1,0 +1,181 @@
+"""Reporting a repair: one page and one JSON file, with the verdict, the ledger, pictures, and what is not known."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from trojancam import figures
+from trojancam.detection.words import share
+from trojancam.figures.scan import Panel, panel_sheet
+from trojancam.removal.judging import Judgement
+from trojancam.removal.ledger import Ledger
+from trojancam.removal.repairing import REPAIRS
+from trojancam.report.documents import repair as document
+from trojancam.report.page import Page, Picture, Section, Table, write_page
+from trojancam.report.scan_pictures import DPI
+from trojancam.tasks.repair import Repaired
+from trojancam.tasks.repair_views import RepairView
+
+PAGE = "repair.html"
+NOTHING = "–"
+
+
+def write_repair(result: Repaired, out: Path, settings: Mapping[str, Any]) -> Path:
+    """Write `repair.html` and `repair.json` into the folder, each whole or not at all; the path of the page.
+
+    Raises:
+        TrojanCamError: if the folder cannot be written to.
+    """
+    ledger = result.ledger
+    page = Page(
+        title=f"Repair of {settings.get('model', result.original.name)}",
+        verdict=_verdict(result),
+        sections=list(_sections(result)),
+        details=_details(result, settings),
+        answer="Repaired" if result.repaired else "Not repaired",
+        tone="calm" if result.repaired else "alarm",
+        confidence=ledger.remarks[0],
+    )
+    return write_page(page, _document(result, settings), out, PAGE)
+
+
+def _verdict(result: Repaired) -> str:
+    ledger = result.ledger
+    title = REPAIRS[ledger.method].title
+    if ledger.judged_after is None:
+        return f"No try of the method “{title}” kept clean accuracy within the budget. The network is as it was."
+    words = next(each.words for each in ledger.tries if each.rung == ledger.rung)
+    before, after = ledger.judged_before.trials[0], ledger.judged_after.trials[0]
+    name = result.original.class_names[before.target_class]
+    told = (
+        f"“{title}”, {words}. The recovered trigger sent {share(before.success)} of the held-back images to “{name}” before, "
+        f"and {share(after.success)} after."
+    )
+    if result.repaired:
+        return told
+    return f"{told} The judge does not pass this network: {'; '.join(ledger.judged_after.broken)}."
+
+
+def _sections(result: Repaired) -> Iterator[Section]:
+    ledger = result.ledger
+    yield Section("Before and after", "", [_ledger_table(ledger)])
+    if result.views:
+        text = (
+            "The same images with the recovered trigger on. The heat maps show what speaks for the class that the trigger "
+            "leads to."
+        )
+        yield Section("The same images", text, [_picture(result, view) for view in result.views])
+    yield Section("How easily it comes back", _return_words(ledger), [])
+    yield Section("What was tried", "The judge stops at the first try that breaks no rule.", [_tries_table(ledger)])
+    changed = [[each.module, f"{each.values:,}", f"{each.change:.2%}"] for each in ledger.modules]
+    if changed:
+        caption = "The length of the change as a share of the length of the weights."
+        yield Section("What was changed", "", [Table(["Module", "Weights", "Change"], changed, caption, sortable=True)])
+    yield Section("Accuracy by class", "", [_class_table(result)])
+    limits = [[remark] for remark in ledger.remarks]
+    yield Section("What is not known", "", [Table(["Limit"], limits, words=(0,))])
+
+
+def _ledger_table(ledger: Ledger) -> Table:
+    after, measured = ledger.judged_after, ledger.accuracy_after
+    rows = [
+        [
+            f"Clean accuracy on {ledger.accuracy_before.overall.images} images",
+            str(ledger.accuracy_before.overall), str(measured.overall) if measured else NOTHING,
+        ]
+    ]  # fmt: skip
+    for place, before in enumerate(ledger.judged_before.trials):
+        now = after.trials[place] if after else None
+        named = f"class {before.target_class}"
+        for what, old, new in (
+            (f"Success of the recovered trigger, {named}", before.success, now and now.success),
+            (f"Success of fresh triggers, {named}", before.fresh, now and now.fresh),
+            ("The same for other target classes", before.control, now and now.control),
+            (f"Robust accuracy with the recovered trigger, {named}", before.robust, now and now.robust),
+        ):
+            rows.append([what, share(old), NOTHING if new is None else share(new)])
+    scans = (ledger.scan_before, ledger.scan_after)
+    rows.append(["Scan", *(f"{each.verdict}, score {each.score:.3g}" if each else NOTHING for each in scans)])
+    caption = f"Rates of triggers are those of {ledger.judged_before.images} images that no try learned from."
+    return Table(["", "Before", "After"], rows, caption)
+
+
+def _tries_table(ledger: Ledger) -> Table:
+    rows = [["before", "", *_judged(ledger.judged_before), NOTHING]]
+    for each in ledger.tries:
+        broken = "; ".join(each.judgement.broken) or "passes"
+        rows.append([each.rung, each.words, *_judged(each.judgement), broken])
+    headings = ["Try", "What it did", "Clean accuracy", "Recovered", "Fresh", "Fresh, other classes", "Robust", "Judge"]
+    return Table(headings, rows, words=(0, 1, 7))
+
+
+def _judged(judgement: Judgement) -> list[str]:
+    first = judgement.trials[0]
+    return [share(each) for each in (judgement.accuracy, first.success, first.fresh, first.control, first.robust)]
+
+
+def _return_words(ledger: Ledger) -> str:
+    found = ledger.reactivation
+    if found is None:
+        return "This was not measured, as there is no network that was changed."
+    return (
+        "Ten images with the recovered trigger, labelled as its target, were put among 86 clean ones, and the repaired network "
+        f"was fine-tuned on them: the trigger then works on {share(found.relearned)} of the held-back images. One perturbation "
+        "for all images, at most 0.05 a pixel, on top of the trigger makes it work on "
+        f"{share(found.pushed)}; such a perturbation without the trigger on {share(found.push_alone)}."
+    )
+
+
+def _class_table(result: Repaired) -> Table:
+    before, after = result.ledger.accuracy_before, result.ledger.accuracy_after
+    rows = []
+    for number, old in sorted(before.of_class.items()):
+        new = after.of_class[number] if after else None
+        row = [result.original.class_names[number], str(old.images), f"{old.share:.1%}"]
+        rows.append([*row, f"{new.share:.1%}" if new else NOTHING])
+    return Table(["Class", "Images", "Before", "After"], rows, sortable=True)
+
+
+def _picture(result: Repaired, view: RepairView) -> Picture:
+    names = result.original.class_names
+    said = [figures.caption(each.logits[0], names) for each in (view.before, view.after)]
+    panels = [
+        Panel(f"A clean image: {names[view.label]}", view.clean),
+        Panel("With the recovered trigger on", view.stamped),
+        _heat(f"Before: {said[0]}", view, before=True),
+        _heat(f"After: {said[1]}", view, before=False),
+    ]
+    figure = panel_sheet([panels], f"Class “{names[view.target]}”", ["heat: what speaks for this class"])
+    caption = (
+        f"“{names[view.label]}” with the recovered trigger on: {said[0]} before the repair, {said[1]} after. "
+        f"Heat maps are Grad-CAM at {view.layer}, each on a scale of its own."
+    )
+    return Picture(figures.to_png_bytes(figure, DPI), caption)
+
+
+def _heat(title: str, view: RepairView, *, before: bool) -> Panel:
+    cam = view.before_cam if before else view.after_cam
+    return Panel(title, view.stamped, f"Grad-CAM, {view.layer}", heat=cam.heatmap()[0], blank=cam.blank_reason(0))
+
+
+def _details(result: Repaired, options: Mapping[str, Any]) -> dict[str, str]:
+    details = {name.replace("_", " "): str(value) for name, value in options.items()}
+    details["fingerprint before"] = result.original.fingerprint
+    if result.network is not None:
+        details["fingerprint after"] = result.network.fingerprint
+    method = REPAIRS[result.ledger.method]
+    details["method"] = f"{method.title} ({method.source}){', ' if method.note else ''}{method.note}"
+    details["time"] = ", ".join(f"{step} {seconds:.0f} s" for step, seconds in result.ledger.seconds.items())
+    return details
+
+
+def _document(result: Repaired, settings: Mapping[str, Any]) -> document.Repair:
+    return document.Repair.of(
+        command="repair",
+        options=settings,
+        fingerprint=result.original.fingerprint,
+        repaired_fingerprint=result.network.fingerprint if result.network else None,
+        class_names=list(result.original.class_names),
+        ledger=result.ledger.to_json(),
+        findings=[each.finding.to_json() for each in result.outcome.culprits],
+    )
