@@ -1,5 +1,8 @@
 """`trojancam repair`: a network without the backdoor that a scan finds, and a ledger of what that cost."""
 
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -35,8 +38,8 @@ FEWEST_FURTHER = 50
 def repair(
     context: Parsed,
     model: ModelArgument,
-    told: ModelOptions,
     out: Annotated[Path, typer.Option(help="The file of the repaired network: of the kind it came in, or .pt2.")],
+    told: ModelOptions,
     data: DataOption = None,
     images: Annotated[
         int, typer.Option(min=2, help="How many clean test images of each class to learn from; the rest only measure.")
@@ -83,9 +86,10 @@ def repair(
         **file_facts(model), "data": dataset.source, "images of a class": images, **input_settings(network),
         "repair": method, "seed": seed, "command": command_line(context),
     }  # fmt: skip
-    writable_folder(report)
+    if out.parent.exists():
+        writable_folder(out.parent)  # better known now than after minutes of work
     advice = f"finished steps are kept in {report}; the same command again goes on from there"
-    with interruptible(lambda: advice):
+    with interruptible(lambda: advice), _clean_refusal(report):
         with progress_bar("repair") as progress:
             result = run(
                 network, *ours.take(len(ours), seed), found, method,
@@ -103,6 +107,19 @@ def repair(
     say(f"the network is in {written}" if written else "there is no file: no try kept clean accuracy within the budget")
     say(f"the page is at {page.resolve()}, its numbers beside it in repair.json")
     raise typer.Exit(0 if result.repaired else NOT_REPAIRED)
+
+
+@contextmanager
+def _clean_refusal(report: Path) -> Iterator[None]:
+    """Where the repair is refused, leave nothing of it."""
+    from trojancam.errors import DataError
+
+    there = report.exists()
+    try:
+        yield
+    except DataError:
+        shutil.rmtree(report / STEPS if there else report, ignore_errors=True)
+        raise
 
 
 def _check_new(*files: Path) -> None:

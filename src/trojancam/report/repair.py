@@ -7,7 +7,7 @@ from typing import Any
 from trojancam import figures
 from trojancam.detection.words import share
 from trojancam.figures.scan import Panel, panel_sheet
-from trojancam.removal.judging import Judgement
+from trojancam.removal.judging import Judgement, Trial
 from trojancam.removal.ledger import Ledger
 from trojancam.removal.repairing import REPAIRS
 from trojancam.report.documents import repair as document
@@ -85,19 +85,24 @@ def _ledger_table(ledger: Ledger) -> Table:
         ]
     ]  # fmt: skip
     for place, before in enumerate(ledger.judged_before.trials):
-        now = after.trials[place] if after else None
-        named = f"class {before.target_class}"
-        for what, old, new in (
-            (f"Success of the recovered trigger, {named}", before.success, now and now.success),
-            (f"Success of fresh triggers, {named}", before.fresh, now and now.fresh),
-            ("The same for other target classes", before.control, now and now.control),
-            (f"Robust accuracy with the recovered trigger, {named}", before.robust, now and now.robust),
-        ):
-            rows.append([what, share(old), NOTHING if new is None else share(new)])
+        named, now = f"class {before.target_class}", _rates(after.trials[place] if after else None)
+        what = (
+            f"Success of the recovered trigger, {named}",
+            f"Success of fresh triggers, {named}",
+            "The same for other target classes",
+            f"Robust accuracy with the recovered trigger, {named}",
+        )
+        rows += [list(row) for row in zip(what, _rates(before), now, strict=True)]
     scans = (ledger.scan_before, ledger.scan_after)
     rows.append(["Scan", *(f"{each.verdict}, score {each.score:.3g}" if each else NOTHING for each in scans)])
     caption = f"Rates of triggers are those of {ledger.judged_before.images} images that no try learned from."
     return Table(["", "Before", "After"], rows, caption)
+
+
+def _rates(trial: Trial | None) -> list[str]:
+    """Success of the recovered trigger, of fresh ones, the same for other classes, and robust accuracy."""
+    found = [None] * 4 if trial is None else [trial.success, trial.fresh, trial.control, trial.robust]
+    return [share(each) for each in found]
 
 
 def _tries_table(ledger: Ledger) -> Table:
@@ -110,8 +115,7 @@ def _tries_table(ledger: Ledger) -> Table:
 
 
 def _judged(judgement: Judgement) -> list[str]:
-    first = judgement.trials[0]
-    return [share(each) for each in (judgement.accuracy, first.success, first.fresh, first.control, first.robust)]
+    return [share(judgement.accuracy), *_rates(judgement.trials[0])]
 
 
 def _return_words(ledger: Ledger) -> str:

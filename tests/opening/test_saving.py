@@ -1,0 +1,78 @@
+"""A network goes back into its kind of file with the same keys, order and types; what cannot be is refused before any work."""
+
+from collections import OrderedDict
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from trojancam.errors import ModelError
+from trojancam.network.network import Network
+from trojancam.opening.open import ModelFile, opened
+from trojancam.opening.saving import check_saveable, save_as
+
+
+def build() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(144, 3))
+
+
+def changed(network: Network) -> Network:
+    return network.with_parameters({name: values * 1.5 for name, values in network.parameters.items()})
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".pth", ".safetensors"])
+@pytest.mark.parametrize("kind", [torch.float32, torch.float16])
+def test_weights_keep_their_keys_their_order_and_their_types(tmp_path: Path, suffix: str, kind: torch.dtype):
+    module = build()
+    state = OrderedDict((f"module.{name}", value.to(kind) if value.is_floating_point() else value)
+                        for name, value in module.state_dict().items())  # fmt: skip
+    path, out = tmp_path / f"net{suffix}", tmp_path / f"fixed{suffix}"
+    if suffix == ".safetensors":
+        save_file(state, path)
+    else:
+        torch.save({"epoch": 3, "state_dict": state}, path)
+    file = ModelFile(path, build, size=8)
+    network = opened(file)
+    check_saveable(network, file, out)
+    fixed = changed(network)
+    assert save_as(fixed, file, out) == out
+    found = load_file(out) if suffix == ".safetensors" else torch.load(out)["state_dict"]
+    assert sorted(found) == sorted(state)
+    assert suffix == ".safetensors" or list(found) == list(state)
+    assert {name: value.dtype for name, value in found.items()} == {name: value.dtype for name, value in state.items()}
+    assert torch.equal(found["module.1.running_mean"], state["module.1.running_mean"])  # what is not trained stays
+    torch.testing.assert_close(
+        found["module.0.weight"].float(), state["module.0.weight"].float() * 1.5, atol=2e-3, rtol=0
+    )
+    images = torch.rand(5, 3, 8, 8)
+    again = opened(ModelFile(out, build, size=8))
+    tolerance = 1e-5 if kind == torch.float32 else 2e-2
+    torch.testing.assert_close(again(images), fixed(images), atol=tolerance, rtol=tolerance)
+
+
+def test_any_network_can_be_an_exported_program(tmp_path: Path):
+    path = tmp_path / "net.pt"
+    torch.save(build().state_dict(), path)
+    file = ModelFile(path, build, size=8)
+    network = opened(file)
+    out = tmp_path / "fixed.pt2"
+    check_saveable(network, file, out)
+    fixed = changed(network)
+    save_as(fixed, file, out)
+    images = torch.rand(5, 3, 8, 8)
+    torch.testing.assert_close(opened(ModelFile(out))(images), fixed(images))
+
+
+def test_what_cannot_be_written_back_is_refused(tmp_path: Path):
+    path = tmp_path / "net.pt"
+    torch.save(build().state_dict(), path)
+    file = ModelFile(path, build, size=8)
+    network = opened(file)
+    for name in ("fixed.onnx", "fixed.safetensors", "fixed"):
+        with pytest.raises(ModelError, match="cannot be written back as .*; call the file fixed.pt2"):
+            check_saveable(network, file, tmp_path / name)
+    with pytest.raises(ModelError, match="are not those of .* as they stand there"):
+        check_saveable(changed(network), file, tmp_path / "fixed.pt")

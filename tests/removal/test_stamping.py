@@ -1,0 +1,42 @@
+"""A stamp is varied as it says, and without any variation it is the trigger."""
+
+import torch
+
+from trojancam.attacks.patch import square
+from trojancam.attacks.warp import WarpFamily
+from trojancam.removal.stamping import NONE, Jitter, stamped
+
+SIZE = (8, 8)
+DOT = square(2, 3, 3, "white", image_size=SIZE)
+DARK = torch.zeros(200, 3, *SIZE)
+
+
+def drawn(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def test_without_jitter_it_is_the_trigger_whatever_its_family():
+    images = torch.rand(4, 3, *SIZE, generator=drawn())
+    family = WarpFamily(SIZE)
+    warp = family.member(family.random(1, 0.5, drawn()))
+    for trigger in (DOT, warp):
+        torch.testing.assert_close(stamped(trigger, images, NONE, drawn()), trigger.apply(images))
+
+
+def test_it_moves_by_at_most_so_many_pixels_in_every_direction():
+    found = stamped(DOT, DARK, Jitter(shift=2, faintest=1, colour=0, noise=0), drawn())
+    corners = {tuple((image[0] > 0).nonzero()[0].tolist()) for image in found}
+    assert corners == {(row, column) for row in range(1, 6) for column in range(1, 6)}
+
+
+def test_it_is_shown_with_at_least_a_share_of_its_strength():
+    strengths = stamped(DOT, DARK, Jitter(shift=0, faintest=0.4, colour=0, noise=0), drawn())[:, 0, 3, 3]
+    assert 0.4 <= float(strengths.min()) < 0.45
+    assert 0.95 < float(strengths.max()) <= 1
+
+
+def test_noise_is_where_the_trigger_changes_something_and_nowhere_else():
+    found = stamped(DOT, DARK, Jitter(shift=0, faintest=0.5, colour=0.2, noise=0.1), drawn())
+    assert float(found[:, :, 3:5, 3:5].std(0).min()) > 0.05
+    found[:, :, 3:5, 3:5] = 0
+    assert float(found.abs().max()) == 0
