@@ -24,13 +24,13 @@ def test_without_jitter_it_is_the_trigger_whatever_its_family():
 
 
 def test_it_moves_by_at_most_so_many_pixels_in_every_direction():
-    found = stamped(DOT, DARK, Jitter(shift=2, faintest=1, colour=0, noise=0), drawn())
+    found = stamped(DOT, DARK, Jitter(shift=2, faintest=1.0, colour=0.0, noise=0.0), drawn())
     corners = {tuple((image[0] > 0).nonzero()[0].tolist()) for image in found}
     assert corners == {(row, column) for row in range(1, 6) for column in range(1, 6)}
 
 
 def test_it_is_shown_with_at_least_a_share_of_its_strength():
-    strengths = stamped(DOT, DARK, Jitter(shift=0, faintest=0.4, colour=0, noise=0), drawn())[:, 0, 3, 3]
+    strengths = stamped(DOT, DARK, Jitter(shift=0, faintest=0.4, colour=0.0, noise=0.0), drawn())[:, 0, 3, 3]
     assert 0.4 <= float(strengths.min()) < 0.45
     assert 0.95 < float(strengths.max()) <= 1
 
