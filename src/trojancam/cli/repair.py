@@ -20,7 +20,7 @@ from trojancam.cli.options import (
     images_for,
     input_settings,
     opened,
-    takes_model_options,
+    takes_options,
 )
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ FURTHER = 2000  # images, at most, that only measure
 FEWEST_FURTHER = 50
 
 
-@takes_model_options
+@takes_options
 def repair(
     context: Parsed,
     model: ModelArgument,
