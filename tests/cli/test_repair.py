@@ -14,7 +14,8 @@ import trojancam.detection
 import trojancam.report.repair
 from trojancam.architectures import architecture
 from trojancam.attacks.patch import make_trigger
-from trojancam.detection.findings import Finding, Opinion, ScanReport
+from trojancam.detection.findings import Finding, ScanReport
+from trojancam.detection.judgement import Opinion
 from trojancam.formats.safetensors import read_card, save_model
 from trojancam.network.card import BackdoorRecord, ModelCard
 from trojancam.network.network import Network
@@ -96,7 +97,7 @@ def test_a_repaired_network_is_written_as_it_came_and_says_nothing_of_its_traini
     run: Run, trained: Path, signs: Path, tmp_path: Path, mine: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
 ):
     mine(5.0)
-    monkeypatch.setattr(repairing, "judged", _passing)
+    monkeypatch.setattr(repairing, "ruling_on", _passing)
     result = run(*command(trained, signs))
     assert result.exit_code == 0, result.output
     before, after = load_file(trained), load_file(tmp_path / "fixed.safetensors")
@@ -114,15 +115,15 @@ def test_a_repaired_network_is_written_as_it_came_and_says_nothing_of_its_traini
     assert not (tmp_path / "trojancam-repair" / "steps").exists()
 
 
-def _passing(network: Network, culprits: Any, held_back: Any, before: float | None, *_: object) -> repairing.Judgement:
-    return repairing.Judgement(1.0, len(held_back.images), (Trial(1, 0.9 if before is None else 0.0, 0.9, 0.1, 0.1),))
+def _passing(network: Network, culprits: Any, held_back: Any, before: float | None, *_: object) -> repairing.Ruling:
+    return repairing.Ruling(1.0, len(held_back.images), (Trial(1, 0.9 if before is None else 0.0, 0.9, 0.1, 0.1),))
 
 
 def test_what_is_not_repaired_is_kept_apart_and_has_an_exit_code_of_its_own(
     run: Run, trained: Path, signs: Path, tmp_path: Path, mine: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
 ):
     mine(5.0)
-    monkeypatch.setattr(repairing, "judged", lambda *given: _failed(_passing(*given), given[3]))
+    monkeypatch.setattr(repairing, "ruling_on", lambda *given: _failed(_passing(*given), given[3]))
     result = run(*command(trained, signs))
     assert result.exit_code == 3
     assert not (tmp_path / "fixed.safetensors").exists()
@@ -130,9 +131,9 @@ def test_what_is_not_repaired_is_kept_apart_and_has_an_exit_code_of_its_own(
     assert "Not repaired" in (tmp_path / "trojancam-repair" / "repair.html").read_text()
 
 
-def _failed(judgement: repairing.Judgement, before: float | None) -> repairing.Judgement:
+def _failed(ruling: repairing.Ruling, before: float | None) -> repairing.Ruling:
     broken = () if before is None else ("it still answers",)
-    return repairing.Judgement(judgement.accuracy, judgement.images, judgement.trials, broken)
+    return repairing.Ruling(ruling.accuracy, ruling.images, ruling.trials, broken)
 
 
 def test_nothing_found_is_nothing_to_repair_unless_forced(
@@ -144,7 +145,7 @@ def test_nothing_found_is_nothing_to_repair_unless_forced(
     monkeypatch: pytest.MonkeyPatch,
 ):
     mine(1.0)
-    monkeypatch.setattr(repairing, "judged", _passing)
+    monkeypatch.setattr(repairing, "ruling_on", _passing)
     assert refused(*command(trained, signs)) == (
         "the scan found nothing in this network that would have to be removed, and a repair costs accuracy; do it all the same "
         "with --force"

@@ -32,7 +32,7 @@ def test_the_ladder_removes_a_backdoor_whose_trigger_it_does_not_know():
     assert clean_share(outcome.best.network) >= clean_share(before) - 0.02
     assert true_success(before) == 1  # what was given stays as it was
     assert outcome.before.trials[0].success == 1
-    assert outcome.best.judgement.trials[0].success <= 0.05
+    assert outcome.best.ruling.trials[0].success <= 0.05
 
 
 def _rung(name: str, work: Callable[[RepairJob], Network]) -> Callable[[RepairJob], Rung]:
@@ -75,7 +75,7 @@ def test_the_first_try_that_passes_is_the_last(monkeypatch: pytest.MonkeyPatch):
     registered(monkeypatch, mine=by(("same", unchanged), ("deaf", deaf), ("never", blind)))
     outcome = remove(network(), *clean(), [finding()], "mine")
     assert done == ["same", "deaf"]
-    assert [each.judgement.passed for each in outcome.tries] == [False, True]
+    assert [each.ruling.passed for each in outcome.tries] == [False, True]
     assert outcome.repaired
     assert outcome.best is outcome.tries[1]
 
@@ -88,8 +88,8 @@ def test_a_network_that_keeps_its_backdoor_or_loses_its_accuracy_is_not_called_r
     assert not outcome.repaired
     assert outcome.best is not None
     assert outcome.best.rung == "same"  # the best within the budget
-    assert any("clean accuracy" in rule for rule in outcome.tries[0].judgement.broken)
-    assert any("recovered trigger" in rule for rule in outcome.tries[1].judgement.broken)
+    assert any("clean accuracy" in rule for rule in outcome.tries[0].ruling.broken)
+    assert any("recovered trigger" in rule for rule in outcome.tries[1].ruling.broken)
     registered(monkeypatch, mine=by(("blind", blind)))
     assert remove(network(), *clean(), [finding()], "mine").best is None
 
@@ -107,11 +107,11 @@ def test_the_judge_is_not_content_with_the_recovered_trigger(monkeypatch: pytest
     )  # it touches one column of what the network listens to
     registered(monkeypatch, mine=by(("there", deaf_there)))
     outcome = remove(network(), *clean(), [beside], "mine")
-    judgement = outcome.tries[0].judgement
-    assert judgement.trials[0].success <= 0.05
+    ruling = outcome.tries[0].ruling
+    assert ruling.trials[0].success <= 0.05
     assert true_success(outcome.tries[0].network) == 1
-    assert not judgement.passed
-    assert judgement.broken == tuple(rule for rule in judgement.broken if rule.startswith("fresh triggers"))
+    assert not ruling.passed
+    assert ruling.broken == tuple(rule for rule in ruling.broken if rule.startswith("fresh triggers"))
 
 
 def test_a_killed_repair_goes_on_to_the_same_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

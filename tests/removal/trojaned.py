@@ -6,7 +6,8 @@ from tests.detection.planted import COLUMNS, ROWS, TARGET, module, pictures
 from torch import Tensor
 
 from trojancam.attacks.patch import Patch, square
-from trojancam.detection.findings import Finding, Opinion, ScanReport
+from trojancam.detection.findings import Finding, ScanReport
+from trojancam.detection.judgement import Opinion
 from trojancam.detection.suspect import Suspect, suspect
 from trojancam.network.network import Network
 

@@ -48,7 +48,10 @@ def repair(
     scan: Annotated[
         Path | None, typer.Option(help="The scan.json of a scan of this network; without it, it is scanned first.")
     ] = None,
-    scan_methods: Annotated[str, typer.Option(help="The methods of the scans, with commas between.")] = "stimulation",
+    scan_methods: Annotated[
+        str | None,
+        typer.Option(help="The methods of the scans, with commas between; those of 'trojancam scan' if left out."),
+    ] = None,
     accuracy_budget: Annotated[
         float, typer.Option(min=0, max=100, help="How many points of clean accuracy may be lost.")
     ] = 1.0,
@@ -73,7 +76,7 @@ def repair(
     from trojancam.tasks.repair import repair as run
 
     REPAIRS.named(method)
-    names = known_methods(names_in(scan_methods, "method", DETECTORS))
+    names = known_methods(None if scan_methods is None else names_in(scan_methods, "method", DETECTORS))
     apart = out.with_name(f"{out.stem}.not-repaired{out.suffix}")
     _check_new(out, apart)
     network = opened(model, told)

@@ -131,18 +131,3 @@ class ScanReport(Shown):
             "class_names": list(self.class_names),
             "remarks": list(self.remarks),
         }
-
-    @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> "ScanReport":
-        """The report that `to_json` wrote; its triggers are rounded as their pictures are."""
-        return cls(
-            record["verdict"],
-            record["score"],
-            record["threshold"],
-            tuple(Finding.from_json(each) for each in record["findings"]),
-            dict(record["settings"]),
-            dict(record["timing"]),
-            tuple(record["class_names"]),
-            {name: Opinion(**each) for name, each in record["opinions"].items()},
-            tuple(record["remarks"]),
-        )

@@ -13,17 +13,17 @@ from . import (
     unlearning,
 )
 from .contract import Repair, RepairJob, Rung
-from .judging import Judgement
+from .judging import Ruling
 from .ledger import Ledger
 from .repairing import REPAIRS, Outcome, remove
 
 __all__ = [
     "REPAIRS",
-    "Judgement",
     "Ledger",
     "Outcome",
     "Repair",
     "RepairJob",
+    "Ruling",
     "Rung",
     "ablation",
     "contract",

@@ -45,7 +45,7 @@ class Trial(Brief):
 
 
 @dataclass(frozen=True)
-class Judgement(Brief):
+class Ruling(Brief):
     """What the judge found of a network: its accuracy on held-back images, its trials, and the rules that it breaks, in words."""
 
     accuracy: float
@@ -68,28 +68,28 @@ class Judgement(Brief):
         return asdict(self)
 
     @classmethod
-    def from_json(cls, record: dict[str, Any]) -> "Judgement":
-        """The judgement that `to_json` wrote."""
+    def from_json(cls, record: dict[str, Any]) -> "Ruling":
+        """The ruling that `to_json` wrote."""
         trials = tuple(Trial(**each) for each in record["trials"])
         return cls(record["accuracy"], record["images"], trials, tuple(record["broken"]))
 
 
-def judged(
+def ruling_on(
     network: Network, culprits: Sequence[Culprit], held_back: Suspect, before: float | None, budget: float, seed: int
-) -> Judgement:
+) -> Ruling:
     """What the judge says of a network; `before` is the clean accuracy that it had (None: do not judge, only measure).
 
     Fresh triggers are looked for on one half of the held-back images and tried on the other.
     """
     clean = clean_accuracy(network(held_back.images).argmax(1).to(held_back.labels.device), held_back.labels)
     trials = tuple(_trial(network, culprit, held_back, seed) for culprit in culprits)
-    found = Judgement(clean, len(held_back.images), trials)
+    found = Ruling(clean, len(held_back.images), trials)
     if before is None:
         return found
-    return Judgement(clean, found.images, trials, tuple(_broken(found, before, budget)))
+    return Ruling(clean, found.images, trials, tuple(_broken(found, before, budget)))
 
 
-def _broken(found: Judgement, before: float, budget: float) -> list[str]:
+def _broken(found: Ruling, before: float, budget: float) -> list[str]:
     broken = []
     for place, trial in enumerate(found.trials):
         limit = RECOVERED_OTHERS if place else RECOVERED

@@ -11,7 +11,7 @@ from torch import Tensor
 from trojancam.detection.findings import ScanReport
 from trojancam.detection.judgement import Verdict
 from trojancam.network.network import Network
-from trojancam.removal.judging import Judgement
+from trojancam.removal.judging import Ruling
 from trojancam.removal.reactivation import Reactivation
 from trojancam.showing import Brief
 
@@ -48,7 +48,7 @@ class Counted(Brief):
 
 
 @dataclass(frozen=True)
-class Accuracy(Brief):
+class MeasuredAccuracy(Brief):
     """Clean accuracy: over all images, and of each class that has some, by its number."""
 
     overall: Counted
@@ -56,7 +56,7 @@ class Accuracy(Brief):
 
 
 @dataclass(frozen=True)
-class Scanned(Brief):
+class ScanSummary(Brief):
     """What a scan says of a network: its verdict, its score, and the least score that is a backdoor."""
 
     verdict: Verdict
@@ -64,7 +64,7 @@ class Scanned(Brief):
     threshold: float
 
     @classmethod
-    def of(cls, report: ScanReport) -> "Scanned":
+    def of(cls, report: ScanReport) -> "ScanSummary":
         """Of a report, what decides."""
         return cls(report.verdict, report.score, report.threshold)
 
@@ -84,7 +84,7 @@ class TryRecord(Brief):
 
     rung: str
     words: str
-    judgement: Judgement
+    ruling: Ruling
 
 
 @dataclass(frozen=True)
@@ -97,12 +97,12 @@ class Ledger(Brief):
     verdict: Literal["repaired", "not repaired"]
     method: str
     rung: str | None
-    judged_before: Judgement
-    judged_after: Judgement | None
-    accuracy_before: Accuracy
-    accuracy_after: Accuracy | None
-    scan_before: Scanned
-    scan_after: Scanned | None
+    judged_before: Ruling
+    judged_after: Ruling | None
+    accuracy_before: MeasuredAccuracy
+    accuracy_after: MeasuredAccuracy | None
+    scan_before: ScanSummary
+    scan_after: ScanSummary | None
     modules: tuple[ModuleChange, ...]
     reactivation: Reactivation | None
     tries: tuple[TryRecord, ...]
@@ -118,10 +118,12 @@ class Ledger(Brief):
         return plain
 
 
-def accuracy(network: Network, images: Tensor, labels: Int64[Tensor, " n"]) -> Accuracy:
+def accuracy(network: Network, images: Tensor, labels: Int64[Tensor, " n"]) -> MeasuredAccuracy:
     """The clean accuracy of a network, overall and by class."""
     hits = network(images).argmax(1).cpu() == labels.cpu()
-    return Accuracy(_counted(hits), {int(each): _counted(hits[labels.cpu() == each]) for each in labels.unique().cpu()})
+    return MeasuredAccuracy(
+        _counted(hits), {int(each): _counted(hits[labels.cpu() == each]) for each in labels.unique().cpu()}
+    )
 
 
 def _counted(hits: Bool[Tensor, " n"]) -> Counted:

@@ -19,7 +19,7 @@ from trojancam.rates import clean_accuracy
 from trojancam.registry import Registry
 from trojancam.removal.contract import Repair, RepairJob, Rung, as_repair
 from trojancam.removal.goal import Culprit
-from trojancam.removal.judging import Judgement, judged
+from trojancam.removal.judging import Ruling, ruling_on
 from trojancam.removal.ladder import LADDER
 from trojancam.showing import Brief
 from trojancam.version import __version__
@@ -42,7 +42,7 @@ class Try(Brief):
     rung: str
     words: str
     network: Network
-    judgement: Judgement
+    ruling: Ruling
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Outcome(Brief):
 
     method: str
     culprits: tuple[Culprit, ...]
-    before: Judgement
+    before: Ruling
     tries: tuple[Try, ...]
     chosen: int | None
     held_back: Int64[Tensor, " m"]
@@ -63,7 +63,7 @@ class Outcome(Brief):
     @property
     def repaired(self) -> bool:
         """Whether the judge passes the result."""
-        return self.chosen is not None and self.tries[self.chosen].judgement.passed
+        return self.chosen is not None and self.tries[self.chosen].ruling.passed
 
     @property
     def best(self) -> Try | None:
@@ -104,43 +104,43 @@ def remove(
     run = f"{__version__} {seen.fingerprint()} {names!r} {method} {budget!r} {seed} {REPAIRS.code(method)}"
     kept = Kept(journal, run)
     job = RepairJob(ours, culprits, budget, seed, kept)
-    before = _kept_judgement(job, "before", seen.network, judges, None)
+    before = _kept_ruling(job, "before", seen.network, judges, None)
     tries: list[Try] = []
     rungs = list(chosen.rungs(job))
     for rung, stage in zip(rungs, stages(told, [100] * len(rungs)), strict=True):
         tries.append(_tried(job, rung, judges, before, stage))
-        if tries[-1].judgement.passed:
+        if tries[-1].ruling.passed:
             break
-    told(100 * len(rungs), 100 * len(rungs), "repaired" if tries[-1].judgement.passed else "not repaired")
+    told(100 * len(rungs), 100 * len(rungs), "repaired" if tries[-1].ruling.passed else "not repaired")
     return Outcome(method, culprits, before, tuple(tries), _best(tries, before, budget), places)
 
 
-def _tried(job: RepairJob, rung: Rung, judges: Suspect, before: Judgement, progress: Progress) -> Try:
+def _tried(job: RepairJob, rung: Rung, judges: Suspect, before: Ruling, progress: Progress) -> Try:
     """A rung done now, or when the job was begun before; and judged."""
     working, judging = stages(progress, SHARES)
     original = job.suspect.network
     values = job.journal.step(f"{rung.name}/weights", lambda: dict(rung.work(working).parameters))
     changed = original.with_parameters(values)
     judging(0, 1, f"judging: {rung.name}")
-    judgement = _kept_judgement(job, rung.name, changed, judges, before.accuracy)
-    judging(1, 1, f"{rung.name}: {'passed' if judgement.passed else 'not enough'}")
-    return Try(rung.name, rung.words, changed, judgement)
+    ruling = _kept_ruling(job, rung.name, changed, judges, before.accuracy)
+    judging(1, 1, f"{rung.name}: {'passed' if ruling.passed else 'not enough'}")
+    return Try(rung.name, rung.words, changed, ruling)
 
 
-def _kept_judgement(job: RepairJob, name: str, network: Network, judges: Suspect, before: float | None) -> Judgement:
+def _kept_ruling(job: RepairJob, name: str, network: Network, judges: Suspect, before: float | None) -> Ruling:
     def work() -> object:
-        return judged(network, job.culprits, judges, before, job.budget, job.seed).to_json()
+        return ruling_on(network, job.culprits, judges, before, job.budget, job.seed).to_json()
 
-    return Judgement.from_json(job.journal.data(f"{name}/judgement", work))
+    return Ruling.from_json(job.journal.data(f"{name}/ruling", work))
 
 
-def _best(tries: Sequence[Try], before: Judgement, budget: float) -> int | None:
+def _best(tries: Sequence[Try], before: Ruling, budget: float) -> int | None:
     """The try that passed; else, of those within the accuracy budget, the one whose backdoor answers least."""
-    if tries and tries[-1].judgement.passed:
+    if tries and tries[-1].ruling.passed:
         return len(tries) - 1
     allowed = max(budget, 1 / before.images) + 1e-6
-    able = [n for n, each in enumerate(tries) if before.accuracy - each.judgement.accuracy <= allowed]
-    return min(able, key=lambda number: tries[number].judgement.worst, default=None)
+    able = [n for n, each in enumerate(tries) if before.accuracy - each.ruling.accuracy <= allowed]
+    return min(able, key=lambda number: tries[number].ruling.worst, default=None)
 
 
 def culprits_of(findings: Sequence[Finding], classes: int) -> tuple[Culprit, ...]:

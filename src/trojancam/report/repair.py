@@ -7,7 +7,7 @@ from typing import Any
 from trojancam import figures
 from trojancam.detection.words import share
 from trojancam.figures.scan import Panel, panel_sheet
-from trojancam.removal.judging import Judgement, Trial
+from trojancam.removal.judging import Ruling, Trial
 from trojancam.removal.ledger import Ledger
 from trojancam.removal.repairing import REPAIRS
 from trojancam.report.documents import repair as document
@@ -34,7 +34,7 @@ def write_repair(result: Repaired, out: Path, settings: Mapping[str, Any]) -> Pa
         details=_details(result, settings),
         answer="Repaired" if result.repaired else "Not repaired",
         tone="calm" if result.repaired else "alarm",
-        confidence=ledger.remarks[0],
+        weighed=ledger.remarks[0],
     )
     return write_page(page, _document(result, settings), out, PAGE)
 
@@ -108,14 +108,14 @@ def _rates(trial: Trial | None) -> list[str]:
 def _tries_table(ledger: Ledger) -> Table:
     rows = [["before", "", *_judged(ledger.judged_before), NOTHING]]
     for each in ledger.tries:
-        broken = "; ".join(each.judgement.broken) or "passes"
-        rows.append([each.rung, each.words, *_judged(each.judgement), broken])
+        broken = "; ".join(each.ruling.broken) or "passes"
+        rows.append([each.rung, each.words, *_judged(each.ruling), broken])
     headings = ["Try", "What it did", "Clean accuracy", "Recovered", "Fresh", "Fresh, other classes", "Robust", "Judge"]
     return Table(headings, rows, words=(0, 1, 7))
 
 
-def _judged(judgement: Judgement) -> list[str]:
-    return [share(judgement.accuracy), *_rates(judgement.trials[0])]
+def _judged(ruling: Ruling) -> list[str]:
+    return [share(ruling.accuracy), *_rates(ruling.trials[0])]
 
 
 def _return_words(ledger: Ledger) -> str:

@@ -1,5 +1,6 @@
 """Repairing a network: scan it unless that was done, remove what was found, and set down what that cost."""
 
+import math
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -19,7 +20,7 @@ from trojancam.locks import only_run_in
 from trojancam.network import given
 from trojancam.network.network import Network
 from trojancam.progress import Progress, shown, stages
-from trojancam.removal.ledger import MAY_COME_BACK, Ledger, Scanned, TryRecord, accuracy, changes
+from trojancam.removal.ledger import MAY_COME_BACK, Ledger, ScanSummary, TryRecord, accuracy, changes
 from trojancam.removal.reactivation import Reactivation, reactivation
 from trojancam.removal.repairing import DEFAULT, Outcome, check_labels, remove
 from trojancam.showing import Brief
@@ -104,7 +105,7 @@ def repair(
     method: str = DEFAULT,
     *,
     test: tuple[given.GivenImages, given.GivenLabels] | None = None,
-    scan_methods: str | Sequence[str] = detection.DEFAULT_METHODS,
+    scan_methods: str | Sequence[str] | None = None,
     budget: float = BUDGET,
     force: bool = False,
     seed: int = 0,
@@ -148,12 +149,13 @@ def culpable(report: ScanReport, force: bool = False) -> list[Finding]:
     Raises:
         DataError: if there is none; with `force`, only if there is no finding at all: the strongest is taken.
     """
-    certain = {name: opinion.threshold for name, opinion in report.opinions.items()}
-    likely = {name: least(report, name) for name in report.opinions}
+    deciding = {name: opinion for name, opinion in report.opinions.items() if opinion.decides}
+    certain = {name: opinion.threshold for name, opinion in deciding.items()}
+    likely = {name: least(report, name) for name in deciding}
     for bounds in (certain, likely):
-        found = [each for each in report.findings if each.score >= bounds.get(each.detector, report.threshold)]
+        found = [each for each in report.findings if each.score >= bounds.get(each.detector, math.inf)]
         if found:
-            return sorted(found, key=lambda each: -each.score / bounds.get(each.detector, report.threshold))
+            return sorted(found, key=lambda each: -each.score / certain[each.detector])
     if not force or not report.findings:
         raise DataError(
             "the scan found nothing in this network that would have to be removed, and a repair costs accuracy",
@@ -179,7 +181,7 @@ def _scan_images(
 def _scanned(
     network: Network,
     clean: tuple[given.GivenImages, given.GivenLabels],
-    methods: str | Sequence[str],
+    methods: str | Sequence[str] | None,
     seed: int,
     journal: Path | None,
     progress: Progress,
@@ -191,7 +193,7 @@ def _measured(
     seen: Suspect,
     outcome: Outcome,
     report: ScanReport,
-    methods: str | Sequence[str],
+    methods: str | Sequence[str] | None,
     test: tuple[given.GivenImages, given.GivenLabels] | None,
     seed: int,
     journal: Path | None,
@@ -222,14 +224,14 @@ def _measured(
         method=outcome.method,
         rung=best.rung if best else None,
         judged_before=outcome.before,
-        judged_after=best.judgement if best else None,
+        judged_after=best.ruling if best else None,
         accuracy_before=accuracy(original, images, labels),
         accuracy_after=accuracy(best.network, images, labels) if best else None,
-        scan_before=Scanned.of(report),
-        scan_after=Scanned.of(again) if again else None,
+        scan_before=ScanSummary.of(report),
+        scan_after=ScanSummary.of(again) if again else None,
         modules=changes(original, best.network) if best else (),
         reactivation=back,
-        tries=tuple(TryRecord(each.rung, each.words, each.judgement) for each in outcome.tries),
+        tries=tuple(TryRecord(each.rung, each.words, each.ruling) for each in outcome.tries),
         seconds=seconds,
         remarks=tuple(_remarks(seen, further is None, again)),
     )

@@ -5,9 +5,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from trojancam.report.documents.document import Document, Part, Rate, Share
-from trojancam.report.documents.scan import Finding
-
-Verdict = Literal["backdoor", "inconclusive", "nothing found"]
+from trojancam.report.documents.scan import Finding, Verdict
 
 
 class CountedShare(Part):
@@ -19,7 +17,7 @@ class CountedShare(Part):
     images: int
 
 
-class CleanAccuracy(Part):
+class MeasuredAccuracy(Part):
     """Clean accuracy, over all images and of each class that has some, by its number."""
 
     overall: CountedShare
@@ -36,7 +34,7 @@ class Trial(Part):
     control: Rate = Field(description="The same for triggers with other target classes.")
 
 
-class Judgement(Part):
+class Ruling(Part):
     """What the judge measured; `broken` are the rules that a repaired network would not break."""
 
     accuracy: Share
@@ -74,7 +72,7 @@ class TryRecord(Part):
 
     rung: str
     words: str
-    judgement: Judgement
+    ruling: Ruling
 
 
 class RepairLedger(Part):
@@ -83,10 +81,10 @@ class RepairLedger(Part):
     verdict: Literal["repaired", "not repaired"]
     method: str
     rung: str | None
-    judged_before: Judgement
-    judged_after: Judgement | None
-    accuracy_before: CleanAccuracy
-    accuracy_after: CleanAccuracy | None
+    judged_before: Ruling
+    judged_after: Ruling | None
+    accuracy_before: MeasuredAccuracy
+    accuracy_after: MeasuredAccuracy | None
     scan_before: ScanSummary
     scan_after: ScanSummary | None
     modules: list[ModuleChange]

@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, ValidationError
 
+from trojancam.detection import findings, judgement
 from trojancam.detection.findings import ScanReport
 from trojancam.errors import DataError
 from trojancam.report.documents.document import Document, Part, Rate, Share
@@ -191,7 +192,7 @@ class Scan(Document):
 
 
 def read_scan(path: Path, fingerprint: str) -> ScanReport:
-    """The report in the `scan.json` of a network with this fingerprint.
+    """What the `scan.json` of a network with this fingerprint says was found, and by which thresholds.
 
     Raises:
         DataError: if it cannot be read, is no such file, or is of another network, or of one that was fed otherwise.
@@ -208,4 +209,15 @@ def read_scan(path: Path, fingerprint: str) -> ScanReport:
         ) from None
     if document.fingerprint != fingerprint:
         raise DataError(f"{path} is the scan of another network, or of one that was fed otherwise; scan this one")
-    return ScanReport.from_json(document.to_json())
+    record = document.to_json()
+    return ScanReport(
+        verdict=document.verdict,
+        score=document.score,
+        threshold=document.threshold,
+        findings=tuple(findings.Finding.from_json(each) for each in record["findings"]),
+        settings=record["settings"],
+        timing=record["timing"],
+        class_names=tuple(document.class_names),
+        opinions={name: judgement.Opinion(**each) for name, each in record["opinions"].items()},
+        remarks=tuple(document.remarks),
+    )
