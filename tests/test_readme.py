@@ -11,7 +11,7 @@ from trojancam.cli import app
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-LEFT = ("trojaned.safetensors", "sign-with-trigger.png")  # by `trojancam demo`, which tests/tasks/test_demo.py looks at
+LEFT = ("benign.safetensors", "trojaned.safetensors", "sign-with-trigger.png")  # tests/tasks/test_demo.py looks at them
 COMMANDS = [line.partition("#")[0].strip() for line in README.splitlines() if line.startswith("trojancam ")]
 
 
@@ -20,7 +20,13 @@ def test_the_readme_has_commands() -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_command_of_the_readme_is_understood(command: str) -> None:
+def test_a_command_of_the_readme_is_understood(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(
+        tmp_path
+    )  # where the files are that the demonstration leaves: whether they exist is looked at first
+    (tmp_path / "trojancam-demo").mkdir()
+    for file in LEFT:
+        (tmp_path / "trojancam-demo" / file).touch()
     _, name, *arguments = shlex.split(command)
     group = typer.main.get_command(app)
     with typer.Context(group, info_name="trojancam") as context:

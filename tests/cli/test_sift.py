@@ -1,6 +1,7 @@
 """`trojancam sift`: files, folders, patterns and standard input; a table, a page and lines of JSON; exit codes; bad input."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -112,6 +113,14 @@ def test_images_that_cannot_be_read_are_listed_and_the_others_done(
     (folder / "odd.png").unlink()
     done = run("sift", model, folder, *options(signs))
     assert done.exit_code == (1 if results(tmp_path / "out")["suspicious"] else 2)
+
+
+def test_names_that_are_no_text_are_escaped(run: Run, model: Path, signs: Path, folder: Path, tmp_path: Path) -> None:
+    (folder / "odd.png").rename(folder / os.fsdecode(b"caf\xe9.png"))
+    done = run("sift", model, folder, *options(signs))
+    assert "caf\\xe9.png" in [Path(image["file"]).name for image in results(tmp_path / "out")["images"]]
+    assert "caf\\xe9.png" in (tmp_path / "out" / "images.jsonl").read_text(encoding="utf-8").replace("\\\\", "\\")
+    assert done.exit_code == 1
 
 
 def test_bad_input_ends_in_one_sentence(refused: Refused, model: Path, signs: Path, folder: Path) -> None:

@@ -17,6 +17,7 @@ from trojancam.network.network import Network
 from trojancam.progress import Progress, shown, stages
 from trojancam.showing import listed
 from trojancam.tasks.explain import find_images
+from trojancam.text import as_text
 
 PORTION = 256  # files that are read together
 CASES = 24  # suspicious images, at most, that are kept, with what makes them so
@@ -159,10 +160,10 @@ class _Files:
             images, good, broken = read_portion(
                 self._files[start : start + PORTION], self._shown.size, self._shown.crop
             )
-            self.left_out += broken
+            self.left_out += tuple(map(as_text, broken))
             any_read |= bool(good)
             if good:
-                yield [str(file) for file in good], images
+                yield [as_text(file) for file in good], images
         if not any_read:
             raise DataError(f"none of the {self.total} images can be read; the first is {self.left_out[0]}")
 
