@@ -15,9 +15,9 @@ from trojancam.errors import ModelError, Remedy
 from trojancam.formats.archives import archive, is_archive, led_astray
 from trojancam.formats.code_inside import LARGEST_PROGRAM, PROGRAM, would_run
 from trojancam.formats.keras.arrays import listed
-from trojancam.formats.keras.configuration import RefusedError
 from trojancam.formats.keras.contents import CONFIG, LARGEST_CONFIG, LARGEST_METADATA, METADATA
 from trojancam.formats.keras.embedded_code import code_in_config, files_in_config
+from trojancam.formats.keras.plain_values import RefusedError
 from trojancam.formats.kinds import kind_of
 from trojancam.formats.model_file import opened_file
 from trojancam.formats.onnx.decoding import parsed

@@ -14,7 +14,8 @@ from tests.formats.hostile_keras import HOSTILE, harmless, old, small, zipped
 
 from trojancam.errors import ModelError
 from trojancam.formats.inspection import inspection
-from trojancam.formats.keras.configuration import Rebuilding, RefusedError, rebuilt
+from trojancam.formats.keras.configuration import Rebuilding, rebuilt
+from trojancam.formats.keras.plain_values import RefusedError
 from trojancam.formats.keras.reader import read_keras
 
 # What a sentence must say, where it matters that it names the reason and not another one.

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from trojancam.errors import ModelError
-from trojancam.formats.keras.configuration import Rebuilding, RefusedError, rebuilt
+from trojancam.formats.keras.configuration import Rebuilding, rebuilt
+from trojancam.formats.keras.plain_values import RefusedError
 from trojancam.formats.keras.reader import read_keras
 from trojancam.network.network import Network
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from trojancam import processes
 from trojancam.formats.keras import hdf5_listing as keras_hdf5_listing
-from trojancam.formats.keras.configuration import RefusedError
+from trojancam.formats.keras.plain_values import RefusedError
 
 SECONDS = 15  # by the clock, for machines that are busy; the listing limits its own computing
 MOST_NUMBERS = 500_000_000

@@ -4,13 +4,10 @@ Keras builds whatever its configurations name: that is how files run code. So Ke
 only one that is written here, in which every class is on the list, every value is plain, and nothing is left over.
 """
 
-import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-
-import numpy as np
 
 from trojancam.formats.keras.allowed import (
     ACTIVATION_LAYERS,
@@ -27,17 +24,23 @@ from trojancam.formats.keras.allowed import (
     PREPROCESSING,
     WRAPPERS,
 )
+from trojancam.formats.keras.calls import MOST_CALLS, call_of_layer, references
+from trojancam.formats.keras.plain_values import (
+    OWN_CODE,
+    Config,
+    RefusedError,
+    check_key,
+    is_integer,
+    mapping,
+    plain,
+    plain_name,
+    sequence,
+    shown,
+)
 
-Config = dict[str, Any]
-MOST_LAYERS, MOST_CALLS, DEEPEST = 2_000, 5_000, 8
-LONGEST_LIST, LONGEST_TEXT, LARGEST_NUMBER, LARGEST_SIDE = 100_000, 256, 10**6, 8192
-LOOKED_UP = {"build_config", "class_name", "compile_config", "config", "module", "registered_name", "shared_object_id"}
+MOST_LAYERS, DEEPEST = 2_000, 8
+LARGEST_SIDE = 8192
 _OF_TENSORFLOW = {"SlicingOpLambda", "TFOpLambda", "TensorFlowOpLayer"}
-OWN_CODE = "ask for the same model without it"
-
-
-class RefusedError(Exception):
-    """Something in a file that no model needs, in words that follow the file's name."""
 
 
 @dataclass
@@ -58,7 +61,7 @@ def rebuilt(config: object, gathered: Rebuilding) -> Config:
     Raises:
         RefusedError: if there is anything else in it.
     """
-    entry = _mapping(config, "its configuration")
+    entry = mapping(config, "its configuration")
     name = str(entry.get("class_name"))
     if ALIASES.get(name, name) not in MODELS:
         raise RefusedError(f"is of the class {name[:60]!r}, not Sequential or Functional; {OWN_CODE}")
@@ -70,20 +73,20 @@ def rebuilt(config: object, gathered: Rebuilding) -> Config:
 
 def _layer(entry: object, gathered: Rebuilding, depth: int) -> tuple[Config, int]:
     """The configuration of one layer or model within a model, and how often layers run when it is run once."""
-    layer = _mapping(entry, "a layer")
+    layer = mapping(entry, "a layer")
     gathered.layers += 1
     if gathered.layers > MOST_LAYERS or depth > DEEPEST:
         raise RefusedError("has more layers, or models in models, than any classifier; do not use it")
     name, module = _class_name(layer)
     if module == "keras.layers":
-        config, calls = _mapping(layer.get("config"), f"the layer {_shown(layer.get('name'))}"), 1
+        config, calls = mapping(layer.get("config"), f"the layer {shown(layer.get('name'))}"), 1
         name, config = (
             _wrapper(name, config, gathered, depth) if name in WRAPPERS else _plain_layer(name, config, gathered)
         )
     elif name in MODELS:
         config, calls = _model(name, layer, gathered, depth)
     else:
-        config, calls = _arguments(name, _mapping(layer.get("config"), "an operation"), gathered), 1
+        config, calls = _arguments(name, mapping(layer.get("config"), "an operation"), gathered), 1
     canonical: Config = {
         "module": module,
         "class_name": name,
@@ -91,8 +94,8 @@ def _layer(entry: object, gathered: Rebuilding, depth: int) -> tuple[Config, int
         "registered_name": OWN_CLASSES.get(name),
     }
     if "inbound_nodes" in layer:
-        nodes = [_node(node) for node in _sequence(layer["inbound_nodes"])]
-        canonical |= {"name": _name(layer.get("name", config.get("name"))), "inbound_nodes": nodes}
+        nodes = [call_of_layer(node) for node in sequence(layer["inbound_nodes"])]
+        canonical |= {"name": plain_name(layer.get("name", config.get("name"))), "inbound_nodes": nodes}
         calls *= max(1, len(nodes))
     return canonical, calls
 
@@ -113,12 +116,10 @@ def _class_name(layer: Mapping[str, Any]) -> tuple[str, str]:
     known = name in LAYERS or name in IDLE or name in WRAPPERS
     if not known and any(name in operations for operations in OPERATIONS.values()):
         raise RefusedError(
-            f"holds the operation {_shown(name)} in a format that has layers only; save it with Keras 3 as .keras"
+            f"holds the operation {shown(name)} in a format that has layers only; save it with Keras 3 as .keras"
         )
     if not known:
-        raise RefusedError(
-            f"holds a layer of the class {_shown(name)}, which is not one that may be loaded; {OWN_CODE}"
-        )
+        raise RefusedError(f"holds a layer of the class {shown(name)}, which is not one that may be loaded; {OWN_CODE}")
     return name, "keras.layers"
 
 
@@ -128,9 +129,9 @@ def _class_or_function(entry: Mapping[str, Any]) -> tuple[str, str]:
     if name == "function":
         name = entry.get("config")
     if not isinstance(name, str) or (module is not None and not _is_kerasic(module)):
-        raise RefusedError(f"holds {_shown(name)} from {_shown(module)}, which runs its author's own code; {OWN_CODE}")
+        raise RefusedError(f"holds {shown(name)} from {shown(module)}, which runs its author's own code; {OWN_CODE}")
     if registered not in (None, name) or name.startswith("__"):
-        raise RefusedError(f"holds a {_shown(name)} that is registered as {_shown(registered)}; {OWN_CODE}")
+        raise RefusedError(f"holds a {shown(name)} that is registered as {shown(registered)}; {OWN_CODE}")
     return name, str(module)
 
 
@@ -144,7 +145,7 @@ def _plain_layer(name: str, config: Mapping[str, Any], gathered: Rebuilding) -> 
     if name in IDLE:
         if IDLE[name]:
             gathered.idle.append(name)
-        return "Identity", {"name": _name(config.get("name"))}
+        return "Identity", {"name": plain_name(config.get("name"))}
     if name in PREPROCESSING:
         gathered.preprocessing.append(name)
     room = {f"{weight}_initializer": gathered.weights for weight in LAYERS[name]}
@@ -170,37 +171,37 @@ def _input(config: Mapping[str, Any]) -> Config:
     shape = config.get("batch_shape", config.get("batch_input_shape"))
     if config.get("sparse") or config.get("ragged") or shape is None:
         raise RefusedError("takes something else than images; give a classifier of images")
-    return {"name": _name(config.get("name")), "batch_shape": _shape(shape), "dtype": "float32"}
+    return {"name": plain_name(config.get("name")), "batch_shape": _shape(shape), "dtype": "float32"}
 
 
 def _shape(value: object) -> list[int | None]:
     """A shape for any number of images."""
-    sides = _sequence(value)
-    if not all(side is None or (_is_integer(side) and 0 < side <= LARGEST_SIDE) for side in sides[1:]) or not sides:
-        raise RefusedError(f"declares inputs of the shape {_shown(value)}; give a classifier of images")
+    sides = sequence(value)
+    if not all(side is None or (is_integer(side) and 0 < side <= LARGEST_SIDE) for side in sides[1:]) or not sides:
+        raise RefusedError(f"declares inputs of the shape {shown(value)}; give a classifier of images")
     return [None, *sides[1:]]
 
 
 def _model(name: str, layer: Mapping[str, Any], gathered: Rebuilding, depth: int) -> tuple[Config, int]:
     config = layer.get("config")
-    config = {"name": "sequential", "layers": config} if isinstance(config, list) else _mapping(config, "a model")
-    entries = _with_input(config, layer) if name == "Sequential" else _sequence(config.get("layers"))
+    config = {"name": "sequential", "layers": config} if isinstance(config, list) else mapping(config, "a model")
+    entries = _with_input(config, layer) if name == "Sequential" else sequence(config.get("layers"))
     _note_type(config, gathered)
     layers, calls = [], 0
     for entry in entries:
         canonical, more = _layer(entry, gathered, depth + 1)
         layers.append(canonical)
         calls += more
-    rebuilt: Config = {"name": _name(config.get("name", name.lower())), "layers": layers}
+    rebuilt: Config = {"name": plain_name(config.get("name", name.lower())), "layers": layers}
     if name == "Functional":
-        rebuilt |= {key: _references(config.get(key)) for key in ("input_layers", "output_layers")}
+        rebuilt |= {key: references(config.get(key)) for key in ("input_layers", "output_layers")}
     return rebuilt, calls
 
 
 def _with_input(config: Mapping[str, Any], layer: Mapping[str, Any]) -> list[Any]:
     """The layers of a Sequential, an input before them: some files say elsewhere what it takes."""
-    entries = _sequence(config.get("layers"))
-    first = _mapping(entries[0], "a layer") if entries else {}
+    entries = sequence(config.get("layers"))
+    first = mapping(entries[0], "a layer") if entries else {}
     if first.get("class_name") == "InputLayer":
         return entries
     within, build = (
@@ -227,9 +228,9 @@ def _arguments(name: str, config: Mapping[str, Any], gathered: Rebuilding) -> Co
     _note_type(config, gathered)
     arguments: Config = {}
     for key, value in config.items():
-        _check_key(key)
+        check_key(key)
         if key == "name":
-            arguments[key] = _name(value)
+            arguments[key] = plain_name(value)
         elif key == "activation":
             arguments[key] = _activation(value)
         elif key == "dropout":
@@ -238,11 +239,11 @@ def _arguments(name: str, config: Mapping[str, Any], gathered: Rebuilding) -> Co
             arguments[key] = "channels_first" if value == "channels_first" else "channels_last"
             gathered.formats.append(arguments[key])
         elif key == "axis" and isinstance(value, list) and len(value) == 1:
-            arguments[key] = _plain(value[0], name)
+            arguments[key] = plain(value[0], name)
         elif key.endswith(NOT_NEEDED):
             _check_left_out(value)
         elif not _is_neutral(name, key, value):
-            arguments[key] = _plain(value, name)
+            arguments[key] = plain(value, name)
     return arguments
 
 
@@ -256,7 +257,7 @@ def _is_neutral(name: str, key: str, value: object) -> bool:
     """Whether an argument, which some versions of Keras do not know, asks for what all others do."""
     known = next((each for each in (key, f"{name}.{key}") if each in NEUTRAL), None)
     if known is not None and value != NEUTRAL[known]:
-        raise RefusedError(f"holds a layer {name} with {key}={_shown(value)}, which is not read here; {OWN_CODE}")
+        raise RefusedError(f"holds a layer {name} with {key}={shown(value)}, which is not read here; {OWN_CODE}")
     return known is not None
 
 
@@ -268,7 +269,7 @@ def _note_type(config: Mapping[str, Any], gathered: Rebuilding) -> None:
     if isinstance(policy, dict) and policy.get("class_name") not in ("DTypePolicy", "Policy"):
         name = policy.get("class_name")
     if name is not None and str(name) not in NUMBER_TYPES:
-        raise RefusedError(f"computes in {_shown(name)}; save it with floating-point weights")
+        raise RefusedError(f"computes in {shown(name)}; save it with floating-point weights")
     if name not in (None, "float32"):
         gathered.types.add(str(name))
 
@@ -281,154 +282,8 @@ def _activation(value: object) -> Any:
         return value
     name = value.get("class_name") if isinstance(value, dict) else value
     if not isinstance(value, dict) or str(name) not in ACTIVATION_LAYERS:
-        raise RefusedError(f"holds the activation {_shown(name)}, which is not one that may be loaded; {OWN_CODE}")
-    config = _mapping(value.get("config"), "an activation")
-    kept = {_check_key(key): each for key, each in config.items() if key not in ("dtype", "trainable")}
-    arguments = {key: _plain(each, str(name)) for key, each in kept.items()}
+        raise RefusedError(f"holds the activation {shown(name)}, which is not one that may be loaded; {OWN_CODE}")
+    config = mapping(value.get("config"), "an activation")
+    kept = {check_key(key): each for key, each in config.items() if key not in ("dtype", "trainable")}
+    arguments = {key: plain(each, str(name)) for key, each in kept.items()}
     return {"module": "keras.layers", "class_name": name, "config": arguments, "registered_name": None}
-
-
-def _node(node: object) -> Any:
-    """One call of a layer: on which results of other layers, and with which arguments."""
-    if isinstance(node, list):  # as Keras 2 writes it
-        return [_old_source(source) for source in node]
-    call = _mapping(node, "a call")
-    positional = _call_argument(_sequence(call.get("args")))
-    return {"args": positional, "kwargs": _named(_mapping(call.get("kwargs"), "a call"))}
-
-
-def _old_source(source: object) -> list[Any]:
-    parts = _sequence(source)
-    if len(parts) not in (3, 4):
-        raise RefusedError("does not say plainly how its layers are connected; save it again with Keras")
-    return [*_reference(parts[:3]), _named(_mapping(parts[3] if len(parts) == 4 else {}, "a call"))]
-
-
-def _named(arguments: Mapping[str, Any]) -> Config:
-    """Arguments by name, but for those that Keras sets anew whenever a model is run."""
-    kept = {_check_key(key): value for key, value in arguments.items() if key not in ("training", "mask")}
-    return {key: _call_argument(value) for key, value in kept.items()}
-
-
-def _call_argument(value: object) -> Any:
-    """An argument of a call: a result of another layer, a plain value, or a list of these."""
-    if isinstance(value, list):
-        return [_call_argument(item) for item in value]
-    if not isinstance(value, dict):
-        return _plain(value, "a call")
-    tensor = _mapping(value.get("config"), "a call")
-    kind = value.get("class_name")
-    if kind in _CONSTANTS:
-        return _CONSTANTS[kind](tensor)
-    if kind != "__keras_tensor__":
-        raise RefusedError(f"hands its layers {_shown(kind)}, not results of others; {OWN_CODE}")
-    shape = [None, *[side if _is_integer(side) else None for side in _sequence(tensor.get("shape"))[1:]]]
-    history = _reference(_sequence(tensor.get("keras_history")))
-    return {
-        "class_name": "__keras_tensor__",
-        "config": {"shape": shape, "dtype": "float32", "keras_history": history},
-    }
-
-
-def _ellipsis(_: Config) -> Config:
-    return {"class_name": "__ellipsis__", "config": {}}
-
-
-def _slice(config: Config) -> Config:
-    """A part of an axis, by whole numbers."""
-    ends = {key: config.get(key) for key in ("start", "stop", "step")}
-    if not all(end is None or (_is_integer(end) and abs(end) <= LARGEST_NUMBER) for end in ends.values()):
-        raise RefusedError(f"takes a part of its images from {_shown(ends)}; give a classifier of images")
-    return {"class_name": "__slice__", "config": ends}
-
-
-def _array(config: Config) -> Config:
-    """Numbers that stand in the configuration, such as the mean that is subtracted of images."""
-    dtype = str(config.get("dtype"))
-    if dtype not in NUMBER_TYPES:
-        raise RefusedError(f"holds numbers of the type {_shown(dtype)}; save it with 32-bit numbers")
-    values = _plain(config.get("value"), "a call")
-    if not _is_rectangular(values):
-        raise RefusedError("is damaged: numbers in its configuration are no whole array; get it again from its source")
-    return {"class_name": "__numpy__", "config": {"value": values, "dtype": dtype if "int" in dtype else "float32"}}
-
-
-def _is_rectangular(value: Any) -> bool:
-    """Whether nested lists of numbers have the same length everywhere."""
-    try:
-        return bool(np.asarray(value, np.float64).size) and not isinstance(value, str)
-    except (TypeError, ValueError):
-        return False
-
-
-_CONSTANTS: dict[object, Callable[[Config], Config]] = {
-    "__ellipsis__": _ellipsis,
-    "__numpy__": _array,
-    "__slice__": _slice,
-    "__tensor__": _array,
-}
-
-
-def _references(value: object) -> Any:
-    """Which results of layers a model takes or gives: one, several, or several by name."""
-    if isinstance(value, dict):
-        return {_check_key(key): _references(each) for key, each in value.items()}
-    items = _sequence(value)
-    if items and isinstance(items[0], str):
-        return _reference(items)
-    return [_references(item) for item in items]
-
-
-def _reference(parts: list[Any]) -> list[Any]:
-    match parts:
-        case [str(name), int(call), int(result)] if 0 <= call <= MOST_CALLS and 0 <= result <= MOST_CALLS:
-            return [_name(name), call, result]
-    raise RefusedError("does not say plainly how its layers are connected; save it again with Keras")
-
-
-def _plain(value: object, where: str, depth: int = 0) -> Any:
-    """A number, a short text, or a list of these, none of it excessive."""
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, int | float) and abs(value) <= LARGEST_NUMBER and math.isfinite(value):
-        return value
-    if isinstance(value, str) and len(value) <= LONGEST_TEXT and value.isprintable():
-        return value
-    if isinstance(value, list) and len(value) <= LONGEST_LIST and depth < 4:
-        return [_plain(item, where, depth + 1) for item in value]
-    raise RefusedError(f"gives {where} an argument that is no plain one ({_shown(value)}); {OWN_CODE}")
-
-
-def _check_key(key: str) -> str:
-    """The name of an argument; ones by which Keras would take arguments for something to build are refused."""
-    if key in LOOKED_UP or len(key) > LONGEST_TEXT or not key.isprintable():
-        raise RefusedError(f"has an argument of the name {_shown(key)}, which no layer has; do not use it")
-    return key
-
-
-def _mapping(value: object, what: str) -> Config:
-    if not isinstance(value, dict):
-        raise RefusedError(f"is damaged: {what} is not as Keras writes it; get it again from its source")
-    return value
-
-
-def _sequence(value: object) -> list[Any]:
-    if not isinstance(value, list) or len(value) > LONGEST_LIST:
-        raise RefusedError("is damaged: its configuration is not as Keras writes it; get it again from its source")
-    return value
-
-
-def _name(value: object) -> str:
-    if not isinstance(value, str) or not 0 < len(value) <= LONGEST_TEXT or not value.isprintable():
-        raise RefusedError(f"gives a layer the name {_shown(value)}; save it with plain names")
-    return value.replace("/", "_").replace(".", "_")  # Keras 3 on PyTorch has neither in names
-
-
-def _is_integer(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _shown(value: object) -> str:
-    """A value from a file, for a sentence: short, on one line."""
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -7,7 +7,8 @@ from typing import Any
 from trojancam.formats.archives import archive, is_archive
 from trojancam.formats.json_text import json_in
 from trojancam.formats.keras.arrays import AGAIN, Listing, listed
-from trojancam.formats.keras.configuration import Rebuilding, RefusedError, rebuilt
+from trojancam.formats.keras.configuration import Rebuilding, rebuilt
+from trojancam.formats.keras.plain_values import RefusedError
 
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 LARGEST_CONFIG, LARGEST_METADATA = 2**23, 2**16

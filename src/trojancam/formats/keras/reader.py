@@ -14,10 +14,11 @@ import torch
 
 from trojancam.errors import ModelError, Remedy
 from trojancam.formats.keras.arrays import rewrite
-from trojancam.formats.keras.configuration import Rebuilding, RefusedError
+from trojancam.formats.keras.configuration import Rebuilding
 from trojancam.formats.keras.contents import Contents, contents
 from trojancam.formats.keras.module import KerasModule
 from trojancam.formats.keras.own_classes import Room, own_classes
+from trojancam.formats.keras.plain_values import RefusedError
 from trojancam.formats.model_file import check_there
 from trojancam.formats.opened import OpenedModel
 from trojancam.network.outputs import Output, choice_in_words, chosen_output
