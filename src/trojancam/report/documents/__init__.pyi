@@ -1,4 +1,4 @@
-from . import compare, demo, describing, document, explain, maps, reproduce, scan, sift, stimulate
+from . import compare, demo, describing, document, explain, maps, repair, reproduce, scan, sift, stimulate
 from .describing import DOCUMENTS
 
 __all__ = [
@@ -9,6 +9,7 @@ __all__ = [
     "document",
     "explain",
     "maps",
+    "repair",
     "reproduce",
     "scan",
     "sift",
