@@ -1,6 +1,7 @@
 from . import (
     ablation,
     contract,
+    fine_tuning,
     fresh,
     goal,
     judging,
@@ -27,6 +28,7 @@ __all__ = [
     "Rung",
     "ablation",
     "contract",
+    "fine_tuning",
     "fresh",
     "goal",
     "judging",

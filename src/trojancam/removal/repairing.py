@@ -18,13 +18,14 @@ from trojancam.progress import Progress, shown, stages
 from trojancam.rates import clean_accuracy
 from trojancam.registry import Registry
 from trojancam.removal.contract import Repair, RepairJob, Rung, as_repair
+from trojancam.removal.fine_tuning import BASELINES
 from trojancam.removal.goal import Culprit
 from trojancam.removal.judging import Ruling, ruling_on
 from trojancam.removal.ladder import LADDER
 from trojancam.showing import Brief
 from trojancam.version import __version__
 
-_OWN: Mapping[str, Repair] = {"ladder": LADDER}
+_OWN: Mapping[str, Repair] = {"ladder": LADDER, **BASELINES}
 REPAIRS = Registry("repair", "trojancam.repairs", as_repair, _OWN)
 """All repairs by name. `REPAIRS.register("mine")` adds a function of a `RepairJob` that returns a network; so does an entry point
 of the group `trojancam.repairs`."""
