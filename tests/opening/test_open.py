@@ -137,8 +137,10 @@ def test_class_names_come_from_a_list_or_a_file(tmp_path: Path) -> None:
 def test_a_scan_says_that_nobody_vouches_for_how_the_network_is_fed(tmp_path: Path) -> None:
     images, labels = images_of_shades()
     path = shades(tmp_path / "m.onnx")
-    (remark,) = tc.scan(load(path), images, labels, "stimulation").remarks
+    remark, better = tc.scan(load(path), images, labels, "stimulation").remarks
     assert remark.startswith("The network is fed pixels in [0, 1] (assumed; nothing says so). ")
+    assert better.startswith("The network is right on ")
+    assert "scan it with that preprocessing" in better
     network = load(path, images, labels)
     assert tc.scan(network, images, labels, "stimulation").remarks == ()
     assert tc.scan(network.without_card(), images, labels, "stimulation").remarks == ()
