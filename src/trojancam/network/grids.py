@@ -13,6 +13,7 @@ from torch import fx
 
 from trojancam.network.operations import CELL_BY_CELL
 from trojancam.network.placement import WINDOWS, Placement, behind_window
+from trojancam.showing import Brief
 
 aten = torch.ops.aten
 
@@ -21,7 +22,7 @@ POSITION_BY_POSITION = {*CELL_BY_CELL, aten.layer_norm.default, aten.rms_norm.de
 
 
 @dataclass(frozen=True)
-class Grid:
+class Grid(Brief):
     """Which axes of a value are the grid of the image's patches: rows and columns, or both in one, the tokens.
 
     `axes` holds one or two axes; of tokens, those of the patches begin at `start`, and others may stand beside them.

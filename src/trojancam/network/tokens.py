@@ -24,6 +24,7 @@ from trojancam.network.grids import CHANNELS_FIRST, Grid, axis_of, extents, find
 from trojancam.network.independence import values
 from trojancam.network.operations import ACTIVATIONS, CONVOLUTIONS
 from trojancam.network.placement import stretched
+from trojancam.showing import Brief
 
 aten = torch.ops.aten
 
@@ -39,7 +40,7 @@ MOST_BESIDE = 8  # class and register tokens, where the grid is known by their n
 
 
 @dataclass(frozen=True)
-class TokenMaps:
+class TokenMaps(Brief):
     """Feature maps that no convolution gives: what their layer is called, and where its cells lie in the image."""
 
     name: str
