@@ -15,7 +15,7 @@ from trojancam.errors import DataError
 from trojancam.network import given
 from trojancam.network.network import Network
 from trojancam.progress import Progress, shown, stages
-from trojancam.showing import listed
+from trojancam.showing import Brief, listed
 from trojancam.tasks.explain import find_images
 from trojancam.text import as_text
 
@@ -24,7 +24,7 @@ CASES = 24  # suspicious images, at most, that are kept, with what makes them so
 
 
 @dataclass(frozen=True)
-class MethodResult:
+class MethodResult(Brief):
     """What one defence says of all images: scores and p-values, and the threshold that clean images set."""
 
     title: str
@@ -39,7 +39,7 @@ class MethodResult:
 
 
 @dataclass(frozen=True)
-class SuspiciousImage:
+class SuspiciousImage(Brief):
     """A suspicious image by its number, where the reason lies (None: no defence knows), and the image cleaned of it.
 
     `mask` is what was filled in, empty where nothing that was tried changes the class; `after` is the class then.
