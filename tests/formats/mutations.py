@@ -4,6 +4,7 @@ A flipped bit rarely comes further than the first check of a reader. So the part
 what they are: members of archives, steps of pickles, values of JSON, fields of protocol buffers, and what HDF5 holds.
 """
 
+import copy
 import io
 import json
 import pickletools
@@ -95,7 +96,7 @@ def _values(document: Any) -> list[tuple[Any, Any]]:
 
 def _changed(document: Any, draw: Random, places: list[tuple[Any, Any]]) -> Any:
     if not places:
-        return draw.choice(OTHERS)
+        return copy.deepcopy(draw.choice(OTHERS))
     holder, name = draw.choice(places)
     kind = draw.randrange(6)
     if kind == 0:
@@ -116,7 +117,7 @@ def _changed(document: Any, draw: Random, places: list[tuple[Any, Any]]) -> Any:
 def _another(value: Any, draw: Random) -> Any:  # noqa: PLR0911 - one for each kind
     """Another value, of the same kind in most cases."""
     if draw.random() < 0.3:
-        return draw.choice((*OTHERS, *WHOLES, *WORDS))
+        return copy.deepcopy(draw.choice((*OTHERS, *WHOLES, *WORDS)))
     if isinstance(value, bool):
         return not value
     if isinstance(value, int):
@@ -129,7 +130,7 @@ def _another(value: Any, draw: Random) -> Any:  # noqa: PLR0911 - one for each k
             if isinstance(inner, dict | list):  # JSON within JSON, such as a model card
                 return as_json(value.encode(errors="replace"), draw).decode(errors="replace")
         return draw.choice((*WORDS, value * 2, value[:-1], value.upper(), value + "\x00"))
-    return draw.choice((*OTHERS, [value], {"a": value}))
+    return copy.deepcopy(draw.choice((*OTHERS, [value], {"a": value})))
 
 
 def as_pickle(content: bytes, draw: Random) -> bytes:
