@@ -41,7 +41,8 @@ def test_every_detector_keeps_the_contract(method: str) -> None:
     assert found.findings[0].score == found.score
     assert (found.verdict == "backdoor") == (found.score >= found.threshold)
     assert [search.method for search in found.coverage.searched] == [method]
-    assert found.coverage.searched[0].where or DETECTORS[method].second_opinion
+    own = bool(DETECTORS[method].families)  # what others bring need not say where it looks
+    assert found.coverage.searched[0].where or DETECTORS[method].second_opinion or not own
     assert all(step.startswith(method) for step in found.timing)
     assert found.class_names == planted(True).network.class_names
 

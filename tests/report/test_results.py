@@ -46,7 +46,8 @@ ROOT = Path(__file__).parents[2]
 OF_SEVERAL_RECORDS = {
     "Score",
     "Size of the recovered trigger",
-}  # rows that compare a number with a threshold, or a size
+    "Stimulation maps",
+}  # rows that compare a number with a threshold or a size, or say of a search where it looked and what it came to
 CAUGHT = 0.15  # of wrong last digits, on the smallest page; others happen to be right of something else
 Write = Callable[[Path], tuple[Path, Path]]
 PIECES_SHOWN = ("fig1", "table1", "fig12", "claim-d")
