@@ -185,13 +185,14 @@ def test_an_unknown_architecture(refused: Refused) -> None:
 
 
 def test_nothing_is_overwritten_and_nothing_is_read_before_that_is_known(refused: Refused, tmp_path: Path) -> None:
-    path = tmp_path / "m.safetensors"
+    path, data = tmp_path / "m.safetensors", tmp_path / "data"
     path.write_text("precious")
-    assert "m.safetensors exists already; remove it or" in refused("train", "basic", "--data", "no", "--out", path.name)
+    data.mkdir()  # reading it would find no image
+    assert "m.safetensors exists already; remove it or" in refused("train", "basic", "--data", data, "--out", path.name)
     assert path.read_text() == "precious"
     path.unlink()
     checkpoint_of(path).write_text("precious")
-    words = refused("train", "basic", "--data", "nowhere", "--out", path.name)
+    words = refused("train", "basic", "--data", data, "--out", path.name)
     assert "an unfinished run left m.safetensors.checkpoint; continue it with --resume, or delete it" in words
 
 

@@ -204,7 +204,7 @@ NETS = {
     "nested": Net(
         nested, (("backbone.conv", ""), ("shared", ""), ("shared#2", ""), ("skip", ""))
     ),
-    "attentive": Net(attentive, _same("stem")),
+    "attentive": Net(attentive, (("stem", "stem"), ("branch", ""), ("sum", ""))),
     "channels_first": Net(channels_first, (("one", "one"), ("two", "two_relu"))),
 }  # fmt: skip
 

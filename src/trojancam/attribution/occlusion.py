@@ -54,6 +54,6 @@ def squares(size: tuple[int, int]) -> Squares:
 
 def _spans(extent: int, side: int, step: int) -> Float[Tensor, "m extent"]:
     """Which pixels of an axis each square covers; the first and the last one reach over the edge."""
-    pixels = torch.arange(extent)
-    starts = torch.arange(step - side, extent, step)
+    pixels = torch.arange(extent, device="cpu")
+    starts = torch.arange(step - side, extent, step, device="cpu")
     return ((pixels >= starts[:, None]) & (pixels < starts[:, None] + side)).float()
