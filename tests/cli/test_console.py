@@ -164,7 +164,7 @@ def test_the_table_of_networks(run: Callable[..., Result]) -> None:
         assert words in result.output
 
 
-@pytest.mark.parametrize("words", [("tarin",), ("train",), ("explain", "m"), ("demo", "--epochs", "many")])
+@pytest.mark.parametrize("words", [("tarin",), ("train",), ("explain",), ("demo", "--epochs", "many")])
 def test_slips_of_the_pen_end_with_exit_code_2(run: Callable[..., Result], words: tuple[str, ...]) -> None:
     result = run(*words)
     assert result.exit_code == 2

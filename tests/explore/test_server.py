@@ -170,7 +170,10 @@ def test_the_code_of_a_scan_that_is_not_begun_has_its_settings(client):
     code = client.post("/api/code", json={**view, "scanning": settings}).json()["python"]
     assert "images.take(12, seed=4294967295, spread=True)" in code
     assert "['abs'], seed=4294967295)" in code
-    assert "images.take(100, seed=0, spread=True)" in client.post("/api/code", json={**view, "scanning": None}).json()["python"]
+    assert (
+        "images.take(100, seed=0, spread=True)"
+        in client.post("/api/code", json={**view, "scanning": None}).json()["python"]
+    )
 
 
 @pytest.mark.parametrize("format_", ["png", "json"])

@@ -155,11 +155,19 @@ def test_a_usual_size_counts_only_where_the_file_leaves_it_open(tmp_path: Path) 
         opened(ModelFile(tmp_path / "m.onnx", size=32))
 
 
-def test_it_is_opened_on_the_device_that_is_asked_for(tmp_path: Path) -> None:
+def test_it_is_opened_on_the_device_that_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = shades(tmp_path / "m.onnx")
     assert load(path).device == torch.device("cpu")
-    elsewhere = torch.device("meta")  # the one other device that every machine has, though without values
-    assert load(path, device="meta").device == opened(ModelFile(path, device=elsewhere)).device == elsewhere
+    elsewhere, asked = torch.device("meta"), []  # the one other device that every machine has, though without values
+
+    def to(network: tc.Network, device: torch.device) -> tc.Network:
+        asked.append(torch.device(device))
+        return network
+
+    monkeypatch.setattr(tc.Network, "to", to)
+    load(path, device="meta")
+    opened(ModelFile(path, device=elsewhere))
+    assert asked == [elsewhere, elsewhere]
 
 
 def test_a_device_that_is_not_there_is_refused_before_the_file_is_read(tmp_path: Path) -> None:

@@ -161,7 +161,7 @@ def test_a_fine_tuned_network_begins_with_its_parents_weights(dataset: Dataset, 
 
 def test_a_parent_of_another_kind_is_refused(dataset: Dataset, tmp_path: Path) -> None:
     parent = tmp_path / "parent.safetensors"
-    with pytest.raises(ModelError, match="there is no model file .*parent.safetensors; check the path"):
+    with pytest.raises(ModelError, match="there is no model file .*parent.safetensors .*; check the path"):
         make_model(Recipe("basic", SETTINGS, parent=parent), dataset, tmp_path / "child.safetensors")
     with pytest.raises(ModelError, match="cannot read the parent network .*check the path"):
         Recipe("basic", SETTINGS, parent=parent).fingerprint(dataset)
