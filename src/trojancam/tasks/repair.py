@@ -34,6 +34,8 @@ STEPS = ("scan", "repair", "rescan")  # folders of a journal
 LIMITS = (
     "Only what the scan found was removed; another trigger, of a kind that it does not see, is left as it was.",
     "The true trigger is not known. Success rates are those of triggers recovered from the network.",
+    "The judge can be wrong. Of the first two networks that it passed, one still gave the attacker's class to 10 % of the images "
+    "with the true trigger.",
 )
 
 
