@@ -145,6 +145,15 @@ def test_damaged_mnist_and_pickled_cifar(tmp_path: Path) -> None:
         load_dataset(tmp_path)
 
 
+def test_a_flipped_bit_in_packed_mnist_is_a_sentence(tmp_path: Path) -> None:
+    file = mnist(tmp_path, ".gz") / "train-images-idx3-ubyte.gz"
+    whole = bytearray(file.read_bytes())
+    for place in range(10, len(whole), 40):
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
+        with pytest.raises(DataError, match="cannot read|is no whole IDX file"):
+            load_dataset(tmp_path)
+
+
 TABLES = {
     "named": "Filename,ClassId\n{a},stop\n{b},yield\n",
     "bare": "{a},stop\n{b},yield\n",

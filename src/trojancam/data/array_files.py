@@ -2,6 +2,7 @@
 
 import gzip
 import re
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -209,7 +210,7 @@ def _idx_array(path: Path, axes: int) -> Array:
     """Four bytes (0, 0, 8 for bytes, the number of axes), the extents as 32-bit numbers, big end first, and the bytes."""
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix.lower() == ".gz" else path.read_bytes()
-    except (OSError, EOFError, ValueError) as error:
+    except (OSError, EOFError, ValueError, zlib.error) as error:
         raise DataError(f"cannot read {path} ({error}); {AGAIN}") from None
     start = 4 + 4 * axes
     extents = tuple(int(extent) for extent in np.frombuffer(content[4:start], ">u4"))
