@@ -18,11 +18,14 @@ from trojancam.training import recipe
 def test_a_page_is_served_until_ctrl_c(model, signs, tmp_path):
     command = [sys.executable, "-m", "trojancam", "explore", model, model, "--data", signs, "--port", "0", "--no-open"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as process:
-        line = next(line for line in process.stdout if "http://" in line)
-        address = re.search(r"http://127\.0\.0\.1:\d+/", line)[0]
-        with urllib.request.urlopen(address) as page:
-            assert 'name="trojancam-token"' in page.read().decode()
-        process.send_signal(signal.SIGINT)
+        try:
+            line = next(line for line in process.stdout if "http://" in line)
+            address = re.search(r"http://127\.0\.0\.1:\d+/\S*", line)[0]
+            browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+            with browser.open(address, timeout=30) as page:
+                assert 'name="trojancam-token"' in page.read().decode()
+        finally:  # or it would be waited for for ever
+            process.send_signal(signal.SIGINT)
         rest, complaints = process.communicate(timeout=30)
     assert (process.returncode, complaints) == (0, "")
     assert "the explorer has ended" in rest
