@@ -76,7 +76,7 @@ def spread(images: Float[Tensor, "n 3 h w"], labels: Int64[Tensor, " n"]) -> Int
     >>> images = torch.arange(5.0)[:, None, None, None].expand(-1, 3, 1, 1) / 10
     >>> labels = torch.tensor([0, 0, 0, 1, 1])
     >>> labels[spread(images, labels)].tolist()
-    [0, 1, 1, 0, 0]
+    [0, 1, 0, 1, 0]
     """
     ranked = [(rank, *drawn) for drawn_of_class in _drawn(images, labels) for rank, drawn in enumerate(drawn_of_class)]
     return torch.tensor([index for *_, index in sorted(ranked)], dtype=torch.long, device=images.device)
