@@ -76,5 +76,5 @@ def _check_failed(run: Run, whole: Run) -> None:
 
 
 def _lasting(said: str) -> str:
-    """What is said without what differs from run to run: how fast it went, and where."""
-    return re.sub(r"\S*/(none|file|allocation|size)-?\d+/|, \d+ (images/s|s left)", "", said)
+    """What is said without what differs from run to run: how fast it went, how long it took, and where."""
+    return re.sub(r"\S*/(none|file|allocation|size)-?\d+/|, \d+ (images/s|s left)|time: \d+ s", "", said)
