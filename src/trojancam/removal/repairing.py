@@ -205,10 +205,3 @@ def split(seen: Suspect) -> tuple[Suspect, Suspect, Int64[Tensor, " m"]]:
         Suspect(seen.network, seen.images[places], seen.labels[places]),
         places,
     )
-
-
-def replaced(outcome: Outcome, network: Network) -> Network:
-    """The result as the network that was given names itself: its name and its class names."""
-    best = outcome.best
-    assert best is not None
-    return network.with_parameters(best.network.parameters)
