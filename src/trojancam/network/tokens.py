@@ -52,8 +52,8 @@ def with_feature_maps(whole: fx.GraphModule, image_size: tuple[int, int]) -> fx.
 
     Nodes that are such maps say so: their `meta` has a `TokenMaps` under `FEATURE_MAPS`.
     """
-    if not any(node.target in MIXING for node in whole.graph.nodes):
-        return whole
+    if all(residual.weighed.target in CONVOLUTIONS for residual in _residuals(whole.graph)):
+        return whole  # before anything is copied: most networks end in dense layers, few have them in branches
     graph, twins = fx.Graph(), dict[fx.Node, fx.Node]()
     graph.output(graph.graph_copy(whole.graph, twins))
     for copied in twins.values():
