@@ -26,6 +26,7 @@ def test_damaged_files_end_in_a_sentence(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     count = json.loads((tmp_path / "count.json").read_text())
     assert (count["files"], count["faults"]) == (FILES, 0)
+    assert 0 < count["largest"] < 1024  # megabytes: a figure, not one that cannot move
     assert any(end.endswith(": 2") for end in count["ends"])
 
 
