@@ -358,13 +358,20 @@ def parameters(whole: fx.GraphModule) -> dict[str, tuple[str, ...]]:
 
 def normalisations(whole: fx.GraphModule) -> tuple[tuple[str, str], ...]:
     """The names of scale and shift of each batch normalisation that has both as parameters, in the order in which they run."""
-    found = []
-    for node in whole.graph.nodes:
-        if node.op == "call_function" and node.target in BATCH_NORMALISATIONS:
-            scale, shift = node.args[1:3]
-            if all(isinstance(each, fx.Node) and each.op == "get_attr" for each in (scale, shift)):
-                found.append((str(scale.target), str(shift.target)))
-    return tuple(found)
+    return tuple((str(scale.target), str(shift.target)) for scale, shift, *_ in _normalising(whole))
+
+
+def running_variances(whole: fx.GraphModule) -> dict[str, Tensor]:
+    """The running variance of each of these normalisations, by the name of its scale."""
+    held = [(scale, variance) for scale, _, _, variance in _normalising(whole) if isinstance(variance, fx.Node)]
+    return {str(scale.target): whole.get_buffer(str(variance.target)) for scale, variance in held}
+
+
+def _normalising(whole: fx.GraphModule) -> list[tuple[fx.Node, fx.Node, Any, Any]]:
+    """Scale, shift, running mean and running variance of each batch normalisation that is scaled and shifted by parameters."""
+    called = [node for node in whole.graph.nodes if node.op == "call_function" and node.target in BATCH_NORMALISATIONS]
+    found = [tuple(node.args[1:5]) for node in called]
+    return [each for each in found if all(isinstance(one, fx.Node) and one.op == "get_attr" for one in each[:2])]
 
 
 def with_parameters(whole: fx.GraphModule, values: Mapping[str, torch.Tensor]) -> fx.GraphModule:

@@ -336,6 +336,11 @@ class Network:
         """The names of the parameters, scale and shift, of each batch normalisation, in the order in which they run."""
         return graph.normalisations(self._whole)
 
+    @property
+    def running_variances(self) -> dict[str, Tensor]:
+        """The running variance of each of these normalisations, by the name of its scale."""
+        return graph.running_variances(self._whole)
+
     def with_parameters(self, values: Mapping[str, Tensor]) -> "Network":
         """A new network with copies of these values in place of its own; it shares all others, and has no model card.
 

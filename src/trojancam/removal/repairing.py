@@ -17,15 +17,37 @@ from trojancam.network.network import Network
 from trojancam.progress import Progress, shown, stages
 from trojancam.rates import clean_accuracy
 from trojancam.registry import Registry
+from trojancam.removal.attention_distillation import DISTILLATION
 from trojancam.removal.contract import Repair, RepairJob, Rung, as_repair
+from trojancam.removal.fine_pruning import FINE_PRUNING
 from trojancam.removal.fine_tuning import BASELINES
 from trojancam.removal.goal import Culprit
+from trojancam.removal.implicit_unlearning import IMPLICIT
 from trojancam.removal.judging import Ruling, ruling_on
 from trojancam.removal.ladder import LADDER
+from trojancam.removal.lipschitz_pruning import LIPSCHITZ_PRUNING
+from trojancam.removal.mask_learning import ADVERSARIAL_PRUNING, RECONSTRUCTIVE_PRUNING
+from trojancam.removal.sharpness import SHARPNESS
+from trojancam.removal.strategic import RESET, STRATEGIC
+from trojancam.removal.trigger_pruning import NEURON_PRUNING, REPLAY_PRUNING
 from trojancam.showing import Brief
 from trojancam.version import __version__
 
-_OWN: Mapping[str, Repair] = {"ladder": LADDER, **BASELINES}
+_OWN: Mapping[str, Repair] = {
+    "ladder": LADDER,
+    **BASELINES,
+    "strategic": STRATEGIC,
+    "reset": RESET,
+    "neuron-pruning": NEURON_PRUNING,
+    "replay-pruning": REPLAY_PRUNING,
+    "fine-pruning": FINE_PRUNING,
+    "clp": LIPSCHITZ_PRUNING,
+    "anp": ADVERSARIAL_PRUNING,
+    "rnp": RECONSTRUCTIVE_PRUNING,
+    "nad": DISTILLATION,
+    "ft-sam": SHARPNESS,
+    "i-bau": IMPLICIT,
+}
 REPAIRS = Registry("repair", "trojancam.repairs", as_repair, _OWN)
 """All repairs by name. `REPAIRS.register("mine")` adds a function of a `RepairJob` that returns a network; so does an entry point
 of the group `trojancam.repairs`."""
