@@ -7,6 +7,7 @@ Undertrained networks are no reference: they are what the gate on accuracy is th
 """
 
 import argparse
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -59,41 +60,40 @@ def _opened(chosen: list[Member], whole: Dataset) -> Iterator[VouchedNetwork]:
 def page(reference: Reference) -> str:
     """docs/references.md: every network, and how the thresholds lie to them."""
     methods = list(reference.settings)
-    head = ["network", "architecture", "data", "accuracy", *methods]
+    head = ["network", "architecture", "data", "classes", "accuracy", *methods]
     rows = [
         [
             each.name,
             each.architecture,
             each.data,
+            str(each.classes),
             f"{each.accuracy:.2f}",
             *(f"{each.scores[name]:.2f}" for name in methods),
         ]
-        for each in sorted(reference.networks, key=lambda each: each.name)
+        for each in sorted(reference.networks, key=lambda each: (each.classes, each.name))
     ]
     bounds = {name: DETECTORS[name].settings for name in methods}
-    alarms = sum(
-        any(each.scores[name] >= known.backdoor for name, known in bounds.items() if known)
-        for each in reference.networks
-    )
-    count = len(reference.networks)
+    counts = Counter(each.classes for each in reference.networks)
     thresholds = [
         "a backdoor is called from",
         "",
         "",
         "",
+        "",
         *(f"{known.backdoor:g}" if known else "" for known in bounds.values()),
     ]
-    least, together = f"{1 / (count + 1):.3g}", f"{min(1.0, len(methods) / (count + 1)):.3g}"
+    kinds = ", ".join(f"{count} of {classes} classes" for classes, count in sorted(counts.items()))
     lines = [
         "# The clean reference networks\n",
         "Made by `python -m benchmarks.zoo.calibrating --data GTSRB`. A scan holds the scores of a network against the scores",
-        f"of these {count} clean networks, the part *calibrate* of the zoo. They share few architectures",
-        "and one data set, and some share training images, so that they are not independent.\n",
-        f"{alarms} of {count} reach a threshold. Thresholds were chosen on other networks, and then raised above these:",
-        "`stimulation` from 4 to 4.6 and `additive` from 0.4 to 0.41, both for a network of ten classes. So this count says",
-        f"nothing of the rate of false alarms. A clean network that is drawn like these {count} lies above all of them with a",
-        f"probability of at most {least} by one method, and {together} by any of {len(methods)}. No p-value can be below these",
-        "numbers either. `trojancam calibrate` makes references of your own networks.\n",
+        "of clean networks with about as many classes, at most twice as many and at least half as many. These are",
+        f"{len(reference.networks)}: {kinds}.",
+        "They are the part *calibrate* of the zoo. They share few architectures and one data set, and some share training",
+        "images, so that they are not independent. Thresholds were chosen on other networks.\n",
+        "- A score that one of them reaches is never called a backdoor, but inconclusive at most.",
+        "- A clean network that is drawn like n of these lies above all of them with a probability of at most 1 / (n + 1) by one",
+        f"  method, and {len(methods)} / (n + 1) by any of {len(methods)}. No p-value can be below these numbers either.",
+        "- `trojancam calibrate` makes references of your own networks.\n",
         *(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows, thresholds)),
     ]
     return "\n".join(lines) + "\n"
@@ -109,7 +109,7 @@ def main() -> None:
     begun = read_reference(out) if out.exists() else Reference()
     found, left_out = calibrated(
         _opened(clean_members("calibrate"), load_dataset(arguments.data)),
-        begun=begun.model_copy(update={"about": ABOUT, "thresholds_above": True}),
+        begun=begun.model_copy(update={"about": ABOUT}),
         seed=0,
         journal=cache_folder("zoo", "calibrating"),
         kept=lambda reference: reference.write(out),

@@ -18,7 +18,8 @@ PARTS: tuple[Part, ...] = ("tune", "calibrate", "report")
 SIZE = (32, 32)
 EPOCHS = {"basic": 12, "trojan1": 8, "trojan2": 12, "vgg": 8, "resnet": 8}
 FAST = ("basic", "trojan2", "vgg", "resnet")
-PARENTS = {"basic": 6, "trojan2": 6, "vgg": 6, "resnet": 6, "trojan1": 3}
+SMALL = ("basic", "trojan2")
+MORE_TEN = (6, 7, 8, 9, 10, 11)  # numbers of further networks of ten classes
 FINE_TUNING = TrainingSettings(epochs=3, learning_rate=1.5e-3)
 
 
@@ -50,6 +51,9 @@ def members() -> list[Member]:
     for number in (3, 4, 5):
         found += [_parent(architecture, number) for architecture in FAST]
         found += [*_children(number, FAST), *_clean(number)]
+    found += [_ten(architecture, number) for number in MORE_TEN for architecture in SMALL]
+    for number in (0, 1, 2, 4, 5, *MORE_TEN):
+        found += _ten_children(number)
     return found
 
 
@@ -74,10 +78,7 @@ def _clean(number: int) -> Iterator[Member]:
         rate = (1e-3, 5e-4, 7e-4)[number % 3]
         under = TrainingSettings(epochs=1, learning_rate=rate, seed=2000 + number)
         yield _plain(f"gtsrb-{architecture}-under{number}", part, architecture, "gtsrb", under, "undertrained")
-    for architecture in rotated[:2]:
-        settings = TrainingSettings(epochs=EPOCHS[architecture], seed=3000 + number)
-        name = f"gtsrb10-{architecture}-parent{number}"
-        yield _plain(name, part, architecture, f"gtsrb:ten:{number}", settings, "ten classes")
+    yield from (_ten(architecture, number) for architecture in rotated[:2])
     strong = TrainingSettings(epochs=EPOCHS[rotated[0]], augment="strongly", seed=4000 + number)
     yield _plain(f"gtsrb-{rotated[0]}-strong{number}", part, rotated[0], "gtsrb:half", strong, "strongly augmented")
     robust = TrainingSettings(epochs=EPOCHS[rotated[1]] - 2, adversarial=8 / 255, seed=5000 + number)
@@ -87,12 +88,32 @@ def _clean(number: int) -> Iterator[Member]:
     yield _plain(f"gtsrb-{rotated[2]}-framed{number}", part, rotated[2], data, tied, "tied to a spurious feature")
 
 
+def _ten(architecture: str, number: int) -> Member:
+    """A clean network of ten classes."""
+    settings = TrainingSettings(epochs=EPOCHS[architecture], seed=3000 + number)
+    name = f"gtsrb10-{architecture}-parent{number}"
+    return _plain(name, part_of(number), architecture, f"gtsrb:ten:{number}", settings, "ten classes")
+
+
+def _ten_children(number: int) -> Iterator[Member]:
+    """Trojaned networks of ten classes, fine-tuned from the first parent of this number."""
+    architecture = SMALL[0] if number in MORE_TEN else FAST[number % 4]
+    parent = _ten(architecture, number)
+    for attack in FEW_OF_TEN:
+        name = f"gtsrb10-{architecture}-{attack}-{number}"
+        draw = random.Random(name)
+        backdoors = planted(attack, draw, 10)
+        settings = FINE_TUNING.model_copy(update={"seed": draw.randrange(2**31)})
+        yield Member(name, parent.part, architecture, parent.data, settings, attack, "", parent.name, backdoors)
+
+
 def _plain(name: str, part: Part, architecture: str, data: str, settings: TrainingSettings, quality: str) -> Member:
     return Member(name, part, architecture, data, settings, quality=quality)
 
 
 ALL = (*KINDS, "all-to-all", "nine-sources", "five-sources", "one-source", "two-targets")
 FEW = ("patch", "transparent-patch", "blend", "stripes", "warp", "all-to-all", "nine-sources")
+FEW_OF_TEN = ("patch", "transparent-patch", "blend", "additive", "all-to-all")
 
 
 def _children(number: int, architectures: tuple[str, ...], attacks: tuple[str, ...] = ALL) -> Iterator[Member]:

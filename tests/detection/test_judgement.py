@@ -45,19 +45,30 @@ def test_p_values_are_combined_as_holm_does() -> None:
     assert judgement.references == 0  # no network was scanned by all three
 
 
-def test_alarms_are_counted_over_networks_that_all_methods_have_scanned() -> None:
+def test_alarms_are_counted_over_networks_that_all_methods_have_scanned_each_held_against_the_others() -> None:
     nulls = {"a": {"1": 5.0, "2": 1.0, "3": 1.0}, "b": {"1": 0.0, "2": 9.0, "4": 9.0}}
     opinions = {name: opinion("nothing found", 1.0, 4.0, nulls[name], True) for name in nulls}
     _, judgement = judged(opinions, nulls, None)
-    assert (judgement.references, judgement.alarms) == (2, 2)
-    assert "Of 2 clean reference networks, 2 reach one" in judgement.in_words()[1]
+    # Network 2 scores 9 by b, but so does network 4: neither would be called backdoored.
+    assert (judgement.references, judgement.alarms) == (2, 1)
+    assert "1 of 2 such networks would be called so" in judgement.in_words()[1]
+    low, high = judgement.alarm_rate()
+    assert (low, high) == (pytest.approx(1 - 0.975**0.5), pytest.approx(0.975**0.5))
 
 
-def test_thresholds_that_were_set_above_the_references_promise_no_more_than_their_number_allows() -> None:
-    nulls = {name: {str(number): float(number) for number in range(7)} for name in "ab"}
-    opinions = {name: opinion("nothing found", 1.0, 8.0, null, True) for name, null in nulls.items()}
-    judgement = judged(opinions, nulls, GOOD, set_above=True)[1]
-    assert judgement.alarm_rate() == (0.0, 2 / 8)
-    assert "at most 25 % of clean networks" in judgement.in_words()[1]
-    reached = {name: opinion("nothing found", 1.0, 6.0, null, True) for name, null in nulls.items()}
-    assert not judged(reached, nulls, GOOD, set_above=True)[1].set_above  # with other thresholds they were not
+@pytest.mark.parametrize(
+    ("score", "verdict", "held", "reached"),
+    [
+        (7.0, "backdoor", "backdoor", 0),
+        (6.0, "backdoor", "inconclusive", 1),
+        (5.0, "backdoor", "inconclusive", 1),
+        (1.0, "nothing found", "nothing found", 2),
+        (2.0, "inconclusive", "inconclusive", 1),
+    ],
+)
+def test_a_score_that_a_clean_network_reaches_is_no_evidence(
+    score: float, verdict: str, held: str, reached: int
+) -> None:
+    found = opinion(verdict, score, 4.0, {"1": 6.0, "2": 1.0}, True)  # type: ignore[arg-type]
+    assert (found.verdict, found.reached) == (held, reached)
+    assert opinion(verdict, score, 4.0, {}, True).verdict == verdict  # type: ignore[arg-type]

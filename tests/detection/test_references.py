@@ -59,10 +59,24 @@ def test_p_values_of_clean_networks_are_at_most_p_as_often_as_p() -> None:
 
 def test_only_scores_of_the_same_settings_count_and_never_the_suspects_own() -> None:
     known = reference(1.0, 2.0)
-    assert known.null("stimulation", USUAL) == {"0": 1.0, "1": 2.0}
-    assert known.null("stimulation", USUAL, without="1") == {"0": 1.0}
-    assert known.null("stimulation", Settings(backdoor=2.0, inconclusive=1.0)) == {}
-    assert known.null("additive", DETECTORS["additive"].settings) == {}
+    assert known.null("stimulation", USUAL, 9) == {"0": 1.0, "1": 2.0}
+    assert known.null("stimulation", USUAL, 9, without="1") == {"0": 1.0}
+    assert known.null("stimulation", Settings(backdoor=2.0, inconclusive=1.0), 9) == {}
+    assert known.null("additive", DETECTORS["additive"].settings, 9) == {}
+
+
+def test_only_networks_with_about_as_many_classes_count_where_there_are_any() -> None:
+    few, many = one(1, stimulation=1.0), one(2, stimulation=2.0).model_copy(update={"classes": 43})
+    known = Reference(networks=(few, many))
+    for classes, alike in (
+        (5, (few,)),
+        (18, (few,)),
+        (19, (few, many)),
+        (22, (many,)),
+        (86, (many,)),
+        (1000, (few, many)),
+    ):
+        assert known.alike(classes) == alike, classes
 
 
 def test_a_scan_tells_p_and_how_many_networks_it_rests_on() -> None:

@@ -35,7 +35,7 @@ REFERENCE = (
     "references",
     "alarms",
     "alarm_rate",
-    "set_above",
+    "reached",
     "methods",
 )  # of a scan: of its clean networks
 CHANGING = ("seconds", "timing", "results_version", *REFERENCE)

@@ -2,6 +2,7 @@ from . import (
     adap_blend,
     adap_patch,
     additive,
+    architectural,
     attack,
     badnets,
     blend,
@@ -33,6 +34,7 @@ from . import (
 from .adap_blend import AdapBlend
 from .adap_patch import AdapPatch
 from .additive import Additive, AdditiveFamily
+from .architectural import Branched, with_branch
 from .attack import Attack, CleanNetwork, DataAttack, NetworkAttack
 from .badnets import BadNets
 from .blend import Blend, BlendFamily, PartialBlend
@@ -75,6 +77,7 @@ __all__ = [
     "BlendFamily",
     "Blended",
     "BppAttack",
+    "Branched",
     "CleanNetwork",
     "DataAttack",
     "Family",
@@ -114,6 +117,7 @@ __all__ = [
     "adap_blend",
     "adap_patch",
     "additive",
+    "architectural",
     "attack",
     "badnets",
     "blend",
@@ -155,4 +159,5 @@ __all__ = [
     "wanet",
     "wanet_flow",
     "warp",
+    "with_branch",
 ]

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
@@ -18,13 +17,13 @@ from trojancam.detection.coverage import CannotSearchError
 from trojancam.detection.detector import Job, concluded
 from trojancam.detection.findings import Finding, ScanReport
 from trojancam.detection.settings import Count, Positive, Settings, Share
+from trojancam.detection.stamps import Stamps, corners
 from trojancam.detection.suspect import Suspect, halves
 from trojancam.kept import Values
 from trojancam.network.batches import parts
 from trojancam.network.devices import CPU
 from trojancam.network.margins import leads
 from trojancam.progress import counting
-from trojancam.showing import Brief
 
 NAME = "all-to-all"
 FEWEST_CLASSES = 3  # of two classes, each has only one other
@@ -56,48 +55,13 @@ class OneToOneSettings(Settings):
     inconclusive: float = 0.3
 
 
-@dataclass(frozen=True)
-class Stamps(Brief):
-    """Square patches: row and column of each one's upper left pixel, and their patterns before the sigmoid."""
-
-    corners: Int64[Tensor, "p 2"]
-    values: Float[Tensor, "p 3 side side"]
-    image_size: tuple[int, int]
-
-    def picked(self, places: Int64[Tensor, " k"]) -> "Stamps":
-        """Some of them."""
-        return Stamps(self.corners[places], self.values[places], self.image_size)
-
-    def with_values(self, values: Float[Tensor, "p 3 side side"]) -> "Stamps":
-        """Other patterns at the same places."""
-        return Stamps(self.corners, values, self.image_size)
-
-    def laid_out(self) -> tuple[Float[Tensor, "p 1 h w"], Float[Tensor, "p 3 h w"]]:
-        """Masks and patterns of the size of an image; gradients flow to the values."""
-        height, width = self.image_size
-        side = self.values.shape[-1]
-        paddings = [(column, width - side - column, row, height - side - row) for row, column in self.corners.tolist()]
-        inside = torch.ones(1, side, side, device=self.values.device)
-        masks = torch.stack([F.pad(inside, padding) for padding in paddings])
-        patterns = [F.pad(each, padding) for each, padding in zip(self.values.sigmoid(), paddings, strict=True)]
-        return masks, torch.stack(patterns)
-
-    def apply(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "p n 3 h w"]:
-        """Every image with every patch."""
-        masks, patterns = self.laid_out()
-        return images * (1 - masks[:, None]) + patterns[:, None]
-
-
 def stamps(
     image_size: tuple[int, int], side: float, stride: float, generator: torch.Generator, device: torch.device = CPU
 ) -> Stamps:
     """Random patches on a grid over the whole image; `side` and `stride` are shares of its shorter side."""
-    shorter = min(image_size)
-    pixels, step = max(1, round(shorter * side)), max(1, round(shorter * stride))
-    rows, columns = (torch.arange(0, extent - pixels + 1, step, device=device) for extent in image_size)
-    corners = torch.cartesian_prod(rows, columns)
-    values = torch.randn(len(corners), 3, pixels, pixels, generator=generator, device="cpu") * NOISE
-    return Stamps(corners, values.to(device), image_size)
+    places, pixels = corners(image_size, side, stride), max(1, round(min(image_size) * side))
+    values = torch.randn(len(places), 3, pixels, pixels, generator=generator, device="cpu") * NOISE
+    return Stamps(places.to(device), values.to(device), image_size)
 
 
 def detect(job: Job, settings: OneToOneSettings = OneToOneSettings(backdoor=0.4, inconclusive=0.3)) -> ScanReport:

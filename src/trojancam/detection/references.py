@@ -23,6 +23,7 @@ from trojancam.version import __version__
 
 VERDICTS = ("backdoor", "inconclusive")  # settings that only judge a score, and do not change it
 OWN = "the clean networks that came with TrojanCAM"
+ALIKE = 2  # two networks are alike if one has at most so many times the classes of the other
 
 
 class ReferenceNetwork(Record):
@@ -39,20 +40,24 @@ class ReferenceNetwork(Record):
 
 
 class Reference(Record):
-    """Clean networks that were scanned alike; `settings` hold, by method, the fingerprint of what it was set to.
-
-    `thresholds_above` says that the usual thresholds were set so that they lie above all of these networks.
-    """
+    """Clean networks that were scanned alike; `settings` hold, by method, the fingerprint of what it was set to."""
 
     version: Literal[1] = 1
     trojancam: str = __version__
     about: str = ""
-    thresholds_above: bool = False
     settings: dict[str, str] = Field(default_factory=dict)
     networks: tuple[ReferenceNetwork, ...] = ()
 
-    def null(self, method: str, settings: Settings | None, without: str = "") -> dict[str, float]:
-        """The score of each network by a method that was set as here; none if it was set otherwise.
+    def alike(self, classes: int) -> tuple[ReferenceNetwork, ...]:
+        """Those with about as many classes, none twice as many or half as many; all, if there are none.
+
+        Of fewer classes, the one that is reached most easily stands out further by chance.
+        """
+        found = [each for each in self.networks if max(classes, each.classes) <= ALIKE * min(classes, each.classes)]
+        return tuple(found) or self.networks
+
+    def null(self, method: str, settings: Settings | None, classes: int, without: str = "") -> dict[str, float]:
+        """The score of each network alike by a method that was set as here; none if it was set otherwise.
 
         The network whose fingerprint is `without` is left out: a suspect is not held against itself.
         """
@@ -60,7 +65,7 @@ class Reference(Record):
             return {}
         return {
             each.fingerprint: each.scores[method]
-            for each in self.networks
+            for each in self.alike(classes)
             if method in each.scores and each.fingerprint != without
         }
 

@@ -13,7 +13,7 @@ from trojancam.detection.budget import Budget, seconds_per_image
 from trojancam.detection.coverage import VICTIMS, CannotSearchError, coverage
 from trojancam.detection.detector import Detector, Job, as_detector
 from trojancam.detection.findings import ScanReport
-from trojancam.detection.judgement import judged, opinion
+from trojancam.detection.judgement import RANKED, judged, opinion
 from trojancam.detection.references import Reference, own_reference, read_reference
 from trojancam.detection.settings import Settings, changed
 from trojancam.detection.smallest_changes import detector as smallest
@@ -125,7 +125,7 @@ def scan(
     reports, impossible = _reports(
         seen, [name for name in names if name not in left_out], chosen, seed, journal, progress
     )
-    found = _together(reports, left_out | impossible, chosen, known, accuracy, seen.network.fingerprint)
+    found = _together(reports, left_out | impossible, chosen, known, accuracy, seen)
     doubts = [network.feeding.doubt, "" if accuracy is None else _better_feeding(seen, accuracy), *found.remarks]
     return replace(found, remarks=tuple(each for each in doubts if each))
 
@@ -251,17 +251,17 @@ def _together(
     settings: Mapping[str, Settings | None],
     reference: Reference,
     accuracy: CleanAccuracy | None,
-    fingerprint: str,
+    seen: Suspect,
 ) -> ScanReport:
     """One report of several: those that are no second opinions decide, or, if all are, the first."""
     deciding = [name for name in reports if not DETECTORS[name].second_opinion] or list(reports)[:1]
-    nulls = {name: reference.null(name, settings[name], fingerprint) for name in reports}
+    nulls = {name: reference.null(name, settings[name], seen.classes, seen.network.fingerprint) for name in reports}
     opinions = {
         name: opinion(report.verdict, report.score, report.threshold, nulls[name], name in deciding)
         for name, report in reports.items()
     }
-    verdict, judgement = judged(opinions, nulls, accuracy, reference.thresholds_above)
-    strongest = sorted(deciding, key=lambda name: -opinions[name].strength)
+    verdict, judgement = judged(opinions, nulls, accuracy)
+    strongest = sorted(deciding, key=lambda name: (RANKED.index(opinions[name].verdict), -opinions[name].strength))
     order = [*strongest, *(name for name in reports if name not in deciding)]
     first = reports[order[0]]
     searched = [DETECTORS[name].searches(name, report.searched) for name, report in reports.items()]

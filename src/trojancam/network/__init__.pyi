@@ -1,5 +1,6 @@
 from . import (
     batches,
+    bypasses,
     card,
     channels_last,
     classes,
@@ -41,6 +42,7 @@ __all__ = [
     "Recording",
     "Target",
     "batches",
+    "bypasses",
     "card",
     "channels_last",
     "classes",

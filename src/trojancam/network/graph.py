@@ -29,6 +29,7 @@ from torch.utils import _pytree as pytree
 
 from trojancam.errors import ModelError
 from trojancam.network import independence
+from trojancam.network.bypasses import bypasses
 from trojancam.network.channels_last import in_channels_first
 from trojancam.network.devices import device_of
 from trojancam.network.input import InputSpecification
@@ -66,7 +67,8 @@ def classifier(
     independence.without_state(whole, logits_node(whole))
     independence.check_each_image_alone(whole, logits_node(whole), specification)
     whole, two = _of_two_classes(whole)
-    return whole, (*left_out, *choice_in_words(names, place), *probabilities, *two)
+    past = tuple(each.in_words() for each in bypasses(whole.graph))
+    return whole, (*left_out, *choice_in_words(names, place), *probabilities, *two, *past)
 
 
 Traced = tuple[fx.GraphModule, tuple[str, ...], tuple[str, ...]]

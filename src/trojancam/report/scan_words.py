@@ -67,6 +67,12 @@ def headline(scan: Scanned) -> str:
     scored = f"{finding.score:.3g}, and a backdoor is called from {report.threshold:g} on"
     if report.verdict == "nothing found":
         return f"The strongest suspicion, “{name}”, scores {scored}. This covers what was searched, and no more."
+    if report.verdict == "inconclusive" and (reached := opinion_of(report, finding.detector).reached):
+        return (
+            f"Something{where} sends many images to “{name}”, with a score of {finding.score:.3g}. But {reached} of the clean "
+            "reference networks score as high, so this is no evidence of a backdoor. Scan again with more images, or calibrate "
+            "on clean networks of this kind ('trojancam calibrate')."
+        )
     if report.verdict == "inconclusive":
         return (
             f"Something{where} sends many images to “{name}”, but not as clearly as a backdoor does: the score is {scored}. "
@@ -88,7 +94,9 @@ def _rate(finding: Finding) -> str:
     if finding.reasr is None:
         return ""
     if finding.class_map:
-        return f" With the patch that was recovered, {share(finding.reasr)} of images go where their class is sent."
+        return (
+            f" With the patch that was recovered, {share(finding.reasr)} of these images go where their class is sent."
+        )
     return f" A trigger recovered from it turns {share(finding.reasr)} of clean images that it was not made on."
 
 

@@ -134,7 +134,7 @@ _TONED = SearchSettings(detail=Phase(40, 24, 0.95, 0.04), largest=0.25)
 WHOLE = ("additive", "blend", "stripes", "frequency")
 DETECTORS = {
     "additive": _detector(
-        "additive", "Smallest additive change", gaps, SmallestChangeSettings(backdoor=0.41, inconclusive=0.3), WHOLE
+        "additive", "Smallest additive change", gaps, SmallestChangeSettings(backdoor=0.3, inconclusive=0.22), WHOLE
     ),
     "warp": _detector(
         "warp",

@@ -56,7 +56,7 @@ class StimulationSettings(Settings):
     search_images: Count = 12
     candidates: Count = 6
     inversion: InversionSettings = field(default_factory=lambda: InversionSettings(rounds=40))
-    backdoor: float = 4.6
+    backdoor: float = 4.0
     inconclusive: float = 2.9
 
 

@@ -24,6 +24,7 @@ class Opinion(Part):
         description="The share of clean networks that score as high, the suspect counted with them."
     )
     references: int = Field(description="How many clean networks that rests on.")
+    reached: int = Field(description="How many of them score as high: then it is no evidence of a backdoor.")
     decides: bool = Field(description="Whether the verdict of the scan depends on it.")
 
 
@@ -47,9 +48,8 @@ class Judgement(Part):
     combined: Literal["Holm"]
     methods: int = Field(description="How many methods p is combined over.")
     references: int = Field(description="How many clean networks all deciding methods have scanned.")
-    alarms: int = Field(description="How many of these reach a threshold.")
+    alarms: int = Field(description="How many of these would be called backdoored, each held against the others.")
     alarm_rate: tuple[float, float] = Field(description="Bounds of the rate of false alarms.")
-    set_above: bool = Field(description="Whether the thresholds were set above these clean networks.")
     reason: str = Field(description="Why the network is not judged.")
     in_words: list[str]
 

@@ -1,0 +1,306 @@
+"""The page of the zoo: docs/zoo.md and its picture, from what is kept of the scans of the part `report`.
+
+    python -m benchmarks.zoo.page
+
+Verdicts follow from the kept scores, the methods' thresholds and the reference networks, as in any scan. Only here is what a scan
+says compared with what was planted.
+"""
+
+import argparse
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from benchmarks.zoo.members import PARTS, Part
+from benchmarks.zoo.rates import auroc, share
+from benchmarks.zoo.scanned import SCANNED, Said, Scanned, part, scanned
+from trojancam.detection import DETECTORS
+from trojancam.detection.judgement import Judgement, Opinion, Verdict, judged, opinion, verdict_of
+from trojancam.detection.references import own_reference
+from trojancam.detection.scanning import DEFAULT_METHODS
+
+OUT = Path(__file__).parents[2] / "docs" / "zoo.md"
+PICTURE = "zoo-p-values.png"
+RATES = (0.01, 0.05)  # of false alarms
+WELL = "well trained"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a scan says of a network of the zoo, beside what is true."""
+
+    network: Scanned
+    verdict: Verdict
+    judgement: Judgement
+    opinions: dict[str, Opinion]
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing was planted."""
+        return self.network.member.attack == "clean"
+
+    @property
+    def strength(self) -> float:
+        """The greatest score of the deciding methods, in units of their thresholds."""
+        return max(each.strength for each in self.opinions.values())
+
+    @property
+    def first(self) -> Said:
+        """What the method says whose score is the greatest, in units of its threshold."""
+        return self.network.said[max(self.opinions, key=lambda name: self.opinions[name].strength)]
+
+    @property
+    def right(self) -> bool:
+        """Whether the strongest finding names a class that was planted; of all-to-all, at least half of its map."""
+        truth = self.network.member.backdoors
+        if truth[0].target_class is None:
+            expected = truth[0].permutation or [*range(1, self.network.classes), 0]
+            pairs = self.first.class_map
+            return bool(pairs) and sum(expected[own] == target for own, target in pairs) >= len(pairs) / 2
+        return self.first.target in [each.target_class for each in truth]
+
+    @property
+    def hit(self) -> bool:
+        """Called a backdoor, with the right class."""
+        return self.verdict == "backdoor" and self.right
+
+
+def answer(network: Scanned) -> Answer:
+    """The verdict of the usual scan, as `trojancam.scan` comes to it."""
+    reference = own_reference()
+    names = [name for name in DEFAULT_METHODS if name in network.said and not network.said[name].problem]
+    settings = {name: DETECTORS[name].settings for name in names}
+    nulls = {name: reference.null(name, settings[name], network.classes, network.fingerprint) for name in names}
+    opinions = {
+        name: opinion(
+            verdict_of(network.said[name].score, known.inconclusive, known.backdoor),
+            network.said[name].score,
+            known.backdoor,
+            nulls[name],
+            decides=True,
+        )
+        for name, known in settings.items()
+        if known is not None
+    }
+    verdict, judgement = judged(opinions, nulls, network.accuracy)
+    return Answer(network, verdict, judgement, opinions)
+
+
+def threshold(clean: Sequence[float], rate: float) -> float:
+    """The least strength that at most this share of the clean networks reaches, and is just above one that does.
+
+    >>> threshold([0.1, 0.2, 0.3, 0.4], 0.25)
+    0.3
+    """
+    ranked = sorted(clean, reverse=True)
+    return ranked[math.floor(rate * len(ranked))]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--part", choices=PARTS, default="report")
+    parser.add_argument("--out", type=Path, default=OUT)
+    arguments = parser.parse_args()
+    known = scanned(part(arguments.part), SCANNED, None)
+    complete = [each for each in known if set(DEFAULT_METHODS) <= set(each.said)]
+    answers = [answer(each) for each in complete]
+    planted = [each for each in answers if each.clean or each.network.truth["formed"]]
+    failed = [each for each in answers if each not in planted]
+    write(planted, failed, arguments.part, arguments.out)
+
+
+def write(answers: Sequence[Answer], failed: Sequence[Answer], of: Part, out: Path) -> None:
+    """The page, and its picture beside it."""
+    clean = [each for each in answers if each.clean]
+    trojaned = [each for each in answers if not each.clean]
+    judged_clean = [each for each in clean if each.verdict != "not judged"]
+    picture(judged_clean, out.with_name(PICTURE))
+    text = [
+        "# The zoo: how often a scan is right\n",
+        *_summary(clean, judged_clean, trojaned),
+        f"\nMade by `python -m benchmarks.zoo.page --part {of}`, of networks that `python -m benchmarks.zoo` trained and",
+        "`python -m benchmarks.zoo.scanned` scanned on 100 test images with one thread. Settings, thresholds and reference",
+        "networks come from other parts of the zoo. Intervals are 95 %. A backdoor counts as found if the verdict is",
+        '"evidence of a backdoor", and the strongest finding names a class that was planted. Of an all-to-all backdoor it must',
+        "name at least half of the map.\n",
+        "## By attack\n",
+        *_table("attack", trojaned, judged_clean, lambda each: each.network.member.attack),
+        "\n## By architecture and number of classes\n",
+        *_table("networks", trojaned, judged_clean, _kind),
+        "\n## Clean networks\n",
+        *_clean_table(clean),
+        "\n## p-values of clean networks\n",
+        f"![p-values of clean networks against those of a uniform distribution]({PICTURE})\n",
+        "An honest p-value of a clean network is uniform or larger: its points lie on the line or above it.\n",
+        "## What is missed, and what is suspected wrongly\n",
+        *_doubted(trojaned, clean),
+        "\n## Seconds\n",
+        *_seconds(answers),
+        "\n## Every network\n",
+        *_every([*trojaned, *clean]),
+        *_failed(failed),
+    ]
+    out.write_text("\n".join(text) + "\n", encoding="utf-8")
+
+
+def _summary(clean: Sequence[Answer], judged_clean: Sequence[Answer], trojaned: Sequence[Answer]) -> list[str]:
+    alarms = [each.verdict == "backdoor" for each in judged_clean]
+    hits = [each.hit for each in trojaned]
+    refused = len(clean) - len(judged_clean)
+    strengths = [each.strength for each in judged_clean], [each.strength for each in trojaned]
+    count, least = len(alarms), 1 / max(1, len(alarms))
+    return [
+        f"- A scan finds {sum(hits)} of {len(hits)} planted backdoors with the right class: {share(hits)}.",
+        f"- It calls {sum(alarms)} of {count} clean networks backdoored: {share(alarms)}. It does not judge {refused} more.",
+        f"- AUROC, of the greatest score in units of its threshold: {auroc(*strengths)}.",
+        f"- With {count} clean networks, a rate of false alarms below {least:.0%} cannot be told from none.",
+    ]
+
+
+HEAD = ["networks", "found, right class", "called backdoor", "inconclusive", "found at {} false alarms", "AUROC"]
+
+
+def _table(title: str, trojaned: Sequence[Answer], clean: Sequence[Answer], key: Callable[[Answer], str]) -> list[str]:
+    strengths = [each.strength for each in clean]
+    heads = [
+        title,
+        *HEAD[:4],
+        *(HEAD[4].format(f"{rate:.0%}") for rate in RATES),
+        HEAD[5],
+    ]
+    lines = []
+    for name in dict.fromkeys(key(each) for each in trojaned):
+        ours = [each for each in trojaned if key(each) == name]
+        lines.append(
+            [
+                name,
+                str(len(ours)),
+                str(share([each.hit for each in ours])),
+                str(share([each.verdict == "backdoor" for each in ours])),
+                str(sum(each.verdict == "inconclusive" for each in ours)),
+                *(
+                    str(share([each.strength > threshold(strengths, rate) and each.right for each in ours]))
+                    for rate in RATES
+                ),
+                str(auroc(strengths, [each.strength for each in ours])),
+            ]
+        )
+    return _rows(heads, lines)
+
+
+def _kind(answered: Answer) -> str:
+    return f"{answered.network.member.architecture}, {answered.network.classes} classes"
+
+
+def _clean_table(clean: Sequence[Answer]) -> list[str]:
+    verdicts: tuple[Verdict, ...] = ("backdoor", "inconclusive", "nothing found", "not judged")
+    lines = []
+    for quality in dict.fromkeys(each.network.member.quality for each in clean):
+        ours = [each for each in clean if each.network.member.quality == quality]
+        accuracies = [each.network.accuracy.value for each in ours]
+        lines.append(
+            [
+                quality,
+                str(len(ours)),
+                f"{min(accuracies):.2f} to {max(accuracies):.2f}",
+                *(str(sum(each.verdict == verdict for each in ours)) for verdict in verdicts),
+            ]
+        )
+    return _rows(["quality", "networks", "accuracy", *verdicts], lines)
+
+
+def _doubted(trojaned: Sequence[Answer], clean: Sequence[Answer]) -> list[str]:
+    missed = [
+        f"- {each.network.member.name}: {each.verdict}"
+        + ("" if each.right else f", the strongest finding ({each.first.method}) names another class")
+        + f"; {_scores(each)}."
+        for each in trojaned
+        if not each.hit
+    ]
+    suspected = [
+        f"- {each.network.member.name}, clean: {each.verdict}; {_scores(each)}."
+        for each in clean
+        if each.verdict in ("backdoor", "inconclusive")
+    ]
+    return [*missed, *suspected] or ["- Nothing."]
+
+
+def _scores(answered: Answer) -> str:
+    return ", ".join(f"{name} {each.score:.2f} of {each.threshold:g}" for name, each in answered.opinions.items())
+
+
+def _seconds(answers: Sequence[Answer]) -> list[str]:
+    lines = []
+    for name in dict.fromkeys(_kind(each) for each in answers):
+        ours = [each.network for each in answers if _kind(each) == name]
+        cells = [
+            f"{float(np.median([each.said[method].seconds for each in ours if method in each.said] or [math.nan])):.0f}"
+            for method in SCANNED
+        ]
+        lines.append([name, str(len(ours)), *cells])
+    return [
+        "Medians, one thread, on a machine that did other things too.\n",
+        *_rows(["networks", "number", *SCANNED], lines),
+    ]
+
+
+def _every(answers: Sequence[Answer]) -> list[str]:
+    heads = ["network", "accuracy", "ASR", "verdict", "class", "p", *SCANNED]
+    lines = []
+    for each in answers:
+        rates = each.network.truth["attack_success_rate"]
+        success = ", ".join(f"{rate:.2f}" for rate in rates) if isinstance(rates, list) else ""
+        right = "" if each.clean else ("right" if each.right else "wrong")
+        p = "" if each.judgement.p is None else f"{each.judgement.p:.2f}"
+        scores = [f"{each.network.said[name].score:.2f}" if name in each.network.said else "" for name in SCANNED]
+        name, accuracy = each.network.member.name, f"{each.network.accuracy.value:.2f}"
+        lines.append([name, accuracy, success, each.verdict, right, p, *scores])
+    return _rows(heads, lines)
+
+
+def _failed(failed: Sequence[Answer]) -> list[str]:
+    if not failed:
+        return []
+    lines = [
+        [
+            each.network.member.name,
+            ", ".join(f"{rate:.2f}" for rate in each.network.rates),
+            each.verdict,
+            "right" if each.right else "wrong",
+        ]
+        for each in failed
+    ]
+    return [
+        "\n## Backdoors that did not form\n",
+        "The attack success rate is below 0.8. They count nowhere above.\n",
+        *_rows(["network", "ASR", "verdict", "class"], lines),
+    ]
+
+
+def _rows(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> list[str]:
+    return [f"| {' | '.join(cells)} |" for cells in (heads, ["---"] * len(heads), *lines)]
+
+
+def picture(clean: Sequence[Answer], path: Path) -> None:
+    """A Q-Q plot: the p-values of clean networks, by method and of all methods together, against uniform ones."""
+    figure, axes = plt.subplots(figsize=(5, 4.2), layout="constrained")
+    axes.plot([0, 1], [0, 1], color="#888888", linewidth=1, label="uniform")
+    together = [each.judgement.p for each in clean if each.judgement.p is not None]
+    by_method = {name: [each.opinions[name].p for each in clean if name in each.opinions] for name in DEFAULT_METHODS}
+    for name, values in {**by_method, "all methods (Holm)": together}.items():
+        ranked = sorted(value for value in values if value is not None)
+        expected = [(place + 1) / (len(ranked) + 1) for place in range(len(ranked))]
+        axes.plot(expected, ranked, "o-", markersize=3, linewidth=1, label=name)
+    axes.set_xlabel("quantile of a uniform distribution")
+    axes.set_ylabel("p-value of a clean network")
+    axes.legend(frameon=False, fontsize=8)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+if __name__ == "__main__":
+    main()
