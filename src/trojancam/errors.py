@@ -16,6 +16,8 @@ class Remedy(StrEnum):
 
     ARCHITECTURE = "architecture"  # say what builds the network of a file of weights; detail: the registered names
     NO_ARCHITECTURE = "no architecture"
+    NO_KEY = "no key"
+    OUTPUT = "output"  # say which of several outputs gives the logits
     PREPROCESSING = "preprocessing"  # say how the network is fed
     SIZE = "size"  # say how large its images are
     NO_SIZE = "no size"
@@ -38,6 +40,8 @@ PYTHON: Mapping[Remedy, str] = {
         "'module:callable', 'timm:NAME' or 'torchvision:NAME'"
     ),
     Remedy.NO_ARCHITECTURE: "leave out architecture=",
+    Remedy.NO_KEY: "leave out key=",
+    Remedy.OUTPUT: "say which with output=",
     Remedy.PREPROCESSING: "say how it is fed with preprocessing=",
     Remedy.SIZE: "say it with size=(height, width)",
     Remedy.NO_SIZE: "leave out size=",
@@ -53,6 +57,9 @@ PYTHON: Mapping[Remedy, str] = {
     Remedy.STUDY: "say which to reproduce",
     Remedy.FORCE: "do it all the same with force=True",
 }
+
+
+LISTED = 12  # a sentence names no more outputs
 
 
 class TrojanCamError(Exception):
@@ -89,6 +96,20 @@ class DataError(TrojanCamError):
 
 class ModelError(TrojanCamError):
     """A model, or its file, cannot be used as it is."""
+
+
+class SeveralOutputsError(ModelError):
+    """Several outputs of a network can be its logits: `outputs` are what they are called.
+
+    >>> str(SeveralOutputsError(["features", "1"]))
+    'several outputs of the network can be its logits (features, 1); say which with output='
+    """
+
+    def __init__(self, outputs: Iterable[str], *others: Remedy) -> None:
+        self.outputs = tuple(outputs)
+        listed = ", ".join(repr(name[:40])[1:-1] for name in self.outputs[:LISTED])
+        more = ", ..." if len(self.outputs) > LISTED else ""
+        super().__init__(f"several outputs of the network can be its logits ({listed}{more})", Remedy.OUTPUT, *others)
 
 
 class UnknownNameError(TrojanCamError):

@@ -4,8 +4,8 @@
 
 Each file is opened as a user opens it, by the command line, in a process of its own that may compute 5 seconds and take a
 gigabyte more than the libraries do. It must end with exit code 0 or 2: 1 and 3 are verdicts, 4 is a fault of ours. A number
-and the seed give the same file again (`--only`). Files at fault are kept in the folder, with what was said; the count stands in
-`FOLDER/count.json`. It ends with 1 if there was a fault.
+and the seed give the same file again (`--only`). The valid files are kept in `FOLDER/corpus.json`, those at fault in the folder,
+with what was said; the count stands in `FOLDER/count.json`. It ends with 1 if there was a fault.
 """
 
 import argparse
@@ -29,6 +29,7 @@ from random import Random
 SECONDS, BYTES = 5, 1 << 30
 HANGS = 1200  # seconds on the clock, for what waits instead of computing; the machine may do other things
 ENDS = (0, 2)
+CORPUS = "corpus.json"
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,11 @@ class Fuzzing:
 
     def __init__(self, folder: Path, seed: int, kinds: str = "") -> None:
         from tests.formats.hostile_cases import warm_up
-        from tests.formats.seeds import seeds
+        from tests.formats.seeds import keep, seeds
 
         self.folder, self.seed = folder, seed
         everything = seeds()
+        keep(everything, folder / CORPUS)
         self.seeds = {name: each for name, each in everything.items() if kinds.lower() in name.lower()}
         self.contents = [each.content for each in everything.values()]
         warm_up(folder / "harmless")

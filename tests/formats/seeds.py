@@ -6,8 +6,9 @@ import json
 import tempfile
 import warnings
 from argparse import Namespace
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +50,21 @@ WITH_SMALL = (*INSPECT, "--architecture", SMALL, "--size", "8")
 def seeds() -> dict[str, Seed]:
     """All of them by name."""
     return dict(_models()) | dict(_data_sets())
+
+
+def keep(corpus: dict[str, Seed], path: Path) -> None:
+    """Write them to a file, so that a fault can be made again with the very files that it was made of."""
+    written = {name: asdict(seed) for name, seed in corpus.items()}
+    path.write_text(json.dumps(written, default=lambda content: b64encode(content).decode()), encoding="utf-8")
+
+
+def kept(path: Path) -> dict[str, Seed]:
+    """Those that `keep` wrote."""
+    corpus = {}
+    for name, said in json.loads(path.read_text(encoding="utf-8")).items():
+        beside = {file: b64decode(content) for file, content in said["beside"].items()}
+        corpus[name] = Seed(said["file"], b64decode(said["content"]), tuple(said["command"]), beside)
+    return corpus
 
 
 def _models() -> Iterator[tuple[str, Seed]]:

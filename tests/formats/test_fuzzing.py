@@ -8,32 +8,40 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from tests.formats.fuzzing import CORPUS
 from tests.formats.mutations import damaged
-from tests.formats.seeds import seeds
+from tests.formats.seeds import kept
 from tests.injection import REPOSITORY
 
 FILES = 40
 
 
-def test_damaged_files_end_in_a_sentence(tmp_path: Path) -> None:
-    """In a process of its own; each file in a fork of that, with the limits of the long run."""
-    command = [sys.executable, "-W", "ignore", "-m", "tests.formats.fuzzing", str(tmp_path), "--files", str(FILES)]
+@pytest.fixture(scope="module")
+def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the fuzzer leaves behind, in a process of its own; each file in a fork of that, with the limits of the long run."""
+    folder = tmp_path_factory.mktemp("fuzzed")
+    command = [sys.executable, "-W", "ignore", "-m", "tests.formats.fuzzing", str(folder), "--files", str(FILES)]
     places = f"{REPOSITORY / 'src'}{os.pathsep}{REPOSITORY}"
     environment = {**os.environ, "PYTHONPATH": places, "OMP_NUM_THREADS": "1", "KERAS_BACKEND": "torch"}
     done = subprocess.run(
         command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=900, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    count = json.loads((tmp_path / "count.json").read_text())
+    return folder
+
+
+def test_damaged_files_end_in_a_sentence(fuzzed: Path) -> None:
+    count = json.loads((fuzzed / "count.json").read_text())
     assert (count["files"], count["faults"]) == (FILES, 0)
     assert 0 < count["largest"] < 1024  # megabytes: a figure, not one that cannot move
     assert any(end.endswith(": 2") for end in count["ends"])
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_damage_is_the_same_for_the_same_seed_and_is_damage() -> None:
-    everything = seeds()
+def test_damage_is_the_same_for_the_same_seed_and_is_damage(fuzzed: Path) -> None:
+    everything = kept(fuzzed / CORPUS)
     others = [each.content for each in everything.values()]
+    assert len(everything) > 30
     for name, seed in everything.items():
         made = [damaged(seed.content, others, Random(f"{name} {number}")) for number in range(12)]
         again = [damaged(seed.content, others, Random(f"{name} {number}")) for number in range(12)]

@@ -1,7 +1,9 @@
 """An image's logits depend on that image alone: what stands in the way is mended and said, or refused by name."""
 
+import random
 import re
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -184,3 +186,59 @@ def _plain(module: Small) -> Small:
     plain = Small().eval()
     plain.load_state_dict(module.state_dict())
     return plain
+
+
+class Summed(Small):
+    """Adds up the images that come before."""
+
+    def between(self, maps: Tensor) -> Tensor:
+        return maps.cumsum(0)
+
+
+class First(Small):
+    """Answers to the first image only."""
+
+    def between(self, maps: Tensor) -> Tensor:
+        return maps[:1].expand_as(maps)
+
+
+class Brightest(Small):
+    def between(self, maps: Tensor) -> Tensor:
+        return maps / maps.max()
+
+
+class PythonNoise(Small):
+    def between(self, maps: Tensor) -> Tensor:
+        return maps * random.random()
+
+
+DRAW = np.random.default_rng()
+
+
+class NumpyNoise(Small):
+    def between(self, maps: Tensor) -> Tensor:
+        return maps + float(DRAW.random())
+
+
+class Numbered(Small):
+    """Counts its runs in a number of Python's, which a graph would keep as it was."""
+
+    runs = 0
+
+    def between(self, maps: Tensor) -> Tensor:
+        self.runs += 1
+        return maps * self.runs
+
+
+@pytest.mark.parametrize("module", [Summed(), First(), Brightest()])
+def test_an_image_at_another_place_in_the_batch_has_the_same_answer(module: nn.Module) -> None:
+    with pytest.raises(ModelError, match=r"depends on the other images \((cumsum|slice|expand|max|div)"):
+        Network.from_module(module.eval(), (16, 16))
+
+
+@pytest.mark.parametrize("module", [PythonNoise(), NumpyNoise(), Numbered()])
+def test_what_python_draws_or_counts_is_no_constant(module: nn.Module) -> None:
+    with pytest.raises(ModelError, match="answers otherwise when it is run again on the same images"):
+        Network.from_module(module.eval(), (16, 16))
+    assert vars(module).get("runs", 0) == 0
+    assert "forward" not in vars(module)

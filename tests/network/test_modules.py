@@ -61,6 +61,13 @@ def test_modules_that_cannot_be_used_are_refused_with_the_remedy(module: nn.Modu
         Network.from_module(module, (16, 16))
 
 
+@pytest.mark.filterwarnings("ignore")  # PyTorch means to move these
+def test_a_quantised_module_is_refused_with_the_remedy() -> None:
+    module = nn.Sequential(plain(), torch.ao.nn.quantized.dynamic.Linear(5, 5))
+    with pytest.raises(ModelError, match="is quantised.*give the module before it was"):
+        Network.from_module(module, (16, 16))
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize(
     "make", [lambda: torch.jit.trace(plain(), torch.rand(1, 3, 16, 16)), lambda: torch.jit.script(plain())]

@@ -14,7 +14,7 @@ from tests.formats.onnx_graphs import exported as to_onnx
 from torch import Tensor, nn
 
 from trojancam.attribution import grad_cam
-from trojancam.errors import ModelError, UnknownNameError
+from trojancam.errors import ModelError, SeveralOutputsError, UnknownNameError
 from trojancam.network.input import InputSpecification
 from trojancam.network.network import Network
 from trojancam.network.recording import record
@@ -115,7 +115,10 @@ class Several(nn.Module):
 @pytest.mark.parametrize("kind", RETURNED)
 def test_of_several_results_the_logits_are_found(kind: str) -> None:
     module = made(lambda: Several(kind))
-    network = Network.from_module(module, SIZE)
+    if kind in ("tuple", "list"):  # without a name, only the number of classes tells
+        with pytest.raises(SeveralOutputsError, match="can be its logits .*; say which with output="):
+            Network.from_module(module, SIZE)
+    network = Network.from_module(module, SIZE, class_names=None if CALLED[kind][1] == "logits" else "abc")
     listed, taken = CALLED[kind]
     assert network.notes == (f"of its outputs ({listed}) {taken!r} is taken for the logits",)
     assert "forward" not in vars(module)
@@ -159,8 +162,8 @@ def test_results_of_exported_programs_keep_their_names(tmp_path: Path, kind: str
     module = made(lambda: Several(kind))
     path = to_program(tmp_path / "m.pt2", module)
     listed, taken = CALLED[kind]
-    network = load(path)
-    assert network.notes == (f"of its outputs ({listed}) {taken!r} is taken for the logits",)
+    network = load(path, class_names=list("abc"))
+    assert network.notes[:1] == (f"of its outputs ({listed}) {taken!r} is taken for the logits",)
     assert_usable(network, module.logits(images(3)))
     other = listed.split(", ")[1 if kind == "dict" else 2]
     torch.testing.assert_close(load(path, output=other)(images(3)), module.logits(images(3), auxiliary=True))
@@ -181,7 +184,9 @@ def test_results_of_weights_and_of_onnx_files_are_chosen(tmp_path: Path, monkeyp
     torch.testing.assert_close(weights(images(3)), expected)
     path = to_onnx(tmp_path / "m.onnx", module, SIZE, dynamo=False, opset=17)
     torch.testing.assert_close(load(path, output=2)(images(3)), expected, rtol=1e-5, atol=1e-6)
-    assert_usable(load(path), module.logits(images(3)))
+    with pytest.raises(SeveralOutputsError, match=r"can be its logits \(.*, .*\); say which with output="):
+        load(path)
+    assert_usable(load(path, output=1), module.logits(images(3)))
 
 
 # --- one number for each image, many classes, grey images, a fixed number of images ---

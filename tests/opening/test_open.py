@@ -9,8 +9,10 @@ import torch
 from tests.cli.test_options import shades
 from tests.nets import unchecked
 from torch import Tensor, nn
+from typer.testing import CliRunner
 
 import trojancam as tc
+from trojancam.cli import app
 from trojancam.errors import DataError, ModelError, Remedy, UnknownNameError
 from trojancam.network.input import GIVEN, UNKNOWN, InputSpecification
 from trojancam.opening.open import ModelFile, load, opened
@@ -173,3 +175,28 @@ def test_it_is_opened_on_the_device_that_is_asked_for(tmp_path: Path, monkeypatc
 def test_a_device_that_is_not_there_is_refused_before_the_file_is_read(tmp_path: Path) -> None:
     with pytest.raises(UnknownNameError, match="unknown device 'tpux'"):
         load(tmp_path / "nothing.onnx", device="tpux")
+
+
+def tiny(classes: int) -> nn.Module:
+    return nn.Sequential(nn.Conv2d(3, 2, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2, classes))
+
+
+def test_a_key_chooses_among_the_weights_of_a_checkpoint(tmp_path: Path) -> None:
+    first, second = tiny(3).state_dict(), tiny(3).state_dict()
+    path, images = tmp_path / "m.pt", torch.rand(2, 3, 8, 8)
+    torch.save({"model": first, "ema": {"averaged": second}}, path)
+    for key, state in ((None, first), ("model", first), ("ema/averaged", second)):
+        expected = tiny(3)
+        expected.load_state_dict(state)
+        network = load(path, architecture=tiny, size=8, key=key)
+        torch.testing.assert_close(network(images), expected(images).detach())
+    assert any("another can be chosen by its key" in note for note in load(path, architecture=tiny, size=8).notes)
+    command = ["inspect", str(path), "--architecture", "tests.opening.test_open:tiny", "--size", "8", "--key"]
+    refused = CliRunner().invoke(app, [*command, "emma"])
+    assert refused.exit_code == 2
+    assert "unknown key in" in refused.output
+    assert CliRunner().invoke(app, [*command, "model"]).exit_code == 0
+    with pytest.raises(
+        ModelError, match="holds one network, and no dictionaries of weights to choose from; leave out key="
+    ):
+        load(shades(tmp_path / "m.onnx"), key="model")

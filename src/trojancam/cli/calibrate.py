@@ -13,6 +13,7 @@ from trojancam.cli.options import (
     SeedOption,
     fitted,
     images_for,
+    labelled_by,
     opened,
     takes_options,
 )
@@ -63,7 +64,7 @@ def calibrate(
     known_settings(names, settings)
     begun = read_reference(out) if out.exists() else Reference()
     for model in models:
-        opened(model, told)  # what cannot be opened is said before hours of work
+        opened(model, told, labelled_by(data, seed))  # what cannot be opened is said before hours of work
     steps = out.with_name(out.name + STEPS)
     writable_folder(steps)
     advice = f"networks that are finished are in {out}; the same command again goes on from there"
@@ -94,7 +95,7 @@ def _clean(
     from trojancam.tasks.calibrate import VouchedNetwork
 
     for number, model in enumerate(models, start=1):
-        network = opened(model, told)
+        network = opened(model, told, labelled_by(data, seed))
         dataset = images_for(network, data)
         say(f"{number} of {len(models)}: {model}")
         clean, labels = dataset.test.take(images, seed, spread=True)

@@ -14,6 +14,7 @@ from trojancam.cli.options import (
     Parsed,
     SeedOption,
     images_for,
+    labelled_by,
     opened,
     takes_options,
     warn_unless_said,
@@ -62,7 +63,7 @@ def cleanse(
     from trojancam.tasks.cleanse import copy_without
 
     names = known_names("cleansing method", names_in(methods, "cleansing method", CLEANSERS), CLEANSERS)
-    network = opened(model, told)
+    network = opened(model, told, None if data is None else labelled_by(data, seed))
     if out is not None and out.exists():
         raise DataError(f"{out} is there already, and nothing is mixed with a cleaned copy; name a new folder")
     warn_unless_said(network, model)

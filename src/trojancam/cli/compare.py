@@ -17,6 +17,7 @@ from trojancam.cli.options import (
     fitted,
     images_for,
     input_settings,
+    labelled_by,
     opened,
     takes_options,
 )
@@ -64,7 +65,7 @@ def compare(
     from trojancam.tasks.compare import compare as run
     from trojancam.tasks.compare import drawn_images
 
-    network = opened(model, told)
+    network = opened(model, told, labelled_by(data, seed))
     chosen = methods if methods == "all" else names_in(methods, "method")
     named = None if layers is None else names_in(layers, "layer")
     planted = recorded_backdoor(model, network.card) if stamp else None

@@ -34,6 +34,8 @@ OPTIONS: Mapping[Remedy, str] = {  # what can be done on the command line
         "torchvision:NAME"
     ),
     Remedy.NO_ARCHITECTURE: "leave out --architecture",
+    Remedy.NO_KEY: "leave out --key",
+    Remedy.OUTPUT: "say which with --output",
     Remedy.PREPROCESSING: "say how it is fed with --preprocessing",
     Remedy.SIZE: "say it with --size HEIGHTxWIDTH",
     Remedy.NO_SIZE: "leave out --size",

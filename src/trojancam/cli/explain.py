@@ -15,6 +15,7 @@ from trojancam.cli.options import (
     fitted,
     images_for,
     input_settings,
+    labelled_by,
     opened,
     takes_options,
     warn_unless_said,
@@ -60,7 +61,7 @@ def explain(
     from trojancam.report.provenance import file_facts
     from trojancam.tasks.explain import ExplainSettings, explained_files, find_images
 
-    network = opened(model, told)
+    network = opened(model, told, None if data is None else labelled_by(data, seed))
     if data is not None and not (network.feeding.vouched and network.named):
         network = fitted(network, images_for(network, data), seed)
     drawing = Drawing(feature_maps, scale, signed, format_)

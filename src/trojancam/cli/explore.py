@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trojancam.cli.console import interruptible, list_broken, progress_bar, say
-from trojancam.cli.options import DataOption, ModelOptions, fitted, images_for, opened, takes_options
+from trojancam.cli.options import DataOption, ModelOptions, fitted, images_for, labelled_by, takes_options
 from trojancam.errors import DataError, TrojanCamError
 from trojancam.text import as_text
 
@@ -97,9 +97,10 @@ def _open_demonstration(session: "Session", data: Path | None) -> None:
 def _open_files(session: "Session", files: list[Path], told: ModelOptions, data: Path | None) -> None:
     """Networks of files, each with labelled images as it wants them."""
     from trojancam.explore.models import Source
+    from trojancam.opening.open import opened_with_output
 
     for model in files:
-        network = opened(model, told)
+        network, output = opened_with_output(told.of(model), labelled_by(data, SEED))
         dataset = images_for(network, data)
-        source = Source(model, as_text(model.name), told.architecture, told.output)
+        source = Source(model, as_text(model.name), told.architecture, output, told.key)
         session.add(fitted(network, dataset, SEED), source, dataset)

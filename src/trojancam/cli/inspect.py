@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from trojancam.formats.inspection import Inspection
     from trojancam.network.card import BackdoorRecord, ModelCard
     from trojancam.network.network import Network
-    from trojancam.tasks.inspect import Inspected, Labelled
+    from trojancam.opening.output_choice import LabelledImages
+    from trojancam.tasks.inspect import Inspected
 
 SHOWN = 12  # class names, the first ones
 
@@ -44,7 +45,7 @@ def inspect(
         there(model)
         from trojancam.tasks.inspect import inspected
 
-        def labelled(network: "Network") -> "Labelled":
+        def labelled(network: "Network") -> "LabelledImages":
             return images_for(network, data).test.take(images, seed)
 
         found = inspected(told.of(model), None if data is None else labelled, _show)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from trojancam.data import Dataset
     from trojancam.network.network import Network
     from trojancam.opening.open import ModelFile
+    from trojancam.opening.output_choice import ImagesFor, LabelledImages
 
 LARGEST = 4096  # pixels: images are read up to this size
 
@@ -73,6 +74,12 @@ class ModelOptions:
         str | None,
         typer.Option(help="For a file of weights alone: a registered name, module:callable of your own, timm:NAME."),
     ] = None
+    key: Annotated[
+        str | None,
+        typer.Option(
+            help="Which dictionary of a checkpoint holds the weights, keys with slashes between; else the best fit."
+        ),
+    ] = None
     output: Annotated[str | None, typer.Option(help="Which output, where the network has several.")] = None
     preprocessing: Annotated[
         str | None,
@@ -110,6 +117,7 @@ class ModelOptions:
             size,
             self.class_names,
             device=self.device,
+            key=self.key,
         )
 
 
@@ -168,15 +176,28 @@ def _words(parameter: Any, value: Any) -> Iterator[str]:
             yield from (parameter.opts[0], str(each))
 
 
-def opened(model: Path, told: ModelOptions) -> "Network":
+def opened(model: Path, told: ModelOptions, labelled: "ImagesFor | None" = None) -> "Network":
     """The network in a model file, fed as the command says, else as the file says, else pixels in [0, 1].
+
+    `labelled` gives the images that tell which of several outputs is meant, where nothing else does.
 
     Raises:
         TrojanCamError: if an option is not to be understood, or the file cannot be opened so.
     """
     from trojancam.opening.open import opened as network_in
 
-    return network_in(told.of(model))
+    return network_in(told.of(model), labelled)
+
+
+def labelled_by(data: Path | None, seed: int) -> "ImagesFor":
+    """Labelled images of a data set for any network that is tried on them."""
+
+    def labelled(network: "Network") -> "LabelledImages":
+        from trojancam.opening.preprocessing import TRIED
+
+        return images_for(network, data).test.take(TRIED, seed)
+
+    return labelled
 
 
 def images_for(network: "Network", data: Path | None) -> "Dataset":

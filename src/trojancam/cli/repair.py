@@ -19,6 +19,7 @@ from trojancam.cli.options import (
     fitted,
     images_for,
     input_settings,
+    labelled_by,
     opened,
     takes_options,
 )
@@ -79,7 +80,7 @@ def repair(
     names = known_methods(None if scan_methods is None else names_in(scan_methods, "method", DETECTORS))
     apart = out.with_name(f"{out.stem}.not-repaired{out.suffix}")
     _check_new(out, apart)
-    network = opened(model, told)
+    network = opened(model, told, labelled_by(data, seed))
     check_saveable(network, told.of(model), out)
     found = None if scan is None else _scanned(scan, network)
     dataset = images_for(network, data)

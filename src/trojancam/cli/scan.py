@@ -16,6 +16,7 @@ from trojancam.cli.options import (
     fitted,
     images_for,
     input_settings,
+    labelled_by,
     opened,
     takes_options,
 )
@@ -100,7 +101,7 @@ def scan(
     known_settings(names, told_settings)
     known = None if reference is None else read_reference(reference)
     allowed = None if budget is None else Budget.of(budget)
-    network = opened(model, told)
+    network = opened(model, told, labelled_by(data, seed))
     dataset = images_for(network, data)
     clean, labels = dataset.test.take(images, seed, spread=True)
     network = fitted(network, dataset, seed)

@@ -19,6 +19,7 @@ from trojancam.cli.options import (
     fitted,
     images_for,
     input_settings,
+    labelled_by,
     opened,
     takes_options,
 )
@@ -71,7 +72,7 @@ def sift(
 
     names = known_methods(names_in(methods, "defence", DEFENCES))
     files = list(named_files(images))
-    network = opened(model, told)
+    network = opened(model, told, labelled_by(data, seed))
     dataset = images_for(network, data)
     known, _ = dataset.test.take(clean, seed)
     network = fitted(network, dataset, seed)

@@ -16,6 +16,7 @@ from trojancam.cli.options import (
     fitted,
     images_for,
     input_settings,
+    labelled_by,
     opened,
     takes_options,
 )
@@ -67,7 +68,7 @@ def stimulate(
     from trojancam.tasks.stimulate import read_stimulations
     from trojancam.tasks.stimulate import stimulate as run
 
-    network = opened(model, told)
+    network = opened(model, told, labelled_by(data, seed))
     if target is not None and network.named:
         class_index(target, network.class_names)  # a slip of the pen shows before images are read
     if (layer is None) == (stimulation is None):

@@ -33,6 +33,7 @@ class Source:
     name: str
     architecture: str | None = None
     output: str | None = None
+    key: str | None = None
     uploaded: bool = False
 
 

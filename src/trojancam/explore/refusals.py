@@ -6,7 +6,9 @@ from trojancam.errors import Remedy, TrojanCamError
 
 ON_THE_PAGE: Mapping[Remedy, str] = {  # what people on the page can do
     Remedy.ARCHITECTURE: "choose its architecture in the dialog: {detail}, timm:NAME or torchvision:NAME",
+    Remedy.NO_KEY: "start the explorer without --key",
     Remedy.NO_ARCHITECTURE: "choose no architecture in the dialog",
+    Remedy.OUTPUT: "say which in the dialog",
     Remedy.PREPROCESSING: "choose how it is fed in the dialog",
     Remedy.SIZE: "save it again with its images' height and width fixed",
     Remedy.NO_SIZE: "open a network for images of this size first",

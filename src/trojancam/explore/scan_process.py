@@ -45,6 +45,7 @@ class ScanJob(Record):
     path: Path
     architecture: str | None
     output: str | None
+    key: str | None
     preprocessing: InputSpecification
     class_names: tuple[str, ...]
     methods: tuple[str, ...]
@@ -60,6 +61,7 @@ class ScanJob(Record):
                 self.path,
                 architecture=self.architecture,
                 output=self.output,
+                key=self.key,
                 preprocessing=self.preprocessing,
                 class_names=self.class_names,
             )

@@ -166,6 +166,7 @@ def _job(session: Session, model: Model, asked: ScanRequest, images: ImageSet) -
         path=source.path.resolve(),
         architecture=source.architecture,
         output=source.output,
+        key=source.key,
         preprocessing=network.input,
         class_names=network.class_names,
         methods=asked.methods,

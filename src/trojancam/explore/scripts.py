@@ -65,6 +65,7 @@ def _network(model: Model) -> Lines:
         yield f"network = tc.load({path!r})"
         return
     named = "" if source.architecture is None else f", architecture={source.architecture!r}"
+    named += "" if source.key is None else f", key={source.key!r}"
     named += "" if source.output is None else f", output={source.output!r}"
     yield f"fed = tc.network.{network.input!r}"
     yield f"network = tc.load({path!r}{named}, preprocessing=fed, class_names={list(network.class_names)!r})"

@@ -11,7 +11,7 @@ from trojancam.explore.session import Session
 from trojancam.network.input import Feeding, InputSpecification
 from trojancam.network.network import Network
 from trojancam.opening.images import fitted_to
-from trojancam.opening.open import ModelFile, opened
+from trojancam.opening.open import ModelFile, opened_with_output
 from trojancam.opening.preprocessing import usual_ways
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".pt2", ".onnx", ".keras", ".h5")
@@ -61,11 +61,12 @@ def suffix_of(name: str) -> str:
 def _opened(session: Session, path: Path, name: str, architecture: str, output: str, preprocessing: str) -> Model:
     _check_architecture(architecture)
     usual = next((model.network.input.size for model in session.models.values()), (32, 32))
-    network = opened(ModelFile(path, architecture or None, output or None, usual_size=usual))
+    file = ModelFile(path, architecture or None, output or None, usual_size=usual)
+    network, found = opened_with_output(file, lambda network: session.images_for(network).take(TRIED))
     if preprocessing:
         network = _fed(network, preprocessing)
     network = fitted_to(network, session.images_for(network), TRIED)
-    return session.add(network, Source(path, name, architecture or None, output or None, uploaded=True))
+    return session.add(network, Source(path, name, architecture or None, found, uploaded=True))
 
 
 def _fed(network: Network, preprocessing: str) -> Network:

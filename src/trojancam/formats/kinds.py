@@ -27,21 +27,23 @@ def open_model(
     architecture: Architecture | None = None,
     output: Output = None,
     size: tuple[int, int] | None = None,
+    key: str | None = None,
 ) -> OpenedModel:
     """The module in a model file of any known format; nothing that the file says is run.
 
     `architecture` builds the network for a file of weights alone (see `read_with_architecture`), `output` chooses among
-    several, `size` is the (height, width) of the images where the file leaves it open.
+    several, `size` is the (height, width) of the images where the file leaves it open, `key` the dictionary of weights in a
+    checkpoint of several.
 
     Raises:
         ModelError: if the file is missing, damaged, hostile or of no known format, or its format needs an architecture
             and none is given, or has its own and one is given.
-        UnknownNameError: if there is no such architecture or output.
+        UnknownNameError: if there is no such architecture, output or key.
     """
     path = Path(path)
     kind = kind_of(path)
     if kind in WEIGHTS and architecture is not None:
-        return replace(read_with_architecture(path, architecture), output=output)
+        return replace(read_with_architecture(path, architecture, key=key), output=output)
     if architecture is not None:
         raise ModelError(
             f"{path} holds a network of its own, so no architecture can be chosen for it", Remedy.NO_ARCHITECTURE
@@ -51,6 +53,8 @@ def open_model(
         raise ModelError(
             f"{path} holds weights without a network", Remedy.ARCHITECTURE, detail=", ".join(ARCHITECTURES)
         )
+    if key is not None:
+        raise ModelError(f"{path} holds one network, and no dictionaries of weights to choose from", Remedy.NO_KEY)
     if kind == "safetensors":
         return replace(_with_card(path), output=output)
     if kind == "onnx":

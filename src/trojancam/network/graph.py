@@ -34,7 +34,7 @@ from trojancam.network.channels_last import in_channels_first
 from trojancam.network.devices import device_of
 from trojancam.network.input import InputSpecification
 from trojancam.network.layers import CALLED
-from trojancam.network.modules import check_usable, evaluating, unwrapped
+from trojancam.network.modules import COMPILED, check_usable, evaluating, unwrapped
 from trojancam.network.operations import BATCH_NORMALISATIONS
 from trojancam.network.outputs import Output, choice_in_words, chosen_output
 
@@ -49,21 +49,24 @@ _IDLE = {aten.clone.default, aten.alias.default, aten.contiguous.default, aten.d
 
 
 def classifier(
-    module: nn.Module, specification: InputSpecification, output: Output = None
+    module: nn.Module, specification: InputSpecification, output: Output = None, classes: int | None = None
 ) -> tuple[fx.GraphModule, tuple[str, ...]]:
     """The graph from images to the logits of a module, and what was done to come to these, in words.
 
-    Of several outputs the one that is named or numbered is taken; probabilities are taken back to the logits that they
+    Of several outputs the one that is named or numbered is taken, else the one that gives `classes` numbers for each image,
+    where their number is known, or that is called the logits; probabilities are taken back to the logits that they
     are made of; and one number for each image becomes the logits of two classes.
 
     Raises:
         ModelError: if the module cannot be exported, or gives no logits.
         UnknownNameError: if it has no such output.
+        SeveralOutputsError: if several can be it.
     """
-    whole, names, left_out = _traced(unwrapped(module), specification)
-    place = chosen_output(names, [_rank(result) == 2 for result in _returned(whole.graph)], output)
+    whole, names, left_out, runs = _traced(unwrapped(module), specification)
+    place = chosen_output(names, _widths(_returned(whole.graph)), output, classes)
     whole, probabilities = _without_probabilities(_of_output(whole, place))
     _check_logits(whole)
+    independence.check_runs_alike([results[place] for results in runs if len(results) == len(names)])
     independence.without_state(whole, logits_node(whole))
     independence.check_each_image_alone(whole, logits_node(whole), specification)
     whole, two = _of_two_classes(whole)
@@ -71,17 +74,18 @@ def classifier(
     return whole, (*left_out, *choice_in_words(names, place), *probabilities, *two, *past)
 
 
-Traced = tuple[fx.GraphModule, tuple[str, ...], tuple[str, ...]]
+Traced = tuple[fx.GraphModule, tuple[str, ...], tuple[str, ...], Sequence[Sequence[Any]]]
 
 
 def _traced(module: nn.Module, specification: InputSpecification) -> Traced:
-    """The module's graph with all that it returns, what its outputs are called, and what of it was left out."""
+    """The module's graph with all that it returns, what its outputs are called, what of it was left out, and two runs of it."""
     check_usable(module, specification.number_of_channels)
     device = _check_weights(module)
     try:
         with _tracing, torch.inference_mode(False), evaluating(module), _torch_quiet():
             example = torch.zeros(2, specification.number_of_channels, *specification.size, device=device)
             with independence.in_evaluation() as mode:
+                runs = _twice(module, specification, device)  # before the exporter, which may leave something in it
                 outer, program = _exported(module, example)
             whole = copy.deepcopy(program.run_decompositions({}).module(check_guards=False))
             names = _names_of_leaves(program.call_spec.out_spec)
@@ -98,7 +102,19 @@ def _traced(module: nn.Module, specification: InputSpecification) -> Traced:
     _take_any_memory_format(whole.graph)
     independence.keep_images_axis(whole.graph)
     whole.graph.eliminate_dead_code()
-    return whole, names, mode.notes
+    return whole, names, mode.notes, runs
+
+
+def _twice(module: nn.Module, specification: InputSpecification, device: torch.device) -> list[list[Any]]:
+    """All that a module returns for the same images, twice; nothing where it cannot be run so."""
+    if device.type == "meta" or any(type(part).__name__ == COMPILED for part in module.modules()):
+        return []  # there are no numbers, or it would be compiled for this alone
+    images = independence.tried_images(specification)[: independence.PAIR].to(device)
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]), independence.unchanged(module), _plain_results(module):
+            return [pytree.tree_leaves(module(images)) for _ in range(2)]
+    except Exception:  # a foreign module can raise anything; what the exporter says of that is more
+        return []
 
 
 def _exported(module: nn.Module, example: Tensor) -> tuple[nn.Module, ExportedProgram]:
@@ -296,17 +312,44 @@ def logits_node(whole: fx.GraphModule) -> fx.Node:
     return node
 
 
+def _widths(results: Sequence[Any]) -> list[int | None]:
+    """How many numbers each result gives for an image: None where it gives no row of them, or what another gives, too.
+
+    Of logits and of their probabilities, the logits count.
+    """
+    rows = [_behind_idle(result) if _rank(result) == 2 else None for result in results]
+    places: dict[fx.Node, int] = {}
+    for place, row in enumerate(rows):
+        if row is not None:
+            logits = _before_probabilities(row) or row
+            if logits not in places or (row is logits and rows[places[logits]] is not logits):
+                places[logits] = place
+    own = set(places.values())
+    return [int(row.meta["val"].shape[1]) if row and place in own else None for place, row in enumerate(rows)]
+
+
+def _behind_idle(node: fx.Node) -> fx.Node:
+    """The node whose value this one hands on."""
+    while node.target in _IDLE and node.all_input_nodes:
+        node = node.all_input_nodes[0]
+    return node
+
+
+def _before_probabilities(node: fx.Node) -> fx.Node | None:
+    """The logits of which a softmax over the classes, its logarithm or a sigmoid makes probabilities; None if it is none."""
+    over_classes = node.target in _SOFTMAX and node.args[1] in (1, -1)
+    probabilities = _rank(node) == 2 and (over_classes or node.target is aten.sigmoid.default)
+    return _behind_idle(node.all_input_nodes[0]) if probabilities else None
+
+
 def _without_probabilities(whole: fx.GraphModule) -> tuple[fx.GraphModule, tuple[str, ...]]:
     """The same graph with the logits that a last softmax over the classes, its logarithm or a sigmoid is given."""
-    last = logits_node(whole)
-    while last.target in _IDLE and last.all_input_nodes:
-        last = last.all_input_nodes[0]
-    over_classes = last.target in _SOFTMAX and last.args[1] in (1, -1)
-    if _rank(last) != 2 or not (over_classes or last.target is aten.sigmoid.default):
+    last = _behind_idle(logits_node(whole))
+    logits = _before_probabilities(last)
+    if logits is None:
         return whole, ()
-    kind = "softmax" if over_classes else "sigmoid"
-    before = returning(whole, [last.all_input_nodes[0].name])
-    return before, (f"it ends in a {kind}: its logits are taken before that",)
+    kind = "softmax" if last.target in _SOFTMAX else "sigmoid"
+    return returning(whole, [logits.name]), (f"it ends in a {kind}: its logits are taken before that",)
 
 
 def _of_two_classes(whole: fx.GraphModule) -> tuple[fx.GraphModule, tuple[str, ...]]:

@@ -1,17 +1,18 @@
 """Rehearsal: an image's logits may depend on nothing but that image, neither on others, nor on their number, nor on the run.
 
-What acts in training only is left out while a module becomes a graph, and said. A graph is then tried on one image, on two
-and on seven: what still makes the answers differ is found, and named in the refusal.
+What acts in training only is left out while a module becomes a graph, and said. The module itself is run twice on the same
+images: numbers that Python draws or counts would be constants of its graph. The graph is then tried on one image, on two, on
+these in the other order, and on seven: what still makes the answers differ is found, and named in the refusal.
 """
 
 import operator
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, fx
+from torch import Tensor, fx, nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
@@ -21,7 +22,7 @@ from trojancam.network.input import InputSpecification
 
 aten = torch.ops.aten
 
-SEVERAL = (2, 7)  # images, beside one alone
+PAIR, MOST = 2, 7  # images, beside one alone
 TOLERANCE = 1e-3  # of the largest logit: what rounding may differ between batches
 RANDOM = torch.Tag.nondeterministic_seeded
 INERT = {"dropout_p": 0, "train": 0, "training": 0}  # what says that an operation which can draw numbers does not
@@ -110,27 +111,65 @@ def check_each_image_alone(whole: fx.GraphModule, logits: fx.Node, specification
     device = device_of((*whole.parameters(), *whole.buffers()))
     if device.type == "meta":  # there are no numbers to compare
         return
-    images = _images(specification).to(device)
+    images = tried_images(specification).to(device)
     with torch.inference_mode(False), torch.no_grad():
-        found = [_value(whole, logits, images[:count]) for count in (1, *SEVERAL)]
-        for count, several in zip(SEVERAL, found[1:], strict=True):
-            if len(several) != count:
-                rows = f"{len(several)} rows of logits for {count} images, not one for each"
+        alone = _value(whole, logits, images[:1])
+        pair = images[:PAIR]
+        for among, first in (
+            (pair, True),
+            (pair.flip(0), False),
+            (images, True),
+        ):  # where the image stands in the batch
+            several = _value(whole, logits, among)
+            if len(several) != len(among):
+                rows = f"{len(several)} rows of logits for {len(among)} images, not one for each"
                 raise ModelError(
                     f"this module gives {rows} ({_folding(needed, logits)}); is this the size of its images?"
                 )
-            if not _alike(several[:1], found[0]):
-                place = _first_difference(whole, needed, images[:1], images[:count])
+            if not _alike(_end(several, 1, first), alone):
+                place = _first_difference(whole, needed, images[:1], among, first)
                 raise ModelError(
                     f"this module's answer to an image depends on the other images ({place}), so it means nothing alone; give "
                     "running statistics to its normalisations, and keep the axis of the images apart"
                 )
 
 
-def _images(specification: InputSpecification) -> Float[Tensor, "n c h w"]:
-    """As many different images as are tried, fed as the network is."""
+def check_runs_alike(runs: Sequence[Tensor]) -> None:
+    """Refuse a module whose answers to the same images differ from run to run.
+
+    Raises:
+        ModelError: if they do.
+    """
+    if not all(_alike(run, runs[0]) for run in runs):
+        raise ModelError(
+            "this module answers otherwise when it is run again on the same images, so its answers depend on the run; leave "
+            "out of forward() what is random or counted, in evaluation mode"
+        )
+
+
+@contextmanager
+def unchanged(module: nn.Module) -> Iterator[None]:
+    """What the module and its parts set of themselves inside of this block is undone."""
+    owners = [owner for part in module.modules() for owner in (vars(part), part._buffers)]
+    before = [dict(owner) for owner in owners]
+    held = [(buffer, buffer.clone()) for buffer in module.buffers()]
+    try:
+        yield
+    finally:
+        for owner, own in zip(owners, before, strict=True):
+            for name in [name for name in owner if name not in own]:
+                del owner[name]
+            owner.update({name: value for name, value in own.items() if owner.get(name) is not value})
+        for buffer, values in held:
+            if not buffer.equal(values):
+                buffer.copy_(values)
+
+
+def tried_images(specification: InputSpecification) -> Float[Tensor, "n c h w"]:
+    """As many images as are tried, fed as the network is; the first is darker and has less contrast than all others."""
     generator = torch.Generator().manual_seed(0)
-    pixels = torch.rand(max(SEVERAL), 3, *specification.size, generator=generator)
+    pixels = torch.rand(MOST, 3, *specification.size, generator=generator)
+    pixels[0] = 0.2 + 0.4 * pixels[0]  # its extremes and its mean are not those of the others
     return specification.normalise(pixels)
 
 
@@ -158,13 +197,20 @@ def values(whole: fx.GraphModule, images: Tensor, wanted: set[fx.Node]) -> Itera
                 del interpreter.env[source]
 
 
-def _first_difference(whole: fx.GraphModule, needed: set[fx.Node], one: Tensor, several: Tensor) -> str:
-    """Where the first image's value differs for the first time between one image and several."""
+def _end(values: Tensor, count: int, first: bool) -> Tensor:
+    """The first rows, or the last."""
+    return values[:count] if first else values[len(values) - count :]
+
+
+def _first_difference(whole: fx.GraphModule, needed: set[fx.Node], one: Tensor, several: Tensor, first: bool) -> str:
+    """Where an image's value differs for the first time between itself alone and among several, as their first or last."""
     pairs = zip(values(whole, one, needed), values(whole, several, needed), strict=True)
     for (node, alone), (_, among) in pairs:
         if not isinstance(alone, Tensor) or not alone.is_floating_point() or not alone.ndim or node.op == "get_attr":
             continue
-        if among.shape[1:] != alone.shape[1:] or (len(among) > len(alone) and not _alike(among[: len(alone)], alone)):
+        if among.shape[1:] != alone.shape[1:] or (
+            len(among) > len(alone) and not _alike(_end(among, len(alone), first), alone)
+        ):
             return _place(node)
     return "the whole of it"
 

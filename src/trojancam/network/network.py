@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, fx, nn
 
-from trojancam.errors import ModelError, unknown_name
+from trojancam.errors import ModelError, SeveralOutputsError, unknown_name
 from trojancam.files import written_whole
 from trojancam.network import given, graph
 from trojancam.network.batches import BUDGET, Footprint, Gathered, footprint, parts
@@ -86,7 +86,8 @@ class Network:
         The module is run in evaluation mode; its mode, weights and gradients are left as they were. The network is on the
         device of its weights. Without a `specification` it is fed pixels in [0, 1] of `input_size` (height, width), grey ones
         if it takes one channel. What acts in training only, such as a dropout that is always on, is left out, and `notes` say
-        so. Where it returns several tensors, `output` is the name or number of the logits. Where it ends in a softmax or a
+        so. Where it returns several tensors, `output` is the name or number of the logits; without it they are the only ones
+        with a number for each class, or those that are called logits. Where it ends in a softmax or a
         sigmoid, its logits are those before; where it gives one number for each image, they are those of two classes.
         `feeding` is who says that the specification is right: whoever gives one, if left out.
 
@@ -94,6 +95,7 @@ class Network:
             ModelError: if it cannot be exported, its weights lie on several devices, it does not give logits, has no
                 layer, or if its answer to an image depends on other images or on the run.
             UnknownNameError: if it has no such output.
+            SeveralOutputsError: if several outputs can be the logits.
 
         >>> from torch import nn
         >>> small = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 6 * 6, 2))
@@ -103,7 +105,8 @@ class Network:
         """
         feeding = feeding or (UNKNOWN if specification is None else GIVEN)
         specification = specification or _taken_by(module, input_size, output)
-        graph_module, done = graph.classifier(module, specification, output)
+        named = None if class_names is None else len(class_names)
+        graph_module, done = graph.classifier(module, specification, output, named)
         classes = graph.number_of_classes(graph_module)
         if class_names is not None and len(class_names) != classes:
             raise ModelError(f"the network has {classes} classes, but {len(class_names)} class names were given")
@@ -392,6 +395,8 @@ def _taken_by(module: nn.Module, size: tuple[int, int], output: Output) -> Input
         return colours
     try:
         graph.classifier(module, colours, output)
+    except SeveralOutputsError:  # it takes colours, then
+        return colours
     except ModelError:
         return InputSpecification(size=size, channels="grey")
     return colours

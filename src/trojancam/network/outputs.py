@@ -1,32 +1,46 @@
-"""Outputs: which of a network's several results are its logits, by the names that they have."""
+"""Outputs: which of a network's several results are its logits, by their shapes and by the names that they have."""
 
+import re
 from collections.abc import Sequence
 
-from trojancam.errors import unknown_name
+from trojancam.errors import LISTED, SeveralOutputsError, unknown_name
 
 Output = str | int | None  # the name or the number of an output, None for the one that is most likely meant
 
-LISTED = 12  # a sentence names no more of them
+UNKNOWN = 0  # numbers for each image, where nobody says how many
+NAMES = ("logits", "probabilities", "predictions", "scores")  # of what tells classes apart, the plainest first
 
 
-def chosen_output(names: Sequence[str], logits: Sequence[bool], wanted: Output = None) -> int:
+def chosen_output(
+    names: Sequence[str], widths: Sequence[int | None], wanted: Output = None, classes: int | None = None
+) -> int:
     """The place of the output that is taken for the logits.
 
-    `logits` says which of them can be: those with a number for each class. Without a `wanted` one it is the first of
-    these, but one that is called `logits` comes before; where there is none of them, the first output at all. An
-    output without a name is called by its number, from 0.
+    `widths` says how many numbers each gives for an image: `UNKNOWN` if nobody says, None if it gives no row of numbers. Of
+    `classes`, where their number is known, there must be as many. Without a `wanted` one, the only one that can be it is
+    taken, else the one that is called so. An output without a name is called by its number, from 0. Where no output gives
+    rows of numbers, it is the first.
 
     Raises:
         UnknownNameError: if there is no such output.
+        SeveralOutputsError: if several can be it.
 
-    >>> chosen_output(["maps", "scores"], [False, True]), chosen_output(["maps", "scores"], [False, True], "0")
+    >>> chosen_output(["maps", "head"], [None, 3]), chosen_output(["features", "logits"], [64, 3])
+    (1, 1)
+    >>> chosen_output(["0", "1"], [64, 3], classes=3), chosen_output(["0", "1"], [64, 3], "0")
     (1, 0)
     """
     if wanted is not None:
         return _place(names, wanted)
-    able = [place for place, able in enumerate(logits) if able]
-    called = [place for place in able if names[place].lower() == "logits"]
-    return next(iter(called or able), 0)
+    able = [place for place, width in enumerate(widths) if width is not None]
+    able = [place for place in able if widths[place] != 1] or able  # one number may be a measure of doubt, or a value
+    if classes is not None:
+        able = [place for place in able if widths[place] in (classes, UNKNOWN)] or able
+    if len(able) > 1:
+        able = _called(names, able) or able
+    if len(able) > 1:
+        raise SeveralOutputsError([names[place] for place in able])
+    return next(iter(able), 0)
 
 
 def choice_in_words(names: Sequence[str], place: int) -> tuple[str, ...]:
@@ -39,6 +53,22 @@ def choice_in_words(names: Sequence[str], place: int) -> tuple[str, ...]:
         return ()
     listed = ", ".join(repr(name[:40])[1:-1] for name in names[:LISTED]) + (", ..." if len(names) > LISTED else "")
     return (f"of its outputs ({listed}) {names[place][:80]!r} is taken for the logits",)
+
+
+def _called(names: Sequence[str], able: Sequence[int]) -> list[int]:
+    """Those with the plainest name: in full, then as its last part, then as one of its words, but not of a second head."""
+    last = {place: names[place].lower().rpartition(".")[2] for place in able}
+    words = {place: re.split(r"[^a-z]+", name) for place, name in last.items()}
+    main = [place for place in able if not any(word.startswith("aux") for word in words[place])]
+    for name in NAMES:
+        for found in (
+            [place for place in able if names[place].lower() == name],
+            [place for place in main if last[place] == name],
+            [place for place in main if name in words[place]],
+        ):
+            if found:
+                return found
+    return []
 
 
 def _place(names: Sequence[str], wanted: str | int) -> int:

@@ -1,10 +1,10 @@
 """From a model file, and what is said of it beside, to a network that is fed as it wants to be."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from trojancam.errors import DataError, ModelError, Remedy
+from trojancam.errors import DataError, ModelError, Remedy, SeveralOutputsError
 from trojancam.formats.kinds import open_model
 from trojancam.formats.opened import OpenedModel
 from trojancam.formats.weights.architecture import Architecture
@@ -14,6 +14,7 @@ from trojancam.network.input import GIVEN, UNKNOWN, Feeding, InputSpecification
 from trojancam.network.network import Network
 from trojancam.network.outputs import Output
 from trojancam.opening.feeding import with_feeding_found
+from trojancam.opening.output_choice import ImagesFor, LabelledImages, output_found
 from trojancam.opening.preprocessing import preprocessing_of
 from trojancam.showing import Brief
 
@@ -26,7 +27,8 @@ class ModelFile(Brief):
     """A model file, and what is said of it beside.
 
     `architecture` builds the network of a file of weights alone: a registered name, `module:callable` of your own code,
-    `timm:NAME`, `torchvision:NAME`, a callable or a module. `output` chooses among several, by name or number.
+    `timm:NAME`, `torchvision:NAME`, a callable or a module. `key` says which dictionary of a checkpoint holds the weights.
+    `output` chooses among several, by name or number.
     `preprocessing` says how the network is fed. `size` is that of its images, (height, width) or the side of a square, where
     the file leaves it open; `usual_size` is taken where nobody says. `class_names`, or a text file with one a line, take the
     place of the file's. `device` is where the network computes: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto`, the accelerator
@@ -41,6 +43,7 @@ class ModelFile(Brief):
     class_names: Sequence[str] | Path | None = None
     usual_size: tuple[int, int] | None = None
     device: DeviceLike = "cpu"
+    key: str | None = None
 
 
 def load(
@@ -49,6 +52,7 @@ def load(
     labels: given.GivenLabels | None = None,
     *,
     architecture: Architecture | None = None,
+    key: str | None = None,
     output: Output = None,
     preprocessing: Said | None = None,
     size: Size | None = None,
@@ -58,38 +62,65 @@ def load(
     """The network in a model file: safetensors, PyTorch weights, an exported program, ONNX or Keras. Nothing in it is run.
 
     `images` with their `labels`, a few dozen or more, both as `scan` takes them, tell how the network wants its pixels where
-    nobody vouches for that: the usual ways are tried, as the commands do with `--data`. The other options are those of
+    nobody vouches for that: the usual ways are tried, as the commands do with `--data`. They also tell which of several
+    outputs gives the logits, where neither shapes nor names do. The other options are those of
     `ModelFile`. Without any of them the network is fed as its file says, else pixels in [0, 1]; `network.feeding` says who
     vouches for that.
 
     Raises:
         ModelError: if the file is missing, damaged, hostile or of no known kind, its images' size is not known, or no usual
-            way to feed it is clearly right on the images; or if this machine does not have the device.
+            way to feed it, or none of its outputs, is clearly right on the images; or if this machine does not have the device.
         DataError: if there are images without labels, or some that the network cannot take.
-        UnknownNameError: if there is no such architecture, output, preprocessing or device.
+        UnknownNameError: if there is no such architecture, key, output, preprocessing or device.
+        SeveralOutputsError: if several outputs can be the logits, and there are no images.
     """
     if (images is None) != (labels is None):
         raise DataError("images tell how the network is fed only with their labels; give both, or neither")
     usual = None if images is None else given_images.size_of(images)
-    file = ModelFile(Path(path), architecture, output, preprocessing, size, class_names, usual, device)
-    network = opened(file)
+    file = ModelFile(Path(path), architecture, output, preprocessing, size, class_names, usual, device, key)
     if images is None or labels is None:
-        return network
-    images = given.images(network, images)
-    return with_feeding_found(network, images, given.labels(network, labels, len(images)))
+        return opened(file)
+
+    def labelled(network: Network) -> LabelledImages:
+        shown = given.images(network, images)
+        return shown, given.labels(network, labels, len(shown))
+
+    network = opened(file, labelled)
+    return with_feeding_found(network, *labelled(network))
 
 
-def opened(file: ModelFile) -> Network:
+def opened(file: ModelFile, labelled: ImagesFor | None = None) -> Network:
     """The network in a model file, fed as is said beside it, else as the file says, else pixels in [0, 1].
+
+    `labelled` gives labelled images that fit a network, which tell what shapes and names of its outputs do not.
 
     Raises:
         TrojanCamError: if the file cannot be opened so.
     """
+    return opened_with_output(file, labelled)[0]
+
+
+def opened_with_output(file: ModelFile, labelled: ImagesFor | None = None) -> tuple[Network, str | None]:
+    """As `opened`, and the output that was taken, where it had to be found.
+
+    Raises:
+        TrojanCamError: if the file cannot be opened so.
+    """
+    try:
+        return _opened(file), None if file.output is None else str(file.output)
+    except SeveralOutputsError as several:
+        name, how = output_found(several, lambda name: _opened(replace(file, output=name)), labelled)
+        return _opened(replace(file, output=name), (f"why {name[:80]!r}: {how}",)), name
+
+
+def _opened(file: ModelFile, notes: tuple[str, ...] = ()) -> Network:
     device = device_named(file.device)  # refused before anything is read
     size = _size(file)
-    module = open_model(file.path, file.architecture, file.output, size)
+    module = open_model(file.path, file.architecture, file.output, size, file.key)
     if file.usual_size and size is None and module.size is None:
-        module = open_model(file.path, file.architecture, file.output, file.usual_size)  # what it does may depend on it
+        module = open_model(
+            file.path, file.architecture, file.output, file.usual_size, file.key
+        )  # what it does may depend on it
     specification = _specification(file, module, size)
     return Network.from_module(
         module.module,
@@ -98,7 +129,7 @@ def opened(file: ModelFile) -> Network:
         class_names=_names(file.class_names) or module.class_names,
         name=module.name,
         card=module.card,
-        notes=module.notes,
+        notes=(*module.notes, *notes),
         feeding=_feeding(file, module),
     ).to(device)
 

@@ -140,14 +140,25 @@ def tried(network: Network, images: Float[Tensor, "n 3 h w"], labels: Int64[Tens
         ModelError: if the images do not fit the network.
     """
     names = {specification: name for name, specification in usual_ways(network.input).items()}  # the last name of each
-    found, labels = [], labels.cpu()
+    found = []
     for specification, name in names.items():
-        fed = network.fed(specification)
-        logits = torch.cat([fed(batch).cpu() for batch in images.split(BATCH)]).double()
-        logits = logits.where(logits.isfinite(), 0.0)  # fed far too much, a network may overflow; then it tells nothing
-        scored = _log_likelihoods(_best_factor(logits, labels) * logits, labels)
-        found.append(Preprocessing(name, specification, logits.argmax(1), labels, scored))
+        found.append(answers(network.fed(specification), images, labels, name))
     return sorted(found, key=lambda each: (-each.accuracy, -each.log_likelihood))
+
+
+def answers(
+    network: Network, images: Float[Tensor, "n 3 h w"], labels: Int64[Tensor, " n"], name: str = AS_SAID
+) -> Preprocessing:
+    """What the network answers to labelled images, fed as it is.
+
+    Raises:
+        ModelError: if the images do not fit the network.
+    """
+    labels = labels.cpu()
+    logits = torch.cat([network(batch).cpu() for batch in images.split(BATCH)]).double()
+    logits = logits.where(logits.isfinite(), 0.0)  # fed far too much, a network may overflow; then it tells nothing
+    scored = _log_likelihoods(_best_factor(logits, labels) * logits, labels)
+    return Preprocessing(name, network.input, logits.argmax(1), labels, scored)
 
 
 def clear_winner(found: Sequence[Preprocessing], classes: int) -> Preprocessing:
@@ -162,7 +173,7 @@ def clear_winner(found: Sequence[Preprocessing], classes: int) -> Preprocessing:
     """
     best = max(found, key=lambda each: each.log_likelihood)
     listed = ", ".join(f"{each.name} {each.accuracy:.0%}" for each in found[:3])
-    if not _is_right(best, classes, len(found)):
+    if not is_right(best, classes, len(found)):
         raise ModelError(
             f"no usual preprocessing makes the network right on most images, and more often than guessing ({listed})",
             Remedy.ITS_CLASSES,
@@ -190,11 +201,11 @@ def better_way(network: Network, images: Float[Tensor, "n 3 h w"], labels: Int64
     found = tried(network, images, labels)
     own = next(each for each in found if each.specification == network.input)
     best = max(found, key=lambda each: each.log_likelihood)
-    right = _is_right(best, len(network.class_names), len(found))
+    right = is_right(best, len(network.class_names), len(found))
     return best if right and best.agrees_with(own) < ALIKE and _clearly_worse(own, best) else None
 
 
-def _is_right(best: Preprocessing, classes: int, ways: int) -> bool:
+def is_right(best: Preprocessing, classes: int, ways: int) -> bool:
     """Whether it is right on most images, and more often than answers would be that know nothing of the images.
 
     Those are right by chance as often as shares of labels and of answers let them be, which is more than `1 / classes` where
@@ -213,12 +224,17 @@ def _clearly_worse(other: Preprocessing, best: Preprocessing) -> bool:
     Accuracy: the sign test on images on which only one of the two is right (McNemar 1947, exact). Likelihood: Student's test
     on the images' differences. Each has half of the chance to err.
     """
-    ahead, behind = int((best.right & ~other.right).sum()), int((other.right & ~best.right).sum())
-    if behind > ahead and _at_least(behind, ahead + behind, 0.5) < CERTAIN / 2:
+    if more_often_right(other, best, CERTAIN / 2):
         return False
-    if ahead > behind and _at_least(ahead, ahead + behind, 0.5) < CERTAIN / 2:
+    if more_often_right(best, other, CERTAIN / 2):
         return True
     return _above_zero(best.log_likelihoods - other.log_likelihoods) < CERTAIN / 2
+
+
+def more_often_right(one: Preprocessing, other: Preprocessing, certain: float = CERTAIN) -> bool:
+    """Whether one is right more often than the other by more than luck: the sign test, of which `certain` is the level."""
+    ahead, behind = int((one.right & ~other.right).sum()), int((other.right & ~one.right).sum())
+    return ahead > behind and _at_least(ahead, ahead + behind, 0.5) < certain
 
 
 def _above_zero(differences: Float[Tensor, " n"]) -> float:

@@ -91,7 +91,7 @@ def _names(network: Network, file: ModelFile) -> _Names:
         if file.architecture is None:
             state, renamed = checkpoint.likeliest, dict[str, str]()
         else:
-            fit = best_fit(checkpoint, skeleton_of(builder_of(file.architecture)))
+            fit = best_fit(checkpoint, skeleton_of(builder_of(file.architecture)), file.key)
             state = fit.state
             renamed = {name: fit.renamed(name) for name in state.shapes}
         found = {}

@@ -5,9 +5,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jaxtyping import Float, Int64
-from torch import Tensor
-
 from trojancam.errors import DataError, TrojanCamError
 from trojancam.formats.inspection import Inspection, inspection, sha256
 from trojancam.formats.weights.architecture import Architecture
@@ -16,10 +13,9 @@ from trojancam.network.network import Network
 from trojancam.network.outputs import Output
 from trojancam.opening.feeding import in_words
 from trojancam.opening.open import ModelFile, Said, Size, opened
+from trojancam.opening.output_choice import ImagesFor, LabelledImages
 from trojancam.opening.preprocessing import clear_winner, tried
 from trojancam.text import as_text
-
-Labelled = tuple[Float[Tensor, "n 3 h w"], Int64[Tensor, " n"]]
 
 
 @dataclass
@@ -75,6 +71,7 @@ def inspect(
     labels: given.GivenLabels | None = None,
     *,
     architecture: Architecture | None = None,
+    key: str | None = None,
     output: Output = None,
     preprocessing: Said | None = None,
     size: Size | None = None,
@@ -90,11 +87,11 @@ def inspect(
     """
     if (images is None) != (labels is None):
         raise DataError("images tell how the network is fed only with their labels; give both, or neither")
-    file = ModelFile(Path(path), architecture, output, preprocessing, size, class_names)
+    file = ModelFile(Path(path), architecture, output, preprocessing, size, class_names, key=key)
     if images is None or labels is None:
         return inspected(file)
 
-    def labelled(network: Network) -> Labelled:
+    def labelled(network: Network) -> LabelledImages:
         shown = given.images(network, images)
         return shown, given.labels(network, labels, len(shown))
 
@@ -103,7 +100,7 @@ def inspect(
 
 def inspected(
     file: ModelFile,
-    labelled: Callable[[Network], Labelled] | None = None,
+    labelled: ImagesFor | None = None,
     tell: Callable[[str, Inspected], None] = lambda *_: None,
 ) -> Inspected:
     """As `inspect`, with images that fit the network once it is known; `tell` hears what is known next:
@@ -115,7 +112,7 @@ def inspected(
     found = Inspected(file.path, inspection(file.path), sha256(file.path))
     tell("outside", found)
     try:
-        found.network = opened(file)
+        found.network = opened(file, labelled)
         tell("network", found)
         if labelled is not None:
             shown, labels = labelled(found.network)

@@ -92,6 +92,23 @@ def test_the_slider_says_how_strongly(visits: Visits, signs: Explorer) -> None:
     assert page.get_by_text("Without stimulation").is_visible()
 
 
+def test_a_strength_beyond_all_maps_is_refused_at_the_field(visits: Visits, signs: Explorer) -> None:
+    page = visits.open(signs, f"{VIEW}&do=replace,2.5,absolute,keep")
+    exact = page.get_by_label("Strength as a number")
+    for typed in ("1e9", "-1e9", "1e38", "-1e38"):
+        exact.fill(typed)
+        assert page.get_by_text("Strength: give a number from −1000000 to 1000000.").is_visible()
+        assert exact.get_attribute("aria-invalid") == "true"
+        check(page, stimulated(signs, value=2.5))
+    exact.blur()
+    assert exact.input_value() == "2.5"
+    assert page.locator("#strength-problem").inner_text() == ""
+    exact.fill("-1000000")
+    check(page, stimulated(signs, value=-1e6))
+    page = visits.open(signs, f"{VIEW}&do=replace,1e38,absolute,keep")  # nor does a link bring it
+    assert page.get_by_text("Without stimulation").is_visible()
+
+
 def test_a_window_is_drawn_on_the_map(visits: Visits, signs: Explorer) -> None:
     page = visits.open(signs, VIEW)
     page.locator("#stimulation").get_by_text("Window", exact=True).click()

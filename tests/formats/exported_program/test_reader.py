@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram, export
 
 from trojancam.architectures import ARCHITECTURES, architecture
-from trojancam.errors import ModelError, UnknownNameError
+from trojancam.errors import ModelError, SeveralOutputsError, UnknownNameError
 from trojancam.formats.exported_program.expressions import is_arithmetic
 from trojancam.formats.exported_program.reader import read_exported_program
 from trojancam.formats.opened import OpenedModel
@@ -231,11 +231,13 @@ class TwoOutputs(nn.Module):
 
 def test_of_several_outputs_one_is_chosen_and_said(tmp_path: Path) -> None:
     module, batch = TwoOutputs().eval(), images(3)
-    first, second = (opened(tmp_path, exported(module), output) for output in (None, "heads.1"))
+    first, second = (opened(tmp_path, exported(module), output) for output in ("heads.0", "heads.1"))
     assert first.notes == ("of its outputs (maps, heads.0, heads.1) 'heads.0' is taken for the logits",)
     for read, heads in ((first, 0), (second, 1)):
         torch.testing.assert_close(Network.from_module(read.module, SIZE)(batch), module(batch)["heads"][heads])
     assert opened(tmp_path, exported(module), 2).notes == second.notes
+    with pytest.raises(SeveralOutputsError, match=r"can be its logits \(heads.0, heads.1\)"):
+        opened(tmp_path, exported(module))
     with pytest.raises(UnknownNameError, match="unknown output 'heads'.*known: maps, heads.0, heads.1"):
         opened(tmp_path, exported(module), "heads")
 

@@ -12,7 +12,7 @@ from tests.formats.keras_nets import CLASSES, NETS, built
 from tests.nets import unchecked
 from torch import Tensor
 
-from trojancam.errors import DataError, ModelError, UnknownNameError
+from trojancam.errors import DataError, ModelError, SeveralOutputsError, UnknownNameError
 from trojancam.formats.keras.reader import read_keras
 from trojancam.network import graph
 from trojancam.network.input import InputSpecification
@@ -271,7 +271,9 @@ def test_of_several_outputs_one_is_chosen(tmp_path: Path) -> None:
     images = images_of(model, 2)
     for suffix in FORMATS:
         file = path.with_suffix(f".{suffix}")
-        first, colour = read_keras(file), read_keras(file, output="colour")
+        with pytest.raises(SeveralOutputsError, match=r"can be its logits \(kind, colour\)"):
+            read_keras(file)
+        first, colour = read_keras(file, output="kind"), read_keras(file, output="colour")
         assert "of its outputs (conv, kind, colour) 'kind' is taken for the logits" in first.notes
         close(read_keras(file, output=2).module(images).detach(), by_keras(model, images)[2])
         close(first.module(images).detach(), by_keras(model, images)[1])

@@ -303,10 +303,10 @@ def two_outputs(path: Path) -> Path:
     return graph(path, nodes, CONSTANTS, outputs=outputs)
 
 
-def test_the_first_output_with_classes_is_taken_unless_one_is_named(tmp_path: Path) -> None:
+def test_of_logits_and_their_probabilities_the_logits_are_taken_unless_one_is_named(tmp_path: Path) -> None:
     path = two_outputs(tmp_path / "net.onnx")
     images = torch.rand(2, 3, 8, 8)
-    probabilities, logits = read_onnx(path), read_onnx(path, output="y")
+    probabilities, logits = read_onnx(path, output="z"), read_onnx(path)
     assert "of its outputs (r, z, y) 'z' is taken for the logits" in probabilities.notes
     assert "of its outputs (r, z, y) 'y' is taken for the logits" in logits.notes
     assert read_onnx(path, output=2).notes == logits.notes

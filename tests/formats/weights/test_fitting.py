@@ -148,7 +148,7 @@ def test_the_dictionary_that_fits_best_is_taken_and_others_can_be_named(tmp_path
     other = {name: tensor + 1 for name, tensor in OWN.items()}
     larger = {f"generator.{number}": torch.zeros(9) for number in range(50)}
     path = saved(tmp_path / "m.pth", {"generator": larger, "model_ema": other, "model": OWN})
-    rival = "the file also holds weights of the same shapes under 'model_ema'; choose with --key"
+    rival = "the file also holds weights of the same shapes under 'model_ema'; another can be chosen by its key"
     assert_read(path, "Small", CALLS.format("model"), rival)
     assert_read(path, "Small", CALLS.format("model"), key="model")
     opened = read_with_architecture(path, f"{HERE}:Small", key="model_ema")

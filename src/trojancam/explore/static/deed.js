@@ -2,8 +2,9 @@
 
 import { unitOf } from "./cells.js";
 import { chosenMaps, inWords } from "./chosen_maps.js";
-import { el, field, options, segments, write } from "./dom.js";
+import { el, field, mark, options, segments, write } from "./dom.js";
 import { short } from "./numbers.js";
+import { GREATEST_STRENGTH } from "./state.js";
 
 const KINDS = [
   ["replace", "Set to"],
@@ -34,22 +35,31 @@ export function mountDeed(app) {
   const exact = el("input", {
     type: "number",
     step: "any",
-    min: "-1e9",
-    max: "1e9",
+    min: String(-GREATEST_STRENGTH),
+    max: String(GREATEST_STRENGTH),
     "aria-label": "Strength as a number",
+    "aria-describedby": "strength-problem",
     onInput: () => {
-      if (exact.value !== "" && exact.reportValidity()) change({ value: Number(exact.value) });
+      if (judge() && exact.value !== "") change({ value: Number(exact.value) });
     },
     onBlur: () => {
       exact.value = written(app.state.value);
+      judge();
     },
   });
+  const problem = el("span", { class: "small alarm", role: "alert", id: "strength-problem" });
+  const judge = () => {
+    const good = exact.checkValidity();
+    write(problem, good ? "" : `Strength: give a number from −${GREATEST_STRENGTH} to ${GREATEST_STRENGTH}.`);
+    mark(exact, "aria-invalid", !good);
+    return good;
+  };
   const unit = el("select", { onChange: () => change({ unit: unit.value, value: converted(app, unit.value) }) });
   const scanned = el("p", { class: "note" }),
     amount = el("p", { class: "small quiet" }),
     maps = chosenMaps(app, change);
   const units = field("Strength counts", unit),
-    strength = el("div", { class: "strength" }, slider, exact, units);
+    strength = el("div", { class: "strength" }, slider, exact, units, problem);
   const reach = range();
   app.watch([app.detail], () => {
     const { state } = app,

@@ -51,6 +51,7 @@ const KINDS = ["replace", "scale", "add", "zero"],
   RESTS = ["keep", "zero"];
 
 export const GREATEST_SEED = 2 ** 32 - 1;
+export const GREATEST_STRENGTH = 1e6; // in any unit: further than any trigger drives a map, and far from what 32 bits hold
 
 /** The view as the part of an address after `#`; what is as usual is left out. */
 export function format(state) {
@@ -173,7 +174,7 @@ function readDeed(text) {
     UNITS.includes(unit) &&
     RESTS.includes(rest) &&
     value !== "" &&
-    Number.isFinite(Number(value));
+    Math.abs(Number(value)) <= GREATEST_STRENGTH;
   return good ? { stimulated: true, kind, value: Number(value), unit, rest } : {};
 }
 

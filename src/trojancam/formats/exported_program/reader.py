@@ -66,7 +66,7 @@ def _opened(path: Path, program: Program, tensors: dict[str, Tensor], notes: lis
     sizes, channels_last = _sizes(path, program)
     freed = for_any_number(program)
     shapes = rehearse(path, freed, sizes, tensors)
-    place = chosen_output(program.names, [len(shape) == 2 for shape in shapes], output)
+    place = chosen_output(program.names, [shape[1] if len(shape) == 2 else None for shape in shapes], output)
     check_rows(path, shapes[place])
     freed = replace(freed, outputs=(freed.outputs[place],))
     try:

@@ -21,7 +21,7 @@ from trojancam.formats.keras.own_classes import Room, own_classes
 from trojancam.formats.keras.plain_values import RefusedError
 from trojancam.formats.model_file import check_there
 from trojancam.formats.opened import OpenedModel
-from trojancam.network.outputs import Output, choice_in_words, chosen_output
+from trojancam.network.outputs import UNKNOWN, Output, choice_in_words, chosen_output
 
 LARGEST_VALUE = 1 << 27  # numbers that a layer may give for one image: half a gigabyte
 
@@ -141,9 +141,9 @@ def _opened(path: Path, model: Any, found: Contents, output: Output) -> OpenedMo
 
 def _output(model: Any, output: Output) -> int:
     """Which of the outputs gives the classes."""
-    able = [len(tensor.shape) == 2 for tensor in model.outputs]
-    place = chosen_output(_output_names(model), able, output)
-    if not able[place]:
+    widths = [(tensor.shape[1] or UNKNOWN) if len(tensor.shape) == 2 else None for tensor in model.outputs]
+    place = chosen_output(_output_names(model), widths, output)
+    if widths[place] is None:
         raise RefusedError(
             "has no number for each class in that output; give a classifier of images, or another output"
         )

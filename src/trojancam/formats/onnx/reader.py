@@ -16,7 +16,7 @@ from trojancam.formats.onnx.patterns import recognised
 from trojancam.formats.onnx.plan import IMAGES, MAX_STEPS, Located, Plan, Weight
 from trojancam.formats.onnx.tensors import FLOATS, WHOLE, Tensors
 from trojancam.formats.opened import OpenedModel
-from trojancam.network.outputs import Output, choice_in_words, chosen_output
+from trojancam.network.outputs import UNKNOWN, Output, choice_in_words, chosen_output
 
 if TYPE_CHECKING:
     from onnx import AttributeProto, GraphProto, ModelProto, ValueInfoProto
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 CLASS_NAMES = ("names", "classes", "labels", "class_names")
 _CHANNELS = (1, 3)
 Logits = tuple[str, int, list[str]]
+PROBABILITIES = ("Softmax", "LogSoftmax", "Sigmoid")
 _GUESSES = (32, 224, 28, 64, 96, 128, 299)
 
 
@@ -42,13 +43,14 @@ class _Input:
 def read_onnx(path: Path, output: Output = None, size: tuple[int, int] | None = None) -> OpenedModel:
     """The network in an ONNX file, with layers named by PyTorch's modules or by nodes, for any number of images.
 
-    Of several outputs the first with classes is taken, or the one that `output` names or numbers. `size` is the (height,
+    Of several outputs the one with classes is taken, or the one that `output` names or numbers. `size` is the (height,
     width) of images where the file leaves it open. Weights of 16 and 64 bits become 32.
 
     Raises:
         ModelError: if the file is missing, damaged, not to be trusted, or is no plain classifier of images, or takes
             images of another size.
         UnknownNameError: if it has no such output.
+        SeveralOutputsError: if several can be the logits.
     """
     path = Path(path)
     model = onnx_file.parsed(path)
@@ -147,13 +149,31 @@ def _output(path: Path, graph: "GraphProto", wanted: Output) -> tuple[str, tuple
     """The output that is taken for the logits, and what is to be said about the choice."""
     names: list[str] = [value.name for value in graph.output]
     floats = [value.type.tensor_type.elem_type in (0, *FLOATS) for value in graph.output]
-    matrices = [able and len(_declared(value) or ()) == 2 for able, value in zip(floats, graph.output, strict=True)]
+    widths = [_width(value) if able else None for able, value in zip(floats, graph.output, strict=True)]
+    if all(width is None for width in widths):  # then any with numbers, of whatever shape
+        widths = [UNKNOWN if able else None for able in floats]
+    double = _made_into_probabilities(
+        graph, [name for name, width in zip(names, widths, strict=True) if width is not None]
+    )
+    widths = [None if name in double else width for name, width in zip(names, widths, strict=True)]
     if wanted is None and not any(floats):
         raise ModelError(
             f"{path} gives no logits, only {as_said(', '.join(names)) or 'nothing'}; export the network anew"
         )
-    place = chosen_output(names, matrices if any(matrices) else floats, wanted)
+    place = chosen_output(names, widths, wanted)
     return names[place], choice_in_words(names, place)
+
+
+def _width(value: "ValueInfoProto") -> int | None:
+    """How many numbers an output declares for an image: None, if it declares no row of them."""
+    shape = _declared(value)
+    return (shape[1] or UNKNOWN) if shape is not None and len(shape) == 2 else None
+
+
+def _made_into_probabilities(graph: "GraphProto", outputs: Sequence[str]) -> set[str]:
+    """Those of the outputs that are the probabilities of another one, which can be the logits as well."""
+    last = [node for node in graph.node if node.op_type in PROBABILITIES and node.input and node.output]
+    return {node.output[0] for node in last if node.input[0] in outputs}
 
 
 def _needed(path: Path, graph: "GraphProto", opset: int, output: str, given: set[str], tensors: Tensors) -> list[Node]:

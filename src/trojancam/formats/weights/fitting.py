@@ -85,7 +85,7 @@ class Fit:
         if not self.rivals:
             return []
         named = ", ".join(repr(state.key[:LONGEST]) for state in self.rivals[:LISTED])
-        return [f"the file also holds weights of the same shapes under {named}; choose with --key"]
+        return [f"the file also holds weights of the same shapes under {named}; another can be chosen by its key"]
 
 
 def best_fit(checkpoint: Checkpoint, skeleton: Skeleton, key: str | None = None) -> Fit:
