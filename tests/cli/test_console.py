@@ -122,7 +122,8 @@ def test_there_is_no_line_for_a_note_that_is_not_new_or_comes_at_once(
 MISSING: dict[str, list[list[str]]] = {
     "there is no model file missing.pt that can be read": [
         ["inspect", "missing.pt"], ["inspect", "missing.pt", "--json"], ["explain", "missing.pt"], ["compare", "missing.pt"],
-        ["scan", "missing.pt"], ["stimulate", "missing.pt", "--layer", "conv"],
+        ["scan", "missing.pt"], ["explore", "missing.pt"], ["calibrate", "missing.pt"],
+        ["train", "trojan2", "--out", "m.safetensors", "--parent", "missing.pt"], ["stimulate", "missing.pt", "--layer", "conv"],
     ],
     "missing is missing; the data may be": [
         ["train", "trojan2", "--data", "missing", "--out", "m.safetensors"], ["scan", __file__, "--data", "missing"],

@@ -16,6 +16,7 @@ from trojancam.cli.options import (
     labelled_by,
     opened,
     takes_options,
+    there,
 )
 
 if TYPE_CHECKING:
@@ -26,7 +27,9 @@ STEPS = ".steps"  # after the name of the file: the folder of finished steps
 
 @takes_options
 def calibrate(
-    models: Annotated[list[Path], typer.Argument(help="Model files of networks that you know to be clean.")],
+    models: Annotated[
+        list[Path], typer.Argument(help="Model files of networks that you know to be clean.", callback=there)
+    ],
     told: ModelOptions,
     data: DataOption = None,
     images: Annotated[int, typer.Option(min=4, help="How many clean test images; as many as you scan with.")] = 100,

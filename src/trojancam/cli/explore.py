@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trojancam.cli.console import interruptible, list_broken, progress_bar, say
-from trojancam.cli.options import DataOption, ModelOptions, fitted, images_for, labelled_by, takes_options
+from trojancam.cli.options import DataOption, ModelOptions, fitted, images_for, labelled_by, takes_options, there
 from trojancam.errors import DataError, TrojanCamError
 from trojancam.text import as_text
 
@@ -25,7 +25,9 @@ def explore(
     model: Annotated[
         list[Path] | None,
         typer.Argument(
-            help="A model file, or two to compare; the demonstration's networks if left out.", show_default=False
+            help="A model file, or two to compare; the demonstration's networks if left out.",
+            show_default=False,
+            callback=there,
         ),
     ] = None,
     data: DataOption = None,

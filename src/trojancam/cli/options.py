@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -23,15 +23,20 @@ if TYPE_CHECKING:
 LARGEST = 4096  # pixels: images are read up to this size
 
 
-def there(model: Path) -> Path:
-    """A model file that is there: a missing one is refused before anything large is imported.
+Files = TypeVar("Files", Path, list[Path], None)
+
+
+def there(model: Files) -> Files:
+    """Model files that are there: a missing one is refused before anything large is imported.
 
     Raises:
         ModelError: if it is missing.
     """
     from trojancam.formats.model_file import check_there
 
-    check_there(model)
+    paths: list[Path] = [model] if isinstance(model, Path) else model or []
+    for path in paths:
+        check_there(path)
     return model
 
 

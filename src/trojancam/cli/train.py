@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trojancam.cli.console import interruptible, list_broken, progress_bar, say
-from trojancam.cli.options import DataOption, DeviceOption, SeedOption, takes_options
+from trojancam.cli.options import DataOption, DeviceOption, SeedOption, takes_options, there
 from trojancam.errors import DataError
 
 if TYPE_CHECKING:
@@ -134,7 +134,8 @@ def train(
     data: DataOption = None,
     crop: Annotated[bool, typer.Option(help="Cut each GTSRB image to its sign.")] = False,
     parent: Annotated[
-        Path | None, typer.Option(help="Begin with the weights of this model file, made by this command.")
+        Path | None,
+        typer.Option(help="Begin with the weights of this model file, made by this command.", callback=there),
     ] = None,
     device: DeviceOption = "cpu",
     resume: Annotated[bool, typer.Option(help="Continue an unfinished run of the same command.")] = False,

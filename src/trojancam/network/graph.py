@@ -66,9 +66,9 @@ def classifier(
     place = chosen_output(names, _widths(_returned(whole.graph)), output, classes)
     whole, probabilities = _without_probabilities(_of_output(whole, place))
     _check_logits(whole)
-    independence.check_runs_alike([results[place] for results in runs if len(results) == len(names)])
     independence.without_state(whole, logits_node(whole))
     independence.check_each_image_alone(whole, logits_node(whole), specification)
+    independence.check_runs_alike([results[place] for results in runs if len(results) == len(names)])
     whole, two = _of_two_classes(whole)
     past = tuple(each.in_words() for each in bypasses(whole.graph))
     return whole, (*left_out, *choice_in_words(names, place), *probabilities, *two, *past)
@@ -82,7 +82,13 @@ def _traced(module: nn.Module, specification: InputSpecification) -> Traced:
     check_usable(module, specification.number_of_channels)
     device = _check_weights(module)
     try:
-        with _tracing, torch.inference_mode(False), evaluating(module), _torch_quiet():
+        with (
+            _tracing,
+            torch.inference_mode(False),
+            evaluating(module),
+            independence.unchanged(module),
+            _torch_quiet(),
+        ):
             example = torch.zeros(2, specification.number_of_channels, *specification.size, device=device)
             with independence.in_evaluation() as mode:
                 runs = _twice(module, specification, device)  # before the exporter, which may leave something in it
