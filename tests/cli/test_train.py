@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from click.testing import Result
 
 from trojancam.attacks.trigger import Trigger
 from trojancam.formats.safetensors import read_card
+from trojancam.locks import only_run_on
 from trojancam.training.checkpoint import checkpoint_of
 
 Run = Callable[..., Result]
@@ -194,6 +196,28 @@ def test_nothing_is_overwritten_and_nothing_is_read_before_that_is_known(refused
     checkpoint_of(path).write_text("precious")
     words = refused("train", "basic", "--data", data, "--out", path.name)
     assert "an unfinished run left m.safetensors.checkpoint; continue it with --resume, or delete it" in words
+
+
+def test_a_second_training_to_one_file_says_so_and_stops(refused: Refused, tmp_path: Path) -> None:
+    path, data, held, done = tmp_path / "m.safetensors", tmp_path / "data", threading.Event(), threading.Event()
+    data.mkdir()
+
+    def first() -> None:
+        with only_run_on(path):
+            held.set()
+            done.wait()
+
+    training = threading.Thread(target=first)
+    training.start()
+    held.wait()
+    try:
+        words = refused("train", "basic", "--data", data, "--out", path.name)
+        assert f"another run (process {os.getpid()}) works on m.safetensors; wait until it ends" in words
+    finally:
+        done.set()
+        training.join()
+    words = refused("train", "basic", "--data", data, "--out", path.name)
+    assert "another run" not in words
 
 
 def test_a_damaged_checkpoint_is_said_and_begun_anew(run: Run, signs: Path, tmp_path: Path) -> None:

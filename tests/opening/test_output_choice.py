@@ -122,10 +122,12 @@ def test_names_and_shapes_by_themselves() -> None:
 def test_commands_are_told_by_their_data(tmp_path: Path) -> None:
     path = file(tmp_path, lambda head, other: (other, head))
     images, labels = shades()
-    for number, (image, label) in enumerate(zip(images, labels.tolist(), strict=True)):
-        folder = tmp_path / "shades" / "test" / str(label)
-        folder.mkdir(parents=True, exist_ok=True)
-        Image.fromarray((image * 255).round().byte().permute(1, 2, 0).numpy()).save(folder / f"{number}.png")
+    for part in ("train", "test"):
+        for number, (image, label) in enumerate(zip(images, labels.tolist(), strict=True)):
+            folder = tmp_path / "shades" / part / str(label)
+            folder.mkdir(parents=True, exist_ok=True)
+            pixels = (image * 255).round().byte().permute(1, 2, 0).numpy()
+            Image.fromarray(pixels).save(folder / f"{number}.png")
     found = inspect(path, images, labels)
     assert found.network is not None
     assert found.network(images).argmax(1).equal(labels)
