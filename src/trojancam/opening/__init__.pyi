@@ -1,4 +1,4 @@
-from . import feeding, images, open, preprocessing, saving
+from . import feeding, images, open, output_choice, preprocessing, saving
 from .feeding import with_feeding_found
 from .images import fitted_to, labelled_images
 from .open import ModelFile, load, opened
@@ -12,6 +12,7 @@ __all__ = [
     "load",
     "open",
     "opened",
+    "output_choice",
     "preprocessing",
     "saving",
     "with_feeding_found",
