@@ -2,9 +2,9 @@
 
 import torch
 
-from trojancam.attacks.patch import square
+from trojancam.attacks.patch import Patch, square
 from trojancam.attacks.warp import WarpFamily
-from trojancam.removal.stamping import NONE, Jitter, stamped
+from trojancam.removal.stamping import NONE, Jitter, relatives, stamped
 
 SIZE = (8, 8)
 DOT = square(2, 3, 3, "white", image_size=SIZE)
@@ -40,3 +40,20 @@ def test_noise_is_where_the_trigger_changes_something_and_nowhere_else():
     assert float(found[:, :, 3:5, 3:5].std(0).min()) > 0.05
     found[:, :, 3:5, 3:5] = 0
     assert float(found.abs().max()) == 0
+
+
+def test_relatives_of_a_blurred_patch_are_sharp_clear_and_a_pixel_beside():
+    mask = torch.zeros(SIZE)
+    mask[3:5, 3:5], mask[2, 3] = 0.8, 0.3  # the last one is covered by less than a half
+    blurred = Patch(mask, torch.full((3, *SIZE), 0.7))
+    found = list(relatives(blurred))
+    assert found[0] is blurred
+    for each in found[1:]:
+        assert isinstance(each, Patch)
+        assert each.mask.unique().tolist() == [0, 1]
+        assert int(each.mask.sum()) == 4
+    corners = [tuple(each.mask.nonzero()[0].tolist()) for each in found[1:6]]
+    assert corners == [(3, 3), (2, 3), (4, 3), (3, 2), (3, 4)]
+    assert [float(each.pattern[0, 3, 3]) for each in found[1::5]] == [torch.tensor(0.7), 1.0]
+    family = WarpFamily(SIZE)
+    assert len(list(relatives(family.member(family.random(1, 0.5, drawn()))))) == 1

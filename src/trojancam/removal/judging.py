@@ -1,25 +1,30 @@
 """Judging: is a backdoor gone? From clean images that the repair did not learn from, and without the true trigger.
 
-A network passes if all of these hold: the recovered triggers work no more; triggers that are looked for anew work no better for
-the suspected class than for others; images with a recovered trigger on are recognised; and clean images are, as before.
+A network passes if all of these hold: the recovered triggers work no more, nor does any relative of triggers that were recovered
+from the network as it was, which no repair saw; triggers that are looked for anew work no better for the suspected class than for
+others; images with a recovered trigger on are recognised; and clean images are, as before.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from statistics import mean
 from typing import Any
 
 import torch
 
 from trojancam.detection.suspect import Suspect
+from trojancam.kept import Kept
 from trojancam.network.network import Network
 from trojancam.rates import clean_accuracy
 from trojancam.removal.fresh import Wanted
 from trojancam.removal.goal import Culprit, Goal, answer, controls
-from trojancam.removal.unlearning import POOL_RATE, POOL_STEPS, wish
+from trojancam.removal.stamping import relatives
+from trojancam.removal.unlearning import POOL_RATE, POOL_STEPS, wish, with_kept_pools
 from trojancam.showing import Brief
 
 RECOVERED, RECOVERED_OTHERS = 0.05, 0.15  # the greatest success of the first recovered trigger; of each other one
+RELATIVES, FEW = 0.05, 2.5  # the greatest success of a relative of a trigger that worked before; or so few images
+WORKED = 0.5  # the least success of such a trigger, before the repair
 EXCESS = 0.10  # by how much fresh triggers may work better for the suspected class than for others
 ROBUST = 0.75  # of the clean accuracy, the least robust accuracy under a recovered trigger
 WINDOWS, STRONGEST, CONTROLS = 6, 2, 3  # fresh triggers for a class, how many count, and other classes with as many
@@ -30,6 +35,7 @@ class Trial(Brief):
     """How a network answers to the triggers of one finding.
 
     `fresh` is the mean success rate of the strongest triggers looked for anew, `control` the same of triggers for other classes.
+    `relatives` is the greatest success rate of relatives of triggers that were recovered from the network as it was.
     """
 
     target_class: int
@@ -37,6 +43,7 @@ class Trial(Brief):
     robust: float
     fresh: float
     control: float
+    relatives: float = 0.0
 
     @property
     def excess(self) -> float:
@@ -61,7 +68,7 @@ class Ruling(Brief):
     @property
     def worst(self) -> float:
         """How strongly the backdoor still answers: the greatest success rate, fresh triggers by their excess."""
-        return max(max(trial.success, trial.excess) for trial in self.trials)
+        return max(max(trial.success, trial.relatives, trial.excess) for trial in self.trials)
 
     def to_json(self) -> dict[str, Any]:
         """A form that JSON can hold."""
@@ -74,10 +81,24 @@ class Ruling(Brief):
         return cls(record["accuracy"], record["images"], trials, tuple(record["broken"]))
 
 
+def accused(
+    journal: Kept, culprits: Sequence[Culprit], held_back: Suspect, generator: torch.Generator
+) -> tuple[Culprit, ...]:
+    """The culprits with the judge's own pools: triggers that turn half of the held-back images or more, before any repair."""
+    found = []
+    for culprit in with_kept_pools(journal, "judge/pool", culprits, held_back, generator):
+        successes = [answer(held_back.network, each, held_back, culprit.goal).success for each in culprit.pool]
+        working = [each for each, success in zip(culprit.pool, successes, strict=True) if success >= WORKED]
+        found.append(replace(culprit, pool=tuple(working)))
+    return tuple(found)
+
+
 def ruling_on(
     network: Network, culprits: Sequence[Culprit], held_back: Suspect, before: float | None, budget: float, seed: int
 ) -> Ruling:
     """What the judge says of a network; `before` is the clean accuracy that it had (None: do not judge, only measure).
+
+    The pools of the culprits are triggers that were recovered from the network as it was, on held-back images.
 
     Fresh triggers are looked for on one half of the held-back images and tried on the other.
     """
@@ -98,6 +119,11 @@ def _broken(found: Ruling, before: float, budget: float) -> list[str]:
             broken.append(
                 f"the recovered trigger {named} still turns {trial.success:.0%} of the images, more than {limit:.0%}"
             )
+        if not trial.relatives <= (least := max(limit, RELATIVES, FEW / max(1, found.images))):
+            broken.append(
+                f"a relative of the triggers {named} that worked before still turns {trial.relatives:.0%} of the images, more "
+                f"than {least:.0%}"
+            )
         if not trial.excess <= max(EXCESS, 1.5 / max(1, found.images // 2)):  # one image of half of them may go astray
             broken.append(
                 f"fresh triggers {named} turn {trial.fresh:.0%} of the images, those of other classes {trial.control:.0%}"
@@ -117,7 +143,10 @@ def _trial(network: Network, culprit: Culprit, held_back: Suspect, seed: int) ->
     known = answer(network, culprit.trigger, held_back, culprit.goal)
     others = controls(culprit.goal, CONTROLS, generator)
     fresh, *rest = (_fresh(network, culprit, goal, held_back, seed) for goal in (culprit.goal, *others))
-    return Trial(culprit.finding.target_class, known.success, known.robust, fresh, mean(rest) if rest else 0.0)
+    alike = (each for trigger in (culprit.trigger, *culprit.pool) for each in relatives(trigger))
+    worst = max(answer(network, each, held_back, culprit.goal).success for each in alike)
+    control = mean(rest) if rest else 0.0
+    return Trial(culprit.finding.target_class, known.success, known.robust, fresh, control, worst)
 
 
 def _fresh(network: Network, culprit: Culprit, goal: Goal, held_back: Suspect, seed: int) -> float:

@@ -5,13 +5,12 @@ from collections.abc import Iterator
 
 import torch
 
-from trojancam.attacks.trigger import Trigger
 from trojancam.network.network import Network
 from trojancam.progress import Progress, counting
 from trojancam.removal.ablation import held_at_mean
 from trojancam.removal.contract import Repair, RepairJob, Rung
 from trojancam.removal.goal import Culprit
-from trojancam.removal.unlearning import Course, head, normalised, unlearned, with_pools
+from trojancam.removal.unlearning import Course, head, normalised, unlearned, with_kept_pools
 
 LARGEST_SHARE = 1 / 4  # of a layer's maps that may be ablated
 STEPS = {"head": 120, "all": 120, "all2": 150}
@@ -57,16 +56,7 @@ def course(job: RepairJob, name: str, names: tuple[str, ...] | None) -> Course:
 
 def pooled(job: RepairJob) -> tuple[Culprit, ...]:
     """The culprits with their pools, found now or when the job was begun before."""
-
-    def work() -> list[list[dict[str, object]]]:
-        found = with_pools(job.suspect.network, job.culprits, job.suspect, generator_of(job, "pool"))
-        return [[trigger.to_json() for trigger in culprit.pool] for culprit in found]
-
-    pools = job.journal.data("pool", work)
-    return tuple(
-        Culprit(each.finding, each.trigger, each.goal, each.kind, tuple(Trigger.from_json(record) for record in pool))
-        for each, pool in zip(job.culprits, pools, strict=True)
-    )
+    return with_kept_pools(job.journal, "pool", job.culprits, job.suspect, generator_of(job, "pool"))
 
 
 def generator_of(job: RepairJob, name: str) -> torch.Generator:

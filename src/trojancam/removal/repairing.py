@@ -23,8 +23,8 @@ from trojancam.removal.fine_pruning import FINE_PRUNING
 from trojancam.removal.fine_tuning import BASELINES
 from trojancam.removal.goal import Culprit
 from trojancam.removal.implicit_unlearning import IMPLICIT
-from trojancam.removal.judging import Ruling, ruling_on
-from trojancam.removal.ladder import LADDER
+from trojancam.removal.judging import Ruling, accused, ruling_on
+from trojancam.removal.ladder import LADDER, generator_of
 from trojancam.removal.lipschitz_pruning import LIPSCHITZ_PRUNING
 from trojancam.removal.mask_learning import ADVERSARIAL_PRUNING, RECONSTRUCTIVE_PRUNING
 from trojancam.removal.sharpness import SHARPNESS
@@ -127,32 +127,37 @@ def remove(
     run = f"{__version__} {seen.fingerprint()} {names!r} {method} {budget!r} {seed} {REPAIRS.code(method)}"
     kept = Kept(journal, run)
     job = RepairJob(ours, culprits, budget, seed, kept)
-    before = _kept_ruling(job, "before", seen.network, judges, None)
+    charged = accused(kept, culprits, judges, generator_of(job, "judge"))
+    before = _kept_ruling(job, "before", seen.network, judges, charged, None)
     tries: list[Try] = []
     rungs = list(chosen.rungs(job))
     for rung, stage in zip(rungs, stages(told, [100] * len(rungs)), strict=True):
-        tries.append(_tried(job, rung, judges, before, stage))
+        tries.append(_tried(job, rung, judges, charged, before, stage))
         if tries[-1].ruling.passed:
             break
     told(100 * len(rungs), 100 * len(rungs), "repaired" if tries[-1].ruling.passed else "not repaired")
     return Outcome(method, culprits, before, tuple(tries), _best(tries, before, budget), places)
 
 
-def _tried(job: RepairJob, rung: Rung, judges: Suspect, before: Ruling, progress: Progress) -> Try:
+def _tried(
+    job: RepairJob, rung: Rung, judges: Suspect, charged: Sequence[Culprit], before: Ruling, progress: Progress
+) -> Try:
     """A rung done now, or when the job was begun before; and judged."""
     working, judging = stages(progress, SHARES)
     original = job.suspect.network
     values = job.journal.step(f"{rung.name}/weights", lambda: dict(rung.work(working).parameters))
     changed = original.with_parameters(values)
     judging(0, 1, f"judging: {rung.name}")
-    ruling = _kept_ruling(job, rung.name, changed, judges, before.accuracy)
+    ruling = _kept_ruling(job, rung.name, changed, judges, charged, before.accuracy)
     judging(1, 1, f"{rung.name}: {'passed' if ruling.passed else 'not enough'}")
     return Try(rung.name, rung.words, changed, ruling)
 
 
-def _kept_ruling(job: RepairJob, name: str, network: Network, judges: Suspect, before: float | None) -> Ruling:
+def _kept_ruling(
+    job: RepairJob, name: str, network: Network, judges: Suspect, charged: Sequence[Culprit], before: float | None
+) -> Ruling:
     def work() -> object:
-        return ruling_on(network, job.culprits, judges, before, job.budget, job.seed).to_json()
+        return ruling_on(network, charged, judges, before, job.budget, job.seed).to_json()
 
     return Ruling.from_json(job.journal.data(f"{name}/ruling", work))
 

@@ -1,11 +1,13 @@
 """Stamping: a trigger is varied from image to image, so that what is unlearned is its kind, and not its pixels."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from trojancam.attacks.patch import Patch
 from trojancam.attacks.trigger import VISIBLE, Trigger
 from trojancam.showing import Brief
 
@@ -51,6 +53,27 @@ def stamped(trigger: Trigger, images: Images, jitter: Jitter, generator: torch.G
     noise = jitter.noise * torch.randn(images.shape, generator=generator)
     seen = (change.abs().amax(1, keepdim=True) >= VISIBLE).to(images)
     return (images + (strength * colours).to(images) * change + noise.to(images) * seen).clamp(0, 1)
+
+
+def relatives(trigger: Trigger) -> Iterator[Trigger]:
+    """What a recovered trigger may stand for: itself; of a patch also what an attacker would rather print.
+
+    A recovered patch is blurred in strength and colour. Its relatives cover fully what it covers by more than a half, in its own
+    colours and in those rounded to black, white and the six pure ones, where it is and one pixel up, down, left and right.
+
+    >>> from trojancam.attacks.patch import square
+    >>> len(list(relatives(square(2, 3, 3, "white", image_size=(8, 8)))))
+    11
+    """
+    yield trigger
+    if not isinstance(trigger, Patch):
+        return
+    mask = (trigger.opacity * trigger.mask > 0.5).to(trigger.mask)
+    if not bool(mask.any()):
+        return
+    for pattern in (trigger.pattern, trigger.pattern.round()):
+        for shift in ((0, 0), (-1, 0), (1, 0), (0, -1), (0, 1)):
+            yield Patch(mask.roll(shift, (0, 1)), pattern.roll(shift, (1, 2)), name="relative")
 
 
 def _moved(images: Images, shifts: list[list[int]], sign: int) -> Images:

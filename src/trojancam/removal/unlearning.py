@@ -10,6 +10,7 @@ from torch import Tensor
 
 from trojancam.attacks.trigger import Trigger
 from trojancam.detection.suspect import Suspect
+from trojancam.kept import Kept
 from trojancam.network.network import Network
 from trojancam.removal.fresh import Wanted
 from trojancam.removal.goal import Culprit, answer
@@ -52,6 +53,22 @@ def with_pools(
         pool.sort(key=lambda trigger: answer(network, trigger, clean, culprit.goal).success, reverse=True)
         found.append(replace(culprit, pool=tuple(pool[:kept])))
     return tuple(found)
+
+
+def with_kept_pools(
+    journal: Kept, name: str, culprits: Sequence[Culprit], clean: Suspect, generator: torch.Generator
+) -> tuple[Culprit, ...]:
+    """As `with_pools`, against the network of these images; the pools are kept under this name."""
+
+    def work() -> list[list[dict[str, object]]]:
+        found = with_pools(clean.network, culprits, clean, generator)
+        return [[trigger.to_json() for trigger in culprit.pool] for culprit in found]
+
+    pools = journal.data(name, work)
+    return tuple(
+        replace(each, pool=tuple(Trigger.from_json(record) for record in pool))
+        for each, pool in zip(culprits, pools, strict=True)
+    )
 
 
 def wish(culprit: Culprit, clean: Suspect, generator: torch.Generator) -> Wanted:

@@ -90,6 +90,7 @@ def _ledger_table(ledger: Ledger) -> Table:
             f"Success of the recovered trigger, {named}",
             f"Success of fresh triggers, {named}",
             "The same for other target classes",
+            f"Greatest success of relatives of triggers that worked before, {named}",
             f"Robust accuracy with the recovered trigger, {named}",
         )
         rows += [list(row) for row in zip(what, _rates(before), now, strict=True)]
@@ -100,8 +101,9 @@ def _ledger_table(ledger: Ledger) -> Table:
 
 
 def _rates(trial: Trial | None) -> list[str]:
-    """Success of the recovered trigger, of fresh ones, the same for other classes, and robust accuracy."""
-    found = [None] * 4 if trial is None else [trial.success, trial.fresh, trial.control, trial.robust]
+    """Success of the recovered trigger, of fresh ones, the same for other classes, of relatives, and robust accuracy."""
+    rates = ("success", "fresh", "control", "relatives", "robust")
+    found = [None if trial is None else getattr(trial, rate) for rate in rates]
     return [share(each) for each in found]
 
 
@@ -110,8 +112,18 @@ def _tries_table(ledger: Ledger) -> Table:
     for each in ledger.tries:
         broken = "; ".join(each.ruling.broken) or "passes"
         rows.append([each.rung, each.words, *_judged(each.ruling), broken])
-    headings = ["Try", "What it did", "Clean accuracy", "Recovered", "Fresh", "Fresh, other classes", "Robust", "Judge"]
-    return Table(headings, rows, words=(0, 1, 7))
+    headings = [
+        "Try",
+        "What it did",
+        "Clean accuracy",
+        "Recovered",
+        "Fresh",
+        "Fresh, other classes",
+        "Relatives",
+        "Robust",
+        "Judge",
+    ]
+    return Table(headings, rows, words=(0, 1, 8))
 
 
 def _judged(ruling: Ruling) -> list[str]:

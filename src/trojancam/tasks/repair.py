@@ -34,8 +34,8 @@ STEPS = ("scan", "repair", "rescan")  # folders of a journal
 LIMITS = (
     "Only what the scan found was removed; another trigger, of a kind that it does not see, is left as it was.",
     "The true trigger is not known. Success rates are those of triggers recovered from the network.",
-    "The judge can be wrong. Of the first two networks that it passed, one still gave the attacker's class to 10 % of the images "
-    "with the true trigger.",
+    "The judge can be wrong. Its limit for relatives of recovered triggers was chosen by five repairs of two networks with a "
+    "patch; how often it errs on other networks, and on other kinds of triggers, was not measured.",
 )
 
 

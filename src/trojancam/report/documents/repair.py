@@ -32,6 +32,9 @@ class Trial(Part):
     robust: Rate = Field(description="Share of images with it on that are recognised.")
     fresh: Rate = Field(description="Success rate of the strongest triggers that were looked for anew.")
     control: Rate = Field(description="The same for triggers with other target classes.")
+    relatives: Rate = Field(
+        description="The greatest success of relatives of triggers recovered from the network as it was."
+    )
 
 
 class Ruling(Part):
