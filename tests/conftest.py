@@ -1,12 +1,23 @@
 """Fixtures that every test may use."""
 
+import gc
+import itertools
 import os
 from pathlib import Path
 
 import pytest
 from tests.browsers import axe, browser
+from tests.shared import shared
 
-__all__ = ["axe", "browser"]
+__all__ = ["axe", "browser", "shared"]
+
+_numbers = itertools.count()
+
+
+def pytest_collection_finish() -> None:
+    """Modules, tests and libraries stay for good: the collector of garbage need not look through them again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
@@ -21,5 +32,5 @@ def gtsrb_path() -> Path:
 
 @pytest.fixture(autouse=True)
 def _cache_in_a_temporary_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test reads or fills the cache of whoever runs it."""
-    monkeypatch.setenv("TROJANCAM_CACHE", str(tmp_path_factory.mktemp("cache")))
+    """No test reads or fills the cache of whoever runs it; the folder is made by what fills it."""
+    monkeypatch.setenv("TROJANCAM_CACHE", str(tmp_path_factory.getbasetemp() / "caches" / str(next(_numbers))))

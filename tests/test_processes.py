@@ -67,7 +67,7 @@ COMMANDS = {
     "inspect": ("inspect", "net.safetensors"),
     "explain": ("explain", "net.safetensors", "sign.png", "--out", "../out"),
     "a missing file": ("inspect", "nowhere.pt"),
-    "models": ("models",),
+    "methods": ("methods",),
 }
 
 

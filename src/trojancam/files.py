@@ -37,6 +37,16 @@ def writable_folder(folder: Path, remedy: str = "choose a folder you can write t
         raise TrojanCamError(f"cannot write to the folder {folder} ({error.strerror}); {remedy}") from None
 
 
+def check_new(path: Path, option: str = "") -> None:
+    """Refuse to overwrite what was made before; `option` says where another name is given.
+
+    Raises:
+        TrojanCamError: if the file exists.
+    """
+    if path.exists():
+        raise TrojanCamError(f"{path} exists already; remove it or choose another name{option and f' with {option}'}")
+
+
 @contextmanager
 def prepared_folder(folder: Path) -> Iterator[Path]:
     """As `writable_folder`, before long work; a folder that was made for it goes again if the work fails with nothing written.

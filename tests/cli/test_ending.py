@@ -92,7 +92,7 @@ def test_an_architecture_that_exits_is_refused_in_a_sentence(model: Path, tmp_pa
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
-@pytest.mark.parametrize("words", ["--help", "models"])
+@pytest.mark.parametrize("words", ["--help", "methods"])
 def test_output_that_does_not_arrive_is_an_error(words: str) -> None:
     with open("/dev/full", "wb") as full:  # noqa: PTH123
         one = subprocess.run([sys.executable, "-m", "trojancam", words], stdout=full, check=False, stderr=-1)
@@ -102,7 +102,7 @@ def test_output_that_does_not_arrive_is_an_error(words: str) -> None:
     assert both.returncode in (MENDABLE, FAULT)
 
 
-@pytest.mark.parametrize("words", ["--help", "models"])
+@pytest.mark.parametrize("words", ["--help", "methods"])
 def test_output_that_nobody_reads_is_no_verdict(words: str) -> None:
     reading, writing = os.pipe()
     os.close(reading)

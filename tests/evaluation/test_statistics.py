@@ -20,6 +20,7 @@ from trojancam.evaluation.statistics import (
     holm,
     midranks,
     paired_difference,
+    share_interval,
     sign_flip_p_values,
     spearman,
 )
@@ -201,3 +202,12 @@ def test_spearman_of_many_rows_and_where_it_is_undefined() -> None:
     assert spearman(torch.ones(1), torch.ones(1)).isnan()
     with unchecked(), pytest.raises(DataError, match="cannot be correlated"):
         spearman(a, b[0])
+
+
+@pytest.mark.parametrize(("hits", "trials"), [(0, 12), (3, 12), (12, 12), (97, 100)])
+def test_the_interval_holds_what_the_binomial_distribution_leaves(hits: int, trials: int) -> None:
+    low, high = share_interval(hits, trials)
+    if hits > 0:
+        assert scipy.stats.binom.sf(hits - 1, trials, low) == pytest.approx(0.025)
+    if hits < trials:
+        assert scipy.stats.binom.cdf(hits, trials, high) == pytest.approx(0.025)

@@ -16,14 +16,14 @@ from tests.detection.planted import pictures
 from tests.nets import images_for, network
 from tests.report.held import Records, altered, held_against
 from tests.report.test_scan_page import judged, report
-from tests.study.conftest import TINY
+from tests.shared import made_once
+from tests.study.conftest import kept_for_all, small_study
 from tests.tasks.test_demo import Run as Demonstration
 
 import trojancam.report.scan_pictures
 import trojancam.report.sift
 import trojancam.report.stimulate
 from trojancam.attacks.patch import square
-from trojancam.data.rendered import rendered_signs
 from trojancam.errors import DataError
 from trojancam.report.compare import write_comparison
 from trojancam.report.documents import DOCUMENTS
@@ -40,7 +40,6 @@ from trojancam.tasks.explain import ExplainSettings, explained_files
 from trojancam.tasks.sift import sift
 from trojancam.tasks.stimulate import stimulate
 from trojancam_study.reproduction import reproduce
-from trojancam_study.study import Study
 
 ROOT = Path(__file__).parents[2]
 OF_SEVERAL_RECORDS = {
@@ -115,9 +114,8 @@ def written_demonstration(folder: Path) -> tuple[Path, Path]:
 
 def written_study(folder: Path) -> tuple[Path, Path]:
     """A few pieces, of pictures, tables and numbers."""
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("TROJANCAM_CACHE", str(folder / "cache"))
-        page = reproduce(Study(rendered_signs(train=430, test=215), (0,), TINY), folder, PIECES_SHOWN)
+    with kept_for_all(folder.parent / "study"):
+        page = reproduce(small_study((0,)), folder, PIECES_SHOWN)
     return page, folder / "results.json"
 
 
@@ -134,11 +132,17 @@ COMMANDS: dict[str, Write] = {
     "demo": written_demonstration,
     "reproduce": written_study,
 }
+LONG = ("demo", "reproduce")
+
+
+def pages(command: str, shared: Path, own: Path) -> tuple[Path, Path]:
+    """The page of a command and its JSON, in a folder of one's own; those that take long are made once for all."""
+    return made_once(shared / command, COMMANDS[command]) if command in LONG else COMMANDS[command](own)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_number_on_the_page_is_in_the_json_where_it_belongs(command: str, tmp_path: Path) -> None:
-    page, results = COMMANDS[command](tmp_path)
+def test_every_number_on_the_page_is_in_the_json_where_it_belongs(command: str, shared: Path, tmp_path: Path) -> None:
+    page, results = pages(command, shared, tmp_path)
     document, missing = held_against(page, results)
     assert document["command"] == command.split(maxsplit=1)[0]
     assert missing == []

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from tests.study.conftest import kept_for_all
 
 from trojancam import figures
 from trojancam.errors import DataError, UnknownNameError
@@ -88,10 +89,11 @@ def assert_shown(results: dict[str, Any], page: str) -> None:
             assert all(row in rows for row in table["rows"]), name
 
 
-def test_every_piece_is_made_from_nothing_on_a_tiny_budget(study: Study, tmp_path: Path) -> None:
+def test_every_piece_is_made_from_nothing_on_a_tiny_budget(study: Study, shared: Path, tmp_path: Path) -> None:
     """The whole registry, as `trojancam reproduce --quick` makes it, of networks trained for one epoch."""
     small = Study(study.dataset, study.seeds[:1], replace(study.scale, road_images=2), study._loaded)
-    page = reproduction.reproduce(small, tmp_path).read_text(encoding="utf-8")
+    with kept_for_all(shared / "study"):
+        page = reproduction.reproduce(small, tmp_path).read_text(encoding="utf-8")
     results = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
     assert list(results["pieces"]) == list(reproduction.PIECES)
     assert_shown(results, page)

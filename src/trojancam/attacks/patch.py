@@ -63,6 +63,27 @@ class Patch(Trigger):
         return self.mask > 0
 
     @property
+    def weight(self) -> Float[Tensor, "h w"]:
+        """The mask."""
+        return self.mask
+
+    @property
+    def centre(self) -> tuple[float, float] | None:
+        """Row and column of the mask's centre of mass, in pixels (0 is the centre of the first); None if it is empty.
+
+        >>> square(2, 4, 7).centre
+        (4.5, 7.5)
+        """
+        mask = self.mask.double()
+        if not bool(mask.any()):
+            return None
+        row, column = (
+            float(mask.sum(1 - axis) @ torch.arange(extent, dtype=mask.dtype, device=mask.device) / mask.sum())
+            for axis, extent in enumerate(mask.shape)
+        )
+        return row, column
+
+    @property
     def coverage(self) -> float:
         """The share of the image that it covers."""
         return float(self.place.float().mean())

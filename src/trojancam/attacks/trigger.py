@@ -60,6 +60,11 @@ class Trigger(Brief, ABC):
         """The pixels that it changes, whatever the image; None where that is all of the image, or differs between images."""
         return None
 
+    @property
+    def weight(self) -> Float[Tensor, "h w"] | None:
+        """How much it changes each pixel of its `place`, in [0, 1], whatever the image; None where it has no place."""
+        return None if self.place is None else self.place.float()
+
     @abstractmethod
     def _apply(self, images: Float[Tensor, "n 3 h w"], generator: torch.Generator | None) -> Float[Tensor, "n 3 h w"]:
         """The changed images; their size has been checked."""

@@ -26,7 +26,7 @@ from trojancam.attribution.attribution import Attribution
 from trojancam.attribution.methods import METHODS
 from trojancam.attribution.sources import GivenSource, Source, source
 from trojancam.errors import DataError, TrojanCamError, unknown_name
-from trojancam.files import named_in_text, writable_folder, written_whole
+from trojancam.files import check_new, named_in_text, writable_folder, written_whole
 from trojancam.kept import SUFFIX, read_step, warn_damaged, write_step
 from trojancam.locks import only_run_on
 from trojancam.network import given
@@ -242,5 +242,4 @@ def _check(path: Path, images: Source, method: str, keep: str, batch_size: int) 
         raise DataError(f"a batch needs at least one image, not {batch_size}")
     if not len(images):
         raise DataError("there are no images to attribute; give at least one")
-    if path.exists():
-        raise TrojanCamError(f"{path} exists already; remove it or choose another name")
+    check_new(path)

@@ -67,7 +67,7 @@ def repair(
     """
     from trojancam.detection import DETECTORS
     from trojancam.detection.scanning import known_methods
-    from trojancam.files import writable_folder
+    from trojancam.files import check_new, writable_folder
     from trojancam.kept import Kept
     from trojancam.opening.saving import check_saveable, save_as
     from trojancam.removal import REPAIRS
@@ -79,7 +79,8 @@ def repair(
     REPAIRS.named(method)
     names = known_methods(None if scan_methods is None else names_in(scan_methods, "method", DETECTORS))
     apart = out.with_name(f"{out.stem}.not-repaired{out.suffix}")
-    _check_new(out, apart)
+    for file in (out, apart):
+        check_new(file, "--out")
     network = opened(model, told, labelled_by(data, seed))
     check_saveable(network, told.of(model), out)
     found = None if scan is None else _scanned(scan, network)
@@ -124,19 +125,6 @@ def _clean_refusal(report: Path) -> Iterator[None]:
     except DataError:
         shutil.rmtree(report / STEPS if there else report, ignore_errors=True)
         raise
-
-
-def _check_new(*files: Path) -> None:
-    """Refuse to overwrite a network.
-
-    Raises:
-        DataError: if a file exists.
-    """
-    from trojancam.errors import DataError
-
-    for file in files:
-        if file.exists():
-            raise DataError(f"{file} exists already; remove it or choose another name with --out")
 
 
 def _scanned(path: Path, network: "Network") -> "ScanReport":

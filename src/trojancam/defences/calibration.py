@@ -7,11 +7,11 @@ p-values", 2023): a clean image is as likely to have any rank among clean images
 import math
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from trojancam.errors import DataError
+from trojancam.evaluation.statistics import conformal_p_values
 from trojancam.showing import Brief
 
 
@@ -35,9 +35,7 @@ class Calibration(Brief):
 
     def p_values(self, scores: Float[Tensor, " m"]) -> Float[Tensor, " m"]:
         """The p-value of each score; that of a score that is not a number is 1."""
-        scores = scores.double().nan_to_num(-math.inf, math.inf, -math.inf)
-        below = torch.searchsorted(self.scores, scores)
-        return (1 + len(self.scores) - below).double() / (1 + len(self.scores))
+        return conformal_p_values(scores, self.scores)
 
     def threshold(self, false_alarms: float) -> float:
         """The score above which an image is suspicious: exactly then its p-value is at most `false_alarms`.

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from scipy import stats
 
 from trojancam.detection.suspect import Suspect
+from trojancam.evaluation.statistics import share_interval
 from trojancam.showing import Brief
 
-LEVEL = 0.95  # of intervals
 MOST = 0.5  # a network that is judged may be right on most images
 LUCK = 0.01  # at most, is how likely its right answers are for one that guesses
 
@@ -35,12 +35,12 @@ class CleanAccuracy(Brief):
     @property
     def low(self) -> float:
         """The lower end of the interval."""
-        return interval(self.right, self.images)[0]
+        return share_interval(self.right, self.images)[0]
 
     @property
     def high(self) -> float:
         """The upper end of the interval."""
-        return interval(self.right, self.images)[1]
+        return share_interval(self.right, self.images)[1]
 
     def problem(self) -> str:
         """Why a network of this accuracy is not judged, in a sentence; empty if it is.
@@ -93,15 +93,3 @@ def clean_accuracy(suspect: Suspect) -> CleanAccuracy:
     ]
     chance = max(1 / suspect.classes, float(shares[0] @ shares[1]))
     return CleanAccuracy(int((answers == suspect.labels).sum()), count, min(1.0, chance))
-
-
-def interval(hits: int, trials: int) -> tuple[float, float]:
-    """The exact 95 % interval of a share (Clopper and Pearson, 1934); without trials all of [0, 1].
-
-    >>> [round(end, 4) for end in interval(0, 20)]
-    [0.0, 0.1684]
-    """
-    if not trials:
-        return 0.0, 1.0
-    found = stats.binomtest(hits, trials).proportion_ci(LEVEL, "exact")
-    return float(found.low), float(found.high)

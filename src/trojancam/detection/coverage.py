@@ -1,11 +1,14 @@
 """Coverage: which backdoors a scan looked for, where, and which it did not look for, with the reason."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from trojancam.attacks.families import FAMILIES
 from trojancam.errors import DataError
+from trojancam.records import Written
 from trojancam.showing import Brief
 
 Victims = Literal["every-class", "some-classes", "all-to-all"]
@@ -24,17 +27,17 @@ class CannotSearchError(DataError):
 
 
 @dataclass(frozen=True)
-class Searched(Brief):
-    """What one method looked for: families of changes, victims, and where, in words."""
+class Searched(Written, Brief):
+    """What one method looked for."""
 
     method: str
-    families: tuple[str, ...]
+    families: Annotated[tuple[str, ...], Field(description="Of changes of images.")]
     victims: tuple[str, ...]
     where: str = ""
 
 
 @dataclass(frozen=True)
-class NotSearched(Brief):
+class NotSearched(Written, Brief):
     """What was not looked for, and why."""
 
     what: str
@@ -42,7 +45,7 @@ class NotSearched(Brief):
 
 
 @dataclass(frozen=True)
-class Coverage(Brief):
+class Coverage(Written, Brief):
     """What a scan looked for, and what it did not."""
 
     searched: tuple[Searched, ...] = ()
@@ -55,10 +58,6 @@ class Coverage(Brief):
         told = [f"Searched: {', '.join(families)}; victims: {', '.join(victims)}."] if families else []
         left = ", ".join(f"{each.what} ({each.why})" for each in self.not_searched)
         return [*told, f"Not searched: {left}."] if left else told
-
-    def to_json(self) -> dict[str, Any]:
-        """A form that JSON can hold."""
-        return asdict(self)
 
 
 def coverage(searched: Sequence[Searched], left_out: Mapping[str, str], searchable: Sequence[Searched]) -> Coverage:

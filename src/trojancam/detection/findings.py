@@ -1,46 +1,68 @@
 """Finding: one place where a network may answer to something it should not; ScanReport: all that a scan says."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from trojancam.attacks.trigger import Trigger
 from trojancam.detection.coverage import Coverage
 from trojancam.detection.judgement import Judgement, Opinion, Verdict
 from trojancam.detection.words import ANSWERS, maps_in_words, place_in_words, share
+from trojancam.records import InOwnForm, Measured, Rate, Written
 from trojancam.showing import Brief, Shown
 from trojancam.stimulation import Stimulation
 
 
 @dataclass(frozen=True)
-class Finding(Brief):
-    """One suspicion: which class something names, where it listens, which feature maps carry it, and how strongly.
+class Finding(Written, Brief):
+    """One suspicion: which class something names, where it listens, which feature maps carry it.
 
-    `score` is the evidence in the detector's own units, higher is more; `elevation` is by how much stimulation raises the
-    lead of the target's logit over the greatest of the others, mean over images. `position` is the row and column, in
-    pixels of the input, of the centre of the place found, None where the detector does not tell. Rates lie in [0, 1] and
-    leave out images of the target class: `stimulation_asr` with the feature maps stimulated, `reasr` with the recovered
-    `trigger` on images it was not made on, `ablation_asr` with it while the feature maps are held at their clean mean.
-    `stimulation` can be replayed with `trojancam.stimulate`; `moves` says whether the trigger works elsewhere in the image,
-    too. `class_map` is of a trigger that sends every class to another: where each one goes; `target_class` is then the one
-    that is reached best, and `reasr` the share of images that go where their class is sent. None is "not measured".
+    What was not measured is None, in JSON null. Rates lie in [0, 1] and leave out images of the target class. `stimulation` can
+    be replayed with `trojancam.stimulate`.
     """
 
     detector: str
-    target_class: int
-    score: float
+    target_class: Annotated[int, Field(description="Of a trigger with a class map, the class that is reached best.")]
+    score: Annotated[float, Field(description="The evidence in the detector's own units, higher is more.")]
     layer: str | None = None
     feature_maps: tuple[int, ...] = ()
-    position: tuple[float, float] | None = None
-    elevation: float | None = None
-    stimulation_asr: float | None = None
-    reasr: float | None = None
-    ablation_asr: float | None = None
-    trigger: Trigger | None = None
-    stimulation: Stimulation | None = None
-    moves: bool | None = None
-    class_map: tuple[tuple[int, int], ...] = ()
-    evidence: dict[str, float] = field(default_factory=dict)
+    position: Annotated[
+        tuple[float, float] | None,
+        Field(description="Row and column of the centre of the place found, in pixels; null where it is not told."),
+    ] = None
+    elevation: Annotated[
+        float | None,
+        Field(description="Rise of the class's lead over all others under stimulation, in logits; mean over images."),
+    ] = None
+    stimulation_asr: Annotated[
+        Rate, Field(description="Share of images that turn with the feature maps stimulated.")
+    ] = None
+    reasr: Annotated[
+        Rate,
+        Field(
+            description="Share of images, which the recovered trigger was not made on, that it turns; of a trigger with a "
+            "class map, that go where their class is sent."
+        ),
+    ] = None
+    ablation_asr: Annotated[
+        Rate,
+        Field(description="What is left of that with the feature maps held at their clean mean."),
+    ] = None
+    trigger: Annotated[
+        Trigger | None, InOwnForm(Trigger), Field(description="The recovered one, as `Trigger.to_json` gives it.")
+    ] = None
+    stimulation: Annotated[
+        Stimulation | None, InOwnForm(Stimulation), Field(description="As `Stimulation.to_json` gives it.")
+    ] = None
+    moves: Annotated[bool | None, Field(description="Whether the trigger works elsewhere in the image, too.")] = None
+    class_map: Annotated[
+        tuple[tuple[int, int], ...],
+        Field(description="Of a trigger that sends every class to another: from which to which."),
+    ] = ()
+    evidence: Annotated[dict[str, Measured], Field(description="What the method measured beside.")] = field(
+        default_factory=dict
+    )
 
     def in_words(self, class_names: tuple[str, ...] = ()) -> tuple[str, str, str, str]:
         """The class, the place, the feature maps and the evidence, for people.
@@ -59,22 +81,6 @@ class Finding(Brief):
         measured = [f"{title} {share(rate)}" for title, rate in rates.items() if rate is not None]
         evidence = ", ".join([f"score {self.score:.3g}", *measured])
         return f"{self.target_class}{name}", place, maps_in_words(self.layer, self.feature_maps), evidence
-
-    def to_json(self) -> dict[str, Any]:
-        """A form that JSON can hold."""
-        plain = asdict(replace(self, trigger=None, stimulation=None))
-        parts = {"trigger": self.trigger, "stimulation": self.stimulation}
-        return plain | {name: part.to_json() if part else None for name, part in parts.items()}
-
-    @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> "Finding":
-        """The finding that `to_json` wrote."""
-        trigger = Trigger.from_json(record["trigger"]) if record["trigger"] else None
-        stimulation = Stimulation.from_json(record["stimulation"]) if record["stimulation"] else None
-        position = tuple(record["position"]) if record["position"] is not None else None
-        class_map = tuple((source, target) for source, target in record.get("class_map", ()))
-        settled = {"trigger": trigger, "stimulation": stimulation, "position": position, "class_map": class_map}
-        return cls(**{**record, **settled, "feature_maps": tuple(record["feature_maps"])})
 
 
 @dataclass(frozen=True)
@@ -124,7 +130,7 @@ class ScanReport(Shown):
             "threshold": self.threshold,
             "judgement": self.judgement.to_json(),
             "coverage": self.coverage.to_json(),
-            "opinions": {name: asdict(opinion) for name, opinion in self.opinions.items()},
+            "opinions": {name: opinion.to_json() for name, opinion in self.opinions.items()},
             "findings": [finding.to_json() for finding in self.findings],
             "settings": self.settings,
             "timing": self.timing,

@@ -64,24 +64,17 @@ class Inversion:
     @property
     def mask_l1(self) -> float:
         """The size of the mask, in whole pixels."""
-        return float(self.trigger.mask.sum())
+        return float(self.trigger.weight.sum())
 
     @property
     def position(self) -> tuple[float, float] | None:
-        """Row and column of the mask's centre of mass, in pixels (0 is the centre of the first); None if it is empty.
+        """The centre of the trigger's mask, in pixels; None if it is empty.
 
         >>> from trojancam.attacks.patch import square
         >>> Inversion(Candidate(0), square(2, 4, 7), success=1.0, rounds=1).position
         (4.5, 7.5)
         """
-        mask = self.trigger.mask.double()
-        if not bool(mask.any()):
-            return None
-        row, column = (
-            float(mask.sum(1 - axis) @ torch.arange(extent, dtype=mask.dtype, device=mask.device) / mask.sum())
-            for axis, extent in enumerate(mask.shape)
-        )
-        return row, column
+        return self.trigger.centre
 
 
 @dataclass(frozen=True)
@@ -173,7 +166,7 @@ def invert_once(
     def work() -> Values:
         found = invert(suspect, candidates, settings, seed, progress)
         return {
-            "masks": torch.stack([inversion.trigger.mask for inversion in found]),
+            "masks": torch.stack([inversion.trigger.weight for inversion in found]),
             "patterns": torch.stack([inversion.trigger.pattern for inversion in found]),
             "success": torch.tensor([inversion.success for inversion in found], dtype=torch.float64, device="cpu"),
             "rounds": torch.tensor([inversion.rounds for inversion in found], device="cpu"),

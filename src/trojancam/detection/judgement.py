@@ -2,10 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from trojancam.detection.accuracy import CleanAccuracy, interval
+from pydantic import Field
+
+from trojancam.detection.accuracy import CleanAccuracy
 from trojancam.detection.references import p_value
+from trojancam.evaluation.statistics import share_interval
+from trojancam.records import Rate, Written
 from trojancam.showing import Brief
 
 Verdict = Literal["backdoor", "inconclusive", "nothing found", "not judged"]
@@ -29,20 +33,23 @@ def verdict_of(score: float, inconclusive: float, backdoor: float) -> Verdict:
 
 
 @dataclass(frozen=True)
-class Opinion(Brief):
-    """What one method says: its verdict, its score, and the least score that it calls a backdoor.
-
-    `p` is the conformal p-value of the score among `references` clean networks (None: there is none), `reached` how many of
-    them score as high; `decides` says whether the verdict of the scan depends on it.
-    """
+class Opinion(Written, Brief):
+    """What one method of scanning says."""
 
     verdict: Verdict
     score: float
-    threshold: float
-    p: float | None = None
-    references: int = 0
-    reached: int = 0
-    decides: bool = True
+    threshold: Annotated[float, Field(description="The least score that it calls a backdoor.")]
+    p: Annotated[
+        Rate,
+        Field(
+            description="The share of clean networks that score as high, the suspect counted with them; null without any."
+        ),
+    ] = None
+    references: Annotated[int, Field(description="How many clean networks that rests on.")] = 0
+    reached: Annotated[
+        int, Field(description="How many of them score as high: then it is no evidence of a backdoor.")
+    ] = 0
+    decides: Annotated[bool, Field(description="Whether the verdict of the scan depends on it.")] = True
 
     @property
     def strength(self) -> float:
@@ -85,7 +92,7 @@ class Judgement(Brief):
 
     def alarm_rate(self) -> tuple[float, float]:
         """The exact 95 % interval of the share of reference networks that would be called backdoored."""
-        return interval(self.alarms, self.references)
+        return share_interval(self.alarms, self.references)
 
     def to_json(self) -> dict[str, Any]:
         """A form that JSON can hold."""

@@ -13,10 +13,12 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Literal
 
+import torch
 from pydantic import Field, ValidationError
 
 from trojancam.detection.settings import Settings
 from trojancam.errors import DataError
+from trojancam.evaluation.statistics import conformal_p_values
 from trojancam.files import written_whole
 from trojancam.records import Record
 from trojancam.version import __version__
@@ -129,4 +131,5 @@ def p_value(score: float, null: Mapping[str, float]) -> float | None:
     """
     if not null:
         return None
-    return (1 + sum(value >= score for value in null.values())) / (len(null) + 1)
+    clean = torch.tensor(sorted(null.values()), dtype=torch.float64)
+    return float(conformal_p_values(torch.tensor([score], dtype=torch.float64), clean))

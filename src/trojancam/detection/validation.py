@@ -15,7 +15,6 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from trojancam.attacks.patch import Patch
 from trojancam.attacks.trigger import Trigger
 from trojancam.attribution import grad_cam
 from trojancam.detection.findings import Finding
@@ -209,6 +208,7 @@ def trigger_core(trigger: Trigger | None) -> Bool[Tensor, "h w"]:
     Raises:
         DataError: if there is no trigger, or it changes nothing.
 
+    >>> from trojancam.attacks.patch import Patch
     >>> trigger_core(Patch(torch.tensor([[0.01, 0.4, 0.7]]), torch.zeros(3, 1, 3)))
     tensor([[False,  True,  True]])
     """
@@ -221,15 +221,13 @@ def trigger_core(trigger: Trigger | None) -> Bool[Tensor, "h w"]:
 
 
 def trigger_weight(trigger: Trigger) -> Float[Tensor, "h w"]:
-    """How much a trigger changes each pixel, in [0, 1]: a patch's mask; else its place, where it has one.
+    """How much a trigger changes each pixel, in [0, 1]: its `weight`, where it has a place.
 
     Of a trigger without a place it is the mean change of images of noise, the greatest of all channels, in units of the pixel
     that changes most.
     """
-    if isinstance(trigger, Patch):
-        return trigger.mask
-    if trigger.place is not None:
-        return trigger.place.float()
+    if trigger.weight is not None:
+        return trigger.weight
     noise = Draws(0).uniform(PROBES, 3, *trigger.image_size)
     change = (trigger.apply(noise) - noise).abs().amax(1).mean(0)
     return change / change.max().clamp(min=TINY)

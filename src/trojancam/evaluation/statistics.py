@@ -7,9 +7,11 @@ left out and counted, never taken for zero. What compares two methods looks at t
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from jaxtyping import Float
+from scipy.stats import binomtest
 from torch import Tensor
 
 from trojancam.errors import DataError
@@ -35,6 +37,37 @@ class Interval:
 
     def __str__(self) -> str:
         return f"{self.mean:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+
+def share_interval(
+    hits: int, trials: int, method: Literal["exact", "wilson"] = "exact", level: float = LEVEL
+) -> tuple[float, float]:
+    """The interval that holds a true share in 95 of 100 cases; without trials all of [0, 1].
+
+    `exact` (Clopper and Pearson, 1934) holds it at least so often, and serves where a verdict rests on its ends; `wilson` (1927)
+    holds it so often on average, and is narrower.
+
+    >>> [round(end, 4) for end in share_interval(0, 20)], [round(end, 4) for end in share_interval(0, 20, "wilson")]
+    ([0.0, 0.1684], [0.0, 0.1611])
+    """
+    if not trials:
+        return 0.0, 1.0
+    found = binomtest(hits, trials).proportion_ci(level, method)
+    return float(found.low), float(found.high)
+
+
+def conformal_p_values(scores: Float[Tensor, " m"], clean: Float[Tensor, " n"]) -> Float[Tensor, " m"]:
+    """How unusual scores are among clean ones, in rising order: `(1 + #{clean >= score}) / (n + 1)`; 1 for what is no number.
+
+    A further clean score, drawn as these n were, has any rank among them alike, and so a p-value of at most p with a probability
+    of at most p (Vovk et al., "Algorithmic Learning in a Random World", 2005).
+
+    >>> conformal_p_values(torch.tensor([2.5, 0.0]), torch.tensor([1.0, 2.0, 3.0]))
+    tensor([0.5000, 1.0000], dtype=torch.float64)
+    """
+    scores = scores.double().nan_to_num(-math.inf, math.inf, -math.inf)
+    below = torch.searchsorted(clean.double(), scores)
+    return (1 + len(clean) - below).double() / (1 + len(clean))
 
 
 def bootstrap_mean(values: Float[Tensor, " n"], level: float = LEVEL, draws: int = DRAWS, seed: int = 0) -> Interval:

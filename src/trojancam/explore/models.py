@@ -105,7 +105,7 @@ def as_rectangle(trigger: Trigger) -> PlacedTrigger | None:
     places = trigger.place.nonzero()
     (row, column), (last_row, last_column) = places.amin(0).tolist(), places.amax(0).tolist()
     inside = (slice(row, last_row + 1), slice(column, last_column + 1))
-    mask, pattern = trigger.mask[inside], trigger.pattern[:, *inside]
+    mask, pattern = trigger.weight[inside], trigger.pattern[:, *inside]
     colour = pattern[:, 0, 0]
     if not bool((mask == 1).all()) or not bool((pattern == colour.view(3, 1, 1)).all()):
         return None

@@ -8,7 +8,6 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from trojancam.attacks.patch import Patch
 from trojancam.attacks.trigger import Trigger
 from trojancam.detection.validation import Leads
 from trojancam.errors import DataError
@@ -101,10 +100,8 @@ def zoom(trigger: Trigger) -> tuple[slice, slice]:
     >>> zoom(square(2, 10, 29))
     (slice(7, 15, None), slice(24, 32, None))
     """
-    if isinstance(trigger, Patch):
-        inside = trigger.mask > FAINT * trigger.mask.max()
-    else:
-        inside = torch.ones(trigger.image_size, dtype=torch.bool) if trigger.place is None else trigger.place
+    weight = torch.ones(trigger.image_size) if trigger.weight is None else trigger.weight
+    inside = weight > FAINT * weight.max()
     ends = [inside.any(1 - axis).nonzero()[:, 0] for axis in (0, 1)]
     spans = [(int(each.min()), int(each.max()) + 1) if len(each) else (0, 1) for each in ends]
     side = max(LEAST, *(stop - start + 2 * ROUND for start, stop in spans))

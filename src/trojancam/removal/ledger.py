@@ -5,11 +5,11 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from jaxtyping import Bool, Int64
-from scipy.stats import binomtest
 from torch import Tensor
 
 from trojancam.detection.findings import ScanReport
 from trojancam.detection.judgement import Verdict
+from trojancam.evaluation.statistics import share_interval
 from trojancam.network.network import Network
 from trojancam.removal.judging import Ruling
 from trojancam.removal.reactivation import Reactivation
@@ -19,7 +19,6 @@ MAY_COME_BACK = (
     "A repair suppresses a backdoor. Traces of it may be left in the weights, and a little poison or a small push can bring "
     "it back."
 )
-LEVEL = 0.95
 
 
 @dataclass(frozen=True)
@@ -38,10 +37,7 @@ class Counted(Brief):
     @classmethod
     def of(cls, hits: int, images: int) -> "Counted":
         """The share of hits; of no images, nothing is known."""
-        if not images:
-            return cls(float("nan"), 0.0, 1.0, 0)
-        interval = binomtest(hits, images).proportion_ci(LEVEL, method="wilson")
-        return cls(hits / images, float(interval.low), float(interval.high), images)
+        return cls(hits / images if images else float("nan"), *share_interval(hits, images, "wilson"), images)
 
     def __str__(self) -> str:
         return f"{self.share:.1%} [{self.low:.1%}, {self.high:.1%}]"

@@ -12,7 +12,7 @@ from trojancam.attacks.attack import Attack, CleanNetwork, NetworkAttack
 from trojancam.attacks.poisoning import Backdoors, Goal, Poisoning, as_tuple, roles
 from trojancam.data.image_set import Dataset, ImageSet
 from trojancam.errors import DataError, ModelError, Remedy, TrojanCamError
-from trojancam.files import cache_folder, writable_folder
+from trojancam.files import cache_folder, check_new, writable_folder
 from trojancam.formats.safetensors import read_card, read_model, save_model
 from trojancam.kept import SUFFIX, files_kept, keep_files
 from trojancam.locks import only_run_on
@@ -185,8 +185,7 @@ def check_outputs(path: Path, resume: bool = False) -> None:
     """
     if path.is_dir():
         raise TrojanCamError(f"{path} is a folder; name a file in it, such as {path / 'model.safetensors'}")
-    if path.exists():
-        raise TrojanCamError(f"{path} exists already; remove it or choose another name")
+    check_new(path)
     if checkpoint_of(path).exists() and not resume:
         raise TrojanCamError(f"an unfinished run left {checkpoint_of(path)}", Remedy.RESUME)
     writable_folder(path.parent)  # better known now than after an hour of training

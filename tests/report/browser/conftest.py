@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.report.test_results import COMMANDS
+from tests.report.test_results import pages
 
 WINDOWS = {
     "light": {"viewport": {"width": 1180, "height": 900}, "color_scheme": "light"},
@@ -18,13 +18,13 @@ Written = Callable[[str], tuple[Path, Path]]
 
 
 @pytest.fixture(scope="session")
-def written(tmp_path_factory: pytest.TempPathFactory) -> Written:
+def written(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Written:
     """The page of a command and its JSON, each made once."""
     made: dict[str, tuple[Path, Path]] = {}
 
     def write(command: str) -> tuple[Path, Path]:
         if command not in made:
-            made[command] = COMMANDS[command](tmp_path_factory.mktemp("page"))
+            made[command] = pages(command, shared, tmp_path_factory.mktemp("page"))
         return made[command]
 
     return write

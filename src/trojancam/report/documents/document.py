@@ -22,7 +22,6 @@ from trojancam.version import __version__
 RESULTS_VERSION = 1
 
 Share = Annotated[float, Field(ge=-1e-6, le=1 + 1e-6)]
-Rate = Share | None
 Cells = tuple[int, int]
 Kind = TypeVar("Kind", bound="Document")
 

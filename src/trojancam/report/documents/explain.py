@@ -4,7 +4,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from trojancam.report.documents.document import Cells, Document, Part, Rate, Share
+from trojancam.records import Rate
+from trojancam.report.documents.document import Cells, Document, Part, Share
 from trojancam.report.documents.maps import MapNumbers
 
 

@@ -2,7 +2,8 @@
 
 from pydantic import Field
 
-from trojancam.report.documents.document import Part, Rate
+from trojancam.records import Rate
+from trojancam.report.documents.document import Part
 
 
 class MapNumbers(Part):

@@ -4,8 +4,10 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from trojancam.report.documents.document import Document, Part, Rate, Share
-from trojancam.report.documents.scan import Finding, Verdict
+from trojancam.detection.findings import Finding
+from trojancam.detection.judgement import Verdict
+from trojancam.records import Rate
+from trojancam.report.documents.document import Document, Part, Share
 
 
 class CountedShare(Part):

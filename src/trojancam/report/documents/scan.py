@@ -5,27 +5,13 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, ValidationError
 
-from trojancam.detection import findings, judgement
-from trojancam.detection.findings import ScanReport
+from trojancam.detection.coverage import Coverage
+from trojancam.detection.findings import Finding, ScanReport
+from trojancam.detection.judgement import Opinion, Verdict
 from trojancam.errors import DataError
-from trojancam.report.documents.document import Document, Part, Rate, Share
+from trojancam.records import Rate
+from trojancam.report.documents.document import Document, Part, Share
 from trojancam.report.documents.maps import MapNumbers
-
-Verdict = Literal["backdoor", "inconclusive", "nothing found", "not judged"]
-
-
-class Opinion(Part):
-    """What one method of scanning says."""
-
-    verdict: Verdict
-    score: float
-    threshold: float = Field(description="The least score that it calls a backdoor.")
-    p: Share | None = Field(
-        description="The share of clean networks that score as high, the suspect counted with them."
-    )
-    references: int = Field(description="How many clean networks that rests on.")
-    reached: int = Field(description="How many of them score as high: then it is no evidence of a backdoor.")
-    decides: bool = Field(description="Whether the verdict of the scan depends on it.")
 
 
 class Accuracy(Part):
@@ -52,51 +38,6 @@ class Judgement(Part):
     alarm_rate: tuple[float, float] = Field(description="Bounds of the rate of false alarms.")
     reason: str = Field(description="Why the network is not judged.")
     in_words: list[str]
-
-
-class Searched(Part):
-    """What one method looked for."""
-
-    method: str
-    families: list[str] = Field(description="Of changes of images.")
-    victims: list[str]
-    where: str
-
-
-class NotSearched(Part):
-    """What was not looked for."""
-
-    what: str
-    why: str
-
-
-class Coverage(Part):
-    """What was looked for, and what was not."""
-
-    searched: list[Searched]
-    not_searched: list[NotSearched]
-
-
-class Finding(Part):
-    """One suspicion; null is \"not measured\"."""
-
-    detector: str
-    target_class: int
-    score: float
-    layer: str | None
-    feature_maps: list[int]
-    position: tuple[float, float] | None = Field(description="Row and column, in pixels.")
-    elevation: float | None = Field(description="Rise of the class's lead, in logits, under stimulation.")
-    stimulation_asr: Rate
-    reasr: Rate = Field(description="Share of images, which the recovered trigger was not made on, that it turns.")
-    ablation_asr: Rate = Field(description="What is left of that with the feature maps held at their clean mean.")
-    trigger: dict[str, Any] | None = Field(description="As `Trigger.to_json` gives it.")
-    stimulation: dict[str, Any] | None = Field(description="As `Stimulation.to_json` gives it.")
-    moves: bool | None = Field(description="Whether the trigger works elsewhere in the image, too.")
-    class_map: list[tuple[int, int]] = Field(
-        description="Of a trigger that sends every class to another: from which to which."
-    )
-    evidence: dict[str, float | None] = Field(description="What the method measured beside.")
 
 
 class LayerView(Part):
@@ -214,10 +155,10 @@ def read_scan(path: Path, fingerprint: str) -> ScanReport:
         verdict=document.verdict,
         score=document.score,
         threshold=document.threshold,
-        findings=tuple(findings.Finding.from_json(each) for each in record["findings"]),
+        findings=tuple(document.findings),
         settings=record["settings"],
         timing=record["timing"],
         class_names=tuple(document.class_names),
-        opinions={name: judgement.Opinion(**each) for name, each in record["opinions"].items()},
+        opinions=document.opinions,
         remarks=tuple(document.remarks),
     )

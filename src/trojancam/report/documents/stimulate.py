@@ -4,7 +4,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from trojancam.report.documents.document import Document, Part, Rate
+from trojancam.records import Rate
+from trojancam.report.documents.document import Document, Part
 
 
 class Answered(Part):
