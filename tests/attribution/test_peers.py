@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from captum.attr import LayerGradCam, LayerGradientXActivation
 from tests import peers
-from tests.attribution.test_eigen_cam import planted
+from tests.attribution.test_eigen import planted
 from tests.nets import Head, images_for, network
 from torch import Tensor, nn
 
