@@ -106,6 +106,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=OUT)
     arguments = parser.parse_args()
     known = scanned(part(arguments.part), SCANNED, None)
+    if not known:
+        parser.error("the cache holds no scans of this part of the zoo; make some with benchmarks.zoo.scanned")
     complete = [each for each in known if set(DEFAULT_METHODS) <= set(each.said)]
     answers = [answer(each) for each in complete]
     planted = [each for each in answers if each.clean or each.network.truth["formed"]]
@@ -126,7 +128,9 @@ def write(answers: Sequence[Answer], failed: Sequence[Answer], of: Part, out: Pa
         "`python -m benchmarks.zoo.scanned` scanned on 100 test images with one thread. Settings, thresholds and reference",
         "networks come from other parts of the zoo. Intervals are 95 %. A backdoor counts as found if the verdict is",
         '"evidence of a backdoor", and the strongest finding names a class that was planted. Of an all-to-all backdoor it must',
-        "name at least half of the map.\n",
+        "name at least half of the map.",
+        f"The zoo declares {len(part(of))} networks of this part; {len(clean) + len(trojaned) + len(failed)} were trained and "
+        "scanned.\n",
         "## By attack\n",
         *_table("attack", trojaned, judged_clean, lambda each: each.network.member.attack),
         "\n## By architecture and number of classes\n",
@@ -136,6 +140,7 @@ def write(answers: Sequence[Answer], failed: Sequence[Answer], of: Part, out: Pa
         "\n## p-values of clean networks\n",
         f"![p-values of clean networks against those of a uniform distribution]({PICTURE})\n",
         "An honest p-value of a clean network is uniform or larger: its points lie on the line or above it.\n",
+        *_below(judged_clean),
         "## What is missed, and what is suspected wrongly\n",
         *_doubted(trojaned, clean),
         "\n## Seconds\n",
@@ -156,12 +161,25 @@ def _summary(clean: Sequence[Answer], judged_clean: Sequence[Answer], trojaned: 
     return [
         f"- A scan finds {sum(hits)} of {len(hits)} planted backdoors with the right class: {share(hits)}.",
         f"- It calls {sum(alarms)} of {count} clean networks backdoored: {share(alarms)}. It does not judge {refused} more.",
+        *(
+            _of_classes(number, judged_clean, trojaned)
+            for number in sorted({each.network.classes for each in trojaned})
+        ),
         f"- AUROC, of the greatest score in units of its threshold: {auroc(*strengths)}.",
         f"- With {count} clean networks, a rate of false alarms below {least:.0%} cannot be told from none.",
     ]
 
 
-HEAD = ["networks", "found, right class", "called backdoor", "inconclusive", "found at {} false alarms", "AUROC"]
+def _of_classes(number: int, clean: Sequence[Answer], trojaned: Sequence[Answer]) -> str:
+    hits = [each.hit for each in trojaned if each.network.classes == number]
+    alarms = [each.verdict == "backdoor" for each in clean if each.network.classes == number]
+    return (
+        f"- Of {number} classes alone, it finds {sum(hits)} of {len(hits)}, and calls {sum(alarms)} of {len(alarms)} clean "
+        "networks backdoored."
+    )
+
+
+HEAD = ["number", "found, right class", "called backdoor", "inconclusive", "found at {} false alarms", "AUROC"]
 
 
 def _table(title: str, trojaned: Sequence[Answer], clean: Sequence[Answer], key: Callable[[Answer], str]) -> list[str]:
@@ -237,10 +255,8 @@ def _seconds(answers: Sequence[Answer]) -> list[str]:
     lines = []
     for name in dict.fromkeys(_kind(each) for each in answers):
         ours = [each.network for each in answers if _kind(each) == name]
-        cells = [
-            f"{float(np.median([each.said[method].seconds for each in ours if method in each.said] or [math.nan])):.0f}"
-            for method in SCANNED
-        ]
+        seconds = {method: [each.said[method].seconds for each in ours if method in each.said] for method in SCANNED}
+        cells = [f"{float(np.median(taken)):.0f}" if taken else "" for taken in seconds.values()]
         lines.append([name, str(len(ours)), *cells])
     return [
         "Medians, one thread, on a machine that did other things too.\n",
@@ -252,8 +268,7 @@ def _every(answers: Sequence[Answer]) -> list[str]:
     heads = ["network", "accuracy", "ASR", "verdict", "class", "p", *SCANNED]
     lines = []
     for each in answers:
-        rates = each.network.truth["attack_success_rate"]
-        success = ", ".join(f"{rate:.2f}" for rate in rates) if isinstance(rates, list) else ""
+        success = ", ".join(f"{rate:.2f}" for rate in each.network.rates)
         right = "" if each.clean else ("right" if each.right else "wrong")
         p = "" if each.judgement.p is None else f"{each.judgement.p:.2f}"
         scores = [f"{each.network.said[name].score:.2f}" if name in each.network.said else "" for name in SCANNED]
@@ -285,16 +300,35 @@ def _rows(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> list[str]:
     return [f"| {' | '.join(cells)} |" for cells in (heads, ["---"] * len(heads), *lines)]
 
 
+def _p_values(clean: Sequence[Answer]) -> dict[str, list[float]]:
+    """The p-values of clean networks, sorted, by method and of all methods together."""
+    by_method = {name: [each.opinions[name].p for each in clean if name in each.opinions] for name in DEFAULT_METHODS}
+    by_method["all methods (Holm)"] = [each.judgement.p for each in clean]
+    return {name: sorted(value for value in values if value is not None) for name, values in by_method.items()}
+
+
+def _expected(count: int) -> list[float]:
+    return [(place + 1) / (count + 1) for place in range(count)]
+
+
+def _below(clean: Sequence[Answer]) -> list[str]:
+    """Whose points lie below the line, by more than a tenth, in a sentence."""
+    found = [
+        name
+        for name, ranked in _p_values(clean).items()
+        if any(value < due - 0.1 for value, due in zip(ranked, _expected(len(ranked)), strict=True))
+    ]
+    if not found:
+        return []
+    return [f"Points of {', '.join(found)} lie below it by more than a tenth: these p-values are too small.\n"]
+
+
 def picture(clean: Sequence[Answer], path: Path) -> None:
     """A Q-Q plot: the p-values of clean networks, by method and of all methods together, against uniform ones."""
     figure, axes = plt.subplots(figsize=(5, 4.2), layout="constrained")
     axes.plot([0, 1], [0, 1], color="#888888", linewidth=1, label="uniform")
-    together = [each.judgement.p for each in clean if each.judgement.p is not None]
-    by_method = {name: [each.opinions[name].p for each in clean if name in each.opinions] for name in DEFAULT_METHODS}
-    for name, values in {**by_method, "all methods (Holm)": together}.items():
-        ranked = sorted(value for value in values if value is not None)
-        expected = [(place + 1) / (len(ranked) + 1) for place in range(len(ranked))]
-        axes.plot(expected, ranked, "o-", markersize=3, linewidth=1, label=name)
+    for name, ranked in _p_values(clean).items():
+        axes.plot(_expected(len(ranked)), ranked, "o-", markersize=3, linewidth=1, label=name)
     axes.set_xlabel("quantile of a uniform distribution")
     axes.set_ylabel("p-value of a clean network")
     axes.legend(frameon=False, fontsize=8)

@@ -47,5 +47,5 @@ def auroc(clean: Sequence[float], trojaned: Sequence[float], seed: int = 0) -> R
     tail = (1 - LEVEL) / 2
     value, least = float(wins.mean()), float(np.quantile(drawn, tail))
     if value == 1:
-        least = 1 - 3 / min(wins.shape)
+        least = max(0.0, 1 - 3 / min(wins.shape))
     return Rate(value, least, float(np.quantile(drawn, 1 - tail)), wins.size)

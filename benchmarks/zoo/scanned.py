@@ -71,6 +71,11 @@ class Scanned:
     accuracy: CleanAccuracy
     said: dict[str, Said]
 
+    @property
+    def rates(self) -> list[float]:
+        """The attack success rate of each backdoor."""
+        return [float(rate) for rate in self.truth["attack_success_rate"]]  # type: ignore[attr-defined]
+
 
 def scanned(chosen: Iterable[Member], methods: Sequence[str], whole: Dataset | None) -> list[Scanned]:
     """What is known of these networks; with data, what is not known yet is scanned now."""
