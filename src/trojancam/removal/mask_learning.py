@@ -20,6 +20,7 @@ from trojancam.removal.fine_pruning import accuracy_on, keeping
 from trojancam.removal.ladder import generator_of
 from trojancam.removal.learner import Learner, batches, check_finite, varied
 from trojancam.removal.map_weights import Masks, maskable, masked, rows, scaling
+from trojancam.showing import Brief
 
 RATE, MOMENTUM, BATCH = 0.2, 0.9, 128  # of the masks, in both
 NOISE, PLAIN, STEPS, KEPT = (
@@ -40,7 +41,7 @@ Values = dict[str, Float[Tensor, " k"]]
 
 
 @dataclass(frozen=True)
-class Scaled:
+class Scaled(Brief):
     """A network whose maps are being scaled, `w = w_0 m`, and the chain rule from its weights to the scales."""
 
     learner: Learner
