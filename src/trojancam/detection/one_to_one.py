@@ -59,9 +59,9 @@ def stamps(
     image_size: tuple[int, int], side: float, stride: float, generator: torch.Generator, device: torch.device = CPU
 ) -> Stamps:
     """Random patches on a grid over the whole image; `side` and `stride` are shares of its shorter side."""
-    places, pixels = corners(image_size, side, stride), max(1, round(min(image_size) * side))
+    places, pixels = corners(image_size, side, stride, device), max(1, round(min(image_size) * side))
     values = torch.randn(len(places), 3, pixels, pixels, generator=generator, device="cpu") * NOISE
-    return Stamps(places.to(device), values.to(device), image_size)
+    return Stamps(places, values.to(device), image_size)
 
 
 def detect(job: Job, settings: OneToOneSettings = OneToOneSettings(backdoor=0.4, inconclusive=0.3)) -> ScanReport:

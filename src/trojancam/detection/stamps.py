@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from trojancam.network.devices import CPU
 from trojancam.showing import Brief
 
 
@@ -42,7 +43,9 @@ class Stamps(Brief):
         return images * (1 - masks[:, None]) + patterns[:, None]
 
 
-def corners(image_size: tuple[int, int], side: float, stride: float) -> Int64[Tensor, "p 2"]:
+def corners(
+    image_size: tuple[int, int], side: float, stride: float, device: torch.device = CPU
+) -> Int64[Tensor, "p 2"]:
     """The upper left pixels of patches on a grid over the whole image; `side` and `stride` are shares of its shorter side.
 
     >>> corners((32, 32), 6 / 32, 13 / 32).tolist()
@@ -50,5 +53,5 @@ def corners(image_size: tuple[int, int], side: float, stride: float) -> Int64[Te
     """
     shorter = min(image_size)
     pixels, step = max(1, round(shorter * side)), max(1, round(shorter * stride))
-    rows, columns = (torch.arange(0, extent - pixels + 1, step) for extent in image_size)
+    rows, columns = (torch.arange(0, extent - pixels + 1, step, device=device) for extent in image_size)
     return torch.cartesian_prod(rows, columns)
