@@ -161,7 +161,7 @@ def unchanged(module: nn.Module) -> Iterator[None]:
                 del owner[name]
             owner.update({name: value for name, value in own.items() if owner.get(name) is not value})
         for buffer, values in held:
-            if not buffer.equal(values):
+            if not buffer.is_meta and not buffer.equal(values):  # without values there is nothing to undo
                 buffer.copy_(values)
 
 
