@@ -28,6 +28,7 @@ class Calibration(Brief):
     def of(cls, scores: Float[Tensor, " n"]) -> "Calibration":
         """The calibration by the scores of clean images, in any order.
 
+        >>> import torch
         >>> Calibration.of(torch.tensor([3.0, 1.0, 2.0])).p_values(torch.tensor([2.5, 0.0]))
         tensor([0.5000, 1.0000], dtype=torch.float64)
         """
