@@ -205,13 +205,33 @@ PART_WORDS = {
 
 def text(rows: Sequence[Measured]) -> str:
     """docs/repair.md."""
-    lines = [HEAD]
+    reported = [row for row in rows if row.part == "report" and row.method == "ladder" and row.attack != "clean"]
+    lines = [HEAD, *_in_short(reported)]
     for part in PARTS:
         own = [row for row in rows if row.part == part]
         if own:
-            lines += [f"## Networks to {part} by\n", PART_WORDS[part], *_table(own), *_summary(own)]
+            lines += [f"\n## Networks to {part} by\n", PART_WORDS[part], *_table(own), *_summary(own)]
     lines += ["\n## What was not measured\n", *_missing(rows)]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _in_short(rows: Sequence[Measured]) -> Iterator[str]:
+    """What the ladder did to networks that nobody tuned it on, in a few sentences."""
+    done = [row for row in rows if row.success_after is not None and row.repaired]
+    if not done:
+        return
+    failed = ", ".join(f"{row.attack} of {row.architecture}" for row in rows if not row.repaired)
+    yield f"Of {len(rows)} networks that nobody tuned it on, the ladder repairs {len(done)} by its judge; {_wrongly(done)}."
+    rates, points = [row.success_after or 0.0 for row in done], [-100 * _lost(row) for row in done]
+    yield f"Among these, the true ASR falls to {mean(rates):.1%} on average, {max(rates):.1%} at worst. The accuracy changes by"
+    yield f"{mean(points):+.1f} points on average, {min(points):+.1f} at worst."
+    if failed:
+        yield f"Not repaired, and said so: {failed}."
+
+
+def _wrongly(rows: Sequence[Measured]) -> str:
+    count = sum(row.false_pass for row in rows)
+    return f"{count or 'none'} of these {'has' if count < 2 else 'have'} a true ASR above {BAR:.0%}"
 
 
 def _table(rows: Sequence[Measured]) -> Iterator[str]:
