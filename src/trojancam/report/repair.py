@@ -84,8 +84,10 @@ def _ledger_table(ledger: Ledger) -> Table:
             str(ledger.accuracy_before.overall), str(measured.overall) if measured else NOTHING,
         ]
     ]  # fmt: skip
+    several = len(ledger.judged_before.trials) > 1
     for place, before in enumerate(ledger.judged_before.trials):
-        named, now = f"class {before.target_class}", _rates(after.trials[place] if after else None)
+        number = f"finding {place + 1}, " if several else ""  # two methods may find triggers of one class
+        named, now = f"{number}class {before.target_class}", _rates(after.trials[place] if after else None)
         what = (
             f"Success of the recovered trigger, {named}",
             f"Success of fresh triggers, {named}",
