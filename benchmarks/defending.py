@@ -7,12 +7,9 @@ truth, which model cards tell, held beside what a defence says. Settings are tho
 images, and those of the `report` part were chosen on no network of that part.
 """
 
-import argparse
 import hashlib
 import json
 import math
-import os
-import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -24,12 +21,14 @@ from jaxtyping import Float
 from scipy import stats
 from torch import Tensor
 
+from benchmarks.zoo.choosing import chosen, options
 from benchmarks.zoo.growing import FORMED, path_of
-from benchmarks.zoo.members import PARTS, Member, members
+from benchmarks.zoo.members import PARTS, Member
 from trojancam.attacks.poisoning import Poisoning
 from trojancam.data import load_dataset
 from trojancam.defences import DEFENCES, cleaned, learned
 from trojancam.errors import ModelError
+from trojancam.evaluation.statistics import share_interval
 from trojancam.files import cache_folder, written_whole
 from trojancam.formats.safetensors import read_card
 from trojancam.network.network import Network
@@ -86,8 +85,8 @@ def share(successes: int, trials: int) -> str:
     """A share with its interval (Wilson), and of how many."""
     if not trials:
         return "–"
-    interval = stats.binomtest(successes, trials).proportion_ci(LEVEL, method="wilson")
-    return f"{successes / trials:.3f} [{interval.low:.2f}, {interval.high:.2f}]"
+    low, high = share_interval(successes, trials, "wilson", LEVEL)
+    return f"{successes / trials:.3f} [{low:.2f}, {high:.2f}]"
 
 
 @cache
@@ -266,22 +265,11 @@ def _cleaning(rows: Sequence[Judgement]) -> Iterator[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="the folder of GTSRB")
-    parser.add_argument("--part", choices=PARTS, help="measure only this part of the zoo")
+    parser = options(__doc__)
     parser.add_argument("--methods", default=",".join(DEFENCES), help="names with commas between")
-    parser.add_argument("--only", default="", help="only names in which this regular expression is found")
-    parser.add_argument("--cache", type=Path, help="in place of $TROJANCAM_CACHE")
     arguments = parser.parse_args()
-    if arguments.cache is not None:
-        os.environ["TROJANCAM_CACHE"] = str(arguments.cache)
-    torch.set_num_threads(1)
-    chosen = [
-        member
-        for member in members()
-        if member.backdoors and arguments.part in (None, member.part) and re.search(arguments.only, member.name)
-    ]
-    found = measure(chosen, arguments.methods.split(","), arguments.data)
+    trojaned = [member for member in chosen(arguments) if member.backdoors]
+    found = measure(trojaned, arguments.methods.split(","), arguments.data)
     with written_whole(OUT) as partial:
         partial.write_text(text(found), encoding="utf-8")
 

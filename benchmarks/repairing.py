@@ -6,21 +6,20 @@ measures what was not measured yet, one network and method after the other, and 
 here is the truth, which model cards tell, held beside what a repair and its judge say. No repair chooses by it.
 """
 
-import argparse
 import json
-import os
-import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from statistics import mean
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from benchmarks.zoo.growing import FORMED, path_of
+from benchmarks.zoo.choosing import chosen, options
+from benchmarks.zoo.growing import facts, grown, path_of
 from benchmarks.zoo.members import PARTS, Member, members
 from trojancam.attacks.poisoning import Poisoning
 from trojancam.data import load_dataset
@@ -39,6 +38,9 @@ from trojancam.tasks.repair import culpable
 
 OUT = Path(__file__).parents[1] / "docs" / "repair.md"
 SCANNED, MEASURED, SEED = 100, 2000, 23
+MOST = (
+    10  # images of a class that a repair may have; the same others are scanned and measured with, however many it has
+)
 BAR = 0.10  # the greatest true success rate of a network that may be called repaired
 
 
@@ -81,15 +83,11 @@ class Measured:
 def drawn(data: Path, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Test images and labels, none twice: so many of each class to repair with, some to scan, and some to measure with."""
     images, labels = load_dataset(data, training=False).test.take(10**9, SEED)
-    chosen = torch.cat([(labels == each).nonzero()[:, 0][:count] for each in labels.unique()])
-    rest = torch.ones(len(labels), dtype=torch.bool)
-    rest[torch.cat([(labels == each).nonzero()[:, 0][:10] for each in labels.unique()])] = False
-    others = rest.nonzero()[:, 0]
+    by_class = [(labels == each).nonzero()[:, 0][:MOST] for each in labels.unique()]
+    ours = torch.cat([places[:count] for places in by_class])
+    others = torch.ones(len(labels), dtype=torch.bool).index_fill(0, torch.cat(by_class), False).nonzero()[:, 0]
     scanned, measured = others[:SCANNED], others[SCANNED : SCANNED + MEASURED]
-    parts = (
-        images[each] if each_of == 0 else labels[each] for each in (chosen, scanned, measured) for each_of in (0, 1)
-    )
-    return tuple(parts)  # type: ignore[return-value]
+    return images[ours], labels[ours], images[scanned], labels[scanned], images[measured], labels[measured]
 
 
 def found(member: Member, data: Path) -> list[Finding]:
@@ -99,8 +97,7 @@ def found(member: Member, data: Path) -> list[Finding]:
         _, _, images, labels, _, _ = drawn(data, 5)
         report = scan(load(path_of(member.name)), images, labels)
         findings = culpable(report, force=True)
-        record = {"verdict": report.verdict, "findings": [each.to_json() for each in findings]}
-        path.write_text(json.dumps(record), encoding="utf-8")
+        _keep(path, {"verdict": report.verdict, "findings": [each.to_json() for each in findings]})
     record = json.loads(path.read_text(encoding="utf-8"))
     return [Finding.from_json(each) for each in record["findings"]]
 
@@ -158,24 +155,26 @@ def kept(member: str, method: str, count: int) -> Path:
     return cache_folder("zoo", "repairs") / f"{member}.{method}.{count}.json"
 
 
-def measure(chosen: Sequence[Member], methods: Sequence[str], count: int, data: Path) -> None:
+def _keep(path: Path, record: dict[str, Any]) -> None:
+    with written_whole(path) as partial:  # a run that is killed leaves nothing half written, which the next would read
+        partial.write_text(json.dumps(record), encoding="utf-8")
+
+
+def measure(networks: Sequence[Member], methods: Sequence[str], count: int, data: Path) -> None:
     """Measure what is not kept: method by method, so that the first one is known of all networks first."""
     for method in methods:
-        for member in chosen:
+        for member in networks:
             path = kept(member.name, method, count)
             if path.is_file() or not _formed(member):
                 continue
             result = repaired(member, method, count, data)
-            path.write_text(json.dumps(asdict(result)), encoding="utf-8")
+            _keep(path, asdict(result))
             print(result, flush=True)
 
 
 def _formed(member: Member) -> bool:
     """Whether a network is there and has the backdoors it should have."""
-    if not path_of(member.name).is_file():
-        return False
-    rates = [backdoor.attack_success_rate or 0.0 for backdoor in read_card(path_of(member.name)).backdoors]
-    return not member.backdoors or (bool(rates) and min(rates) >= FORMED)
+    return any(facts(member, card)["formed"] or not member.backdoors for _, card in grown([member]))
 
 
 def all_kept() -> list[Measured]:
@@ -288,23 +287,11 @@ def _share(value: float | None) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="the folder of GTSRB")
-    parser.add_argument("--part", choices=PARTS, help="measure only this part of the zoo")
+    parser = options(__doc__, only="^$")
     parser.add_argument("--methods", default="ladder", help="names with commas between")
     parser.add_argument("--images", type=int, default=5, help="images of each class to repair with, at most 10")
-    parser.add_argument("--only", default="^$", help="measure only names in which this regular expression is found")
-    parser.add_argument("--cache", type=Path, help="in place of $TROJANCAM_CACHE")
     arguments = parser.parse_args()
-    if arguments.cache is not None:
-        os.environ["TROJANCAM_CACHE"] = str(arguments.cache)
-    torch.set_num_threads(1)
-    chosen = [
-        member
-        for member in members()
-        if arguments.part in (None, member.part) and re.search(arguments.only, member.name)
-    ]
-    measure(chosen, arguments.methods.split(","), arguments.images, arguments.data)
+    measure(chosen(arguments), arguments.methods.split(","), arguments.images, arguments.data)
     with written_whole(OUT) as partial:
         partial.write_text(text(all_kept()), encoding="utf-8")
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.markdown import table
 from benchmarks.zoo.data_sets import data_set
 from benchmarks.zoo.growing import grown, path_of
 from benchmarks.zoo.members import Member, Part, members
@@ -94,7 +95,7 @@ def page(reference: Reference) -> str:
         "- A clean network that is drawn like n of these lies above all of them with a probability of at most 1 / (n + 1) by one",
         f"  method, and {len(methods)} / (n + 1) by any of {len(methods)}. No p-value can be below these numbers either.",
         "- `trojancam calibrate` makes references of your own networks.\n",
-        *(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows, thresholds)),
+        *table(head, [*rows, thresholds]),
     ]
     return "\n".join(lines) + "\n"
 

@@ -15,11 +15,14 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 
+from benchmarks.markdown import table
+from benchmarks.zoo.choosing import matching
+from benchmarks.zoo.growing import FORMED
 from benchmarks.zoo.members import PARTS, Part
 from benchmarks.zoo.rates import auroc, share
-from benchmarks.zoo.scanned import SCANNED, Said, Scanned, part, scanned
+from benchmarks.zoo.scanned import SCANNED, Said, Scanned, scanned
 from trojancam.detection import DETECTORS
-from trojancam.detection.judgement import Judgement, Opinion, Verdict, judged, opinion, verdict_of
+from trojancam.detection.judgement import RANKED, Judgement, Opinion, Verdict, judged, opinion, verdict_of
 from trojancam.detection.references import own_reference
 from trojancam.detection.scanning import DEFAULT_METHODS
 
@@ -105,7 +108,7 @@ def main() -> None:
     parser.add_argument("--part", choices=PARTS, default="report")
     parser.add_argument("--out", type=Path, default=OUT)
     arguments = parser.parse_args()
-    known = scanned(part(arguments.part), SCANNED, None)
+    known = scanned(matching(arguments.part), SCANNED, None)
     if not known:
         parser.error("the cache holds no scans of this part of the zoo; make some with benchmarks.zoo.scanned")
     complete = [each for each in known if set(DEFAULT_METHODS) <= set(each.said)]
@@ -129,8 +132,7 @@ def write(answers: Sequence[Answer], failed: Sequence[Answer], of: Part, out: Pa
         "networks come from other parts of the zoo. Intervals are 95 %. A backdoor counts as found if the verdict is",
         '"evidence of a backdoor", and the strongest finding names a class that was planted. Of an all-to-all backdoor it must',
         "name at least half of the map.",
-        f"The zoo declares {len(part(of))} networks of this part; {len(clean) + len(trojaned) + len(failed)} were trained and "
-        "scanned.\n",
+        f"The zoo declares {len(matching(of))} networks of this part; {len(answers) + len(failed)} were trained and scanned.\n",
         "## By attack\n",
         *_table("attack", trojaned, judged_clean, lambda each: each.network.member.attack),
         "\n## By architecture and number of classes\n",
@@ -179,17 +181,10 @@ def _of_classes(number: int, clean: Sequence[Answer], trojaned: Sequence[Answer]
     )
 
 
-HEAD = ["number", "found, right class", "called backdoor", "inconclusive", "found at {} false alarms", "AUROC"]
-
-
 def _table(title: str, trojaned: Sequence[Answer], clean: Sequence[Answer], key: Callable[[Answer], str]) -> list[str]:
     strengths = [each.strength for each in clean]
-    heads = [
-        title,
-        *HEAD[:4],
-        *(HEAD[4].format(f"{rate:.0%}") for rate in RATES),
-        HEAD[5],
-    ]
+    at_rates = [f"found at {rate:.0%} false alarms" for rate in RATES]
+    heads = [title, "number", "found, right class", "called backdoor", "inconclusive", *at_rates, "AUROC"]
     lines = []
     for name in dict.fromkeys(key(each) for each in trojaned):
         ours = [each for each in trojaned if key(each) == name]
@@ -207,7 +202,7 @@ def _table(title: str, trojaned: Sequence[Answer], clean: Sequence[Answer], key:
                 str(auroc(strengths, [each.strength for each in ours])),
             ]
         )
-    return _rows(heads, lines)
+    return table(heads, lines)
 
 
 def _kind(answered: Answer) -> str:
@@ -215,7 +210,6 @@ def _kind(answered: Answer) -> str:
 
 
 def _clean_table(clean: Sequence[Answer]) -> list[str]:
-    verdicts: tuple[Verdict, ...] = ("backdoor", "inconclusive", "nothing found", "not judged")
     lines = []
     for quality in dict.fromkeys(each.network.member.quality for each in clean):
         ours = [each for each in clean if each.network.member.quality == quality]
@@ -225,10 +219,10 @@ def _clean_table(clean: Sequence[Answer]) -> list[str]:
                 quality,
                 str(len(ours)),
                 f"{min(accuracies):.2f} to {max(accuracies):.2f}",
-                *(str(sum(each.verdict == verdict for each in ours)) for verdict in verdicts),
+                *(str(sum(each.verdict == verdict for each in ours)) for verdict in RANKED),
             ]
         )
-    return _rows(["quality", "networks", "accuracy", *verdicts], lines)
+    return table(["quality", "networks", "accuracy", *RANKED], lines)
 
 
 def _doubted(trojaned: Sequence[Answer], clean: Sequence[Answer]) -> list[str]:
@@ -260,7 +254,7 @@ def _seconds(answers: Sequence[Answer]) -> list[str]:
         lines.append([name, str(len(ours)), *cells])
     return [
         "Medians, one thread, on a machine that did other things too.\n",
-        *_rows(["networks", "number", *SCANNED], lines),
+        *table(["networks", "number", *SCANNED], lines),
     ]
 
 
@@ -274,7 +268,7 @@ def _every(answers: Sequence[Answer]) -> list[str]:
         scores = [f"{each.network.said[name].score:.2f}" if name in each.network.said else "" for name in SCANNED]
         name, accuracy = each.network.member.name, f"{each.network.accuracy.value:.2f}"
         lines.append([name, accuracy, success, each.verdict, right, p, *scores])
-    return _rows(heads, lines)
+    return table(heads, lines)
 
 
 def _failed(failed: Sequence[Answer]) -> list[str]:
@@ -291,13 +285,9 @@ def _failed(failed: Sequence[Answer]) -> list[str]:
     ]
     return [
         "\n## Backdoors that did not form\n",
-        "The attack success rate is below 0.8. They count nowhere above.\n",
-        *_rows(["network", "ASR", "verdict", "class"], lines),
+        f"The attack success rate is below {FORMED}. They count nowhere above.\n",
+        *table(["network", "ASR", "verdict", "class"], lines),
     ]
-
-
-def _rows(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> list[str]:
-    return [f"| {' | '.join(cells)} |" for cells in (heads, ["---"] * len(heads), *lines)]
 
 
 def _p_values(clean: Sequence[Answer]) -> dict[str, list[float]]:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from trojancam.evaluation.statistics import share_interval
+
 LEVEL, DRAWS = 0.95, 10_000
 
 
@@ -24,13 +26,9 @@ class Rate:
 
 def share(hits: Sequence[bool]) -> Rate:
     """A share with Wilson's score interval, which holds for few cases, too."""
-    n, z = len(hits), 1.959964
-    if not n:
+    if not hits:
         return Rate(math.nan, math.nan, math.nan, 0)
-    p = sum(hits) / n
-    centre, half = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    low, high = (max(0.0, (centre + side * half) / (1 + z * z / n)) for side in (-1, 1))
-    return Rate(p, low, high, n)
+    return Rate(sum(hits) / len(hits), *share_interval(sum(hits), len(hits), "wilson", LEVEL), len(hits))
 
 
 def auroc(clean: Sequence[float], trojaned: Sequence[float], seed: int = 0) -> Rate:

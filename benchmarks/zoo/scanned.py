@@ -6,7 +6,6 @@ scans what was not scanned yet by a method as it is now. Methods are scanned one
 of the others as they are. Verdicts are not kept: they follow from scores, thresholds and references (`benchmarks.zoo.page`).
 """
 
-import argparse
 import hashlib
 import json
 import re
@@ -14,12 +13,12 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-
-import torch
+from typing import Any
 
 from benchmarks.zoo.calibrating import opened
+from benchmarks.zoo.choosing import chosen, options
 from benchmarks.zoo.growing import facts, grown
-from benchmarks.zoo.members import PARTS, Member, Part, members
+from benchmarks.zoo.members import Member
 from trojancam import detection
 from trojancam.data import load_dataset
 from trojancam.data.image_set import Dataset
@@ -42,7 +41,7 @@ JUDGING = (
     "references",
     "settings",
     "words",
-)  # no score is made there
+)
 SCANNED = ("stimulation", "additive", "warp", "all-to-all", "tone")
 
 
@@ -65,7 +64,7 @@ class Scanned:
     """A network of the zoo: what is true of it, how accurate it is on the images of its scan, and what methods say."""
 
     member: Member
-    truth: dict[str, object]
+    truth: dict[str, Any]
     fingerprint: str
     classes: int
     accuracy: CleanAccuracy
@@ -74,13 +73,13 @@ class Scanned:
     @property
     def rates(self) -> list[float]:
         """The attack success rate of each backdoor."""
-        return [float(rate) for rate in self.truth["attack_success_rate"]]  # type: ignore[attr-defined]
+        return [float(rate) for rate in self.truth["attack_success_rate"]]
 
 
-def scanned(chosen: Iterable[Member], methods: Sequence[str], whole: Dataset | None) -> list[Scanned]:
+def scanned(networks: Iterable[Member], methods: Sequence[str], whole: Dataset | None) -> list[Scanned]:
     """What is known of these networks; with data, what is not known yet is scanned now."""
     found = []
-    for member, card in grown(list(chosen)):
+    for member, card in grown(list(networks)):
         kept = _kept(member)
         known = json.loads(kept.read_text()) if kept.is_file() else {}
         lacking = [method for method in methods if _code(method) not in known]
@@ -149,23 +148,16 @@ def _code(method: str) -> str:
     return f"{method} {digest.hexdigest()[:12]}"
 
 
-def part(name: Part, only: str = "") -> list[Member]:
-    """The networks of a part of the zoo."""
-    return [each for each in members() if each.part == name and re.search(only, each.name)]
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--part", choices=PARTS, required=True)
-    parser.add_argument("--methods", default=",".join(SCANNED))
-    parser.add_argument("--only", default="", help="only names in which this regular expression is found")
+    parser = options(__doc__)
+    parser.add_argument("--methods", default=",".join(SCANNED), help="names with commas between")
     parser.add_argument("--worker", default="1/1", help="such as 1/2: only this worker's share")
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
+    if arguments.part is None:
+        parser.error("give the --part of the zoo: the part 'report' is looked at once")
     worker, workers = (int(number) for number in arguments.worker.split("/"))
-    chosen = part(arguments.part, arguments.only)[worker - 1 :: workers]
-    scanned(chosen, arguments.methods.split(","), load_dataset(arguments.data))
+    ours = chosen(arguments)[worker - 1 :: workers]
+    scanned(ours, arguments.methods.split(","), load_dataset(arguments.data))
 
 
 if __name__ == "__main__":

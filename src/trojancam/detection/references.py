@@ -51,7 +51,7 @@ class Reference(Record):
     networks: tuple[ReferenceNetwork, ...] = ()
 
     def alike(self, classes: int) -> tuple[ReferenceNetwork, ...]:
-        """Those with about as many classes, none twice as many or half as many; all, if there are none.
+        """Those with about as many classes, at most twice as many and at least half as many; all, if there are none.
 
         Of fewer classes, the one that is reached most easily stands out further by chance.
         """

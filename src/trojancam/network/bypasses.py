@@ -12,15 +12,12 @@ import torch
 from torch import fx
 
 from trojancam.network.grids import extents
-from trojancam.network.operations import CONVOLUTIONS
+from trojancam.network.operations import CONVOLUTIONS, PRODUCTS
 from trojancam.showing import Brief
 
 aten = torch.ops.aten
 
-WEIGHED = {
-    *CONVOLUTIONS, aten.linear.default, aten.addmm.default, aten.mm.default, aten.matmul.default, aten.bmm.default,
-    aten.embedding.default,
-}  # fmt: skip
+WEIGHED = {*CONVOLUTIONS, *PRODUCTS, aten.embedding.default}
 NAMED = 6  # operations, in a sentence
 
 

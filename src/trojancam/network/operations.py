@@ -7,6 +7,9 @@ import torch
 aten = torch.ops.aten
 
 CONVOLUTIONS = {aten.conv2d.default, aten.conv2d.padding, aten.convolution.default, aten.conv_transpose2d.input}
+PRODUCTS = {
+    aten.linear.default, aten.addmm.default, aten.mm.default, aten.matmul.default, aten.bmm.default,
+}  # fmt: skip
 ACTIVATIONS = {
     aten.relu.default,
     aten.leaky_relu.default,

@@ -22,17 +22,14 @@ from trojancam.network.devices import device_of
 from trojancam.network.draws import Draws
 from trojancam.network.grids import CHANNELS_FIRST, Grid, axis_of, extents, find_grids, goes_on, range_of
 from trojancam.network.independence import values
-from trojancam.network.operations import ACTIVATIONS, CONVOLUTIONS
+from trojancam.network.operations import ACTIVATIONS, CONVOLUTIONS, PRODUCTS
 from trojancam.network.placement import stretched
 from trojancam.showing import Brief
 
 aten = torch.ops.aten
 
 FEATURE_MAPS = "feature maps"  # of a node that is a batch of maps: the `TokenMaps` that it belongs to
-MIXING = {
-    aten.linear.default, aten.addmm.default, aten.mm.default, aten.matmul.default, aten.bmm.default,
-    aten.scaled_dot_product_attention.default,
-}  # fmt: skip
+MIXING = {*PRODUCTS, aten.scaled_dot_product_attention.default}
 WEIGHED = {*MIXING, *CONVOLUTIONS}
 EVEN = "even grids"  # of a graph: what `_even_grids` found
 QUARTERS = ((0, 0), (0, 1), (1, 0), (1, 1))

@@ -232,7 +232,7 @@ def kind_of(trigger: Trigger, moves: bool = False) -> Kind:
     if isinstance(trigger, MovingPatch):
         return PatchKind(trigger.image_size, None, max(trigger.mask.shape))
     if isinstance(trigger, Patch):
-        return PatchKind(trigger.image_size, None if moves else _centre(trigger), math.sqrt(trigger.size))
+        return PatchKind(trigger.image_size, None if moves else trigger.centre, math.sqrt(trigger.size))
     family = image_family(trigger.family, trigger.image_size)
     if set(family.start(1)) != set(family.scales):
         raise DataError(
@@ -240,14 +240,3 @@ def kind_of(trigger: Trigger, moves: bool = False) -> Kind:
             "removed; scan with the methods stimulation, additive, warp or tone"
         )
     return ChangeKind(family, trigger.size)
-
-
-def _centre(trigger: Patch) -> tuple[float, float] | None:
-    """Row and column of the mask's centre of mass; None where the mask is empty."""
-    if trigger.size == 0:
-        return None
-    rows, columns = (
-        float(trigger.mask.sum(1 - axis) @ torch.arange(extent, dtype=trigger.mask.dtype) / trigger.mask.sum())
-        for axis, extent in enumerate(trigger.mask.shape)
-    )
-    return rows, columns

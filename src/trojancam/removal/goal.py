@@ -1,5 +1,6 @@
 """Goal: what a trigger does to classes; Culprit: a finding, with all that is needed to make it and its like succeed or fail."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import torch
@@ -87,6 +88,15 @@ class Culprit(Brief):
         """
         assert finding.trigger is not None
         return cls(finding, finding.trigger, goal_of(finding, classes), kind_of(finding.trigger, finding.moves is True))
+
+
+def found_maps(culprits: Iterable[Culprit]) -> dict[str, list[int]]:
+    """The feature maps that findings name, in order, by layer."""
+    found: dict[str, set[int]] = {}
+    for finding in (each.finding for each in culprits):
+        if finding.layer is not None and finding.feature_maps:
+            found.setdefault(finding.layer, set()).update(finding.feature_maps)
+    return {layer: sorted(maps) for layer, maps in found.items()}
 
 
 @dataclass(frozen=True)

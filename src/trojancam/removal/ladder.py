@@ -9,7 +9,7 @@ from trojancam.network.network import Network
 from trojancam.progress import Progress, counting
 from trojancam.removal.ablation import held_at_mean
 from trojancam.removal.contract import Repair, RepairJob, Rung
-from trojancam.removal.goal import Culprit
+from trojancam.removal.goal import Culprit, found_maps
 from trojancam.removal.unlearning import Course, head, normalised, unlearned, with_kept_pools
 
 LARGEST_SHARE = 1 / 4  # of a layer's maps that may be ablated
@@ -34,14 +34,11 @@ def rungs(job: RepairJob) -> Iterator[Rung]:
 def ablation(job: RepairJob) -> Network | None:
     """The network with the found maps of all culprits held; None where there are none, too many, or they cannot be held."""
     network = job.suspect.network
-    chosen: dict[str, set[int]] = {}
-    for culprit in job.culprits:
-        if culprit.finding.layer is not None and culprit.finding.feature_maps:
-            chosen.setdefault(culprit.finding.layer, set()).update(culprit.finding.feature_maps)
+    chosen = found_maps(job.culprits)
     for layer, maps in chosen.items():
         if len(maps) > LARGEST_SHARE * job.suspect.network.layer(layer).feature_maps:
             return None
-        held = held_at_mean(network, layer, sorted(maps), job.suspect)
+        held = held_at_mean(network, layer, maps, job.suspect)
         if held is None:
             return None
         network = held

@@ -23,12 +23,8 @@ from trojancam.removal.map_weights import Masks, maskable, masked, rows, scaling
 from trojancam.showing import Brief
 
 RATE, MOMENTUM, BATCH = 0.2, 0.9, 128  # of the masks, in both
-NOISE, PLAIN, STEPS, KEPT = (
-    0.4,
-    0.2,
-    2000,
-    0.2,
-)  # adversarial: of a weight; share of the plain loss; steps; least mask kept
+NOISE, PLAIN = 0.4, 0.2  # adversarial: the most that a weight is disturbed; the share of the plain loss
+STEPS, KEPT = 2000, 0.2  # adversarial: the authors' steps; the least mask that is kept
 FEWER = 4  # the steps are as many times fewer: batches are as large as the authors', images a fortieth
 UNLEARNING_RATE, LONGEST, FORGOTTEN = 0.01, 20, 0.2  # reconstructive: rate, epochs, and the accuracy at which it stops
 CLIP = 20.0

@@ -72,8 +72,8 @@ def relatives(trigger: Trigger) -> Iterator[Trigger]:
     if not bool(mask.any()):
         return
     for pattern in (trigger.pattern, trigger.pattern.round()):
-        for shift in ((0, 0), (-1, 0), (1, 0), (0, -1), (0, 1)):
-            yield Patch(mask.roll(shift, (0, 1)), pattern.roll(shift, (1, 2)), name="relative")
+        whole = Patch(mask, pattern, name="relative")
+        yield from (whole.moved(*shift) for shift in ((0, 0), (-1, 0), (1, 0), (0, -1), (0, 1)))
 
 
 def _moved(images: Images, shifts: list[list[int]], sign: int) -> Images:

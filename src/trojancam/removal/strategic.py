@@ -6,6 +6,7 @@ again until no map is found.
 """
 
 from collections import Counter
+from dataclasses import replace
 
 import torch
 
@@ -17,7 +18,7 @@ from trojancam.network.network import Network
 from trojancam.progress import Progress, stages
 from trojancam.removal.contract import RepairJob, single
 from trojancam.removal.fine_tuning import stamping, tuned
-from trojancam.removal.goal import Culprit
+from trojancam.removal.goal import Culprit, found_maps
 from trojancam.removal.ladder import generator_of
 from trojancam.removal.learner import Learner
 from trojancam.removal.map_weights import scaling
@@ -56,7 +57,7 @@ def strategically_retrained(job: RepairJob, progress: Progress) -> Network:
 def compromised(job: RepairJob, network: Network, seed: int, progress: Progress) -> list[Finding]:
     """What Artificial Brain Stimulation, as it is published, calls compromised in a network as it is now."""
     settings = artificial_brain_stimulation.ABSSettings()
-    seen = type(job.suspect)(network, job.suspect.images[:SCANNED], job.suspect.labels[:SCANNED])
+    seen = replace(job.suspect.first(SCANNED), network=network)
     report = artificial_brain_stimulation.detect(Job(seen, job.seed + seed, progress=progress), settings)
     strong = [each for each in report.findings if each.score >= settings.backdoor]
     return [each for each in strong if each.trigger is not None and each.trigger.size > 0]
@@ -71,11 +72,7 @@ def reset_and_retrained(job: RepairJob, progress: Progress) -> Network:
         DataError: if no finding names feature maps with weights of their own.
     """
     network, generator = job.suspect.network, generator_of(job, "reset")
-    chosen: dict[str, set[int]] = {}
-    for culprit in job.culprits:
-        if culprit.finding.layer is not None and scaling(network, culprit.finding.layer):
-            chosen.setdefault(culprit.finding.layer, set()).update(culprit.finding.feature_maps)
-    begun = {layer: sorted(maps) for layer, maps in chosen.items() if maps}
+    begun = {layer: maps for layer, maps in found_maps(job.culprits).items() if scaling(network, layer)}
     if not begun:
         raise DataError(
             "no finding names feature maps, so there is nothing to reset; choose another method, such as ladder"

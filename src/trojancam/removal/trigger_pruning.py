@@ -16,7 +16,7 @@ from trojancam.errors import DataError
 from trojancam.network.batches import parts
 from trojancam.network.network import Network
 from trojancam.network.replay import Replay, replay
-from trojancam.progress import Progress, counting
+from trojancam.progress import Progress, counting, silent
 from trojancam.removal.ablation import held_at_mean
 from trojancam.removal.contract import RepairJob, single
 from trojancam.removal.fine_pruning import keeping, mean_activations, pruned_in_order
@@ -124,7 +124,7 @@ def replay_pruned(job: RepairJob, progress: Progress) -> Network:
     layers, culprit = maskable(network), job.culprits[0]
     found: list[tuple[float, Network]] = []
     for place, layer in enumerate(layers):
-        maps, worth = greedy_maps(job, layer, culprit, lambda *_: None)
+        maps, worth = greedy_maps(job, layer, culprit, silent)
         held = held_at_mean(network, layer, maps, job.suspect) if maps else None
         if held is not None:
             found.append((worth.target, held))

@@ -94,9 +94,7 @@ def _rate(finding: Finding) -> str:
     if finding.reasr is None:
         return ""
     if finding.class_map:
-        return (
-            f" With the patch that was recovered, {share(finding.reasr)} of these images go where their class is sent."
-        )
+        return f" With the patch that was recovered, {share(finding.reasr)} of images go where their class is sent."
     return f" A trigger recovered from it turns {share(finding.reasr)} of clean images that it was not made on."
 
 
