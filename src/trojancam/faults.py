@@ -15,6 +15,13 @@ from pathlib import Path
 from trojancam.version import __version__
 
 NOTHING_FOUND, EVIDENCE, MENDABLE, INCONCLUSIVE, FAULT = range(5)
+SCAN_CODES = {
+    "nothing found": NOTHING_FOUND,
+    "backdoor": EVIDENCE,
+    "inconclusive": INCONCLUSIVE,
+    "not judged": INCONCLUSIVE,
+}
+"""What `trojancam scan` exits with, by its verdict."""
 EXIT_CODES = (
     "Exit codes: 0 done, or nothing found in what was searched; 1 evidence of a backdoor; 2 an error that you can fix; "
     "3 inconclusive or not judged; 4 a fault of TrojanCAM, or not enough memory; 130 interrupted."

@@ -21,3 +21,12 @@ def as_text(name: str | PurePath) -> str:
 def _escaped(match: "re.Match[str]") -> str:
     number = ord(match.group())
     return f"\\x{number - _BYTES:02x}" if 0 < number - _BYTES <= 0xFF else f"\\u{number:04x}"  # fmt: skip
+
+
+def printable(words: str) -> str:
+    r"""The words with control characters escaped: a file's name must not steer the terminal.
+
+    >>> print(printable("a\x1b[31m\n.png"))
+    a\x1b[31m\n.png
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in as_text(words))

@@ -12,7 +12,8 @@ from rich.console import Console
 import trojancam
 from trojancam import progress as pace
 from trojancam.cli import console as shared
-from trojancam.cli.console import list_broken, printable, progress_bar, say
+from trojancam.cli.console import list_broken, progress_bar, say
+from trojancam.text import printable
 
 HOSTILE = "a/[/red]:car: \x1b[31m\n.png"
 SHOWN = r"a/[/red]:car: \x1b[31m\n.png"

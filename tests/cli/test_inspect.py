@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from junitparser import JUnitXml
 from tests.cli.conftest import CLASSES, Run
 from tests.formats import hostile_keras, hostile_pytorch
 from tests.formats.hostile_left_alone import ESCAPES, OTHERS
@@ -85,7 +86,8 @@ def test_a_refused_file_is_shown_from_outside(run: Run, tmp_path: Path) -> None:
 def test_a_missing_file_is_refused_in_json_too(run: Run) -> None:
     told = run("inspect", "nothing.onnx", "--json")
     assert told.exit_code == 2
-    assert json.loads(told.stdout) == {"file": "nothing.onnx", "refused": told.stderr.removeprefix("error: ").strip()}
+    refused = told.stderr.removeprefix("error: ").strip()
+    assert json.loads(told.stdout) == {"command": "inspect", "file": "nothing.onnx", "refused": refused}
 
 
 def test_an_archive_that_leads_out_of_itself(run: Run, tmp_path: Path) -> None:
@@ -150,3 +152,24 @@ def test_another_ones_file_is_scanned_as_it_is_fed(run: Run, signs: Path, progra
     result = run("scan", program, "--data", signs, "--images", "8", "--preprocessing", "rgb-quarter", "--out", "out")
     assert result.exit_code in (0, 1, 3)
     assert "--preprocessing rgb-quarter" in (tmp_path / "out" / "scan.html").read_text(encoding="utf-8")
+
+
+def test_several_files_are_one_object_and_the_worst_code(run: Run, program: Path, model: Path, tmp_path: Path) -> None:
+    hostile = hostile_keras.HOSTILE["lambda of a command"](tmp_path, tmp_path / "canary")
+    told = run("inspect", hostile, program, model, "--json", "-")
+    assert told.exit_code == 2
+    assert [Path(each["file"]).name for each in json.loads(told.stdout)["results"]] == [
+        Path(each).name for each in (hostile, program, model)
+    ]
+    assert told.stderr.count("error: ") == 1
+    assert run("inspect", program, model, "--strict").exit_code == 0
+
+
+def test_a_file_that_opens_and_would_run_something_ends_a_strict_inspection_with_1(run: Run, tmp_path: Path) -> None:
+    """Code that this reader leaves alone, and a careless one would not."""
+    path = OTHERS["code in the sample inputs of a .pt2"](tmp_path, tmp_path / "canary")
+    told = run("inspect", path, "--format", "junit", "--strict")
+    assert told.exit_code == 1
+    (suite,) = JUnitXml.fromstring(told.stdout.encode())
+    assert [case.name for case in suite if case.result] == ["runs nothing"]
+    assert run("inspect", path).exit_code == 0

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from click.testing import Result
+from junitparser import JUnitXml
 
 import trojancam.detection
 import trojancam.opening.images
@@ -147,3 +148,24 @@ def test_classes_must_be_those_of_the_network(
     )
     told = refused(*options(model, signs))
     assert told.startswith("the network tells 3 classes apart, but the data has 4 (images of four classes);")
+
+
+@pytest.mark.parametrize("form", [("--format", "json"), ("--json", "-"), ("--json",)])
+def test_one_object_is_all_of_standard_output(
+    run: Run, model: Path, signs: Path, monkeypatch: pytest.MonkeyPatch, form: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(trojancam.detection, "scan", stub("nothing found"))
+    result = run(*options(model, signs), *form)
+    assert json.loads(result.stdout) == results(Path("out"))
+    assert "NOTHING FOUND" in result.stderr
+    assert len(results(Path("out"))["options"]["images_sha256"]) == 64
+
+
+def test_a_refusal_is_an_outcome_for_machines_too(run: Run, model: Path, signs: Path) -> None:
+    result = run(*options(model, signs), "--methods", "abc", "--format", "junit")
+    assert result.exit_code == 2
+    (suite,) = JUnitXml.fromstring(result.stdout.encode())
+    assert (suite.errors, suite.tests) == (1, 1)
+    assert result.stderr.startswith("error: unknown")
+    told = json.loads(run(*options(model, signs), "--methods", "abc", "--json").stdout)
+    assert told["refused"] in result.stderr

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from click.testing import Result
+from junitparser import JUnitXml
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -137,3 +138,15 @@ def test_bad_input_ends_in_one_sentence(refused: Refused, model: Path, signs: Pa
     for file in folder.iterdir():
         file.unlink()
     assert "holds no image" in refused("sift", model, folder, *options(signs))
+
+
+def test_one_object_for_machines_and_a_red_test_for_a_suspicious_image(
+    run: Run, model: Path, signs: Path, folder: Path, tmp_path: Path
+) -> None:
+    done = run("sift", model, folder, *options(signs), "--format", "json")
+    assert json.loads(done.stdout) == results(tmp_path / "out")
+    assert "images suspicious" in done.stderr
+    done = run("sift", model, folder, *options(signs), "--format", "junit")
+    (suite,) = JUnitXml.fromstring(done.stdout.encode())
+    red = {case.name for case in suite if case.result}
+    assert red == {image["file"] for image in results(tmp_path / "out")["images"] if image["suspicious"]}

@@ -8,7 +8,7 @@ from trojancam.cli.calibrate import calibrate
 from trojancam.cli.cleanse import cleanse
 from trojancam.cli.compare import compare
 from trojancam.cli.demo import demo
-from trojancam.cli.ending import CommandLine, Commands
+from trojancam.cli.ending import CommandLine, Commands, OneCommand
 from trojancam.cli.explain import explain
 from trojancam.cli.explore import explore
 from trojancam.cli.inspect import inspect
@@ -69,4 +69,4 @@ for command in (
     models,
     methods,
 ):
-    app.command()(command)
+    app.command(cls=OneCommand)(command)

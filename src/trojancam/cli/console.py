@@ -15,7 +15,7 @@ from rich.text import Text
 
 from trojancam.errors import DataError, Remedy, TrojanCamWarning
 from trojancam.progress import Pace, Progress
-from trojancam.text import as_text
+from trojancam.text import printable
 
 
 class _Console(Console):
@@ -95,15 +95,6 @@ def list_broken(broken: tuple[str, ...]) -> None:
     """Say which files were left out, and why."""
     for line in broken:
         complain("left out:", "yellow", line)
-
-
-def printable(words: str) -> str:
-    """The words with control characters escaped: a file's name must not steer the terminal.
-
-    >>> print(printable("a\\x1b[31m\\n.png"))
-    a\\x1b[31m\\n.png
-    """
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in as_text(words))
 
 
 @contextmanager

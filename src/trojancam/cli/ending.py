@@ -10,7 +10,7 @@ from io import TextIOWrapper
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from trojancam.cli.console import INTERRUPTED, OPTIONS, complain, warnings_in_a_line
 from trojancam.errors import TrojanCamError
@@ -18,6 +18,7 @@ from trojancam.faults import FAULT, MENDABLE, ForeignExitError, in_words, logged
 from trojancam.startup import draw_as_delivered
 
 DEBUG = "--debug"
+JSON = "--json"
 SHORTEST = b"fault: TrojanCAM failed, and could not say why; there is no result\n"
 
 
@@ -79,6 +80,17 @@ class Commands(TyperGroup):
             if (unwritten := _flushed()) is not None:
                 code = _failed(unwritten, self.debug)
         return code if isinstance(code, int) else 0
+
+
+class OneCommand(TyperCommand):
+    """A command of the group. `--json -`, one object on standard output, is what `--format json` says."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the words that follow the command."""
+        own = args[: args.index("--")] if "--" in args else args
+        if "-" in own and (place := own.index("-")) and own[place - 1] == JSON:
+            args = [*args[: place - 1], "--format", "json", *args[place + 1 :]]
+        return super().parse_args(ctx, args)
 
 
 def _failed(error: BaseException, debug: bool) -> int:

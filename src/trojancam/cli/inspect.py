@@ -1,16 +1,17 @@
 """`trojancam inspect`: what a model file holds, what it would run if it were loaded carelessly, and how it wants its pixels."""
 
-import json
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trojancam.cli.console import OPTIONS, console, printable, say
+from trojancam.cli.answers import AnsweringInJson
+from trojancam.cli.console import OPTIONS, complain, console, say
 from trojancam.cli.options import MODEL, DataOption, ModelOptions, SeedOption, images_for, takes_options, there
 from trojancam.errors import TrojanCamError
-from trojancam.text import as_text
+from trojancam.faults import MENDABLE
+from trojancam.text import printable
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from trojancam.formats.inspection import Inspection
     from trojancam.network.card import BackdoorRecord, ModelCard
     from trojancam.network.network import Network
-    from trojancam.opening.output_choice import LabelledImages
+    from trojancam.opening.output_choice import ImagesFor, LabelledImages
     from trojancam.tasks.inspect import Inspected
 
 SHOWN = 12  # class names, the first ones
@@ -26,40 +27,70 @@ SHOWN = 12  # class names, the first ones
 
 @takes_options
 def inspect(
-    model: Annotated[Path, typer.Argument(help=MODEL)],
+    models: Annotated[list[Path], typer.Argument(metavar="MODEL...", help=MODEL)],
     told: ModelOptions,
+    answering: AnsweringInJson,
     data: DataOption = None,
     images: Annotated[int, typer.Option(min=4, help="With --data: how many labelled images to try it on.")] = 2000,
-    as_json: Annotated[bool, typer.Option("--json", help="Print all of it as one JSON object instead.")] = False,
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict",
+            help="Exit code 1 if a careless loader would run or reach for something, or a branch goes past all layers; 3 if "
+            "that cannot be told.",
+        ),
+    ] = False,
     seed: SeedOption = 0,
 ) -> None:
-    """Show what a model file holds, without running anything in it; with --data, how the network wants its pixels.
+    """Show what model files hold, without running anything in them; with --data, how the network wants its pixels.
 
     A file that cannot be opened is shown from outside. The usual preprocessings are tried on images whose classes are
-    known. Exit code 2 if the file is refused, or if no preprocessing is clearly right: what is then found in the network
+    known. Exit code 2 if a file is refused, or if no preprocessing is clearly right: what is then found in the network
     would mean nothing.
     """
-    document: dict[str, Any] = {"file": as_text(model.name)}
-    console.quiet = as_json  # progress, too, would be no JSON
+
+    def labelled(network: "Network") -> "LabelledImages":
+        return images_for(network, data).test.take(images, seed)
+
+    codes = []
+    for place, model in enumerate(models):
+        last = place == len(models) - 1
+        try:
+            codes.append(_inspect(model, told, answering, None if data is None else labelled, strict))
+        except TrojanCamError as error:
+            if last and not any(codes):
+                raise
+            codes.append(MENDABLE)
+            complain("error:", "bold red", error.told(OPTIONS))
+    raise typer.Exit(max(codes))
+
+
+def _inspect(
+    model: Path, told: ModelOptions, answering: AnsweringInJson, labelled: "ImagesFor | None", strict: bool
+) -> int:
+    """Show one file and tell what was found; the exit code."""
+    from trojancam.report.machines.outcomes import of_inspection, of_refusal
+
+    outcome = None
     try:
         there(model)
         from trojancam.tasks.inspect import inspected
 
-        def labelled(network: "Network") -> "LabelledImages":
-            return images_for(network, data).test.take(images, seed)
-
-        found = inspected(told.of(model), None if data is None else labelled, _show)
-        document = found.to_json()
+        found = inspected(told.of(model), labelled, _show)
+        refused = None if found.refused is None else found.refused.told(OPTIONS)
+        outcome = of_inspection(found, refused, strict=strict)
+        for problem in found.outside.problems:
+            if problem != refused:  # the error says that
+                say(f"it could not be searched as a whole: {problem}")
         if found.refused is not None:
             raise found.refused
+        return outcome.exit_code
     except TrojanCamError as error:
-        document["refused"] = error.told(OPTIONS)
+        outcome = outcome or of_refusal("inspect", model, error.told(OPTIONS))
         raise
     finally:
-        _show_problems(document)
-        console.quiet = False
-        if as_json:
-            typer.echo(json.dumps(document, indent=2))
+        if outcome is not None:
+            answering.tell(outcome)
 
 
 def _show(part: str, found: "Inspected") -> None:
@@ -81,13 +112,6 @@ def _show_outside(found: "Inspection", digest: str) -> None:
     _list("loaded carelessly, it would run", found.would_run, "nothing that is known" if found.problems else "nothing")
     if found.would_reach:
         _list("loaded or unpacked carelessly, it would reach for", found.would_reach)
-
-
-def _show_problems(found: dict[str, Any]) -> None:
-    """Why the file could not be searched, where that is not what it is refused for."""
-    for problem in found.get("problems", ()):
-        if problem != found.get("refused"):
-            say(f"it could not be searched as a whole: {problem}")
 
 
 def _list(what: str, items: tuple[str, ...], none: str = "") -> None:

@@ -5,6 +5,7 @@ import inspect
 import re
 import shlex
 from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -130,7 +131,10 @@ Parsed = Any  # Typer's context; that is of a class which Typer does not name
 
 
 def takes_options(command: Callable[..., None]) -> Callable[..., None]:
-    """A command with options in place of each parameter that is a dataclass of them; `context` is what was parsed."""
+    """A command with options in place of each parameter that is a dataclass of them; `context` is what was parsed.
+
+    A block that has a context manager `around` has the command run within it.
+    """
     parameters: list[inspect.Parameter] = []
     blocks: dict[str, tuple[type, list[str]]] = {}
     for parameter in inspect.signature(command, eval_str=True).parameters.values():
@@ -149,7 +153,11 @@ def takes_options(command: Callable[..., None]) -> Callable[..., None]:
         gathered = {
             name: block(**{field: given.pop(field) for field in fields}) for name, (block, fields) in blocks.items()
         }
-        command(**given, **gathered)
+        with ExitStack() as around:
+            for block in gathered.values():
+                if hasattr(block, "around"):
+                    around.enter_context(block.around(command.__name__, given))
+            command(**given, **gathered)
 
     del run.__wrapped__
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

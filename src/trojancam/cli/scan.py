@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from trojancam.cli.answers import AnsweringInJson
 from trojancam.cli.console import interruptible, names_in, progress_bar, say
 from trojancam.cli.options import (
     DataOption,
@@ -20,8 +21,8 @@ from trojancam.cli.options import (
     opened,
     takes_options,
 )
+from trojancam.faults import SCAN_CODES as EXIT_CODES
 
-EXIT_CODES = {"nothing found": 0, "backdoor": 1, "inconclusive": 3, "not judged": 3}  # 2 is what the user can mend
 STEPS = "steps"  # the folder in `--out` where finished steps are kept until the report is written
 
 
@@ -30,6 +31,7 @@ def scan(
     context: Parsed,
     model: ModelArgument,
     told: ModelOptions,
+    answering: AnsweringInJson,
     data: DataOption = None,
     images: Annotated[
         int, typer.Option(min=4, help="How many clean test images, of all classes alike; a few dozen or more.")
@@ -87,8 +89,9 @@ def scan(
     from trojancam.detection.settings import parsed
     from trojancam.files import writable_folder
     from trojancam.kept import Kept
-    from trojancam.report.provenance import file_facts
-    from trojancam.report.scan import write_scan
+    from trojancam.report.machines.outcomes import of_scan
+    from trojancam.report.provenance import file_facts, images_fact
+    from trojancam.report.scan import documented, write_scan
     from trojancam.report.scan_words import in_words
     from trojancam.tasks.scan import scan as run
 
@@ -109,6 +112,7 @@ def scan(
         **file_facts(model),
         "data": dataset.source,
         "images": len(clean),
+        "images_sha256": images_fact(clean, labels),
         **input_settings(network),
         "methods": list(names),
         "seed": seed,
@@ -136,4 +140,5 @@ def scan(
     for line in in_words(result):
         say(line)
     say(f"the page is at {page.resolve()}, its numbers beside it in scan.json")
+    answering.tell(of_scan(documented(result, settings), model))
     raise typer.Exit(EXIT_CODES[result.report.verdict])

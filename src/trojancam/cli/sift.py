@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trojancam.cli.console import console, interruptible, list_broken, names_in, printable, progress_bar, say
+from trojancam.cli.answers import Answering
+from trojancam.cli.console import console, interruptible, list_broken, names_in, progress_bar, say
 from trojancam.cli.options import (
     DataOption,
     ModelArgument,
@@ -24,6 +25,7 @@ from trojancam.cli.options import (
     takes_options,
 )
 from trojancam.errors import DataError
+from trojancam.text import printable
 
 if TYPE_CHECKING:
     from trojancam.report.documents.sift import Sift
@@ -42,6 +44,7 @@ def sift(
         typer.Argument(help="Image files, folders of them, patterns such as 'in/*.png'; '-' reads names, one a line."),
     ],
     told: ModelOptions,
+    answering: Answering,
     data: DataOption = None,
     clean: Annotated[int, typer.Option(min=2, help="How many clean images of --data to learn from.")] = 1000,
     methods: Annotated[
@@ -53,7 +56,10 @@ def sift(
     ] = "contributions",
     false_alarms: Annotated[float, typer.Option(help="Which share of clean images may be called suspicious.")] = 0.01,
     json_: Annotated[
-        bool, typer.Option("--json", help="Print a line of JSON for each image instead of a table.")
+        bool,
+        typer.Option(
+            "--json", help="Print a line of JSON for each image instead of a table; --format json is one object."
+        ),
     ] = False,
     seed: SeedOption = 0,
     out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("trojancam-sift"),
@@ -66,6 +72,7 @@ def sift(
     from trojancam.defences import DEFENCES
     from trojancam.defences.sieve import known_methods
     from trojancam.files import prepared_folder
+    from trojancam.report.machines.outcomes import of_sift
     from trojancam.report.provenance import file_facts
     from trojancam.report.sift import documented, json_lines, write_sift
     from trojancam.tasks.sift import sift as run
@@ -96,7 +103,9 @@ def sift(
         _tell(document)
         say(f"the page is at {page.resolve()}, its numbers beside it in results.json and images.jsonl")
     list_broken(result.left_out)
-    raise typer.Exit(SUSPICIOUS if document.suspicious else UNREAD if result.left_out else NOTHING)
+    code = SUSPICIOUS if document.suspicious else UNREAD if result.left_out else NOTHING
+    answering.tell(of_sift(document, model, code))
+    raise typer.Exit(code)
 
 
 def named_files(words: Iterable[str]) -> Iterable[Path]:

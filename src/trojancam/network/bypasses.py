@@ -19,6 +19,7 @@ aten = torch.ops.aten
 
 WEIGHED = {*CONVOLUTIONS, *PRODUCTS, aten.embedding.default}
 NAMED = 6  # operations, in a sentence
+BRANCHES = "past all layers with weights"  # by which the sentence on a branch is known
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,8 @@ class Bypass(Brief):
         """
         shown = ", ".join(self.operations[:NAMED]) + (", ..." if len(self.operations) > NAMED else "")
         return (
-            f"a branch from the image joins the network at {self.joins} past all layers with weights ({shown}): an architectural "
-            "backdoor does that, and few ordinary networks do"
+            f"a branch from the image joins the network at {self.joins} {BRANCHES} ({shown}): an architectural backdoor does "
+            "that, and few ordinary networks do"
         )
 
 

@@ -56,7 +56,7 @@ def write_scan(scan: Scanned, out: Path, settings: Mapping[str, Any]) -> Path:
         tone=TONES[report.verdict],
         weighed=" ".join(report.judgement.in_words()),
     )
-    return write_page(page, _document(scan, settings), out, PAGE)
+    return write_page(page, documented(scan, settings), out, PAGE)
 
 
 def _sections(scan: Scanned) -> Iterator[Section]:
@@ -197,7 +197,8 @@ def _details(scan: Scanned, options: Mapping[str, Any]) -> dict[str, str]:
     return details | {"time": f"{sum(report.timing.values()):.0f} s: {steps}"}
 
 
-def _document(scan: Scanned, settings: Mapping[str, Any]) -> document.Scan:
+def documented(scan: Scanned, settings: Mapping[str, Any]) -> document.Scan:
+    """All numbers of a scan, as they are written."""
     validations = [{"finding": case.number} | case.validation.to_json() for case in scan.cases]
     examples = [{"finding": case.number} | example_numbers(case) for case in scan.cases]
     return document.Scan.of(
