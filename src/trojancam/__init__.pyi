@@ -12,6 +12,7 @@ from . import (
     faults,
     figures,
     files,
+    fleets,
     formats,
     kept,
     locks,
@@ -38,6 +39,7 @@ from .attribution import METHODS, Attribution, attribute, grad_cam, read_stream,
 from .defences import DEFENCES, Guard
 from .detection import DETECTORS, Finding, ScanReport, scan
 from .errors import TrojanCamError
+from .fleets import fleet
 from .network import Layer, Network, Recording, Target, logit, logit_difference, probability, record, targets
 from .opening import load, preprocessing
 from .removal import REPAIRS
@@ -89,6 +91,8 @@ __all__ = [
     "faults",
     "figures",
     "files",
+    "fleet",
+    "fleets",
     "formats",
     "grad_cam",
     "inspect",

@@ -3,12 +3,29 @@
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from subprocess import DEVNULL, PIPE, Popen, SubprocessError, TimeoutExpired
 from typing import Any
 
-__all__ = ["DEVNULL", "PIPE", "Popen", "SubprocessError", "TimeoutExpired", "begun", "finished", "python"]
+__all__ = [
+    "CAN_FORK",
+    "DEVNULL",
+    "PIPE",
+    "Popen",
+    "SubprocessError",
+    "TimeoutExpired",
+    "begun",
+    "finished",
+    "forked",
+    "python",
+]
+
+
+CAN_FORK = hasattr(os, "fork")  # whether this system copies processes
+FAILED = 70  # the exit code of a copy whose work raised an exception
 
 
 def python(*arguments: str) -> list[str]:
@@ -32,6 +49,29 @@ def finished(command: Sequence[str], folder: Path, **options: Any) -> "subproces
         subprocess.SubprocessError: if it fails, or takes longer than the option `timeout` says.
     """
     return subprocess.run(command, cwd=folder, env=_environment(), check=True, **options)
+
+
+def forked(work: Callable[[], int]) -> int:
+    """Do work in a copy of this process, which must have one thread; the copy ends with the exit code that the work gives.
+
+    Nothing is imported anew: a copy has what its parent has imported. It never returns, and runs no `finally` of the parent.
+    The number of the process.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    number = os.fork()
+    if number:
+        return number
+    code = FAILED
+    try:
+        code = work()
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        with suppress(OSError, ValueError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
 
 
 def _environment() -> dict[str, str]:

@@ -11,6 +11,7 @@ from trojancam.cli.demo import demo
 from trojancam.cli.ending import CommandLine, Commands, OneCommand
 from trojancam.cli.explain import explain
 from trojancam.cli.explore import explore
+from trojancam.cli.fleet import fleet
 from trojancam.cli.inspect import inspect
 from trojancam.cli.methods import methods
 from trojancam.cli.models import models
@@ -65,6 +66,7 @@ for command in (
     sift,
     cleanse,
     repair,
+    fleet,
     reproduce,
     models,
     methods,

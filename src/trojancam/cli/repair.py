@@ -25,14 +25,11 @@ from trojancam.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from trojancam.data.image_set import ImageSet
     from trojancam.detection.findings import ScanReport
     from trojancam.network.network import Network
 
 NOT_REPAIRED = 3  # the exit code; 2 is what the user can fix
 STEPS = "steps"  # the folder in `--report` where finished steps are kept until the report is written
-FURTHER = 2000  # images, at most, that only measure
-FEWEST_FURTHER = 50
 
 
 @takes_options
@@ -73,7 +70,7 @@ def repair(
     from trojancam.removal import REPAIRS
     from trojancam.report.provenance import file_facts
     from trojancam.report.repair import write_repair
-    from trojancam.tasks.repair import in_words
+    from trojancam.tasks.repair import FEWEST_FURTHER, in_words, parted
     from trojancam.tasks.repair import repair as run
 
     REPAIRS.named(method)
@@ -86,7 +83,7 @@ def repair(
     found = None if scan is None else _scanned(scan, network)
     dataset = images_for(network, data)
     network = fitted(network, dataset, seed)
-    ours, further = _parted(dataset.test, images, seed)
+    ours, further = parted(dataset.test, images, seed)
     settings = {
         **file_facts(model), "data": dataset.source, "images of a class": images, **input_settings(network),
         "repair": method, "seed": seed, "command": command_line(context),
@@ -131,13 +128,3 @@ def _scanned(path: Path, network: "Network") -> "ScanReport":
     from trojancam.report.documents.scan import read_scan
 
     return read_scan(path, network.fingerprint)
-
-
-def _parted(images: "ImageSet", count: int, seed: int) -> tuple["ImageSet", "ImageSet"]:
-    """So many images of each class to learn from, and some of the rest to measure with."""
-    import torch
-
-    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
-    chosen = torch.cat([order[images.labels[order] == label][:count] for label in images.labels.unique()])
-    rest = order[~torch.isin(order, chosen)]
-    return images.select(chosen), images.select(rest[:FURTHER])

@@ -12,6 +12,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from trojancam import detection
+from trojancam.data.image_set import ImageSet
 from trojancam.detection.findings import Finding, ScanReport
 from trojancam.detection.suspect import Suspect, suspect
 from trojancam.detection.words import share
@@ -29,6 +30,8 @@ from trojancam.tasks.scan import least
 
 BUDGET = 0.01  # of clean accuracy
 SCANNED = 100  # images of a scan
+FURTHER = 2000  # images, at most, that only measure
+FEWEST_FURTHER = 50  # of them, for them to be of use
 SHARES = 30, 50, 20  # of the progress: the scan before, the repair, what is measured after
 STEPS = ("scan", "repair", "rescan")  # folders of a journal
 LIMITS = (
@@ -164,6 +167,14 @@ def culpable(report: ScanReport, force: bool = False) -> list[Finding]:
             Remedy.FORCE,
         )
     return [report.findings[0]]
+
+
+def parted(images: ImageSet, count: int, seed: int) -> tuple[ImageSet, ImageSet]:
+    """So many images of each class to learn from, and some of the rest to measure with."""
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
+    chosen = torch.cat([order[images.labels[order] == label][:count] for label in images.labels.unique()])
+    rest = order[~torch.isin(order, chosen)]
+    return images.select(chosen), images.select(rest[:FURTHER])
 
 
 def _in(journal: Path | None, name: str) -> Path | None:

@@ -1,0 +1,132 @@
+"""Unit of work: one file, the images it is tried on, and the settings; the same unit always comes to the same result."""
+
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Any, Literal
+
+from trojancam.data.image_files import system_errors
+from trojancam.errors import DataError
+from trojancam.fleets.manifest import Entry
+from trojancam.formats.inspection import sha256
+from trojancam.records import Record
+from trojancam.text import as_text
+from trojancam.version import __version__
+
+Task = Literal["scan", "inspect", "repair", "compare"]
+USUAL_IMAGES: dict[Task, int] = {"scan": 100, "inspect": 2000, "repair": 5, "compare": 256}  # as the commands take them
+RENDERED = "rendered signs"
+
+
+class Settings(Record):
+    """What is done with every model of a fleet, as options of the commands say it; `images` is their number (None: the usual).
+
+    `methods` are of the task: detectors of a scan, attribution methods of a comparison; of a repair it is its one method.
+    """
+
+    task: Task = "scan"
+    images: int | None = None
+    methods: tuple[str, ...] = ()
+    families: tuple[str, ...] = ()
+    victims: tuple[str, ...] = ()
+    budget: str | None = None
+    reference: Path | None = None
+    changed: tuple[str, ...] = ()
+    seed: int = 0
+
+    @property
+    def count(self) -> int:
+        """How many images are taken; of a repair, of each class."""
+        return USUAL_IMAGES[self.task] if self.images is None else self.images
+
+
+class Unit(Record):
+    """A file by its path and SHA-256, its images by their fingerprint, what is said of the file, and the settings.
+
+    `code` is the folder from which an architecture of the user's own is imported.
+    """
+
+    entry: Entry
+    sha256: str
+    data: str
+    settings: Settings
+    code: Path
+    reference: str = ""
+
+    @property
+    def key(self) -> str:
+        """What the result depends on, in 32 hexadecimal digits: not on where the file lies."""
+        said = self.entry.model_dump(mode="json", exclude={"path", "file", "data"})
+        settings = self.settings.model_dump(mode="json", exclude={"reference"})
+        if self.entry.architecture is not None and ":" in self.entry.architecture:
+            said["code"] = str(self.code)
+        return _hash([__version__, self.sha256, self.data, said, settings, self.reference])
+
+    @property
+    def folder_name(self) -> str:
+        """The folder of its page: the file's name as far as every system takes it, and the start of the key."""
+        stem = re.sub(r"[^A-Za-z0-9._-]+", "-", as_text(self.entry.path.name)).strip("-.")[:60]
+        return f"{stem or 'model'}-{self.key[:12]}"
+
+
+class Units:
+    """Makes units of entries; what many share is fingerprinted once.
+
+    Raises:
+        DataError: if the reference cannot be read.
+    """
+
+    def __init__(self, settings: Settings, data: Path | None, code: Path) -> None:
+        self.settings, self.data, self.code = settings, data, code
+        self.reference = "" if settings.reference is None else data_fingerprint(settings.reference)
+        self._known: dict[Path | None, str] = {}
+
+    def of(self, entry: Entry) -> Unit:
+        """The unit of an entry: the file is read whole, its data once for all that have the same.
+
+        Raises:
+            TrojanCamError: if the file or its data cannot be read.
+        """
+        data = entry.data or self.data
+        digest = sha256(entry.path)
+        if data not in self._known:
+            self._known[data] = self._fingerprint(data)
+        entry = entry.model_copy(update={"data": data})
+        return Unit(
+            entry=entry,
+            sha256=digest,
+            data=self._known[data],
+            settings=self.settings,
+            code=self.code,
+            reference=self.reference,
+        )
+
+    def _fingerprint(self, data: Path | None) -> str:
+        if data is not None:
+            return data_fingerprint(data)
+        return "" if self.settings.task == "inspect" else RENDERED
+
+
+def data_fingerprint(path: Path) -> str:
+    """The SHA-256 of a file, or of all names and contents in a folder, in 32 hexadecimal digits.
+
+    Raises:
+        DataError: if there is nothing, or it cannot be read.
+    """
+    if not path.exists():
+        raise DataError(f"{path} is missing; name a file or a folder with images")
+    with system_errors():
+        if path.is_file():
+            return _hash([_content(path)])
+        files = sorted(each for each in path.rglob("*") if each.is_file())
+        return _hash([[as_text(each.relative_to(path).as_posix()), _content(each)] for each in files])
+
+
+def _content(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _hash(said: Any) -> str:
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:32]
