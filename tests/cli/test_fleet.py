@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from xml.etree import ElementTree
 
 from click.testing import Result
 
@@ -31,8 +32,27 @@ def test_a_scan_of_a_fleet_is_the_scan_of_each(run: Run, model: Path, signs: Pat
     assert "missing.pt: not judged: there is no model file" in found.stdout
 
 
-def test_an_error_in_the_manifest_is_one_sentence(refused: Callable[..., str], tmp_path: Path) -> None:
+def test_an_error_in_the_manifest_is_one_sentence(refused: Callable[..., str], run: Run, tmp_path: Path) -> None:
     (tmp_path / "shelf.csv").write_text("path,architcture\na.pt,b\n")
     assert "shelf.csv, line 1: unknown column 'architcture'" in refused("fleet", "shelf.csv")
     assert "nowhere is missing" in refused("fleet", "nowhere")
+    told = run("fleet", "shelf.csv", "--format", "json")
+    assert (told.exit_code, json.loads(told.stdout)["command"]) == (2, "fleet")
     assert "unknown task" in refused("fleet", "shelf.csv", "--task", "scna")
+
+
+def test_machines_get_every_row(run: Run, tmp_path: Path) -> None:
+    """No process is begun for files that are not there."""
+    (tmp_path / "shelf.jsonl").write_text('{"path": "a.pt"}\n{"path": "b.pt"}\n')
+    told = run("fleet", "shelf.jsonl", "--task", "inspect", "--format", "junit")
+    suites = ElementTree.fromstring(told.stdout)
+    assert told.exit_code == 3
+    assert [suite.get("name") for suite in suites.iter("testsuite")] == [
+        "trojancam fleet a.pt",
+        "trojancam fleet b.pt",
+    ]
+    assert len(list(suites.iter("error"))) == 2
+    told = run("fleet", "shelf.jsonl", "--task", "inspect", "--format", "sarif")
+    results = json.loads(told.stdout)["runs"][0]["results"]
+    assert [result["ruleId"] for result in results] == ["TC900", "TC900"]
+    assert "fleet.html" in told.stderr

@@ -126,5 +126,5 @@ def _print(table: "Table", title: str) -> None:
 
     printed = Printed(*table.headings, title=title)
     for row in table.rows:
-        printed.add_row(*row)
+        printed.add_row(*map(str, row))
     console.print(printed)

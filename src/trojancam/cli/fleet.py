@@ -5,10 +5,12 @@ from typing import Annotated
 
 import typer
 
+from trojancam.cli.answers import Answering
 from trojancam.cli.console import interruptible, names_in, progress_bar, say
-from trojancam.cli.options import DataOption, SeedOption
+from trojancam.cli.options import DataOption, SeedOption, takes_options
 
 
+@takes_options
 def fleet(
     models: Annotated[
         str,
@@ -16,6 +18,7 @@ def fleet(
             help="A manifest (.csv with a column path, or .jsonl), a folder, or a pattern in quotes, such as 'nets/*.pt'."
         ),
     ],
+    answering: Answering,
     task: Annotated[str, typer.Option(help="What is done with each model: scan, inspect, repair or compare.")] = "scan",
     data: DataOption = None,
     jobs: Annotated[int, typer.Option(min=1, help="How many models at a time; each has one thread.")] = 1,
@@ -57,6 +60,7 @@ def fleet(
     that was interrupted, or killed, goes on when the same command is given again.
     """
     from trojancam.fleets import running
+    from trojancam.fleets.for_machines import of_row
 
     advice = f"what is done is kept in {out}; the same command again goes on from there"
     with interruptible(lambda: advice), progress_bar("fleet") as progress:
@@ -82,5 +86,7 @@ def fleet(
         )
     for line in found.in_words():
         say(line)
-    say(f"the table is in {found.table}, and beside it as .csv and .jsonl")
+    say(f"the page is at {found.page}, the table beside it as .sqlite, .csv and .jsonl")
+    for row in found.rows:
+        answering.tell(of_row(row))
     raise typer.Exit(found.exit_code)

@@ -1,4 +1,18 @@
-from . import forking, limits, local_pool, manifest, result, running, store, table, unit, work
+from . import (
+    fleet_page,
+    for_machines,
+    forking,
+    limits,
+    local_pool,
+    manifest,
+    population,
+    result,
+    running,
+    store,
+    table,
+    unit,
+    work,
+)
 from .manifest import Entry, read_manifest
 from .result import Result
 from .running import Fleet, fleet
@@ -10,10 +24,13 @@ __all__ = [
     "Result",
     "Row",
     "fleet",
+    "fleet_page",
+    "for_machines",
     "forking",
     "limits",
     "local_pool",
     "manifest",
+    "population",
     "read_manifest",
     "read_rows",
     "result",

@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 
 from trojancam.errors import DataError, TrojanCamError
 from trojancam.files import writable_folder
+from trojancam.fleets.fleet_page import write_fleet_page
 from trojancam.fleets.limits import Limits, bytes_of, seconds_of
 from trojancam.fleets.local_pool import LocalPool
 from trojancam.fleets.manifest import Entry, part, read_manifest, shard_name
@@ -20,6 +21,7 @@ from trojancam.locks import only_run_on
 from trojancam.network import given
 from trojancam.progress import Progress, shown
 from trojancam.showing import Brief
+from trojancam.text import as_text
 from trojancam.version import __version__
 
 OUT = Path("trojancam-fleet")
@@ -35,11 +37,12 @@ class Pool(Protocol):
 
 @dataclass(frozen=True)
 class Fleet(Brief):
-    """A fleet that was worked on: its rows in the order of the manifest, and its folder; `exit_code` is as a command's."""
+    """A fleet that was worked on: its rows in the order of the manifest, its folder, the table in it and the page."""
 
     rows: tuple[Row, ...]
     folder: Path
     table: Path
+    page: Path
 
     @property
     def results(self) -> list[Result]:
@@ -155,19 +158,20 @@ def fleet(
         "trojancam": __version__,
         "settings": told.model_dump(mode="json"),
         "limits": limits.model_dump(mode="json"),
-        "data": None if data is None else str(data),
-        "shard": None if shard is None else shard_name(shard).strip("-"),
+        "data": "rendered signs, where a row names none" if data is None else as_text(data),
+        "shard": "all rows" if shard is None else shard_name(shard).strip("-").replace("-", " "),
     }
     name = f"fleet{shard_name(shard)}"
     with only_run_on(folder / f"{name}.sqlite"), Table(folder / f"{name}.sqlite") as table:
         table.begin(chosen, about)
         run(chosen, units, LocalPool(store, jobs, limits), store, limits, table, shown(progress))
-        rows = table.rows()
+        rows, said = table.rows(), table.about()
     export_csv(rows, folder / f"{name}.csv")
     export_lines(rows, folder / f"{name}.jsonl")
     if parquet:
         export_parquet(rows, folder / f"{name}.parquet")
-    return Fleet(rows, folder, folder / f"{name}.sqlite")
+    page = write_fleet_page(rows, folder / f"{name}.html", said)
+    return Fleet(rows, folder, folder / f"{name}.sqlite", page)
 
 
 def run(

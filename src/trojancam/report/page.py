@@ -1,7 +1,8 @@
 """Page: a verdict, sections of text, pictures and tables; rendered as one HTML file that needs nothing else."""
 
 import base64
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import groupby
@@ -36,18 +37,32 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Link:
+    """A cell of a table that leads somewhere: to a page beside this one."""
+
+    text: str
+    address: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True)
 class Table:
     """Headings and rows; numbers are written as they should be read. Columns of `words`, by place, are flush left.
 
-    The rows of a `sortable` table can be put into another order by its headings.
+    The rows of a `sortable` table can be put into another order by its headings. Those of a `filtered` one can be picked by
+    what is in them, and in each column of `choices`, by place, by one of its values.
     """
 
     template: ClassVar = "table.html.j2"
     headings: Sequence[str]
-    rows: Sequence[Sequence[str]]
+    rows: Sequence[Sequence[str | Link]]
     caption: str = ""
     words: Sequence[int] = (0,)
     sortable: bool = False
+    filtered: bool = False
+    choices: Sequence[int] = ()
 
     @property
     def prose(self) -> bool:
@@ -63,10 +78,74 @@ class Table:
         | basic | 0.98 |
         """
         rows = [self.headings, ["---"] * len(self.headings), *self.rows]
-        return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+        return "\n".join(f"| {' | '.join(map(str, row))} |" for row in rows)
 
 
-Part = Picture | Table | Maps
+@dataclass(frozen=True)
+class Point:
+    """A thing in a plot: where, what it is called, where its page is, and how it is marked, by the name of a tone."""
+
+    x: float
+    y: float
+    name: str
+    tone: Literal["alarm", "doubt", "calm"] = "calm"
+    address: str = ""
+
+
+@dataclass(frozen=True)
+class Scatter:
+    """Points over two axes, the upright one from 0 on, drawn in the colours of the page.
+
+    `bound` is a height that means something, and what it means.
+    """
+
+    template: ClassVar = "scatter.html.j2"
+    points: Sequence[Point]
+    x_title: str
+    y_title: str
+    caption: str
+    bound: tuple[float, str] | None = None
+    tones: Mapping[str, str] = field(default_factory=dict)
+    x_end: float = 1.0
+
+    left: ClassVar = 60
+    top: ClassVar = 14
+    width: ClassVar = 560
+    height: ClassVar = 300
+
+    @property
+    def y_end(self) -> float:
+        """The end of the upright axis: a round number that nothing is above."""
+        most = max([point.y for point in self.points] + ([self.bound[0]] if self.bound else []), default=0.0)
+        unit = 10.0 ** math.floor(math.log10(most)) if most > 0 else 1.0
+        return next(unit * times for times in (1, 2, 3, 4, 6, 8, 10) if unit * times >= most * 1.02 or times == 10)
+
+    @property
+    def x_start(self) -> float:
+        """The start of the level axis: a tenth of its end, or several, that nothing is below."""
+        least = min((point.x for point in self.points), default=0.0)
+        return self.x_end * min(0.9, max(0.0, math.floor(10 * least / self.x_end) / 10))
+
+    def x(self, value: float) -> float:
+        """Where a value lies on the level axis, in units of the drawing."""
+        return round(self.left + self.width * (value - self.x_start) / (self.x_end - self.x_start), 1)
+
+    def y(self, value: float) -> float:
+        """Where a value lies on the upright axis."""
+        return round(self.top + self.height * (1 - min(max(value / self.y_end, 0), 1)), 1)
+
+    @property
+    def x_ticks(self) -> list[float]:
+        """Values that the level axis names."""
+        return [self.x_start + (self.x_end - self.x_start) * part / 5 for part in range(6)]
+
+    @property
+    def y_ticks(self) -> list[float]:
+        """Values that the upright axis names."""
+        return [self.y_end * part / 4 for part in range(5)]
+
+
+Part = Picture | Table | Maps | Scatter
 
 
 @dataclass(frozen=True)
@@ -113,7 +192,7 @@ class Page:
     @property
     def sortable(self) -> bool:
         """Whether there is a table to sort."""
-        return any(isinstance(part, Table) and part.sortable for part in self.parts)
+        return any(isinstance(part, Table) and (part.sortable or part.filtered) for part in self.parts)
 
 
 def render(page: Page) -> str:

@@ -1,4 +1,4 @@
-// Tables sort by the column whose heading is pressed: numbers by value, all else by the alphabet.
+// Tables sort by the column whose heading is pressed: numbers by value, all else by the alphabet. Some rows can be picked.
 
 /** The number that a cell begins with, whatever follows it; NaN where there is none. */
 const leading = (text) => parseFloat(text.trim().replace("\u2212", "-").replaceAll(",", ""));
@@ -38,3 +38,42 @@ for (const table of document.querySelectorAll("table.sortable")) {
     heading.append(button);
   });
 }
+
+/** Above a table: a field for words that rows are to hold, and a list of values for each column that has few. */
+function filter(table) {
+  const rows = [...table.tBodies[0].rows];
+  const tools = document.createElement("div");
+  tools.className = "tools";
+  const labelled = (words, input) => {
+    const label = document.createElement("label");
+    label.append(words, input);
+    tools.append(label);
+    input.addEventListener("input", show);
+    return input;
+  };
+  const words = labelled("Rows with", Object.assign(document.createElement("input"), { type: "search" }));
+  const columns = (table.dataset.choices || "").split(",").filter(Boolean).map(Number);
+  const lists = columns.map((column) => {
+    const values = [...new Set(rows.map((row) => row.cells[column].textContent))].sort();
+    const list = document.createElement("select");
+    list.append(new Option("all", ""), ...values.map((value) => new Option(`${value}`, `=${value}`)));
+    return [column, labelled(table.tHead.rows[0].cells[column].textContent, list)];
+  });
+  const told = Object.assign(document.createElement("span"), { role: "status" });
+  tools.append(told);
+  function show() {
+    const wanted = words.value.toLowerCase().split(/\s+/).filter(Boolean);
+    let shown = 0;
+    for (const row of rows) {
+      const text = row.textContent.toLowerCase();
+      row.hidden = !wanted.every((word) => text.includes(word))
+        || !lists.every(([column, list]) => !list.value || `=${row.cells[column].textContent}` === list.value);
+      shown += !row.hidden;
+    }
+    told.textContent = `${shown} of ${rows.length} rows`;
+  }
+  show();
+  table.closest(".scroll").before(tools);
+}
+
+document.querySelectorAll("table.filtered").forEach(filter);
