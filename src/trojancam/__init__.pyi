@@ -43,6 +43,8 @@ from .fleets import fleet
 from .network import Layer, Network, Recording, Target, logit, logit_difference, probability, record, targets
 from .opening import load, preprocessing
 from .removal import REPAIRS
+from .report.sign_off import sign_off
+from .report.verify import verify
 from .stimulation import Stimulated, Stimulation, donated, dose_response, stimulate, stimulated_logits
 from .tasks.cleanse import cleanse
 from .tasks.compare import compare
@@ -121,6 +123,7 @@ __all__ = [
     "scan",
     "showing",
     "sift",
+    "sign_off",
     "startup",
     "stimulate",
     "stimulated_logits",
@@ -130,5 +133,6 @@ __all__ = [
     "tasks",
     "text",
     "training",
+    "verify",
     "version",
 ]

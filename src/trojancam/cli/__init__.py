@@ -19,8 +19,10 @@ from trojancam.cli.repair import repair
 from trojancam.cli.reproduce import reproduce
 from trojancam.cli.scan import scan
 from trojancam.cli.sift import sift
+from trojancam.cli.sign_off import sign_off
 from trojancam.cli.stimulate import stimulate
 from trojancam.cli.train import train
+from trojancam.cli.verify import verify
 from trojancam.faults import EXIT_CODES
 from trojancam.version import __version__
 
@@ -67,6 +69,8 @@ for command in (
     cleanse,
     repair,
     fleet,
+    sign_off,
+    verify,
     reproduce,
     models,
     methods,

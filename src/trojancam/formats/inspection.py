@@ -100,6 +100,23 @@ def sha256(path: str | Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def data_files(path: Path) -> tuple[Path, ...]:
+    """The files beside a model file that it takes its weights from: those of ONNX, in the order of their names.
+
+    Raises:
+        ModelError: if the file cannot be read, or names one outside of its folder.
+    """
+    if kind_of(path) != "onnx":
+        return ()
+    names = sorted({*_data_files(parsed(path).graph)})
+    for name in names:
+        if not name or _is_outside(path, name):
+            raise ModelError(
+                f"{path} takes data from {name[:LONGEST]!r}, outside the model's folder; this file is not to be trusted"
+            )
+    return tuple(path.parent / name.replace("\\", "/") for name in names)
+
+
 def _attempt(path: Path, look: Callable[[], T], problems: list[str]) -> T | None:
     """What a look at the file gives; where it is refused, that is a problem among others."""
     try:

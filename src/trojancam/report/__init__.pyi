@@ -14,7 +14,9 @@ from . import (
     scan_pictures,
     scan_words,
     sift,
+    sign_off,
     stimulate,
+    verify,
 )
 
 __all__ = [
@@ -33,5 +35,7 @@ __all__ = [
     "scan_pictures",
     "scan_words",
     "sift",
+    "sign_off",
     "stimulate",
+    "verify",
 ]

@@ -145,7 +145,24 @@ class Scatter:
         return [self.y_end * part / 4 for part in range(5)]
 
 
-Part = Picture | Table | Maps | Scatter
+@dataclass(frozen=True)
+class Facts:
+    """Names and what they stand for; long ones, such as digests, break where they must."""
+
+    template: ClassVar = "facts.html.j2"
+    pairs: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Signature:
+    """A place for a decision, a name, a date and a signature, to be filled in on paper."""
+
+    template: ClassVar = "signature.html.j2"
+    decisions: Sequence[str] = ("Accepted", "Accepted under conditions", "Rejected")
+    lines: Sequence[str] = ("Conditions", "Name", "Role", "Date", "Signature")
+
+
+Part = Picture | Table | Maps | Scatter | Facts | Signature
 
 
 @dataclass(frozen=True)

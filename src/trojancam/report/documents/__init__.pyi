@@ -1,4 +1,4 @@
-from . import compare, demo, describing, document, explain, maps, repair, reproduce, scan, sift, stimulate
+from . import compare, demo, describing, document, explain, maps, repair, reproduce, scan, sift, sign_off, stimulate
 from .describing import DOCUMENTS
 
 __all__ = [
@@ -13,5 +13,6 @@ __all__ = [
     "reproduce",
     "scan",
     "sift",
+    "sign_off",
     "stimulate",
 ]

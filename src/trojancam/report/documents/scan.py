@@ -1,5 +1,6 @@
 """What `trojancam scan` writes."""
 
+import hashlib
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -132,22 +133,35 @@ class Scan(Document):
     examples: list[Example] = Field(description="Of the same.")
 
 
+def scan_in(path: Path) -> tuple[Scan, str]:
+    """What `trojancam scan` wrote into a folder, or its `scan.json` itself, and the SHA-256 of that file.
+
+    Raises:
+        DataError: if it cannot be read, or is no such file.
+    """
+    file = path / Scan.file_name if path.is_dir() else path
+    try:
+        content = file.read_bytes()
+        return Scan.model_validate_json(content), hashlib.sha256(content).hexdigest()
+    except OSError as error:
+        raise DataError(
+            f"cannot read the scan {file} ({error.strerror}); check the path, or make one with 'trojancam scan'"
+        ) from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "the file"
+        raise DataError(
+            f"{file} is not what 'trojancam scan' writes ({place}: {first['msg']}); give its scan.json"
+        ) from None
+
+
 def read_scan(path: Path, fingerprint: str) -> ScanReport:
     """What the `scan.json` of a network with this fingerprint says was found, and by which thresholds.
 
     Raises:
         DataError: if it cannot be read, is no such file, or is of another network, or of one that was fed otherwise.
     """
-    try:
-        document = Scan.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise DataError(f"cannot read the scan {path} ({error.strerror}); check the path") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "the file"
-        raise DataError(
-            f"{path} is not what 'trojancam scan' writes ({place}: {first['msg']}); give its scan.json"
-        ) from None
+    document, _ = scan_in(path)
     if document.fingerprint != fingerprint:
         raise DataError(f"{path} is the scan of another network, or of one that was fed otherwise; scan this one")
     record = document.to_json()

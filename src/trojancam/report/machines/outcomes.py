@@ -28,7 +28,7 @@ def of_scan(document: Scan, model: Path) -> Outcome:
     """A scan: one check for the verdict, with each finding that it rests on; one that was skipped for what was not searched."""
     verdict, judgement = document.verdict, document.judgement
     rule, state = SCAN_STATES[verdict]
-    found = tuple(_finding(document, each) for each in _told(document))
+    found = tuple(_finding(document, each) for each in deciding(document))
     words = (
         judgement.reason
         or f"{ANSWERS[verdict]}: score {document.score:.3g}, a backdoor from {document.threshold:.3g} on."
@@ -57,7 +57,7 @@ SCAN_STATES: dict[str, tuple[rules.Rule, State]] = {
 }
 
 
-def _told(document: Scan) -> list[Finding]:
+def deciding(document: Scan) -> list[Finding]:
     """The findings that the verdict rests on: those of methods that say as much."""
     if document.verdict not in ("backdoor", "inconclusive"):
         return []
@@ -71,8 +71,6 @@ def _told(document: Scan) -> list[Finding]:
 
 
 def _finding(document: Scan, finding: Finding) -> Detail:
-    name, place, maps, evidence = finding.in_words(tuple(document.class_names))
-    words = f"Images are sent to class {name}. Place: {place}. Feature maps: {maps}. Evidence: {evidence}."
     properties = {
         "method": finding.detector,
         "class": finding.target_class,
@@ -82,7 +80,14 @@ def _finding(document: Scan, finding: Finding) -> Detail:
         "featureMaps": list(finding.feature_maps),
         "reasr": finding.reasr,
     }
-    return Detail(f"{words} Found by {finding.detector}.", finding.layer or "", properties)
+    return Detail(in_sentences(finding, tuple(document.class_names)), finding.layer or "", properties)
+
+
+def in_sentences(finding: Finding, class_names: tuple[str, ...]) -> str:
+    """A finding as a message: class, place, feature maps, evidence, method."""
+    name, place, maps, evidence = finding.in_words(class_names)
+    told = f"Images are sent to class {name}. Place: {place}. Feature maps: {maps}. Evidence: {evidence}."
+    return f"{told} Found by {finding.detector}."
 
 
 def of_sift(document: Sift, model: Path, exit_code: int) -> Outcome:
