@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trojancam.architectures import architecture
+from trojancam.attribution import METHODS
 from trojancam.evaluation.perturbation import generator
 from trojancam.network.network import Network
 
@@ -256,6 +257,11 @@ def network(name: str) -> tuple[nn.Module, Network]:
         torch.manual_seed(0)
         module = randomised(architecture(name).build(43)).eval()
     return module, Network.from_module(module, specification=architecture(name).input)
+
+
+def methods_for(net: Network) -> list[str]:
+    """The attribution methods that work with a network."""
+    return [name for name, method in METHODS.items() if method.works_with(net)]
 
 
 def images_for(net: Network, count: int, seed: int = 1) -> Tensor:

@@ -28,8 +28,9 @@ from trojancam_study.study import NETWORKS, SPEED_70, STOP, Study
 CHOSEN, OTHER = "grad-cam", "grad-cam++"  # what the study chose, and what it chose it over
 CONTROL = "random"  # a map that knows nothing
 PAIR = (CHOSEN, OTHER, CONTROL)
-SLOW = ("score-cam", "ablation-cam")  # they run the network once for every feature map
-FAMILY = tuple(name for name in METHODS.own if name not in SLOW)
+SLOW = ("score-cam", "ablation-cam", "lime")  # they run the network once for every feature map, or a thousand times
+OF_TRANSFORMERS = ("attnlrp", "attention-rollout", "legrad")  # the study's networks are none
+FAMILY = tuple(name for name in METHODS.own if name not in (*SLOW, *OF_TRANSFORMERS))
 PANEL = 5 * UNIT  # inches
 GAP_NAME = ": Grad-CAM++ less Grad-CAM"
 CURVES = (

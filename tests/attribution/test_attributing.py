@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 from tests.held import Held
-from tests.nets import NETS, build, images_for, network, unchecked
+from tests.nets import NETS, build, images_for, methods_for, network, unchecked
 from torch import Tensor, nn
 
 from trojancam.attribution import (
@@ -28,13 +28,19 @@ from trojancam.network.targets import custom, logit, logit_difference, probabili
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_explains_every_layer_of_every_network(name: str, method: str) -> None:
     _, net = network(name)
-    found = attribute(net, images_for(net, 2), [method], logit(1))[method]
     entry = METHODS[method]
+    if not entry.works_with(net):
+        with pytest.raises(ModelError, match="attention rollout and LeGrad need blocks"):
+            attribute(net, images_for(net, 2), [method])
+        return
+    found = attribute(net, images_for(net, 2), [method], logit(1))[method]
     assert list(found) == (list(net.layers) if entry.per_layer else [INPUT])
     for layer, each in found.items():
         assert isinstance(each, FeatureMapAttribution if entry.splits else MapAttribution)
         assert (each.layer, each.method, len(each)) == (layer, entry.title, 2)
-        cells = net.layer(layer).size if entry.per_layer else net.input.size
+        by_attention = method in ("attention-rollout", "legrad")
+        at_pixels = net.attention.blocks[0].grid.size if by_attention else net.input.size
+        cells = net.layer(layer).size if entry.per_layer else at_pixels
         assert each.layer_map().shape == (2, *cells)
         assert each.heatmap().shape == (2, *net.input.size)
         assert each.terms().isfinite().all()
@@ -74,7 +80,7 @@ def test_all_methods_share_one_recording(monkeypatch: pytest.MonkeyPatch) -> Non
         return record(net, images, *rest, **named)
 
     monkeypatch.setattr(attributing, "record", counted)
-    attribute(net, images_for(net, 1), METHODS)
+    attribute(net, images_for(net, 1), methods_for(net))
     assert len(calls) == 1
 
 
@@ -93,7 +99,7 @@ def test_a_recording_made_before_is_enough_for_most_methods() -> None:
 def test_progress_counts_up_to_the_end() -> None:
     _, net = network("plain")
     told: list[tuple[int, int, str]] = []
-    attribute(net, images_for(net, 2), METHODS, progress=lambda *told_now: told.append(told_now))
+    attribute(net, images_for(net, 2), methods_for(net), progress=lambda *told_now: told.append(told_now))
     done, totals, notes = zip(*told, strict=True)
     assert list(done) == sorted(done)
     assert len(set(totals)) == 1
@@ -104,7 +110,7 @@ def test_progress_counts_up_to_the_end() -> None:
 def test_in_portions_every_method_says_what_it_says_of_all_images_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     _, net = network("residual")
     images, target = images_for(net, 5), logit(torch.tensor([2, 0, 1, 3, 2]))
-    whole = attribute(net, images, METHODS, target, seed=3)
+    whole = attribute(net, images, methods_for(net), target, seed=3)
     portions: list[int] = []
     monkeypatch.setattr(
         attributing,
@@ -114,7 +120,7 @@ def test_in_portions_every_method_says_what_it_says_of_all_images_at_once(monkey
     budget = 2 * (net.footprint.live + net.footprint.kept)
     told: list[tuple[int, int, str]] = []
     parts = attribute(
-        net, images, METHODS, target, seed=3, memory_budget=budget, progress=lambda *call: told.append(call)
+        net, images, methods_for(net), target, seed=3, memory_budget=budget, progress=lambda *call: told.append(call)
     )
     assert portions == [2, 2, 1]
     assert told[-1][0] == told[-1][1] == max(done for done, _, _ in told)
@@ -152,7 +158,7 @@ def with_weight(value: float) -> Network:
 def test_weights_that_are_not_finite(value: float) -> None:
     net = with_weight(value)
     with pytest.raises(ModelError, match="logits of image 0 are not finite; look for NaN or infinity in its weights"):
-        attribute(net, images_for(net, 2), METHODS)
+        attribute(net, images_for(net, 2), methods_for(net))
 
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])
@@ -188,7 +194,7 @@ def test_options_that_make_no_sense(options: dict[str, Any], kind: type[TrojanCa
 def test_no_images() -> None:
     _, net = network("plain")
     with pytest.raises(DataError, match="there are no images in a shape of .*; give at least one"):
-        attribute(net, images_for(net, 0), METHODS)
+        attribute(net, images_for(net, 0), methods_for(net))
 
 
 def test_a_network_of_one_number_is_explained_as_one_of_two_classes() -> None:
@@ -196,10 +202,13 @@ def test_a_network_of_one_number_is_explained_as_one_of_two_classes() -> None:
     net = Network.from_module(nn.Sequential(nn.Conv2d(3, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8, 1)), (4, 4))
     images = images_for(net, 2)
     for_one, against = (
-        attribute(net, images, METHODS, target=logit(one))["grad-cam"]["0"].contributions for one in (1, 0)
+        attribute(net, images, methods_for(net), target=logit(one))["grad-cam"]["0"].contributions for one in (1, 0)
     )
     assert for_one.count_nonzero() > 0
     torch.testing.assert_close(for_one, -against)
-    assert attribute(net, images, METHODS, target=probability())["grad-cam"]["0"].contributions.count_nonzero() > 0
+    assert (
+        attribute(net, images, methods_for(net), target=probability())["grad-cam"]["0"].contributions.count_nonzero()
+        > 0
+    )
     with pytest.raises(UnknownNameError, match="the network has classes 0 to 1; a target of 2 is none of them"):
         attribute(net, images, target=logit_difference(0, 2))

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 from tests.attribution.tiny import IMAGE, Tiny, tiny
-from tests.nets import Head, images_for, network
+from tests.nets import Head, images_for, methods_for, network
 from torch import nn
 
 from trojancam.attribution import METHODS, FeatureMapAttribution, attribute, diagnoses, from_map
@@ -107,9 +107,9 @@ def test_a_layer_of_one_cell_is_explained_and_eigen_cam_says_that_it_cannot() ->
     module = nn.Sequential(nn.Conv2d(3, 4, 12), nn.ReLU(), Head(4))
     net = Network.from_module(module, (12, 12))
     assert net.layer("0").size == (1, 1)
-    found = attribute(net, images_for(net, 2), METHODS, logit_difference(0, 1))
-    for method, entry in METHODS.items():
-        assert found[method]["0" if entry.per_layer else "input"].heatmap().shape == (2, 12, 12)
+    found = attribute(net, images_for(net, 2), methods_for(net), logit_difference(0, 1))
+    for method in found:
+        assert found[method]["0" if METHODS[method].per_layer else "input"].heatmap().shape == (2, 12, 12)
     assert found["eigen-cam"]["0"].diagnoses(0) == (f"the map is blank: {diagnoses.ONE_VALUE}",)
 
 

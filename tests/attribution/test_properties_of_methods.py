@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.attribution.tiny import CLOSE
-from tests.nets import SIZE, build, images, images_for, network
+from tests.nets import SIZE, build, images, images_for, methods_for, network
 
 from trojancam.attribution import METHODS, attribute, grad_cam
 from trojancam.network.network import Network
@@ -55,7 +55,8 @@ def test_permuting_images_permutes_the_maps(order: list[int]) -> None:
     net = network("residual")[1]
     inputs = images(4)
     one, other = (
-        attribute(net, given, [name for name in METHODS if name != "random"]) for given in (inputs, inputs[order])
+        attribute(net, given, [name for name in methods_for(net) if name != "random"])
+        for given in (inputs, inputs[order])
     )
     for method, layers in one.items():
         for layer, attribution in layers.items():
@@ -76,7 +77,8 @@ def test_permuting_feature_maps_permutes_contributions_and_nothing_else(order: l
         first.bias.copy_(first.bias[order])
         second.weight.copy_(second.weight[:, order])
     one, other = (
-        attribute(Network.from_module(each, SIZE), images(2), METHODS, logit(1)) for each in (module, permuted)
+        attribute(net, images(2), methods_for(net), logit(1))
+        for net in (Network.from_module(each, SIZE) for each in (module, permuted))
     )
     for method, layers in one.items():
         for layer, attribution in layers.items():

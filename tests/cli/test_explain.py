@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 from PIL import Image
+from tests.nets import network
 
 Run = Callable[..., Result]
 Refused = Callable[..., str]
@@ -132,3 +133,30 @@ def test_models_that_are_none(refused: Refused, model: Path, image: Path, tmp_pa
 def test_only_a_recorded_trigger_can_be_stamped(run: Run, refused: Refused, signs: Path, image: Path) -> None:
     assert run("train", "basic", "--data", signs, "--out", "clean", "--epochs", 1).exit_code == 0
     assert "clean records no trigger; stamp images only of models" in refused("explain", "clean", image, "--stamp")
+
+
+def test_further_methods_explain_the_network_as_a_whole(run: Run, model: Path, image: Path) -> None:
+    result = run("explain", model, image, "--layer", "conv2d_9", "--method", "lime", "--method", "occlusion", "--stamp")
+    assert (result.exit_code, result.stderr) == (0, "")
+    document = results("trojancam-explain")
+    (row,) = document["images"]
+    assert list(row["whole"]) == document["settings"]["methods"] == ["lime", "occlusion"]
+    assert all(found["maximum"] >= 0 and 0 <= found["energy"] <= 1 for found in row["whole"].values())
+    assert "LIME" in Path("trojancam-explain", "index.html").read_text(encoding="utf-8")
+
+
+def test_a_method_of_layers_or_of_other_networks_is_refused(refused: Refused, model: Path, image: Path) -> None:
+    known = "known: saliency, occlusion, lime, attention-rollout, legrad"
+    assert known in refused("explain", model, image, "--method", "grad-cam")
+    assert "choose attnlrp or a class activation map" in refused("explain", model, image, "--method", "legrad")
+
+
+def test_heads_of_a_transformer_are_layers_for_the_asking(run: Run, image: Path, tmp_path: Path) -> None:
+    net = network("transformer")[1].save(tmp_path / "net.pt2")
+    result = run("explain", net, image, "--heads", "--method", "legrad", "--feature-maps")
+    assert result.exit_code == 0
+    (row,) = results("trojancam-explain")["images"]
+    assert row["layers"]["blocks.0.attn.heads"]["number_of_feature_maps"] == 2
+    assert list(row["whole"]) == ["legrad"]
+    assert run("explain", net, image, "--out", "plain").exit_code == 0
+    assert "blocks.0.attn.heads" not in results("plain")["images"][0]["layers"]

@@ -37,7 +37,7 @@ def attribute(
         UnknownNameError: if a method, a layer or the target's class does not exist.
         DataError: if the network cannot take the images, the target gives no finite score for each image, or there is no
             memory budget.
-        ModelError: if the network's logits are not finite.
+        ModelError: if the network's logits are not finite, or a method cannot work with the network.
 
     >>> from torch import nn
     >>> network = Network.from_module(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 2)), (8, 8))
@@ -46,6 +46,8 @@ def attribute(
     (torch.Size([5, 4, 6, 6]), torch.Size([5, 8, 8]))
     """
     names = given.names("attribution method", methods, METHODS)
+    for name in names:
+        METHODS[name].check(network)
     check_budget(memory_budget)
     images, target, chosen = given.images(network, images), given.target(network, target), given.layers(network, layers)
     plan = _plan(names, chosen)
@@ -58,9 +60,12 @@ def attribute(
         for part, score in portions(target, len(images), rows, network.device):
             recording = record(network, images[part], score, chosen, memory_budget=memory_budget)
             run = Run(network, images[part], score.settled(recording.logits), memory_budget)
+            shared: dict[str, Recording] = {}
             for (name, layer), count in zip(plan, steps, strict=True):
                 note = f"{METHODS[name].title}, {layer}"
-                looked_at = MethodInput(recording, seed, run, counting(progress, total, note, before=done), draws)
+                looked_at = MethodInput(
+                    recording, seed, run, counting(progress, total, note, before=done), draws, shared
+                )
                 gathered[name, layer].add(METHODS[name](looked_at, layer))
                 done += count * len(recording.logits)
                 progress(done, total, note)

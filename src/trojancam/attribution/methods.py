@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from jaxtyping import Float
 from torch import Tensor
 
-from trojancam.attribution import baselines, gradients, occlusion, perturbations
+from trojancam.attribution import attention_maps, baselines, gradients, lime, occlusion, perturbations
 from trojancam.attribution.attribution import Attribution, FeatureMapAttribution, MapAttribution
 from trojancam.attribution.cam_function import CAMFunction, split_by
 from trojancam.attribution.eigen import eigen_cam
+from trojancam.attribution.relevance import relevance
+from trojancam.errors import ModelError
 from trojancam.network.draws import Draws
 from trojancam.network.network import Network
 from trojancam.network.placement import Placement
@@ -29,6 +31,10 @@ def _ignore(count: int) -> None:
     """Count nothing."""
 
 
+def _any_network(network: Network) -> None:
+    """Refuse none."""
+
+
 @dataclass(frozen=True)
 class Run(Brief):
     """The network behind a recording and the images recorded, for methods that look again; `target` is settled."""
@@ -43,7 +49,8 @@ class Run(Brief):
 class MethodInput(Brief):
     """What a method works on: a recording, and what it came from where the method has to look again.
 
-    Where images come in portions, `draws` goes on, layer by layer, where the portion before ended.
+    Where images come in portions, `draws` goes on, layer by layer, where the portion before ended. `shared` holds what was
+    made for one layer of a portion and serves the others.
     """
 
     recording: Recording
@@ -51,6 +58,7 @@ class MethodInput(Brief):
     run: Run | None = None
     advance: Callable[[int], None] = field(default=_ignore)
     draws: dict[str, Draws] = field(default_factory=dict)
+    shared: dict[str, Recording] = field(default_factory=dict)
 
     def layer(self, name: str) -> LayerRecording:
         """A recorded layer."""
@@ -68,6 +76,7 @@ class Method:
 
     `splits`: it gives a signed contribution of each feature map. `from_recording`: a recording is all it needs; the
     others run the network again. `per_layer`: it gives a map of each layer, else one of the pixels, under `INPUT`.
+    `check` refuses what it cannot work with, in one sentence: a network, or a machine on which a package is missing.
     """
 
     title: str
@@ -76,6 +85,15 @@ class Method:
     splits: bool = True
     from_recording: bool = True
     per_layer: bool = True
+    check: Callable[[Network], None] = _any_network
+
+    def works_with(self, network: Network) -> bool:
+        """Whether `check` lets the network through."""
+        try:
+            self.check(network)
+        except ModelError:
+            return False
+        return True
 
     def __call__(self, given: MethodInput, layer: str) -> Attribution:
         """The attribution of one layer."""
@@ -159,6 +177,38 @@ def _occlusion(method: Method, given: MethodInput, name: str) -> Attribution:
     return MapAttribution(values, name, method.title, recording.target, recording.image_size, Placement())
 
 
+def _lime(method: Method, given: MethodInput, name: str) -> Attribution:
+    run, recording = given.again(), given.recording
+    values = lime.lime(run.network, run.images, run.target, run.memory_budget, given.seed)
+    return MapAttribution(values, name, method.title, recording.target, recording.image_size, Placement())
+
+
+def _attention_map(
+    values: Callable[[Network, Float[Tensor, "n 3 h w"], Target, int], Float[Tensor, "n rows columns"]],
+) -> Callable[[Method, MethodInput, str], Attribution]:
+    """A method that gives one map of a transformer's patches."""
+
+    def explain(method: Method, given: MethodInput, name: str) -> Attribution:
+        run, recording = given.again(), given.recording
+        maps = values(run.network, run.images, run.target, run.memory_budget)
+        placed = attention_maps.placement(run.network)
+        return MapAttribution(maps, name, method.title, recording.target, recording.image_size, placed)
+
+    return explain
+
+
+def _relevance(method: Method, given: MethodInput, name: str) -> Attribution:
+    run = given.again()
+    if "relevance" not in given.shared:
+        given.shared["relevance"] = relevance(run.network, run.images, tuple(given.recording.layers), run.target)
+    layer, recording = given.shared["relevance"].layers[name], given.recording
+    contributions, weights = gradients.hires_cam(layer.activations, layer.gradients)
+    return FeatureMapAttribution(
+        contributions, weights, name, method.title, recording.target, recording.image_size, layer.placement,
+        layer.on_path, recording.saturated,
+    )  # fmt: skip
+
+
 def _random(method: Method, given: MethodInput, name: str) -> Attribution:
     layer, size = given.layer(name), given.recording.image_size
     draws = given.draws.setdefault(name, baselines.draws_of(name, given.seed, layer.activations.device))
@@ -201,6 +251,19 @@ _OWN: dict[str, Method] = {
     ),
     "occlusion": Method(
         "occlusion", "Zeiler and Fergus, ECCV 2014", _occlusion, splits=False, from_recording=False, per_layer=False
+    ),
+    "lime": Method(
+        "LIME", "Ribeiro et al., KDD 2016", _lime, splits=False, from_recording=False, per_layer=False,
+        check=lime.check_installed,
+    ),
+    "attnlrp": Method("AttnLRP", "arXiv 2402.05602", _relevance, from_recording=False),
+    "attention-rollout": Method(
+        "attention rollout", "arXiv 2005.00928", _attention_map(attention_maps.rollout), splits=False,
+        from_recording=False, per_layer=False, check=attention_maps.check_blocks,
+    ),
+    "legrad": Method(
+        "LeGrad", "arXiv 2404.03214", _attention_map(attention_maps.legrad), splits=False,
+        from_recording=False, per_layer=False, check=attention_maps.check_blocks,
     ),
     "random": Method("random map", "baseline", _random, splits=False),
     "centre": Method("centre map", "baseline", _centre, splits=False),

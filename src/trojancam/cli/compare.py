@@ -9,6 +9,7 @@ from trojancam.cli.console import console, interruptible, names_in, progress_bar
 from trojancam.cli.explain import recorded_backdoor
 from trojancam.cli.options import (
     DataOption,
+    HeadsOption,
     ModelArgument,
     ModelOptions,
     Parsed,
@@ -38,8 +39,8 @@ def compare(
     methods: Annotated[
         str,
         typer.Option(
-            help="Names with commas between, of those that 'trojancam methods' lists, or 'all' (Score-CAM and Ablation-CAM "
-            "take longer)."
+            help="Names with commas between, of those that 'trojancam methods' lists, or 'all' that work with the network "
+            "(Score-CAM, Ablation-CAM and LIME take longer)."
         ),
     ] = DEFAULT_METHODS,
     layers: Annotated[str | None, typer.Option(help="Names with commas between; all if left out.")] = None,
@@ -52,6 +53,7 @@ def compare(
         bool,
         typer.Option(help="Also whether the maps of the last layer depend on the network's weights, on 16 images."),
     ] = False,
+    heads: HeadsOption = False,
     seed: SeedOption = 0,
     out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("trojancam-compare"),
 ) -> None:
@@ -65,7 +67,7 @@ def compare(
     from trojancam.tasks.compare import compare as run
     from trojancam.tasks.compare import drawn_images
 
-    network = opened(model, told, labelled_by(data, seed))
+    network = opened(model, told, labelled_by(data, seed), heads)
     chosen = methods if methods == "all" else names_in(methods, "method")
     named = None if layers is None else names_in(layers, "layer")
     planted = recorded_backdoor(model, network.card) if stamp else None

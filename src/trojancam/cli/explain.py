@@ -7,6 +7,7 @@ import typer
 
 from trojancam.cli.console import interruptible, list_broken, progress_bar, say
 from trojancam.cli.options import (
+    HeadsOption,
     ModelArgument,
     ModelOptions,
     Parsed,
@@ -34,6 +35,13 @@ def explain(
     images: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
     told: ModelOptions,
     layer: Annotated[list[str] | None, typer.Option(help="Only this layer; may be repeated.")] = None,
+    method: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Also one map of the whole network by this method: saliency, occlusion or lime; of a transformer "
+            "attention-rollout or legrad. May be repeated."
+        ),
+    ] = None,
     feature_maps: Annotated[bool, typer.Option(help="Also a grid of every feature map of each layer.")] = False,
     class_: Annotated[
         str | None,
@@ -49,6 +57,7 @@ def explain(
             help="Labelled images to try on how the network is fed, where nobody vouches for that: as for 'scan'."
         ),
     ] = None,
+    heads: HeadsOption = False,
     seed: SeedOption = 0,
     out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("trojancam-explain"),
 ) -> None:
@@ -61,7 +70,7 @@ def explain(
     from trojancam.report.provenance import file_facts
     from trojancam.tasks.explain import ExplainSettings, explained_files, find_images
 
-    network = opened(model, told, None if data is None else labelled_by(data, seed))
+    network = opened(model, told, None if data is None else labelled_by(data, seed), heads)
     if data is not None and not (network.feeding.vouched and network.named):
         network = fitted(network, images_for(network, data), seed)
     drawing = Drawing(feature_maps, scale, signed, format_)
@@ -69,6 +78,7 @@ def explain(
         layers=tuple(layer or ()),
         target_class=None if class_ is None else class_index(class_, network.class_names),
         trigger=recorded_backdoor(model, network.card).trigger if stamp else None,
+        methods=tuple(method or ()),
     )
     settings = {**file_facts(model), **input_settings(network), "command": command_line(context)}
     warn_unless_said(network, model)

@@ -127,6 +127,10 @@ class ModelOptions:
         )
 
 
+HeadsOption = Annotated[
+    bool,
+    typer.Option(help="Of a transformer: also the heads of its attention as layers, each head a feature map."),
+]
 Parsed = Any  # Typer's context; that is of a class which Typer does not name
 
 
@@ -189,17 +193,19 @@ def _words(parameter: Any, value: Any) -> Iterator[str]:
             yield from (parameter.opts[0], str(each))
 
 
-def opened(model: Path, told: ModelOptions, labelled: "ImagesFor | None" = None) -> "Network":
+def opened(model: Path, told: ModelOptions, labelled: "ImagesFor | None" = None, heads: bool = False) -> "Network":
     """The network in a model file, fed as the command says, else as the file says, else pixels in [0, 1].
 
-    `labelled` gives the images that tell which of several outputs is meant, where nothing else does.
+    `labelled` gives the images that tell which of several outputs is meant, where nothing else does. With `heads`, those of its
+    attention are layers, too.
 
     Raises:
         TrojanCamError: if an option is not to be understood, or the file cannot be opened so.
     """
     from trojancam.opening.open import opened as network_in
 
-    return network_in(told.of(model), labelled)
+    network = network_in(told.of(model), labelled)
+    return network.with_heads() if heads else network
 
 
 def labelled_by(data: Path | None, seed: int) -> "ImagesFor":

@@ -8,6 +8,7 @@ import typer
 from trojancam.cli.console import progress_bar, say
 from trojancam.cli.options import (
     DataOption,
+    HeadsOption,
     ModelArgument,
     ModelOptions,
     Parsed,
@@ -53,6 +54,7 @@ def stimulate(
         str | None,
         typer.Option(help="The class to judge by, by number or name; the most frequent one after, if left out."),
     ] = None,
+    heads: HeadsOption = False,
     seed: SeedOption = 0,
     out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("trojancam-stimulate"),
 ) -> None:
@@ -68,7 +70,7 @@ def stimulate(
     from trojancam.tasks.stimulate import read_stimulations
     from trojancam.tasks.stimulate import stimulate as run
 
-    network = opened(model, told, labelled_by(data, seed))
+    network = opened(model, told, labelled_by(data, seed), heads)
     if target is not None and network.named:
         class_index(target, network.class_names)  # a slip of the pen shows before images are read
     if (layer is None) == (stimulation is None):

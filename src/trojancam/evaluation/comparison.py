@@ -139,6 +139,7 @@ def compare(
     Raises:
         UnknownNameError: if a method, a layer, a measure or the class does not exist.
         DataError: if there are fewer than two images, or some that the network cannot take, or the mask is of another size.
+        ModelError: if a method cannot work with the network.
         TrojanCamError: if another run works in that folder.
     """
     job = _comparing(network, images, methods, layers, target_class, mask, faithfulness, seed)
@@ -170,6 +171,8 @@ def _comparing(
         raise DataError("there is nothing to measure: name a measure of faithfulness, or give a mask")
     if not chosen:
         raise DataError("there is no method to compare; name at least one")
+    for name in chosen:
+        METHODS[name].check(network)
     shown = given.images(network, images)
     if len(shown) < 2:
         raise DataError(f"a comparison needs at least two images, but got {len(shown)}; give more")

@@ -60,11 +60,12 @@ class Model:
 
     @classmethod
     def of(cls, identifier: str, network: Network, images: ImageSet, source: Source) -> "Model":
-        """The model, tried on one image.
+        """The model, tried on one image; heads of its attention are layers, too.
 
         Raises:
             TrojanCamError: if the network cannot be recorded.
         """
+        network = network.with_heads()
         record(network, as_floats(images.images[:1]))  # also makes the graph that all later recordings share
         trigger, notes = recorded_trigger(network.card)
         return cls(identifier, network, images, source, trigger, (*network.notes, *notes))

@@ -61,14 +61,15 @@ def _network(model: Model) -> Lines:
     if source.uploaded:
         yield "# the file that was opened in the explorer; write its whole path"
     path = source.name if source.uploaded else str(source.path.resolve())
+    heads = ".with_heads()" if network.heads else ""
     if network.card is not None and network.card.input == network.input:
-        yield f"network = tc.load({path!r})"
+        yield f"network = tc.load({path!r}){heads}"
         return
     named = "" if source.architecture is None else f", architecture={source.architecture!r}"
     named += "" if source.key is None else f", key={source.key!r}"
     named += "" if source.output is None else f", output={source.output!r}"
     yield f"fed = tc.network.{network.input!r}"
-    yield f"network = tc.load({path!r}{named}, preprocessing=fed, class_names={list(network.class_names)!r})"
+    yield f"network = tc.load({path!r}{named}, preprocessing=fed, class_names={list(network.class_names)!r}){heads}"
 
 
 def _images(session: Session, model: Model) -> str:

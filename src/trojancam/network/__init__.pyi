@@ -1,4 +1,5 @@
 from . import (
+    attention,
     batches,
     bypasses,
     card,
@@ -41,6 +42,7 @@ __all__ = [
     "Network",
     "Recording",
     "Target",
+    "attention",
     "batches",
     "bypasses",
     "card",

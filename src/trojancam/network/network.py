@@ -16,7 +16,7 @@ from torch import Tensor, fx, nn
 
 from trojancam.errors import ModelError, SeveralOutputsError, unknown_name
 from trojancam.files import written_whole
-from trojancam.network import given, graph
+from trojancam.network import attention, given, graph
 from trojancam.network.batches import BUDGET, Footprint, Gathered, footprint, parts
 from trojancam.network.card import RECORD, ModelCard, NetworkRecord
 from trojancam.network.cut import Cut
@@ -53,6 +53,7 @@ class Network:
         card: ModelCard | None = None,
         notes: tuple[str, ...] = (),
         feeding: Feeding = UNKNOWN,
+        heads: bool = False,
     ) -> None:
         self.input = specification
         self.feeding = feeding  # who says that `input` is right
@@ -61,7 +62,9 @@ class Network:
         self.card = card
         self.notes = notes  # sentences for people: what is unusual about it
         self._own = graph_module
-        self._whole = with_feature_maps(graph_module, specification.size)
+        self.heads = heads  # whether heads of its attention are layers
+        shown = attention.with_heads(graph_module, specification.size) if heads else graph_module
+        self._whole = with_feature_maps(shown, specification.size)
         self.layers: dict[str, Layer] = find_layers(self._whole.graph, specification.size)
         self._logits = graph.logits_node(graph_module).name
         self._returning: dict[tuple[str, ...], fx.GraphModule] = {}
@@ -161,9 +164,15 @@ class Network:
         return index
 
     def forward_with(
-        self, inputs: Inputs, layers: Iterable[str], at: At = "activation"
+        self,
+        inputs: Inputs,
+        layers: Iterable[str],
+        at: At = "activation",
+        rules: type[fx.Interpreter] | None = None,
     ) -> tuple[Logits, tuple[Float[Tensor, "n _ _ _"], ...]]:
         """Logits and the values of these layers, from one forward run on normalised inputs; gradients flow.
+
+        `rules` interpret the graph instead of its own code: they may let gradients flow in another way.
 
         Raises:
             UnknownNameError: if a layer does not exist.
@@ -171,7 +180,8 @@ class Network:
         nodes = (self._logits, *(self.layer(name).node(at) for name in layers))
         if nodes not in self._returning:
             self._returning[nodes] = graph.returning(self._whole, nodes)
-        logits, *values = self._returning[nodes](inputs)
+        run = self._returning[nodes]
+        logits, *values = run(inputs) if rules is None else rules(run).run(inputs)
         return logits, tuple(values)
 
     def forward_shifted(
@@ -231,7 +241,7 @@ class Network:
         if chosen == self.device:
             return self
         whole = graph.moved(self._own, chosen)
-        return Network(whole, self.input, self.class_names, self.name, self.card, self.notes, self.feeding)
+        return Network(whole, self.input, self.class_names, self.name, self.card, self.notes, self.feeding, self.heads)
 
     def fed(self, specification: InputSpecification, feeding: Feeding = GIVEN) -> "Network":
         """The same network, weights shared, fed in another way: other scaling, or channels in another order.
@@ -247,7 +257,9 @@ class Network:
                 f"{self.name} takes {own.number_of_channels} channels of {own.size} pixels, not "
                 f"{specification.number_of_channels} of {specification.size}"
             )
-        return Network(self._own, specification, self.class_names, self.name, self.card, self.notes, feeding)
+        return Network(
+            self._own, specification, self.class_names, self.name, self.card, self.notes, feeding, self.heads
+        )
 
     def with_class_names(self, class_names: Sequence[str]) -> "Network":
         """The same network, weights shared, its classes called otherwise.
@@ -260,12 +272,33 @@ class Network:
                 f"the network has {len(self.class_names)} classes, but {len(class_names)} class names were given"
             )
         names = tuple(class_names)
-        return Network(self._own, self.input, names, self.name, self.card, self.notes, self.feeding)
+        return Network(self._own, self.input, names, self.name, self.card, self.notes, self.feeding, self.heads)
+
+    def with_heads(self) -> "Network":
+        """The same network, weights shared, with the heads of its attention as layers, too: each head is a feature map.
+
+        Its cells hold what the mean query takes from each patch. One without attention of all tokens to all tokens has no such
+        layers and comes back itself.
+
+        >>> small = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 6 * 6, 2))
+        >>> Network.from_module(small, (8, 8)).with_heads().layers.keys()
+        dict_keys(['0'])
+        """
+        if self.heads or not self.attention.blocks:
+            return self
+        return Network(
+            self._own, self.input, self.class_names, self.name, self.card, self.notes, self.feeding, heads=True
+        )
+
+    @cached_property
+    def attention(self) -> attention.Attending:
+        """The network with the weights of its attention written out, for methods that follow these."""
+        return attention.attending(self._own, self.input.size)
 
     def without_card(self) -> "Network":
         """The same network, weights shared, with nothing that tells how it was made or what it is called."""
         feeding = GIVEN if self.feeding.vouched else UNKNOWN
-        return Network(self._own, self.input, self.class_names, feeding=feeding)
+        return Network(self._own, self.input, self.class_names, feeding=feeding, heads=self.heads)
 
     def save(self, path: str | Path) -> Path:
         """Write the network to a `.pt2` file, whole or not at all; its path. `load` opens it as it is here.
@@ -363,8 +396,10 @@ class Network:
             if value.shape != own[name].shape:
                 raise ModelError(f"the parameter {name} is {tuple(own[name].shape)}, not {tuple(value.shape)}")
             copies.setdefault(id(own[name]), torch.empty_like(own[name]).copy_(value.detach()))  # laid out as it was
-        changed = graph.with_parameters(self._whole, {name: copies[id(own[name])] for name in values})
-        return Network(changed, self.input, self.class_names, self.name, notes=self.notes, feeding=self.feeding)
+        changed = graph.with_parameters(self._own, {name: copies[id(own[name])] for name in values})
+        return Network(
+            changed, self.input, self.class_names, self.name, notes=self.notes, feeding=self.feeding, heads=self.heads
+        )
 
     def with_random_layers(self, modules: Iterable[str], seed: int = 0) -> "Network":
         """A new network in which the parameters of these modules are shuffled; this one stays as it is.
@@ -385,7 +420,7 @@ class Network:
                 shuffled[name] = _shuffled(self._whole.get_parameter(name), f"{seed}:{name}")
         changed = graph.with_parameters(self._own, shuffled)
         name = f"{self.name}, in part random"
-        return Network(changed, self.input, self.class_names, name, feeding=self.feeding)
+        return Network(changed, self.input, self.class_names, name, feeding=self.feeding, heads=self.heads)
 
 
 def _taken_by(module: nn.Module, size: tuple[int, int], output: Output) -> InputSpecification:

@@ -63,6 +63,14 @@ def with_feature_maps(whole: fx.GraphModule, image_size: tuple[int, int]) -> fx.
     return fx.GraphModule(whole, graph)
 
 
+def streams(whole: fx.GraphModule, image_size: tuple[int, int]) -> dict[fx.Node, Grid]:
+    """The grid of every sum of a residual stream of tokens, in order."""
+    residuals = list(_residuals(whole.graph))
+    grids, _ = _grids(whole.graph, residuals, image_size, _even_grids(whole, image_size))
+    sums = [residual.sum for residual in residuals]
+    return {node: grids[node] for node in sums if node in grids and grids[node].tokens}
+
+
 def _token_maps(graph: fx.Graph, even: set[str], image_size: tuple[int, int]) -> dict[fx.Node, TokenMaps]:
     """The values that are feature maps of tokens, in the order in which they are made; `even` are those of `_even_grids`.
 
@@ -267,15 +275,15 @@ def _as_maps(node: fx.Node, grid: Grid) -> fx.Node:
     with node.graph.inserting_before(node.next):
         if grid.tokens:
             before, patches, behind = _split(node, grid, shape[grid.axes[0]])
-            last = _new(aten.permute.default, patches, [0, 2, 1]) if grid.axes == (1,) else patches
-            maps = _new(aten.unflatten.int, last, 2, list(grid.size))
-            flat = _new(aten.flatten.using_ints, maps, 2)
-            back = _new(aten.permute.default, flat, [0, 2, 1]) if grid.axes == (1,) else flat
+            last = new_node(aten.permute.default, patches, [0, 2, 1]) if grid.axes == (1,) else patches
+            maps = new_node(aten.unflatten.int, last, 2, list(grid.size))
+            flat = new_node(aten.flatten.using_ints, maps, 2)
+            back = new_node(aten.permute.default, flat, [0, 2, 1]) if grid.axes == (1,) else flat
             beside = [part for part in (before, back, behind) if part is not None]
-            value = _new(aten.cat.default, beside, grid.axes[0]) if len(beside) > 1 else back
+            value = new_node(aten.cat.default, beside, grid.axes[0]) if len(beside) > 1 else back
         else:
-            maps = _new(aten.permute.default, node, [0, 3, 1, 2])
-            value = _new(aten.permute.default, maps, [0, 2, 3, 1])
+            maps = new_node(aten.permute.default, node, [0, 3, 1, 2])
+            value = new_node(aten.permute.default, maps, [0, 2, 3, 1])
     for user in users:
         user.replace_input_with(node, value)
     return maps
@@ -286,12 +294,13 @@ def _split(node: fx.Node, grid: Grid, tokens: int) -> tuple[fx.Node | None, fx.N
     axis, stop = grid.axes[0], grid.start + grid.patches
     if tokens == grid.patches:
         return None, node, None
-    before = _new(aten.slice.Tensor, node, axis, 0, grid.start) if grid.start else None
-    patches = _new(aten.slice.Tensor, node, axis, grid.start, stop)
-    return before, patches, _new(aten.slice.Tensor, node, axis, stop, tokens) if stop < tokens else None
+    before = new_node(aten.slice.Tensor, node, axis, 0, grid.start) if grid.start else None
+    patches = new_node(aten.slice.Tensor, node, axis, grid.start, stop)
+    return before, patches, new_node(aten.slice.Tensor, node, axis, stop, tokens) if stop < tokens else None
 
 
-def _new(target: Any, *args: Any) -> fx.Node:
+def new_node(target: Any, *args: Any) -> fx.Node:
+    """A node of an operation, in the graph of its first argument, which knows its value's shape."""
     source = args[0][0] if isinstance(args[0], list) else args[0]
     node: fx.Node = source.graph.call_function(target, args)
     node.meta["val"] = target(*fx.map_arg(args, lambda each: each.meta["val"]))

@@ -79,9 +79,7 @@ def write_explanations(
         images.append(ExplainedImage.model_validate({"file": one.name, **without_nan(found), "figures": drawn}))
         if number < SHOWN:
             sections.append(
-                image_section(
-                    images[-1], one.image, one.attributions, one.index, one.changed, drawing.scale, drawing.signed
-                )
+                image_section(images[-1], one.image, _drawn(one), one.index, one.changed, drawing.scale, drawing.signed)
             )
         progress(number + 1, len(stems), one.name)
     document = _document(explanations, images, drawing, settings or {}, time.perf_counter() - started)
@@ -100,6 +98,7 @@ def _document(
         "layers": list(asked.layers or network.layers),
         "feature_maps": drawing.feature_maps,
         "target_class": asked.target_class,
+        **({"methods": list(asked.methods)} if asked.methods else {}),
         "scale": drawing.scale,
         "signed": drawing.signed,
     }
@@ -141,7 +140,33 @@ def _numbers(one: Explanation, drawing: Drawing) -> dict[str, Any]:
         "layers": {
             name: _layer_numbers(cam, one.index, drawing, one.changed) for name, cam in one.attributions.items()
         },
+        **({"whole": _whole_numbers(one)} if one.whole else {}),
     }
+
+
+def _whole_numbers(one: Explanation) -> dict[str, Any]:
+    """Of each map that explains the network as a whole."""
+    return {
+        name: {
+            "maximum": float(found.heatmap()[one.index].max()),
+            "diagnoses": list(found.diagnoses(one.index)),
+            **_trigger_numbers(found, one.index, one.changed),
+        }
+        for name, found in one.whole.items()
+    }
+
+
+def _trigger_numbers(found: Attribution, index: int, mask: Bool[Tensor, "h w"] | None) -> dict[str, float]:
+    """Share of a map's energy in the trigger grown by a cell, and what chance gives; nothing without a trigger."""
+    if mask is None:
+        return {}
+    near = dilated(mask, found.placement.cell)
+    return {"energy": float(layer_energy(found, near)[index]), "chance": float(near.float().mean())}
+
+
+def _drawn(one: Explanation) -> dict[str, Attribution]:
+    """All heat maps of an image, by layer, and by the title of the method where it explains the network as a whole."""
+    return {**one.attributions, **{found.method: found for found in one.whole.values()}}
 
 
 def _layer_numbers(cam: Attribution, index: int, drawing: Drawing, mask: Bool[Tensor, "h w"] | None) -> dict[str, Any]:
@@ -154,10 +179,8 @@ def _layer_numbers(cam: Attribution, index: int, drawing: Drawing, mask: Bool[Te
         "maximum_over_the_image": float(cam.heatmap()[index].max()),
         "strongest_feature_maps": [{"feature_map": k, "contribution": float(totals[k])} for k in strongest],
         "diagnoses": list(cam.diagnoses(index)),
+        **_trigger_numbers(cam, index, mask),
     }
-    if mask is not None:
-        near = dilated(mask, cam.placement.cell)
-        found |= {"energy": float(layer_energy(cam, near)[index]), "chance": float(near.float().mean())}
     if drawing.feature_maps:
         found["feature_maps"] = map_numbers(cam, index, mask, signed=drawing.signed)
     return found
@@ -165,7 +188,7 @@ def _layer_numbers(cam: Attribution, index: int, drawing: Drawing, mask: Bool[Te
 
 def _draw(one: Explanation, stem: Path, drawing: Drawing) -> list[Path]:
     caption = figures.caption(one.logits, one.class_names, one.explained_class)
-    drawn = {"layers": figures.layer_row(one.image, one.attributions, one.index, caption=caption)}
+    drawn = {"layers": figures.layer_row(one.image, _drawn(one), one.index, caption=caption)}
     if drawing.feature_maps:
         for name, cam in one.attributions.items():
             drawn[name] = figures.feature_map_grid(

@@ -154,6 +154,8 @@ def _image_in_words(numbers: ExplainedImage) -> list[str]:
         )
     for name, found in numbers.layers.items():
         told += [f"{name}: {sentence}." for sentence in found.diagnoses]
+    for method, whole in (numbers.whole or {}).items():
+        told += [f"{method}: {sentence}." for sentence in whole.diagnoses]
     return told
 
 

@@ -110,19 +110,19 @@ def compare(
 ) -> Compared:
     """Attribution methods against one another, by ROAD, insertion and deletion, and with a trigger by how well they find it.
 
-    `methods` are names, or `"all"`; layers all unless named. The maps explain the `target` class, by number or name, or the
-    one predicted for each image. A `trigger` is stamped on the images first. With `randomise`, the maps of the last layer are
-    compared with those of shuffled weights, on a few images. Finished batches are kept in `folder`: the same comparison,
-    killed and begun again, goes on from there.
+    `methods` are names, or `"all"` that work with the network; layers all unless named. The maps explain the `target` class, by
+    number or name, or the one predicted for each image. A `trigger` is stamped on the images first. With `randomise`, the maps
+    of the last layer are compared with those of shuffled weights, on a few images. Finished batches are kept in `folder`: the
+    same comparison, killed and begun again, goes on from there.
 
     Raises:
         UnknownNameError: if a method, a layer or the class does not exist.
         DataError: if there are fewer than two images, or the trigger is made for images of another size.
-        ModelError: if the images are of another size or range than the network takes.
+        ModelError: if the images are of another size or range than the network takes, or a method cannot work with it.
     """
     started = time.perf_counter()
     images = given.images(network, images)
-    chosen = tuple(METHODS) if methods == "all" else (methods,) if isinstance(methods, str) else tuple(methods)
+    chosen = _chosen(network, methods)
     shares = stages(progress, [4, 1] if randomise else [1])
     compared = comparison.compare(
         network,
@@ -142,6 +142,12 @@ def compare(
     return Compared(
         network, chosen, Summary(on_processor(compared), seed), on_processor(randomised), time.perf_counter() - started
     )
+
+
+def _chosen(network: Network, methods: str | Iterable[str]) -> tuple[str, ...]:
+    if methods == "all":
+        return tuple(name for name, method in METHODS.items() if method.works_with(network))
+    return (methods,) if isinstance(methods, str) else tuple(methods)
 
 
 def drawn_images(

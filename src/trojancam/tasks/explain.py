@@ -1,7 +1,7 @@
 """Explaining images: what a network makes of each, with Grad-CAM of the layers asked for, one batch at a time."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import overload
@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from trojancam.attacks.trigger import Trigger
-from trojancam.attribution import Attribution, grad_cam
+from trojancam.attribution import INPUT, METHODS, Attribution, attribute, grad_cam
 from trojancam.data.image_files import image_files, read_image, read_images, system_errors
 from trojancam.data.image_set import as_floats
 from trojancam.errors import DataError, unknown_name
@@ -28,19 +28,29 @@ Images = Float[Tensor, "n 3 h w"] | UInt8[Tensor, "n 3 h w"]
 
 @dataclass(frozen=True)
 class ExplainSettings:
-    """Which layers (all unless named), which class (None: the predicted one), and what is stamped on the images first."""
+    """Which layers (all unless named), which class (None: the predicted one), and what is stamped on the images first.
+
+    `methods` are names of attribution methods that give one map of the whole network, beside the layers' Grad-CAM.
+    """
 
     layers: tuple[str, ...] = ()
     target_class: int | None = None
     trigger: Trigger | None = None
+    methods: tuple[str, ...] = ()
 
     def check(self, network: Network) -> None:
         """Refuse what does not fit the network.
 
         Raises:
-            UnknownNameError: if it has no such class or layer.
+            UnknownNameError: if it has no such class or layer, or there is no such method of the whole network.
             DataError: if the trigger is made for images of another size.
+            ModelError: if a method cannot work with it.
         """
+        for name in self.methods:
+            if name not in METHODS or METHODS[name].per_layer:
+                known = [each for each, method in METHODS.items() if not method.per_layer]
+                raise unknown_name("attribution method of the whole network", name, known)
+            METHODS[name].check(network)
         if self.trigger and self.trigger.image_size != network.input.size:
             raise DataError(
                 f"the trigger is made for images of {self.trigger.image_size}, the network takes {network.input.size}"
@@ -56,7 +66,7 @@ class Explanation:
     """What a network makes of one image, and the heat maps that explain a class.
 
     `image` is as the network saw it, the trigger on it where there is one, and `changed` where that changed it. Of the
-    `attributions`, one for each layer, row `index` is this image's.
+    `attributions`, one for each layer, row `index` is this image's; likewise of `whole`, the maps of further methods by name.
     """
 
     name: str
@@ -67,6 +77,7 @@ class Explanation:
     attributions: Mapping[str, Attribution]
     index: int
     changed: Bool[Tensor, "h w"] | None = None
+    whole: Mapping[str, Attribution] = field(default_factory=dict)
 
     @property
     def predicted_class(self) -> int:
@@ -135,7 +146,10 @@ class Explanations(Sequence[Explanation]):
         if self.settings.trigger:
             changed, images = self.settings.trigger.changed(images), self.settings.trigger.apply(images)
         recording = on_processor(record(network, images, logit(target), self.settings.layers or None))
-        cams = grad_cam(recording)
+        cams, whole = grad_cam(recording), {}
+        if self.settings.methods:
+            found = on_processor(attribute(network, images, self.settings.methods, logit(target), ()))
+            whole = {name: maps[INPUT] for name, maps in found.items()}
         for index, image in enumerate(images):
             logits = recording.logits[index]
             yield Explanation(
@@ -147,6 +161,7 @@ class Explanations(Sequence[Explanation]):
                 attributions=cams,
                 index=index,
                 changed=None if changed is None else changed[index],
+                whole=whole,
             )
 
 
@@ -157,16 +172,18 @@ def explain(
     layers: given.GivenNames = (),
     target: given.GivenClass | None = None,
     trigger: Trigger | None = None,
+    methods: given.GivenNames = (),
 ) -> Explanations:
     """What a network makes of images, with the Grad-CAM of each layer, or of those named.
 
     Images are a tensor, an array or a list of them, or image files and folders of these. The maps explain the `target` class,
-    by number or name, or the class predicted for each image. With a `trigger`, it is stamped on the images first.
+    by number or name, or the class predicted for each image. With a `trigger`, it is stamped on the images first. `methods` name
+    what else explains the network as a whole: `saliency`, `occlusion`, `lime`; of a transformer `attention-rollout`, `legrad`.
 
     Raises:
         DataError: if no file can be read, or the trigger is made for images of another size.
-        UnknownNameError: if the network has no such layer or class.
-        ModelError: if the images are of another size or range than the network takes.
+        UnknownNameError: if the network has no such layer or class, or there is no such method.
+        ModelError: if the images are of another size or range than the network takes, or a method cannot work with it.
 
     >>> import torch
     >>> from torch import nn
@@ -179,6 +196,7 @@ def explain(
         (layers,) if isinstance(layers, str) else tuple(layers),
         None if target is None else given.target_class(network, target),
         trigger,
+        (methods,) if isinstance(methods, str) else tuple(methods),
     )
     files = [images] if isinstance(images, str | Path) else images
     if isinstance(files, Sequence):

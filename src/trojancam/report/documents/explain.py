@@ -30,6 +30,15 @@ class ExplainedLayer(Part):
     feature_maps: MapNumbers | None = Field(None, description="With `--feature-maps`.")
 
 
+class WholeMap(Part):
+    """The map of a method that explains the network as a whole, on one image."""
+
+    maximum: float = Field(description="The largest value of the map, laid over the image.")
+    diagnoses: list[str] = Field(description="What makes the map say less than it seems to.")
+    energy: Rate = Field(None, description="With a trigger: share of its energy in it, grown by a cell; null if blank.")
+    chance: Share | None = Field(None, description="What a map of one value everywhere gets of that.")
+
+
 class ClassScore(Part):
     """A class and what the network says of it."""
 
@@ -51,6 +60,7 @@ class ExplainedImage(Part):
     probability: Share = Field(description="Of the class explained.")
     classes: list[ClassScore] = Field(description="Those with the greatest logits, the greatest first.")
     layers: dict[str, ExplainedLayer]
+    whole: dict[str, WholeMap] | None = Field(None, description="With `--method`: by the name of the method.")
     figures: list[str] = Field(description="Files beside this one.")
 
 
