@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from subprocess import DEVNULL, PIPE, Popen, SubprocessError, TimeoutExpired
@@ -37,9 +37,9 @@ def python(*arguments: str) -> list[str]:
     return [sys.executable, "-P", *arguments]
 
 
-def begun(command: Sequence[str], folder: Path, **options: Any) -> "Popen[Any]":
-    """Start a process that works in a folder of ours."""
-    return Popen(command, cwd=folder, env=_environment(), **options)
+def begun(command: Sequence[str], folder: Path, more: Mapping[str, str] | None = None, **options: Any) -> "Popen[Any]":
+    """Start a process that works in a folder of ours; `more` is put into its environment."""
+    return Popen(command, cwd=folder, env={**_environment(), **(more or {})}, **options)
 
 
 def finished(command: Sequence[str], folder: Path, **options: Any) -> "subprocess.CompletedProcess[Any]":

@@ -32,6 +32,13 @@ def fleet(
             metavar="I/N", help="Only a part of the rows, such as 2/5. The same command without it gathers the parts."
         ),
     ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            metavar="local|slurm|ADDRESS",
+            help="Work on a cluster of dask: tcp://127.0.0.1:8786, tls://HOST:8786, or one that is started, with --jobs workers.",
+        ),
+    ] = None,
     images: Annotated[
         int | None,
         typer.Option(min=2, help="How many clean test images; of a repair, of each class.", show_default=False),
@@ -72,6 +79,7 @@ def fleet(
             deadline=deadline,
             memory=memory,
             shard=shard,
+            scheduler=scheduler,
             images=images,
             methods=() if methods is None else names_in(methods, "method"),
             families=() if families is None else names_in(families, "family"),

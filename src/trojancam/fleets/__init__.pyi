@@ -1,4 +1,6 @@
 from . import (
+    dask_cluster,
+    dask_pool,
     fleet_page,
     for_machines,
     forking,
@@ -23,6 +25,8 @@ __all__ = [
     "Fleet",
     "Result",
     "Row",
+    "dask_cluster",
+    "dask_pool",
     "fleet",
     "fleet_page",
     "for_machines",

@@ -4,7 +4,8 @@ import json
 import signal
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from trojancam import processes
@@ -25,13 +26,70 @@ class _Job:
     last: str = ""
 
 
-@dataclass
-class LocalPool:
-    """Works on units, `jobs` at a time; a model that breaks its process is a row that says so, and the rest goes on."""
+class Forker:
+    """The process that works on models in copies of itself: begun when it is first needed, and again if it is killed."""
 
-    store: Store
-    jobs: int = 1
-    limits: Limits = field(default_factory=Limits)
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.process: processes.Popen[bytes] | None = None
+
+    def send(self, number: int, unit: Unit, limits: Limits) -> None:
+        """Have it begin a job."""
+        if self.process is None:
+            self.process = self._begun(unit.settings.task)
+        told = {"job": number, "unit": unit.model_dump(mode="json"), "limits": limits.model_dump(mode="json")}
+        assert self.process.stdin is not None
+        with suppress(BrokenPipeError):  # its output has ended, too: that is heard next
+            self.process.stdin.write(json.dumps(told).encode() + b"\n")
+            self.process.stdin.flush()
+
+    def heard(self) -> dict[str, Any] | None:
+        """The next line that it says; None if it has ended."""
+        assert self.process is not None
+        assert self.process.stdout is not None
+        try:
+            told = json.loads(self.process.stdout.readline() or "null")
+        except ValueError:
+            return None
+        return told if isinstance(told, dict) else None
+
+    def end(self, patience: float = PATIENCE) -> None:
+        """End it, and with it all that it has started."""
+        if self.process is None:
+            return
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        with suppress(BrokenPipeError):
+            self.process.stdin.close()
+        try:
+            self.process.wait(patience)
+        except processes.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.process.stdout.close()
+        self.process = None
+
+    def _begun(self, task: str) -> "processes.Popen[bytes]":
+        folder = self.store.folder
+        return processes.begun(
+            processes.python("-m", "trojancam.fleets.forking", str(folder), task),
+            folder,
+            stdin=processes.PIPE,
+            stdout=processes.PIPE,
+            stderr=sys.stderr if _has_number(sys.stderr) else processes.DEVNULL,
+            start_new_session=True,  # ctrl-C is for the driver, which ends the rest in order
+        )
+
+
+class LocalPool:
+    """Works on units, `jobs` at a time; a model that breaks its process is a row that says so, and the rest goes on.
+
+    A pool that `stays` keeps its process for the next call of `results`, until `end` is called.
+    """
+
+    def __init__(self, store: Store, jobs: int = 1, limits: Limits | None = None, *, stays: bool = False) -> None:
+        self.store, self.jobs, self.limits, self.stays = store, jobs, limits or Limits(), stays
+        self.forker = Forker(store)
 
     def results(self, units: Iterator[Unit]) -> Iterator[tuple[Unit, Result]]:
         """What becomes of each unit, as soon as that is known; a unit is asked for when there is room for it.
@@ -43,19 +101,24 @@ class LocalPool:
             raise TrojanCamError(
                 "a fleet needs a system that can copy processes (Linux or macOS); use the Windows Subsystem for Linux"
             )
-        work = _Work(self, units)
+        whole = False
         try:
-            yield from work.run()
+            yield from _Work(self, units).run()
+            whole = True
         finally:
-            work.end()
+            if not (whole and self.stays):
+                self.end()
+
+    def end(self) -> None:
+        """End the process of the pool."""
+        self.forker.end()
 
 
 class _Work:
-    """One run of a pool: the process that forks, and what it is working on."""
+    """One run of a pool: what is at work, and what is to be tried again."""
 
     def __init__(self, pool: LocalPool, units: Iterator[Unit]) -> None:
         self.pool, self.units = pool, units
-        self.process: processes.Popen[bytes] | None = None
         self.running: dict[int, _Job] = {}
         self.again: list[_Job] = []
         self.count = self.starts = 0
@@ -65,7 +128,7 @@ class _Work:
             self._fill()
             if not self.running:
                 return
-            told = self._heard()
+            told = self.pool.forker.heard()
             if told is None:
                 self._restart()
             elif "job" in told:
@@ -74,21 +137,6 @@ class _Work:
                 if result is not None:
                     self.starts = 0
                     yield job.unit, result
-
-    def end(self) -> None:
-        """End the process, and with it all that it has started."""
-        if self.process is None:
-            return
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.close()
-        try:
-            self.process.wait(PATIENCE)
-        except processes.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        self.process.stdout.close()
-        self.process = None
 
     def _fill(self) -> None:
         """As many models at work as there may be."""
@@ -102,45 +150,7 @@ class _Work:
             self.pool.store.forget(job.unit)  # what is there after the work is of the work
             self.count += 1
             self.running[self.count] = job
-            self._send(self.count, job)
-
-    def _send(self, number: int, job: _Job) -> None:
-        if self.process is None:
-            self.process = self._begun(job.unit.settings.task)
-        line = json.dumps(
-            {
-                "job": number,
-                "unit": job.unit.model_dump(mode="json"),
-                "limits": self.pool.limits.model_dump(mode="json"),
-            }
-        )
-        assert self.process.stdin is not None
-        try:
-            self.process.stdin.write(line.encode() + b"\n")
-            self.process.stdin.flush()
-        except BrokenPipeError:
-            pass  # its output has ended, too: that is heard next
-
-    def _begun(self, task: str) -> "processes.Popen[bytes]":
-        folder = self.pool.store.folder
-        return processes.begun(
-            processes.python("-m", "trojancam.fleets.forking", str(folder), task),
-            folder,
-            stdin=processes.PIPE,
-            stdout=processes.PIPE,
-            stderr=sys.stderr if _has_number(sys.stderr) else processes.DEVNULL,
-            start_new_session=True,  # ctrl-C is for the driver, which ends the rest in order
-        )
-
-    def _heard(self) -> dict[str, Any] | None:
-        """The next line that the process says; None if it has ended."""
-        assert self.process is not None
-        assert self.process.stdout is not None
-        try:
-            told = json.loads(self.process.stdout.readline() or "null")
-        except ValueError:
-            return None
-        return told if isinstance(told, dict) else None
+            self.pool.forker.send(self.count, job.unit, self.pool.limits)
 
     def _restart(self) -> None:
         """The process was ended by somebody else, and with it all models at work; they are begun again.
@@ -148,9 +158,7 @@ class _Work:
         Raises:
             TrojanCamError: if that happens again and again.
         """
-        assert self.process is not None
-        self.process.kill()
-        self.end()
+        self.pool.forker.end(patience=0)
         self.starts += 1
         if self.starts >= STARTS:
             raise TrojanCamError(

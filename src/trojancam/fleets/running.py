@@ -8,6 +8,8 @@ from typing import Protocol, runtime_checkable
 
 from trojancam.errors import DataError, TrojanCamError
 from trojancam.files import writable_folder
+from trojancam.fleets.dask_cluster import check_scheduler, library
+from trojancam.fleets.dask_pool import DaskPool
 from trojancam.fleets.fleet_page import write_fleet_page
 from trojancam.fleets.limits import Limits, bytes_of, seconds_of
 from trojancam.fleets.local_pool import LocalPool
@@ -100,6 +102,7 @@ def fleet(
     deadline: float | int | str = "15m",
     memory: int | str = "4G",
     shard: str | tuple[int, int] | None = None,
+    scheduler: str | None = None,
     images: int | None = None,
     methods: given.GivenNames = (),
     families: given.GivenNames = (),
@@ -118,8 +121,9 @@ def fleet(
     `preprocessing` and `data`), a folder, a pattern, or a list of paths. `task` is `scan`, `inspect`, `repair` or `compare`.
     `data` are the labelled images of all rows that name none. `jobs` models are worked on at a time; each may take `deadline`
     (seconds, or `15m`) and `memory` (bytes, or `4G`) beside the libraries. What fails, hangs or is hostile is a row that is not
-    judged. `shard`, such as `2/5`, takes a part of the rows; the same call without it then gathers the parts. `settings` are
-    those of a scan's methods, such as `stimulation.rounds=80`. All else is as the task takes it.
+    judged. `shard`, such as `2/5`, takes a part of the rows; the same call without it then gathers the parts. With
+    `scheduler`, dask works on them: `local`, `slurm`, or an address on this machine or behind TLS. `settings` are those of a
+    scan's methods, such as `stimulation.rounds=80`. All else is as the task takes it.
 
     Raises:
         DataError: if the manifest, a limit, or a setting is not to be understood.
@@ -149,6 +153,9 @@ def fleet(
     check_settings(told)
     if parquet:
         parquet_writer()
+    if scheduler is not None:
+        check_scheduler(scheduler)
+        library()
     entries = read_manifest(models)
     chosen = tuple(enumerate(entries)) if shard is None else part(entries, shard)
     units = Units(told, None if data is None else Path(data).absolute(), Path.cwd())
@@ -164,7 +171,8 @@ def fleet(
     name = f"fleet{shard_name(shard)}"
     with only_run_on(folder / f"{name}.sqlite"), Table(folder / f"{name}.sqlite") as table:
         table.begin(chosen, about)
-        run(chosen, units, LocalPool(store, jobs, limits), store, limits, table, shown(progress))
+        pool = LocalPool(store, jobs, limits) if scheduler is None else DaskPool(store, scheduler, jobs, limits)
+        run(chosen, units, pool, store, limits, table, shown(progress))
         rows, said = table.rows(), table.about()
     export_csv(rows, folder / f"{name}.csv")
     export_lines(rows, folder / f"{name}.jsonl")
