@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo explore test check format bench clean
+.PHONY: help demo explore test check format bench docs clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -16,6 +16,10 @@ $(VENV)/installed: pyproject.toml
 
 $(VENV)/installed-dev: $(VENV)/installed
 	$(BIN)/pip install --quiet --editable '.[dev]'
+	touch $@
+
+$(VENV)/installed-docs: $(VENV)/installed
+	$(BIN)/pip install --quiet --editable '.[docs]'
 	touch $@
 
 demo: $(VENV)/installed  ## train two small networks, one of them trojaned, and write a page that shows the trojan
@@ -37,8 +41,11 @@ format: $(VENV)/installed-dev  ## put the code into shape
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
+docs: $(VENV)/installed-docs  ## build the documentation into site/, with its notebooks executed; open site/index.html
+	OMP_NUM_THREADS=1 NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
 bench: $(VENV)/installed-dev  ## measure speed and memory, as ratios
 	$(BIN)/python -m benchmarks
 
 clean:  ## remove the environment and what tools left
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) build dist site .mypy_cache .ruff_cache .import_linter_cache

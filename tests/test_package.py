@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
 NOTEBOOKS = sorted((ROOT / "docs" / "notebooks").glob("*.ipynb"))
 CODE = re.compile(r"```.*?```|`[^`]*`", re.DOTALL)
-NAME = re.compile(r"(?<![\w./-])(?:tc|trojancam)((?:\.[A-Za-z_]\w*)+)")
+NAME = re.compile(r"(?<![\w./\"-])(?:tc|trojancam)((?:\.[A-Za-z_]\w*)+)")
 IN_PROSE = re.compile(r"\.(?:safetensors|toml|py|html|json)$")  # `trojancam.toml` names a file
 
 HEAVY = (

@@ -18,6 +18,7 @@ FAMILIES: dict[str, type[ImageFamily[Trigger]]] = {
         PatchFamily, MovingPatchFamily, AdditiveFamily, BlendFamily, StripesFamily, FrequencyFamily, WarpFamily, ToneFamily,
     )
 }  # fmt: skip
+"""Every family of changes that triggers can be members of, by name."""
 
 
 def image_family(name: str, image_size: tuple[int, int]) -> ImageFamily[Trigger]:

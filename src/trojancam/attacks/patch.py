@@ -160,6 +160,7 @@ PLACES = {
     "bottom": (1.0, 0.5),
     "bottom-right": (1.0, 1.0),
 }
+"""The places of an image that have a name, as shares of the free rows and columns."""
 
 
 def corner(place: str, side: int, image_size: tuple[int, int]) -> tuple[int, int]:
@@ -243,6 +244,7 @@ PRESETS = {
     "yellow-square": Preset("#ffff00", 1.0, "top-left"),
     "blue-green-square": Preset("#00b4b4", 0.4, "top-right"),
 }
+"""The two triggers of the study, by name."""
 
 
 def make_trigger(

@@ -1,0 +1,103 @@
+"""Glossary: the words that pages use for numbers and methods, each defined once."""
+
+import re
+from dataclasses import dataclass
+from functools import cache
+
+from trojancam.showing import Brief
+
+
+@dataclass(frozen=True)
+class Term(Brief):
+    """A word and what it means; `spellings` are other ways in which pages write it."""
+
+    name: str
+    meaning: str
+    spellings: tuple[str, ...] = ()
+
+    @property
+    def anchor(self) -> str:
+        """Its place on the glossary's page."""
+        return re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-")
+
+
+TERMS: tuple[Term, ...] = (
+    Term("ablation ASR", "The attack success rate of the recovered trigger while some feature maps are held at their mean over "
+         "clean images. A low value shows that the backdoor runs through these feature maps."),
+    Term("attack success rate", "The share of images of other classes that a trigger sends to the attacker's class. Images that "
+         "already belong to that class do not count.", ("ASR",)),
+    Term("AUROC", "The area under the ROC curve: the probability that a random positive case scores higher than a random "
+         "negative one. 0.5 is guessing, 1 is perfect.", ("ROC-AUC",)),
+    Term("backdoor", "A behaviour that an attacker trains into a network: it answers normally until an image bears a trigger.",
+         ("backdoored", "trojaned", "trojan")),
+    Term("chance", "The value that a measure has on average for a map that knows nothing: the share of the image that the "
+         "region covers."),
+    Term("clean accuracy", "The share of clean test images that the network classifies correctly."),
+    Term("contribution", "The signed part of a class's score that one feature map accounts for: its activation times its "
+         "weight, cell by cell.", ("contributions",)),
+    Term("deletion", "The probability of the class while the most relevant pixels are removed one after the other, as an area "
+         "under the curve. Lower is better.", ("deletion AUC",)),
+    Term("elevation", "How much the lead of a class over the next class rises when feature maps are stimulated, in logits. A "
+         "mean over images."),
+    Term("energy", "The share of a heat map's total that lies inside a region, such as a trigger.", ("energy in mask",)),
+    Term("false alarm", "A clean network that is called backdoored, or a clean image that is called suspicious.",
+         ("false alarms",)),
+    Term("feature map", "One channel of a layer's output: a small image that shows where the layer found one kind of pattern.",
+         ("feature maps",)),
+    Term("fingerprint", "A SHA-256 hash of what a network computes: its graph, its weights and how its pixels are scaled."),
+    Term("gain", "The REASR minus the share of images that already go to the class without the trigger."),
+    Term("Grad-CAM", "A heat map of where a layer found evidence for a class. Each feature map is weighted by the mean gradient "
+         "of the class's score, the weighted maps are summed, and negative values are set to zero."),
+    Term("Holm", "A correction for asking several methods at once. It keeps the rate of false alarms of all of them together at "
+         "the stated level."),
+    Term("insertion", "The probability of the class while the most relevant pixels are added to an empty image, as an area "
+         "under the curve. Higher is better.", ("insertion AUC",)),
+    Term("IoU", "Intersection over union: the area that two regions share, divided by the area that they cover together."),
+    Term("logit", "A network's raw score for a class, before softmax turns scores into probabilities.", ("logits",)),
+    Term("margin", "The score of a class minus the highest score of any other class, in logits. It is positive where the class "
+         "is predicted."),
+    Term("mask size", "The size of a recovered trigger in pixels: the sum of its mask, which lies between 0 and 1 at each "
+         "pixel.", ("mask, pixels",)),
+    Term("outlyingness", "How far a class stands out from the others under stimulation: the distance of its margin from the "
+         "median class, in robust standard deviations."),
+    Term("p-value", "The share of clean reference networks that score at least as high, with the scanned network counted among "
+         "them. With n reference networks it cannot be smaller than 1 / (n + 1).", ("p-values", "p")),
+    Term("pointing game", "The share of images in which the heat map's maximum lies inside the region.", ("points at it",)),
+    Term("prediction value", "The mean logit of the attacker's class while a feature map is stimulated."),
+    Term("REASR", "The attack success rate of a recovered trigger, measured on images that it was not made from. The name comes "
+         "from ABS (Liu et al., 2019): attack success rate of reverse-engineered triggers.", ("success rate",)),
+    Term("ROAD", "Remove and debias: a score for heat maps. Pixels are removed in order of relevance and filled in from their "
+         "surroundings. The combined score compares removing the least relevant first with removing the most relevant first. "
+         "Higher is better.", ("ROAD combined",)),
+    Term("robust accuracy", "The share of triggered images that still get their correct class."),
+    Term("score", "The evidence of one scan method, in its own units. It is compared with the threshold of that method."),
+    Term("stimulation", "Editing feature maps inside the network, to see which class the network then predicts.",
+         ("stimulated", "stimulate")),
+    Term("stimulation ASR", "The share of images of other classes that go to the class while feature maps are stimulated. No "
+         "trigger is involved."),
+    Term("suspicious", "Of an image: its p-value among clean images lies below the chosen rate of false alarms."),
+    Term("target class", "The class that a backdoor makes the network predict.", ("attacker's class",)),
+    Term("threshold", "The lowest score of a method that counts as evidence of a backdoor. It was fixed on other networks than "
+         "those on which the method is reported."),
+    Term("trigger", "What an attacker adds to an image to activate a backdoor: a patch, a blended picture, a warp or a change "
+         "of tone.", ("triggers", "recovered trigger")),
+    Term("works elsewhere", "Whether the recovered trigger still works when it is moved by a quarter of the image.", ("moves",)),
+)  # fmt: skip
+"""Every word, in alphabetical order."""
+
+
+def terms_in(text: str) -> list[Term]:
+    """The terms that a text uses, in alphabetical order.
+
+    >>> [term.name for term in terms_in("The ASR of the recovered trigger is 98%.")]
+    ['attack success rate', 'trigger']
+    """
+    return [term for term in TERMS if _pattern(term).search(text)]
+
+
+@cache
+def _pattern(term: Term) -> re.Pattern[str]:
+    """Any spelling of a term as whole words. Short ones are matched as they are written: "p" is no page."""
+    words = (term.name, *term.spellings)
+    ways = [re.escape(word) if len(word) < 3 else f"(?i:{re.escape(word)})" for word in words]
+    return re.compile(rf"(?<![\w-])(?:{'|'.join(ways)})(?![\w-])")
