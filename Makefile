@@ -28,11 +28,13 @@ demo: $(VENV)/installed  ## train two small networks, one of them trojaned, and 
 explore: $(VENV)/installed  ## look into the same two networks in the browser: paint on a feature map, see what follows
 	$(BIN)/trojancam explore
 
-check: $(VENV)/installed-dev  ## lint, formatting, types, direction of imports
+check: $(VENV)/installed-dev  ## lint, formatting, types, direction of imports, plain words
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/proselint --config .proselintrc.json check README.md SECURITY.md CONTRIBUTING.md CHANGELOG.md docs
+	$(BIN)/python -m docs.making.words
 
 test: check  ## every check and every test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile

@@ -48,7 +48,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     fill(config.nav, "Python", [{package.name: package.page} for package in reference.packages()])
     known = set(re.findall(r"[\w./-]+\.md", repr(config.nav)))
     files = {path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")}
-    fill(config.nav, "Explanation", sorted(file for file in files - known if not file.startswith(APART)))
+    fill(config.nav, "How to", sorted(file for file in files - known if not file.startswith(APART)))
     return config
 
 

@@ -41,7 +41,7 @@ def test_it_tells_what_a_file_holds(run: Run, program: Path) -> None:
         "dense_3",
         "classes: 3, without names",
         "rgb of 32x32 pixels",
-        "assumed; nothing says so",
+        "assumed: the file does not say",
     ):
         assert words in result.stdout, words
 

@@ -126,7 +126,7 @@ def test_an_interruption_says_how_to_go_on(run: Run, model: Path, signs: Path, m
     monkeypatch.setattr(trojancam.detection, "scan", interrupted)
     result = run(*options(model, signs))
     assert result.exit_code == 130
-    assert "finished steps are kept in out; the same command again goes on from there" in result.stderr
+    assert "finished steps are kept in out; run the same command again to resume" in result.stderr
 
 
 def test_slips_of_the_pen(refused: Refused, model: Path, signs: Path, tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ def test_a_cancelled_scan_ends_and_says_how_to_go_on(scans):
     assert scan.ended.wait(10)
     told = scan.told_to_page()
     assert told["state"] == "cancelled"
-    assert "goes on from its last finished step" in told["message"]
+    assert "resume from its last finished step" in told["message"]
     assert told["seconds_left"] is None
     running.cancel(identifier)  # once more does no harm
     with pytest.raises(UnknownError, match="no report yet"):

@@ -501,7 +501,7 @@ IDEAS: dict[str, dict[str, Generator]] = {
         "data in a folder": outside("."),
         "data without a name": outside(""),
         "data with a name cut by a zero": outside("weights.bin\0.txt"),
-        "data with a very long name": outside("w" * 5000),
+        "data with an overlong name": outside("w" * 5000),
         "data that is missing": outside("missing.bin"),
     },
     "data in other files that do not hold what is claimed": {

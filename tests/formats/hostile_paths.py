@@ -71,7 +71,7 @@ IDEAS: dict[str, dict[str, Generator]] = {
         "an endless device": an_endless_device,
         "a link to a device": a_link_to_a_device,
         "a link to itself": a_link_to_itself,
-        "a very long name": a_very_long_name,
+        "an overlong name": a_very_long_name,
         "a name with a zero byte": a_name_with_a_zero,
     },
     "an empty file": {f"empty {suffix}": holding(f"m{suffix}", b"") for suffix in SUFFIXES},

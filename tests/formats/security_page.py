@@ -20,7 +20,7 @@ from tests.formats.hostile_cases import (
 
 PAGE = REPOSITORY / "docs" / "security.md"
 OPENING = """\
-# Hostile files, and what comes of them
+# Hostile files, and what happens with each
 
 Made by `python -m tests.formats.security_page` from the {count} files that the tests generate; the tests check that this
 page lists these files and these answers. What is promised, and what is not, stands in [SECURITY.md](../SECURITY.md).

@@ -140,7 +140,9 @@ def test_a_scan_says_that_nobody_vouches_for_how_the_network_is_fed(tmp_path: Pa
     images, labels = images_of_shades()
     path = shades(tmp_path / "m.onnx")
     remark, better = tc.scan(load(path), images, labels, "stimulation").remarks
-    assert remark.startswith("The network is fed pixels in [0, 1] (assumed; nothing says so). ")
+    assert remark.startswith(
+        "The network is fed pixels in [0, 1] (assumed: the file does not say; check with labelled images). "
+    )
     assert better.startswith("The network is right on ")
     assert "scan it with that preprocessing" in better
     network = load(path, images, labels)

@@ -51,7 +51,7 @@ def calibrate(
     """Scan networks that are known to be clean, for p-values and rates of false alarms of 'trojancam scan --reference'.
 
     Take networks like those that you will scan: of the same data, architectures and accuracy. With n of them, no p-value of a
-    method is below 1 / (n + 1). A command that was interrupted, or killed, goes on when it is given again.
+    method is below 1 / (n + 1). If interrupted, run the same command again to resume.
     """
     from trojancam.detection import DETECTORS
     from trojancam.detection.references import Reference, read_reference
@@ -70,7 +70,7 @@ def calibrate(
         opened(model, told, labelled_by(data, seed))  # what cannot be opened is said before hours of work
     steps = out.with_name(out.name + STEPS)
     writable_folder(steps)
-    advice = f"networks that are finished are in {out}; the same command again goes on from there"
+    advice = f"networks that are finished are in {out}; run the same command again to resume"
     with interruptible(lambda: advice), only_run_in(steps), progress_bar("calibrate") as progress:
         found, left_out = calibrated(
             _clean(models, told, data, images, seed),

@@ -74,7 +74,7 @@ def compare(
     writable_folder(out)
     dataset = images_for(network, data)
     network = fitted(network, dataset, seed)
-    advice = f"finished batches are kept in {out}; the same command again goes on from there"
+    advice = f"finished batches are kept in {out}; run the same command again to resume"
     with interruptible(lambda: advice), progress_bar("compare") as progress:
         compared = run(
             network,

@@ -18,7 +18,7 @@ def demo(
 ) -> None:
     """Train a benign and a trojaned network and show on one page where the trojaned one looks.
 
-    The networks are kept in the cache: a second run takes seconds, and a killed one goes on.
+    The networks are kept in the cache, so that a second run takes seconds. If interrupted, run the same command again to resume.
     """
     from trojancam.data import load_dataset
     from trojancam.files import writable_folder
@@ -29,7 +29,7 @@ def demo(
     with progress_bar("images") as progress:
         dataset = load_dataset(data, progress=progress)
     list_broken(dataset.skipped)
-    advice = "the same command goes on after the last finished epoch"
+    advice = "run the same command again to resume after the last finished epoch"
     with interruptible(lambda: advice), progress_bar("demo") as progress:
         page = write_demonstration(demonstrate(dataset, epochs, seed, progress), out)
     say("both networks and the sign, with and without the trigger, lie beside the page")

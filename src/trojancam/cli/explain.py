@@ -54,7 +54,7 @@ def explain(
     data: Annotated[
         Path | None,
         typer.Option(
-            help="Labelled images to try on how the network is fed, where nobody vouches for that: as for 'scan'."
+            help="Labelled images that tell how pixels are scaled, where the file does not say: as for 'scan'."
         ),
     ] = None,
     heads: HeadsOption = False,

@@ -88,7 +88,7 @@ def _open_demonstration(session: "Session", data: Path | None) -> None:
     with progress_bar("images") as progress:
         dataset = load_dataset(data, progress=progress)
     list_broken(dataset.skipped)
-    advice = "the same command goes on after the last finished epoch"
+    advice = "run the same command again to resume after the last finished epoch"
     with interruptible(lambda: advice), progress_bar("networks") as progress:
         for recipe in reversed(recipes(dataset)):
             path = cached_model(recipe, dataset, progress)

@@ -90,8 +90,8 @@ class ModelOptions:
     preprocessing: Annotated[
         str | None,
         typer.Option(
-            help="How the network is fed: a name such as rgb-symmetric, or a JSON file with mean, std, channels, crop; if "
-            "left out and nobody vouches for it, tried out on labelled images."
+            help="How pixels are scaled: a name such as rgb-symmetric, or a JSON file with mean, std, channels, crop. If left "
+            "out and the file does not say, it is found with labelled images."
         ),
     ] = None
     size: Annotated[

@@ -59,8 +59,8 @@ def repair(
 ) -> None:
     """Remove the backdoor that a scan finds: which layers changed, what that cost, and what is not known.
 
-    Exit code 0: repaired; 2: an error; 3: not repaired, and the best try is kept apart, in a file that is called so. A repair
-    that was interrupted, or killed, goes on when the same command is given again. The model card is not looked at.
+    Exit code 0: repaired; 2: an error; 3: not repaired, and the best attempt is in a file whose name says so.
+    If interrupted, run the same command again to resume. The repair does not read the model card.
     """
     from trojancam.detection import DETECTORS
     from trojancam.detection.scanning import known_methods
@@ -90,7 +90,7 @@ def repair(
     }  # fmt: skip
     if out.parent.exists():
         writable_folder(out.parent)  # better known now than after minutes of work
-    advice = f"finished steps are kept in {report}; the same command again goes on from there"
+    advice = f"finished steps are kept in {report}; run the same command again to resume"
     with interruptible(lambda: advice), _clean_refusal(report):
         with progress_bar("repair") as progress:
             result = run(

@@ -21,7 +21,7 @@ def reproduce(
 ) -> None:
     """Rebuild the study of 2023: every figure, both tables, its claims as numbers, and its eight questions.
 
-    Trains what is missing. Everything is kept as it is done: the same command goes on where it was stopped.
+    Trains the networks that are missing. If interrupted, run the same command again to resume.
     """
     from trojancam.tasks.reproduce import study_named
 
@@ -30,7 +30,7 @@ def reproduce(
     with progress_bar("images") as progress:
         dataset = chosen.images(data, quick=quick, progress=progress)
     list_broken(dataset.skipped)
-    advice = "the same command goes on where this one stopped"
+    advice = "run the same command again to resume"
     with interruptible(lambda: advice), progress_bar("study") as progress:
         page = chosen.reproduce(dataset, out, seeds=seeds, quick=quick, only=pieces, progress=progress)
     say(f"the page is at {page.resolve()}, the figures, tables and numbers beside it")

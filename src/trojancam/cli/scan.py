@@ -77,8 +77,8 @@ def scan(
     """Look for a backdoor: which class, where, which feature maps, what triggers it, and what the verdict rests on.
 
     Exit code 0: nothing found in what was searched; 1: evidence of a backdoor; 2: an error; 3: inconclusive, or not judged
-    because the network is not accurate enough. A scan that was interrupted, or
-    killed, goes on when the same command is given again. What the model file says of its training is not looked at.
+    because the network is not accurate enough. If interrupted, run the same command again to resume. The scan does not
+    read what the model file says about its training.
     """
     from trojancam.attacks.families import FAMILIES
     from trojancam.detection import DETECTORS
@@ -119,7 +119,7 @@ def scan(
         "command": command_line(context),
     }
     writable_folder(out)
-    advice = f"finished steps are kept in {out}; the same command again goes on from there"
+    advice = f"finished steps are kept in {out}; run the same command again to resume"
     with interruptible(lambda: advice):
         with progress_bar("scan") as progress:
             result = run(

@@ -142,8 +142,8 @@ def train(
 ) -> None:
     """Train a network, clean or with a backdoor, and write it with a record of how it was made.
 
-    A checkpoint is kept beside the model file after every epoch: with --resume, a killed run goes on from there and
-    reaches the same weights.
+    A checkpoint is kept beside the model file after every epoch: with --resume, an interrupted run resumes there
+    and reaches the same weights.
     """
     from trojancam.architectures import architecture as find_architecture
     from trojancam.tasks.train import TrainingPlan
@@ -167,7 +167,9 @@ def train(
     def advice() -> str:
         kept = checkpoint_of(out).exists()
         return (
-            "the same command with --resume goes on after the last finished epoch" if kept else "no epoch was finished"
+            "run the same command with --resume to resume after the last finished epoch"
+            if kept
+            else "no epoch was finished"
         )
 
     with interruptible(advice), progress_bar(architecture) as progress:

@@ -36,18 +36,19 @@ class Finding(Written, Brief):
         Field(description="Rise of the class's lead over all others under stimulation, in logits; mean over images."),
     ] = None
     stimulation_asr: Annotated[
-        Rate, Field(description="Share of images that turn with the feature maps stimulated.")
+        Rate,
+        Field(description="Share of images from other classes that go to the class with the feature maps stimulated."),
     ] = None
     reasr: Annotated[
         Rate,
         Field(
-            description="Share of images, which the recovered trigger was not made on, that it turns; of a trigger with a "
-            "class map, that go where their class is sent."
+            description="Share of held-out images from other classes that the recovered trigger sends to the class; of a "
+            "trigger with a class map, that go where their class is sent."
         ),
     ] = None
     ablation_asr: Annotated[
         Rate,
-        Field(description="What is left of that with the feature maps held at their clean mean."),
+        Field(description="That share, with the feature maps held at their clean mean."),
     ] = None
     trigger: Annotated[
         Trigger | None, InOwnForm(Trigger), Field(description="The recovered one, as `Trigger.to_json` gives it.")

@@ -18,7 +18,7 @@ Report = dict[str, Any]
 
 COMPLAINTS = "complaints.txt"  # what the process wrote that nobody foresaw
 PATIENCE = 3  # seconds that a process is given to end
-AGAIN = "start it again and it goes on from its last finished step"
+AGAIN = "start it again to resume from its last finished step"
 
 
 @dataclass

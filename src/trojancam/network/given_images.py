@@ -191,7 +191,9 @@ def _check_range(images: Images) -> None:
     finite = images.detach().isfinite().flatten(1).all(1)
     if not bool(finite.all()):
         index = int(finite.logical_not().nonzero()[0])
-        raise DataError(f"image {index} holds values that are not finite (NaN or infinity); mend it, or leave it out")
+        raise DataError(
+            f"image {index} holds values that are not finite (NaN or infinity); correct it, or leave it out"
+        )
     what = f"images must lie in [0, 1], but these run from {low:g} to {high:g}"
     if low >= -OVERSHOOT and high <= 1 + OVERSHOOT:
         raise DataError(f"{what}; if resizing made them overshoot, cut that off with images.clamp(0, 1)")

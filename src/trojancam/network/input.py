@@ -33,7 +33,7 @@ class Feeding:
 
 
 GIVEN = Feeding("as given")  # by whoever made the network
-UNKNOWN = Feeding("pixels in [0, 1] (assumed; nothing says so)", vouched=False)
+UNKNOWN = Feeding("pixels in [0, 1] (assumed: the file does not say; check with labelled images)", vouched=False)
 
 
 class InputSpecification(Record):

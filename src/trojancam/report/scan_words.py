@@ -95,7 +95,7 @@ def _rate(finding: Finding) -> str:
         return ""
     if finding.class_map:
         return f" With the patch that was recovered, {share(finding.reasr)} of images go where their class is sent."
-    return f" A trigger recovered from it turns {share(finding.reasr)} of clean images that it was not made on."
+    return f" The recovered trigger works on {share(finding.reasr)} of held-out images from other classes."
 
 
 def opinions_in_words(report: ScanReport) -> list[str]:
@@ -125,10 +125,14 @@ def facts(scan: Scanned, finding: Finding, validation: Validation | None = None)
         (
             "REASR",
             finding.reasr,
-            "of images of other classes that it was not made on go to the class with this trigger",
+            "of held-out images from other classes go to this class with the recovered trigger",
         ),
-        ("Stimulation ASR", finding.stimulation_asr, "of images of other classes do with the feature maps stimulated"),
-        ("Ablation ASR", finding.ablation_asr, "is left of the REASR with these feature maps held at their clean mean"),
+        (
+            "Stimulation ASR",
+            finding.stimulation_asr,
+            "of images from other classes do so with the feature maps stimulated",
+        ),
+        ("Ablation ASR", finding.ablation_asr, "with the trigger, and these feature maps held at their clean mean"),
     ):
         if rate is not None:
             rows.append((title, share(rate), words))
