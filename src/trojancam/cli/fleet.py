@@ -63,13 +63,13 @@ def fleet(
     """Work on many models: one table with a row for each, whatever becomes of it. Nothing that a model does ends the run.
 
     A model that is damaged, hostile, takes too long or too much memory is a row that is not judged. Exit code 1: evidence of a
-    backdoor in any model; 3: else, if any is inconclusive or not judged; 0: else; 2: an error, such as in the manifest. A run
-    that was interrupted, or killed, goes on when the same command is given again.
+    backdoor in any model; 3: else, if any is inconclusive or not judged; 0: else; 2: an error, such as in the manifest. If
+    interrupted, run the same command again to resume.
     """
     from trojancam.fleets import running
     from trojancam.fleets.for_machines import of_row
 
-    advice = f"what is done is kept in {out}; the same command again goes on from there"
+    advice = f"what is done is kept in {out}; run the same command again to resume"
     with interruptible(lambda: advice), progress_bar("fleet") as progress:
         found = running.fleet(
             models,
