@@ -20,7 +20,8 @@ from trojancam.network.targets import Target
 from trojancam.registry import Registry
 from trojancam.showing import Brief
 
-INPUT = "input"  # the key of a map of the pixels themselves, which belongs to no layer
+INPUT = "input"
+"""The key of a map of the pixels themselves, which belongs to no layer."""
 NO_SCORE = "no score"
 
 FeatureMaps = Float[Tensor, "n k h w"]

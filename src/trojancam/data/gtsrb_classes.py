@@ -49,3 +49,4 @@ GTSRB_CLASS_NAMES: tuple[str, ...] = (
     "End of no passing",
     "End of no passing by vehicles over 3.5 metric tons",
 )
+"""The names of the 43 classes of GTSRB, in the order of their numbers."""

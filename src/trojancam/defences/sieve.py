@@ -36,6 +36,7 @@ DEFENCES = Registry("defence", "trojancam.defences", as_defence, _OWN)
 """All defences by name. `DEFENCES.register("mine")` adds a function of a `Reference` that returns a test, which is a function of
 `Seen` images that returns `Scores`; so does an entry point of the group `trojancam.defences`."""
 DEFAULT_METHODS = ("contributions",)
+"""The defences that are asked unless others are named."""
 FALSE_ALARMS = 0.01
 
 

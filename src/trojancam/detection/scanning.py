@@ -71,6 +71,7 @@ DETECTORS = Registry("scan method", "trojancam.detectors", as_detector, _OWN)
 """All detectors by name. `DETECTORS.register("mine")` adds a function of a `Job` and settings that returns a `ScanReport`; so
 does an entry point of the group `trojancam.detectors`."""
 DEFAULT_METHODS = ("stimulation", "additive", "warp", "all-to-all")
+"""The searches of a scan unless others are named; they decide together."""
 ACCURATE = 0.95  # a network that is right as often need not be fed otherwise
 SHARE = 1000  # of the progress of a scan is each method's
 

@@ -22,6 +22,7 @@ from trojancam.figures.captions import ZERO
 Array = NDArray[np.float64]
 
 COLOUR_MAPS = ("OrRd", "inferno", "viridis", "jet")
+"""The colour maps that heat can be drawn in."""
 DIVERGING = "RdBu_r"
 DIMMED = 0.55  # how far the grey image under the heat is drawn towards white
 STRONGEST, RISE = 0.95, 0.8  # opacity is STRONGEST * heat ** RISE: some of the image always shines through

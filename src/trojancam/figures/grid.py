@@ -37,6 +37,7 @@ from trojancam.figures.panels import BAR, BAR_LABELS, Image, Mask, check_image, 
 from trojancam.network.placement import stretched
 
 SCALES = ("shared", "each")
+"""How feature maps are scaled in a grid: on one shared scale, or each on its own."""
 ORDERS = (None, "energy")
 STRIP = 0.16  # inches above a tile, for its number
 GAP = 0.06

@@ -18,6 +18,7 @@ _NO_METADATA = {
     "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
 }
 FORMATS = tuple(_NO_METADATA)
+"""The kinds of files that a figure can be saved as."""
 
 
 def save(figure: Figure, path: str | Path, dpi: int = 200) -> None:

@@ -23,6 +23,7 @@ from trojancam.stimulation.edits import Stimulations, as_tuple, edits, stimulate
 from trojancam.stimulation.stimulation import Stimulation
 
 GRADIENTS = ("cut", "straight-through")
+"""Where the gradients of a stimulated network end: at the edited layer, or at the image."""
 PREDICTED = replace(logit(), name="logit of the class predicted when stimulated")
 
 Images = Float[Tensor, "n 3 h w"]

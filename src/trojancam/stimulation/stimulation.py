@@ -28,7 +28,9 @@ KINDS = {"replace": (0, 0, 1), "scale": (0, 1, 0), "add": (1, 0, 1), "zero": (0,
 """What each kind makes of an activation `A` and a value `v`, as `(a, b, c)` of `a A + b v A + c v`."""
 
 UNITS = ("absolute", "map", "layer")
+"""What a stimulation's strength is measured in: activations as they are, or the largest of the map or of the layer."""
 RESTS = ("keep", "zero")
+"""What happens to the other feature maps of a stimulated layer."""
 LARGEST = 1e9  # of a value: far beyond what a network computes, and no sum of such numbers leaves 32 bits
 
 

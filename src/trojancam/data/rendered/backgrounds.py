@@ -230,3 +230,4 @@ KINDS: dict[str, Callable[[Rng], Image.Image]] = {"urban": _urban, "rural": _rur
 """What draws a texture of each kind of background."""
 
 BACKGROUNDS = tuple(KINDS)
+"""The kinds of surroundings that rendered signs stand in, by name."""

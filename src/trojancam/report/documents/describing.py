@@ -30,6 +30,7 @@ DOCUMENTS: dict[str, type[Document]] = {
     "demo": Demo,
     "reproduce": Reproduce,
 }
+"""The documents that commands write, by command."""
 HEAD = f"""# What `results.json` holds
 
 Beside every page stands a JSON file with every number on it: `results.json`, of a scan `scan.json`. This is version
