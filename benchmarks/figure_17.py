@@ -39,13 +39,15 @@ def section(name: str, network: Network, dataset: Dataset, trigger: Patch, targe
             f"class {finding.target_class}{'' if finding.target_class == target else ' (wrong)'}, "
             f"row {row:.1f},",
             f"column {column:.1f}, {finding.layer}, feature maps {', '.join(map(str, finding.feature_maps))}.",
-            f"Stimulated {choice.strength:g} times as strongly as in the scan, the rest of these maps set to zero, they send "
-            f"{float(found.moved.float().mean()):.3f} of {len(found.images)}",
-            f"benign test images of other classes to the class. Grad-CAM of {choice.layer} then has its peak inside",
-            f"the trigger's true box, grown by one cell, on {stimulated:.3f} of them (without stimulation, for the same class:",
-            f"{clean:.3f}; chance: {chance_levels(trigger.place, cell).pointing:.3f}). Strength and layer (after the "
-            "stimulated one) were",
-            f"chosen on the {SCANNED} images of the scan, by the stimulated window alone.\n",
+            f"They are stimulated {choice.strength:g} times as strongly as in the scan, and the rest of these maps is set "
+            "to zero.",
+            f"Then {float(found.moved.float().mean()):.3f} of {len(found.images)} benign test images of other classes "
+            "go to the class.",
+            f"On {stimulated:.3f} of them, Grad-CAM of {choice.layer} has its peak inside the trigger's true box, grown by "
+            "one cell.",
+            f"Without stimulation it is {clean:.3f}, for the same class; chance is "
+            f"{chance_levels(trigger.place, cell).pointing:.3f}. Strength and layer were chosen",
+            f"on the {SCANNED} images of the scan, by the stimulated window alone.\n",
             f"![Benign signs, and Grad-CAM before and after stimulation](images/{path.name})",
         ]
     )

@@ -101,12 +101,13 @@ def _head() -> str:
     packages = ", ".join(f"{name} {version(name)}" for name in names)
     lines = [
         "# Formats\n",
-        "Made by `python -m benchmarks.formats`: ten classifiers, written by their frameworks in every format that can hold",
-        "them, and opened with `tc.load`. Those after LeNet-5 are as deep and wide as published (but for DenseNet), with",
-        f"{classifiers.CLASSES} classes and images of {SIZE}x{SIZE} pixels; their weights are random, their normalisations hold "
-        "the statistics of a batch.",
-        "Each becomes a network whose layers bear the names that their author sees: PyTorch's modules, Keras's layers.",
-        "`tests/test_contract.py` checks that on small ones, and that `record`, `stimulate` and `scan` work on each.\n",
+        "TrojanCAM reads every format exactly: logits differ by less than 1e-4 from those of the framework itself.\n",
+        "Ten classifiers were written by their frameworks in every format that can hold them, and opened with `tc.load`. Those",
+        "after LeNet-5 are as deep and wide as published, except for DenseNet. They have "
+        f"{classifiers.CLASSES} classes and images of {SIZE}x{SIZE} pixels.",
+        "Their weights are random. Their normalisations hold the statistics of a batch. Layers have the names that the author",
+        "sees: PyTorch's modules, Keras's layers. `tests/test_contract.py` checks that on small networks, and that `record`,",
+        "`stimulate` and `scan` work on each. Made by `python -m benchmarks.formats`.\n",
         f"{platform.machine()}, {torch.get_num_threads()} threads, Python {platform.python_version()}, {packages},",
         f"trojancam {trojancam.__version__}.",
     ]
@@ -116,10 +117,10 @@ def _head() -> str:
 def _logits(cells: Mapping[tuple[str, str], Cell]) -> str:
     lines = [
         "## The same logits\n",
-        f"The largest difference of any logit over {IMAGES} images (bound: {WITHIN:.0e}; an image's logits vary by about "
-        f"{classifiers.SPREAD:g}), against the",
-        "framework's own run: eager PyTorch, onnxruntime, Keras on the backend of PyTorch. A dash: the format is not for this",
-        "network.\n",
+        f"The largest difference of any logit over {IMAGES} images (bound: {WITHIN:.0e}). An image's logits vary by about "
+        f"{classifiers.SPREAD:g}. The other",
+        "side is the framework's own run: eager PyTorch, onnxruntime, Keras on the backend of PyTorch. A dash means that the",
+        "format is not for this network.\n",
         _table(cells, lambda cell: f"{cell.difference:.0e}" if cell.difference else "0"),
     ]
     return "\n".join(lines)
@@ -128,15 +129,16 @@ def _logits(cells: Mapping[tuple[str, str], Cell]) -> str:
 def _loading(cells: Mapping[tuple[str, str], Cell]) -> str:
     lines = [
         "## Loading\n",
-        "The processor time of `tc.load` over that of the framework's own loading and an export, in turns, the median of "
+        "The processor time of `tc.load`, divided by that of the framework's own loading and an export. It is the median of "
         f"{PAIRS[0]} to {PAIRS[1]}",
-        f"ratios (bound: {LOADING}); in brackets our seconds. The export is `torch.export.export` for any number of images and",
-        "`run_decompositions({})`, which give the functional graph that anybody needs who wants to look into a network. Before",
-        "it comes what the framework does with a file: for weights, building the module, `torch.load(weights_only=True)` (for",
-        "safetensors `load_file`) and `load_state_dict`; for exported programs `torch.export.load`, whose program is exported",
-        "again for the same end; for Keras `keras.saving.load_model`. onnxruntime makes a session of an ONNX file, but exports",
-        "nothing: there the module that the file was made of is exported. `tc.load` checks the file besides, and finds the",
-        "layers and where their cells lie.\n",
+        f"ratios, measured in turns (bound: {LOADING}). Our seconds stand in brackets.\n",
+        "The export is `torch.export.export` for any number of images, and `run_decompositions({})`. Both give the functional",
+        "graph that a look into a network needs. Before it comes what the framework does with a file:\n",
+        "- For weights: build the module, `torch.load(weights_only=True)` (safetensors: `load_file`), `load_state_dict`.",
+        "- For exported programs: `torch.export.load`; its program is exported again.",
+        "- For Keras: `keras.saving.load_model`.",
+        "- For ONNX: onnxruntime makes a session, but exports nothing. The module that the file was made of is exported.\n",
+        "`tc.load` also checks the file, and finds the layers and where their cells lie.\n",
         _table(cells, lambda cell: f"{cell.loading.ratio:.2f} ({cell.loading.ours:.1f})"),
     ]
     return "\n".join(lines)
@@ -153,8 +155,8 @@ def _table(cells: Mapping[tuple[str, str], Cell], shown: Callable[[Cell], str]) 
 def _recording() -> str:
     lines = [
         "## Recording\n",
-        "`grad_cam(record(network, images))`, every contribution of every layer, against one eager forward and one",
-        f"`autograd.grad` to the same activations (bound: {RECORDING}); {MANY} images of 32x32 pixels, or {IMAGES} of "
+        "`grad_cam(record(network, images))` computes every contribution of every layer. The floor is one eager forward and one",
+        f"`autograd.grad` to the same activations (bound: {RECORDING}). There are {MANY} images of 32x32 pixels, or {IMAGES} of "
         f"{SIZE}x{SIZE}.\n",
         "| network | layers | ours, ms | floor, ms | ratio | quartiles |",
         "|---|---|---|---|---|---|",

@@ -110,8 +110,11 @@ def _replaced(text: str, section: str) -> str:
 
 HEAD = """# Results on GTSRB
 
-Made by `python -m benchmarks.results --data GTSRB --models FOLDER`: the whole benchmark at 32x32 pixels, uncropped,
-trained on all 39,209 training images and measured on all 12,630 test images. One training each, seed 0.
+On GTSRB all networks classify more than 95 % of the clean test images. The triggers turn more than 99 % of the others. In
+some layers the layer's own heat map misses the trigger, while a single feature map shows it.
+
+The networks are trained on all 39,209 training images, uncropped, at 32x32 pixels. They are measured on all 12,630 test
+images. There is one training of each, with seed 0. Made by `python -m benchmarks.results --data GTSRB --models FOLDER`.
 
 """
 
@@ -163,8 +166,9 @@ def _energy_section(subject: Subject, network: Network, dataset: Dataset) -> str
     energies = trigger_energy(network, others.take(IMAGES)[0], trigger, target).values()
     lines = [
         f"## Which maps of {subject.name} hold the trigger\n",
-        f"Mean share of Grad-CAM energy (of the logit of class {target}) inside the trigger grown by one cell, on {IMAGES}",
-        "triggered test images; a blank map counts as 0. Chance is the grown trigger's share of the image.\n",
+        f"The share of Grad-CAM energy inside the trigger, which is grown by one cell. Means over {IMAGES} triggered "
+        "test images,",
+        f"for the logit of class {target}. A blank map counts as 0. Chance is the grown trigger's share of the image.\n",
         "| layer | chance | the layer's own map | best feature map | its share | maps with 0.4 or more |",
         "|---|---|---|---|---|---|",
     ]
@@ -182,11 +186,10 @@ def _figure_12(energies: list[LayerEnergy]) -> str:
     missing = min(energies, key=lambda energy: energy.layer_map)
     showing = max(energies, key=lambda energy: energy.feature_maps[energy.best])
     return (
-        f"The study's figure 12 as a number: the map of {missing.layer} holds {missing.layer_map:.3f} of its energy in the\n"
-        f"trigger (chance {missing.chance:.3f}), while its own feature map {missing.best} holds "
-        f"{missing.feature_maps[missing.best]:.3f}; over all layers the best is\n"
-        f"feature map {showing.best} of {showing.layer} with {showing.feature_maps[showing.best]:.3f} "
-        f"(chance {showing.chance:.3f})."
+        f"This is the study's figure 12 as numbers. The map of {missing.layer} holds {missing.layer_map:.3f} of its energy in "
+        f"the trigger\n(chance {missing.chance:.3f}). Its own feature map {missing.best} holds "
+        f"{missing.feature_maps[missing.best]:.3f}. The best of all layers is feature map {showing.best}\n"
+        f"of {showing.layer} with {showing.feature_maps[showing.best]:.3f} (chance {showing.chance:.3f})."
     )
 
 
@@ -235,9 +238,8 @@ def _choice_in_words(summary: Summary, kind: str) -> str:
         better["Grad-CAM++" if gap.low > 0 else "Grad-CAM" if gap.high < 0 else "neither"].append(layer)
     found = "; ".join(f"{name} at {', '.join(layers)}" for name, layers in better.items() if layers)
     return (
-        f"The study chose Grad-CAM over Grad-CAM++. By ROAD, on {kind} images, the better of the two (95 % paired interval\n"
-        "clear of 0): "
-        f"{found}."
+        f"The study chose Grad-CAM over Grad-CAM++. This is the better of the two by ROAD on {kind} images, where the 95 %\n"
+        f"paired interval is clear of 0: {found}."
     )
 
 

@@ -22,21 +22,21 @@ PAGE = REPOSITORY / "docs" / "security.md"
 OPENING = """\
 # Hostile files, and what happens with each
 
-Made by `python -m tests.formats.security_page` from the {count} files that the tests generate; the tests check that this
-page lists these files and these answers. What is promised, and what is not, stands in [SECURITY.md](../SECURITY.md).
+Made by `python -m tests.formats.security_page` from the {count} files that the tests generate. The tests check that this
+page lists these files and these answers. [SECURITY.md](../SECURITY.md) says what is promised, and what is not.
 
-Every file is opened as `trojancam inspect` opens it: it is searched for what it would run, then its network is built and
-answers images, so far as it gets. **Nothing in any file runs**: each would write a canary, and none did. **Each is refused in
-one sentence, within {seconds} seconds of computing and {megabytes} MB** of memory for the whole process, Python's libraries
-among it. When this page was made the slowest file took {slowest} s, and one process that opened half of them at most
-{largest} MB. (Only the SHA-256 that `inspect` prints takes as long as the file is large.)
+Every file is opened as `trojancam inspect` opens it. It is searched for what it would run. Then its network is built and
+answers images, as far as that goes. **Nothing in any file runs.** Each would write a canary, and none did. **Each is refused
+in one sentence, within {seconds} seconds of computing and {megabytes} MB** of memory for the whole process with Python's
+libraries. When this page was made the slowest file took {slowest} s, and one process that opened half of them at most
+{largest} MB. Only the SHA-256 that `inspect` prints takes as long as the file is large.
 
-One row is one idea; its files are variants of it. The sentence is what is said of the first of them; FILE stands for its
-path, (...) for words of a library or long lists.
+One row is one idea, and its files are variants of it. The sentence is the answer to the first of them. FILE stands for its
+path, and (...) for words of a library or long lists.
 """
 HIDDEN = """
-These files are opened, for their network is whole; what is hidden in them lies where no reader looks, or becomes a name that
-has lost its teeth. It does not run, and names of layers and classes are printed with control characters escaped.
+These files are opened, because their network is whole. What is hidden in them lies where no reader looks, or becomes a
+harmless name. It does not run. Names of layers and classes are printed with control characters escaped.
 """
 MEASURED = re.compile(r"the slowest file took (\S+) s, and one process that opened half of them at most (\d+) MB")
 
