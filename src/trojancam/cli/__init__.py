@@ -1,9 +1,11 @@
 """The command line: it parses, calls the library, prints, and exits. Heavy imports happen inside the commands."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from trojancam.cli.anywhere import EVERYWHERE
 from trojancam.cli.calibrate import calibrate
 from trojancam.cli.cleanse import cleanse
 from trojancam.cli.compare import compare
@@ -48,11 +50,26 @@ def main(
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
-    debug: Annotated[
-        bool, typer.Option("--debug", help="Show the traceback of a failure; it may stand anywhere.")
+    quiet: Annotated[
+        bool, typer.Option("--quiet", help="Print errors, warnings and what --format or --json asks for, no more.")
     ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Print versions, time and memory as well, on standard error.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of a failure.")] = False,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            help="A TOML file with defaults of options, or a pyproject.toml with [tool.trojancam]; else trojancam.toml or "
+            "pyproject.toml in the current folder, which may only set how results are shown."
+        ),
+    ] = None,
+    no_config: Annotated[bool, typer.Option("--no-config", help="Read no configuration file.")] = False,
 ) -> None:
-    """See, find and remove backdoors in image classifiers."""
+    """See, find and remove backdoors in image classifiers.
+
+    The options on this page may stand anywhere, before and behind the command.
+    """
 
 
 for command in (
@@ -75,4 +92,4 @@ for command in (
     models,
     methods,
 ):
-    app.command(cls=OneCommand)(command)
+    app.command(cls=OneCommand, epilog=EVERYWHERE)(command)

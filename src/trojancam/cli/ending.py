@@ -12,12 +12,25 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from trojancam.cli.anywhere import (
+    DEBUG,
+    Anywhere,
+    announce,
+    heard,
+    options,
+    parameter_values,
+    taken,
+    with_defaults,
+)
+from trojancam.cli.configuration import Defaults, defaults
 from trojancam.cli.console import INTERRUPTED, OPTIONS, complain, warnings_in_a_line
 from trojancam.errors import TrojanCamError
 from trojancam.faults import FAULT, MENDABLE, ForeignExitError, in_words, logged, out_of_memory
 from trojancam.startup import draw_as_delivered
 
-DEBUG = "--debug"
+COMPLETING = "_TROJANCAM_COMPLETE"
+COMPLETION = {"--show-completion", "--install-completion"}
+SHOWING = {"-h", "--help", "--version", *COMPLETION}  # nothing else is done then
 JSON = "--json"
 SHORTEST = b"fault: TrojanCAM failed, and could not say why; there is no result\n"
 
@@ -36,10 +49,12 @@ class CommandLine(typer.Typer):
 class Commands(TyperGroup):
     """A group whose commands end in one sentence: exit code 2 where the user can fix what went wrong, else 4.
 
-    `--debug` may stand anywhere: it shows the traceback of a failure.
+    Options such as `--debug`, which shows the traceback of a failure, may stand anywhere.
     """
 
     debug = False
+    anywhere = Anywhere()
+    configured = Defaults({}, {})
 
     def main(self, *args: Any, standalone_mode: bool = True, **kwargs: Any) -> Any:
         """Run the command line, and exit."""
@@ -49,22 +64,35 @@ class Commands(TyperGroup):
 
         if not standalone_mode:
             return run()
+        if COMPLETING in os.environ or COMPLETION & set(sys.argv[1:]):  # the shell asks, and Typer exits by itself
+            return super().main(*args, **kwargs)
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, TextIOWrapper):  # names of files may hold what is no text
                 stream.reconfigure(errors="backslashreplace")
         sys.exit(self._ended(run))
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Take `--debug` out of the arguments, wherever it stands before `--`."""
-        own = args[: args.index("--")] if "--" in args else args
-        self.debug = DEBUG in own
-        return super().parse_args(ctx, [*(word for word in own if word != DEBUG), *args[len(own) :]])
+        """Take the options that may stand anywhere out of the arguments, and look up what is configured."""
+        self.debug = DEBUG in args
+        self.anywhere, rest = taken(args)
+        self.configured = Defaults({}, {})
+        if rest and not ctx.resilient_parsing and not SHOWING & set(rest):
+            known = {name: options(command.params) for name, command in self.commands.items()}
+            self.configured = defaults(known, self.anywhere.config, self.anywhere.use_files)
+            self.anywhere = with_defaults(self.anywhere, self.configured.common)
+            ctx.default_map = {
+                name: parameter_values(command.params, self.configured.commands[name])
+                for name, command in self.commands.items()
+                if name == rest[0]
+            }
+        self.debug = self.anywhere.debug
+        return super().parse_args(ctx, rest)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
         draw_as_delivered()
         try:
-            with warnings_in_a_line():
+            with warnings_in_a_line(), heard(self.anywhere):
                 return super().invoke(ctx)
         except KeyboardInterrupt:
             complain("interrupted", "bold red")
@@ -86,11 +114,25 @@ class OneCommand(TyperCommand):
     """A command of the group. `--json -`, one object on standard output, is what `--format json` says."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse the words that follow the command."""
+        """Parse the words that follow the command, and say which defaults are configured."""
         own = args[: args.index("--")] if "--" in args else args
         if "-" in own and (place := own.index("-")) and own[place - 1] == JSON:
             args = [*args[: place - 1], "--format", "json", *args[place + 1 :]]
-        return super().parse_args(ctx, args)
+        group = ctx.find_root().command
+        configured = group.configured if isinstance(group, Commands) else Defaults({}, {})
+        own_defaults = dict(configured.commands.get(ctx.info_name, {}))
+        try:
+            rest = super().parse_args(ctx, args)
+        except Exception:
+            announce({**configured.common, **own_defaults})  # it may be for one of these
+            raise
+        used = {
+            name: own_defaults[name]
+            for name, option in options(self.params).items()
+            if name in own_defaults and ctx.get_parameter_source(option.name).name == "DEFAULT_MAP"
+        }
+        announce({**configured.common, **used})
+        return rest
 
 
 def _failed(error: BaseException, debug: bool) -> int:

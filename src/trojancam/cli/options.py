@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from trojancam.opening.open import ModelFile
     from trojancam.opening.output_choice import ImagesFor, LabelledImages
 
+SHOWING = ("form", "as_json")  # parameters that say how a result is shown, and change nothing of it
 LARGEST = 4096  # pixels: images are read up to this size
 
 
@@ -172,11 +173,12 @@ def takes_options(command: Callable[..., None]) -> Callable[..., None]:
 def command_line(context: Parsed, without: Collection[str] = ()) -> str:
     """The command that runs, again, as a shell takes it: from what was parsed, so that no option can be forgotten.
 
-    Options that have a value are said even if it is the usual one, but for those named in `without`, which do not count.
+    Options that have a value are said even if it is the usual one, but for those that only say how results are shown, and those
+    named in `without`, which do not count.
     """
     words: dict[bool, list[str]] = {True: ["trojancam", str(context.info_name)], False: []}
     for parameter in context.command.params:
-        if parameter.name not in without and parameter.name in context.params:
+        if parameter.name not in (*SHOWING, *without) and parameter.name in context.params:
             words[parameter.param_type_name == "argument"] += _words(parameter, context.params[parameter.name])
     return shlex.join(words[True] + words[False])
 
