@@ -6,6 +6,7 @@ import statistics
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -25,7 +26,6 @@ RIDDLES = {  # what has to be read twice, and what to write in its place
 }
 PAGES = [ROOT / "README.md", ROOT / "SECURITY.md", ROOT / "CONTRIBUTING.md"]
 TEMPLATES = ("*.j2", "*.html")
-REFUSALS = re.compile(r"(Error|error|problem|Warning)$")
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,13 @@ def median(text: str) -> float:
     return statistics.median(map(len, sentences(text)))
 
 
-def texts() -> Iterator[Text]:
+@cache
+def texts() -> tuple[Text, ...]:
     """Everything that people read: pages, templates, what commands say of themselves, and refusals."""
+    return tuple(_texts())
+
+
+def _texts() -> Iterator[Text]:
     for page in pages():
         yield Text(str(page.relative_to(ROOT)), page.read_text(encoding="utf-8"))
     for pattern in TEMPLATES:

@@ -95,6 +95,21 @@ def terms_in(text: str) -> list[Term]:
     return [term for term in TERMS if _pattern(term).search(text)]
 
 
+def meaning(words: str) -> str:
+    """What a heading or the name of a number means; empty where the glossary has no such term.
+
+    >>> meaning("Stimulation ASR")[:27], meaning("Layer")
+    ('The share of images of othe', '')
+    """
+    return _meanings().get(words.strip().lower(), "")
+
+
+@cache
+def _meanings() -> dict[str, str]:
+    """The meaning of each spelling, in small letters."""
+    return {word.lower(): term.meaning for term in TERMS for word in (term.name, *term.spellings)}
+
+
 @cache
 def _pattern(term: Term) -> re.Pattern[str]:
     """Any spelling of a term as whole words. Short ones are matched as they are written: "p" is no page."""

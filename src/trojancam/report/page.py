@@ -13,6 +13,7 @@ import jinja2
 
 from trojancam.files import written_whole
 from trojancam.report.documents.document import Document, versions
+from trojancam.report.glossary import Term, meaning, terms_in
 from trojancam.report.maps import Backdrop, Maps
 from trojancam.text import as_text
 
@@ -202,6 +203,18 @@ class Page:
         return [part for section in self.sections for part in section.parts]
 
     @property
+    def terms(self) -> list[Term]:
+        """The words on it that the glossary explains."""
+        said = [self.verdict, self.weighed]
+        for section in self.sections:
+            said += [section.title, section.text]
+        for part in self.parts:
+            said.append(part.caption)
+            if isinstance(part, Table):
+                said += [*part.headings, *(str(row[0]) for row in part.rows if row)]
+        return terms_in("\n".join(said))
+
+    @property
     def backdrops(self) -> list[Backdrop]:
         """The images that maps lie over, each once."""
         return list({part.backdrop.key: part.backdrop for part in self.parts if isinstance(part, Maps)}.values())
@@ -226,6 +239,7 @@ def environment() -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
     )
+    found.filters["meaning"] = meaning
     found.filters["lower_first"] = lambda words: words[:1].lower() + words[1:]
     return found
 

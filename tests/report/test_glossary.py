@@ -1,0 +1,38 @@
+"""The glossary: each word once, and every page explains those that it uses."""
+
+import re
+
+from docs.making import glossary
+
+from trojancam.report.glossary import TERMS, meaning, terms_in
+from trojancam.report.page import Page, Section, Table, render
+
+
+def test_each_word_is_explained_once_and_in_order() -> None:
+    names = [term.name.lower() for term in TERMS]
+    spelled = [word for term in TERMS for word in (term.name, *term.spellings)]
+    assert names == sorted(names)
+    assert len(set(map(str.lower, spelled))) == len(spelled)
+    assert [term.name for term in TERMS if not term.meaning.endswith(".")] == []
+
+
+def test_words_are_found_whole_and_short_ones_as_they_are_written() -> None:
+    assert [term.name for term in terms_in("Pages have a REASR, and feature maps.")] == ["feature map", "REASR"]
+    assert [term.name for term in terms_in("p = 0.1")] == ["p-value"]
+    assert terms_in("P. S. A page, patched and scored, fingerprints alarms") == []
+
+
+def test_a_page_explains_its_words_at_the_number_and_at_its_end() -> None:
+    table = Table(["Evidence", "Value"], [["Ablation ASR", "3%"], ["Elevation", "2.1"]])
+    text = render(Page("A scan", "It is done.", [Section("Numbers", parts=[table])]))
+    for word in ("ablation ASR", "elevation"):
+        assert f"<dt>{word}</dt><dd>{meaning(word)}</dd>" in text
+        assert f'title="{meaning(word)}"' in text
+    assert text.count("<dt>REASR</dt>") == 0
+    assert "Words on this page" not in render(Page("A page", "It is done.", []))
+
+
+def test_the_glossarys_page_has_every_word_under_a_heading() -> None:
+    page = glossary.page()
+    assert [term.name for term in TERMS if f"## {term.name} {{ #{term.anchor} }}" not in page] == []
+    assert len(re.findall(r"^## ", page, flags=re.MULTILINE)) == len(TERMS)
