@@ -22,20 +22,38 @@ def test_a_triggered_image_gets_its_class_back_where_the_place_is_known():
     assert float((found.after == own).float().mean()) >= 0.9  # the region may cover a part of what tells the class
 
 
-def test_it_is_the_smallest_region_that_changes_the_class():
-    bad = triggered(2)
-    places = torch.rand(2, 12, 12, generator=torch.Generator().manual_seed(0)) + 2 * trigger_mask()
+def test_all_squares_that_change_the_class_vote_and_the_smallest_that_agrees_is_filled():
+    bad = triggered(4)
+    places = torch.rand(4, 12, 12, generator=torch.Generator().manual_seed(0)) + 2 * trigger_mask()
     found = cleaned(network(), bad, places)
     for number, image in enumerate(bad):
-        for share in SHARES:
-            mask = region(places[number : number + 1], share)
-            filled = imputed(image[None], mask)
-            if int(network()(filled).argmax()) != TARGET:
-                assert torch.equal(found.masks[number], mask[0])
-                assert torch.equal(found.images[number], filled[0])
-                break
-        else:
-            pytest.fail("no region changes the class")
+        masks = [region(places[number : number + 1], share) for share in SHARES]
+        filled = [imputed(image[None], mask) for mask in masks]
+        chances = [network()(each).double().softmax(1)[0] for each in filled]
+        turned = [each for each in chances if int(each.argmax()) != TARGET]
+        assert turned
+        possible = {int(each.argmax()) for each in turned}
+        winner = max(possible, key=lambda name: sum(float(each[name]) for each in turned))
+        first = next(place for place, each in enumerate(chances) if int(each.argmax()) == winner)
+        assert int(found.after[number]) == winner
+        assert torch.equal(found.masks[number], masks[first][0])
+        assert torch.equal(found.images[number], filled[first][0])
+
+
+@pytest.mark.parametrize("share", [0.01, 0.06, 0.2])
+def test_a_region_is_the_square_with_the_greatest_sum(share):
+    places = torch.rand(3, 10, 14, generator=torch.Generator().manual_seed(1)).square()
+    side = max(1, round((share * 140) ** 0.5))
+    for mask, place in zip(region(places, share), places, strict=True):
+        sums = {
+            (row, column): float(place[row : row + side, column : column + side].sum())
+            for row in range(11 - side)
+            for column in range(15 - side)
+        }
+        row, column = max(sums, key=sums.__getitem__)
+        expected = torch.zeros(10, 14, dtype=torch.bool)
+        expected[row : row + side, column : column + side] = True
+        assert torch.equal(mask, expected)
 
 
 def test_what_lies_outside_the_region_stays_and_so_does_an_image_that_nothing_changes():

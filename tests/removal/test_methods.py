@@ -186,7 +186,7 @@ def test_the_classes_with_most_compromised_maps_are_the_most_affected():
     assert [each.target_class for each in most_affected(findings, 2)] == [3, 5, 3]
 
 
-@pytest.mark.parametrize("name", ["reset", "fine-pruning", "nad", "i-bau", "clp", "rnp"])
+@pytest.mark.parametrize("name", ["reset", "fine-pruning", "nad", "i-bau", "clp", "rnp", "deepsweep"])
 def test_every_repair_gives_a_network_and_leaves_the_one_it_was_given(name: str):
     before_it = network().fingerprint
     found = done(name)

@@ -4,6 +4,7 @@ from . import (
     cleansing,
     cognitive_distillation,
     contributions,
+    corruptions,
     deepsweep,
     defence,
     guard,
@@ -12,6 +13,8 @@ from . import (
     sentinet,
     sieve,
     strip,
+    teco,
+    weight_scaling,
 )
 from .cleaning import CleanedImages, cleaned
 from .cleansing import CLEANSERS, cleansed
@@ -40,6 +43,7 @@ __all__ = [
     "cleansing",
     "cognitive_distillation",
     "contributions",
+    "corruptions",
     "deepsweep",
     "defence",
     "guard",
@@ -49,4 +53,6 @@ __all__ = [
     "sentinet",
     "sieve",
     "strip",
+    "teco",
+    "weight_scaling",
 ]

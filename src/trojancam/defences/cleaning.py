@@ -1,7 +1,9 @@
 """Cleaning an image: the place that makes it suspicious is taken out and filled in from around it, and the network asked again.
 
 As Februus does (Doan et al., ACSAC 2020), but the place is that of a defence, and it is filled by ROAD's interpolation
-(`evaluation.imputation`) instead of a network that paints. Only as much is taken out as is needed to change the class.
+(`evaluation.imputation`) instead of a network that paints. Squares of several sizes are tried. All that change the class have a
+vote on what it becomes: where a part of a trigger is left, the network often sees a third class. Of those that agree with
+the vote, the smallest is taken out.
 """
 
 from dataclasses import dataclass
@@ -13,13 +15,12 @@ from torch import Tensor
 from trojancam.defences.defence import Images, answers
 from trojancam.errors import DataError
 from trojancam.evaluation.imputation import imputed
-from trojancam.evaluation.localisation import dilated
 from trojancam.network import given
 from trojancam.network.batches import BUDGET, check_budget, parts
 from trojancam.network.network import Network
 from trojancam.showing import Brief
 
-SHARES = (0.01, 0.02, 0.03, 0.05, 0.08, 0.12, 0.18)  # of the pixels, before the region is grown by one pixel
+SHARES = (0.01, 0.017, 0.026, 0.036, 0.048, 0.063, 0.09, 0.12)  # of the pixels, that squares cover
 COPIES = 6  # of an image, while it is filled in
 
 Places = Float[Tensor, "n h w"]
@@ -51,9 +52,11 @@ def cleaned(
     *,
     memory_budget: int = BUDGET,
 ) -> CleanedImages:
-    """The images without what makes them suspicious: the smallest region whose filling changes the class is filled in.
+    """The images without what makes them suspicious: the square around it is filled in, if that changes the class.
 
-    Regions are those pixels of `places` that are among the greatest `shares`, grown by one pixel on every side.
+    For each of the `shares` of the pixels, it is the square of that size over which `places` sum to most. Of the classes that
+    the network predicts with one of them filled in, other than before, the one with the greatest sum of probabilities over all
+    that change the class is chosen, and with it the smallest square that leads there.
 
     Raises:
         DataError: if the network cannot take the images, there is not one map of their size for each, or a share does not lie
@@ -80,29 +83,59 @@ def _cleaned(network: Network, images: Images, places: Places, shares: tuple[flo
     masks &= ~masks.flatten(2).all(2)[:, :, None, None]  # something has to be left to fill in from
     repeated = images[:, None].expand(-1, len(shares), -1, -1, -1).flatten(0, 1)
     filled = imputed(repeated, masks.flatten(0, 1))
-    after = answers(network, filled).argmax(1).cpu().view(len(images), len(shares))
-    turned = after != before[:, None]
-    chosen, own = turned.int().argmax(1), torch.arange(len(images))
-    any_turned = turned.any(1)
+    logits = answers(network, filled).cpu().view(len(images), len(shares), -1)
+    after = logits.argmax(2)
+    winner = voted(logits, before)
+    agree = (after == winner[:, None]) & (winner != before)[:, None]
+    chosen, own = agree.int().argmax(1), torch.arange(len(images))
+    changed = agree.any(1)
     return CleanedImages(
         filled.view(len(images), len(shares), *images.shape[1:])[own, chosen].where(
-            any_turned[:, None, None, None], images
+            changed[:, None, None, None], images
         ),
-        masks[own, chosen] & any_turned[:, None, None],
+        masks[own, chosen] & changed[:, None, None],
         before,
-        after[own, chosen].where(any_turned, before),
+        after[own, chosen].where(changed, before),
     )
 
 
-def region(places: Places, share: float) -> Bool[Tensor, "n h w"]:
-    """The greatest `share` of the pixels of each map, grown by one pixel; none of a map that is blank.
+def voted(logits: Float[Tensor, "n m classes"], before: Int64[Tensor, " n"]) -> Int64[Tensor, " n"]:
+    """The class that the m fillings of each image agree on most: those that change its class count, by their probabilities.
 
-    >>> region(torch.tensor([[[9.0, 0.0, 0.0, 1.0]]]), 0.25)
-    tensor([[[ True,  True, False, False]]])
+    Only a class that one of them predicts can win; where none changes the class, it is the one before.
+
+    >>> logits = torch.tensor([[[9.0, 0.0, 0.0], [0.0, 2.0, 1.0], [0.0, 0.0, 3.0], [0.0, 0.0, 3.0]]])
+    >>> voted(logits, torch.tensor([0])), voted(logits[:, :1], torch.tensor([0]))
+    (tensor([2]), tensor([0]))
     """
-    count = max(1, round(share * places[0].numel()))
-    least = places.flatten(1).topk(count, 1).values[:, -1]
-    return dilated((places >= least[:, None, None]) & (places > 0), (1, 1))
+    after = logits.argmax(2)
+    changed = after != before[:, None]
+    predicted = torch.zeros_like(logits).scatter_(2, after[..., None], changed[..., None].to(logits)).amax(1) > 0
+    votes = (logits.softmax(2) * changed[..., None]).sum(1)
+    return votes.where(predicted, -1.0).argmax(1).where(changed.any(1), before)
+
+
+def region(places: Places, share: float) -> Bool[Tensor, "n h w"]:
+    """The square of about this share of the pixels over which each map sums to most; none of a map that is the same everywhere.
+
+    >>> region(torch.tensor([[[0.0, 0.0, 9.0], [0.0, 1.0, 5.0], [0.0, 0.0, 0.0]]]), 0.44).int()
+    tensor([[[0, 1, 1],
+             [0, 1, 1],
+             [0, 0, 0]]], dtype=torch.int32)
+    """
+    height, width = places.shape[1:]
+    side = min(height, width, max(1, round((share * height * width) ** 0.5)))
+    sums = torch.nn.functional.avg_pool2d(places[:, None].double(), side, 1)[:, 0]
+    place = sums.flatten(1).argmax(1)
+    top, left = place // sums.shape[2], place % sums.shape[2]
+    rows, columns = _span(top, side, height), _span(left, side, width)
+    points = places.amax((1, 2)) > places.amin((1, 2))
+    return rows[:, :, None] & columns[:, None, :] & points[:, None, None]
+
+
+def _span(first: Int64[Tensor, " n"], count: int, extent: int) -> Bool[Tensor, "n extent"]:
+    pixels = torch.arange(extent, device=first.device)
+    return (pixels >= first[:, None]) & (pixels < first[:, None] + count)
 
 
 def _check(images: Images, places: Places, shares: tuple[float, ...]) -> None:

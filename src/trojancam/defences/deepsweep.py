@@ -1,8 +1,10 @@
 """DeepSweep: images are transformed before the network sees them, so that a trigger loses its shape (Qiu et al., AsiaCCS 2021).
 
-The light policy of the authors' code, which is meant for a network in use: median filter, smaller, median filter, as large as
-before, then shifted, scaled and turned at random. Its numbers are those of images of 224 pixels, scaled to the image's size: the
-filter of 5 pixels is at least 3 wide, and 224 pixels become 180.
+Both policies of the authors' code. The light one is meant for a network in use: median filter, smaller, median filter, as large
+as before, then shifted, scaled and turned at random. The intensive one is what the network is fine-tuned with beforehand
+(`trojancam.removal.deepsweep_tuning`): bent as by a lens, brightened and darkened, and made far smaller for a moment, too.
+Numbers are those of images of 224 pixels, scaled to the image's size: the filter of 5 pixels is at least 3 wide, and 224 pixels
+become 180. The code leaves the strength of the lens to its library, whose usual one is taken here.
 """
 
 import math
@@ -16,6 +18,10 @@ from trojancam.errors import DataError
 from trojancam.network.draws import Draws
 
 AUTHORS_SIZE, SMALLER, MEDIAN = 224, 180, 5  # pixels
+QUARTER = 0.25  # of the size, to which the intensive policy brings an image for a moment
+DARKER, BRIGHTER, DARKEST = 0.6, 1.53, 2.6  # a gamma, a factor, a gamma
+LENS, OFF_CENTRE = 0.05, 0.05  # at most: the distortion, and how far off its centre lies, in sides
+LARGEST = 1.1  # of the size, to which an image is enlarged at most
 SHIFT, SCALE, TURN = 0.16, 0.16, 4.0  # of the side, of the size, in degrees: at most, either way
 
 Images = Float[Tensor, "n c h w"]
@@ -31,13 +37,60 @@ def swept(images: Images, seed: int = 0, first: int = 0) -> Images:
     torch.Size([2, 3, 32, 32])
     """
     size = images.shape[2], images.shape[3]
-    if min(size) < 3:
-        raise DataError(f"images of {size[0]}x{size[1]} pixels are too small for a median filter; give larger ones")
+    _check_size(size)
     width = median_width(min(size))
-    smaller = [max(1, round(side * SMALLER / AUTHORS_SIZE)) for side in size]
-    small = _resized(median(images, width), (smaller[0], smaller[1]))
-    whole = _resized(median(small, width), size)
+    whole = _through_smaller(median(images, width), width)
     return moved(whole, torch.stack([_drawn(seed + first + number) for number in range(len(images))]))
+
+
+def swept_intensively(images: Images, seed: int = 0, first: int = 0) -> Images:
+    """Images in [0, 1] after the intensive policy; draws as for `swept`.
+
+    Raises:
+        DataError: if they are smaller than 3 pixels.
+
+    >>> swept_intensively(torch.rand(2, 3, 32, 32)).shape
+    torch.Size([2, 3, 32, 32])
+    """
+    size = images.shape[2], images.shape[3]
+    _check_size(size)
+    width = median_width(min(size))
+    draws = torch.stack([Draws(seed + first + number + 1).uniform(6) for number in range(len(images))])
+    bent = through_lens(images, draws[:, :3])
+    dark = median(bent.clamp(0, 1) ** DARKER, width)
+    toned = (dark * BRIGHTER).clamp(max=1) ** DARKEST
+    quarter = [max(1, round(side * QUARTER)) for side in size]
+    coarse = median(_resized(_resized(toned, (quarter[0], quarter[1])), size), width)
+    padded = enlarged(_through_smaller(coarse, width), draws[:, 3:])
+    return moved(padded, torch.stack([_drawn(seed + first + number) for number in range(len(images))]))
+
+
+def through_lens(images: Images, draws: Float[Tensor, "n 3"]) -> Images:
+    """Images as a lens bends them: a pixel at x from its centre shows what lies at `x (1 + k r^2 + k r^4)`; black beyond.
+
+    `draws` in [0, 1) say k, within `LENS` either way, and where the centre is, within `OFF_CENTRE` of the middle.
+    """
+    k, down, across = ((2 * draws - 1) * torch.tensor([LENS, OFF_CENTRE, OFF_CENTRE])).to(images).unbind(1)
+    height, width = images.shape[2:]
+    rows, columns = (
+        (torch.arange(side, device=images.device).to(images) + 0.5) / side - 0.5 for side in (height, width)
+    )
+    y, x = rows[None, :, None] - down[:, None, None], columns[None, None, :] - across[:, None, None]
+    square = y**2 + x**2
+    bend = 1 + k[:, None, None] * (square + square**2)
+    places = torch.stack([x * bend + across[:, None, None], y * bend + down[:, None, None]], -1)
+    return F.grid_sample(images, 2 * places, align_corners=False)
+
+
+def enlarged(images: Images, draws: Float[Tensor, "n 3"]) -> Images:
+    """Images enlarged to at most `LARGEST`, somewhere on a black ground of that size, which is brought back to theirs.
+
+    `draws` in [0, 1) say how much, and where: down and across.
+    """
+    part = (1 + (LARGEST - 1) * draws[:, 0]) / LARGEST  # of the ground's side that the image takes
+    left = (1 - part) / part  # `moved` shifts before it scales
+    down, across = ((draws[:, place] - 0.5) * left for place in (1, 2))
+    return moved(images, torch.stack([down, across, part, torch.zeros_like(part)], 1))
 
 
 def median_width(side: int) -> int:
@@ -70,6 +123,18 @@ def moved(images: Images, draws: Float[Tensor, "n 4"]) -> Images:
     )
     grid = F.affine_grid(torch.stack(rows, 1).to(images), list(images.shape), align_corners=False)
     return F.grid_sample(images, grid, align_corners=False)
+
+
+def _check_size(size: tuple[int, int]) -> None:
+    if min(size) < 3:
+        raise DataError(f"images of {size[0]}x{size[1]} pixels are too small for a median filter; give larger ones")
+
+
+def _through_smaller(images: Images, width: int) -> Images:
+    """Made smaller, filtered, and as large as before."""
+    size = images.shape[2], images.shape[3]
+    smaller = [max(1, round(side * SMALLER / AUTHORS_SIZE)) for side in size]
+    return _resized(median(_resized(images, (smaller[0], smaller[1])), width), size)
 
 
 def _resized(images: Images, size: tuple[int, int]) -> Float[Tensor, "n c height width"]:

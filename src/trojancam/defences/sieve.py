@@ -8,7 +8,16 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from trojancam.defences import cognitive_distillation, contributions, ibd_psc, scale_up, sentinet, strip
+from trojancam.defences import (
+    cognitive_distillation,
+    contributions,
+    ibd_psc,
+    scale_up,
+    sentinet,
+    strip,
+    teco,
+    weight_scaling,
+)
 from trojancam.defences.calibration import Calibration, check_rate, fewest
 from trojancam.defences.defence import Defence, Reference, Scores, Seen, Test, as_defence
 from trojancam.errors import DataError, TrojanCamError
@@ -30,7 +39,9 @@ _OWN = {
     "cognitive-distillation": Defence(
         "Cognitive distillation", "Huang et al., ICLR 2023", cognitive_distillation.learn, shows_place=True
     ),
+    "teco": Defence("TeCo", "Liu et al., CVPR 2023", teco.learn),
     "ibd-psc": Defence("IBD-PSC", "Hou et al., ICML 2024", ibd_psc.learn),
+    "weight-scaling": Defence("Weight scaling", "new in TrojanCAM, after IBD-PSC", weight_scaling.learn),
 }
 DEFENCES = Registry("defence", "trojancam.defences", as_defence, _OWN)
 """All defences by name. `DEFENCES.register("mine")` adds a function of a `Reference` that returns a test, which is a function of

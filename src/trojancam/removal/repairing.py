@@ -19,6 +19,7 @@ from trojancam.rates import clean_accuracy
 from trojancam.registry import Registry
 from trojancam.removal.attention_distillation import DISTILLATION
 from trojancam.removal.contract import Repair, RepairJob, Rung, as_repair
+from trojancam.removal.deepsweep_tuning import DEEPSWEEP
 from trojancam.removal.fine_pruning import FINE_PRUNING
 from trojancam.removal.fine_tuning import BASELINES
 from trojancam.removal.goal import Culprit
@@ -47,6 +48,7 @@ _OWN: Mapping[str, Repair] = {
     "nad": DISTILLATION,
     "ft-sam": SHARPNESS,
     "i-bau": IMPLICIT,
+    "deepsweep": DEEPSWEEP,
 }
 REPAIRS = Registry("repair", "trojancam.repairs", as_repair, _OWN)
 """All repairs by name. `REPAIRS.register("mine")` adds a function of a `RepairJob` that returns a network; so does an entry point
