@@ -223,10 +223,12 @@ shares. Networks of one parent are no independent samples. Made by `python -m be
 
 What to expect: STRIP, SCALE-UP and cognitive distillation rest on a trigger that decides the class whatever else is in the
 image. They cannot find one that works in images of some classes only (nine-sources, five-sources, one-source): laid over with
-another image, such an image is no longer one of its source class. IBD-PSC needs batch normalisation; weight scaling stands in
-for it elsewhere. It amplifies weights and biases of the last layers before the logits instead, by a factor that grows until
-most clean images change their class: without a normalisation, small biases are all that an even factor shifts. A warp or a change of tone moves the same feature maps as
+another image, such an image is no longer one of its source class. A warp or a change of tone moves the same feature maps as
 clean images do, so that all defences find them less often than a patch.
+
+IBD-PSC needs batch normalisation; weight scaling stands in for it elsewhere. It amplifies weights and biases of the last layers
+before the logits instead, by a factor that grows until most clean images change their class: without a normalisation, small
+biases are all that an even factor shifts.
 """
 
 

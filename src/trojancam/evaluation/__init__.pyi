@@ -1,6 +1,7 @@
 from . import (
     comparison,
     imputation,
+    known_pixels,
     localisation,
     perturbation,
     perturbation_curves,
@@ -15,6 +16,7 @@ from . import (
 __all__ = [
     "comparison",
     "imputation",
+    "known_pixels",
     "localisation",
     "perturbation",
     "perturbation_curves",

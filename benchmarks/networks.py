@@ -1,0 +1,164 @@
+"""Architectures that people have: which open, what layers they have, and what recording them costs; docs/networks.md.
+
+    python -m benchmarks.networks [--only REGEX] [--scan]
+
+Weights are random. timm and torchvision build theirs, where they are installed. Times are those of the processor,
+in one thread, so that other work on the machine counts for little. `--scan` also scans the networks for small images.
+"""
+
+import argparse
+import re
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from tests.peers import quiet, timm_models, torchvision_models
+from torch import Tensor, nn
+
+from benchmarks.markdown import table
+from benchmarks.timing import Ratio, paired
+from trojancam.architectures import ARCHITECTURES
+from trojancam.attribution import METHODS, grad_cam
+from trojancam.detection import scan
+from trojancam.errors import ModelError
+from trojancam.files import written_whole
+from trojancam.network.input import InputSpecification
+from trojancam.network.network import Network
+from trojancam.network.recording import record
+
+OUT = Path(__file__).parents[1] / "docs" / "networks.md"
+CLASSES, IMAGES, PAIRS = 10, 4, 5
+OF_A_TRANSFORMER = ("attention-rollout", "legrad")
+OF_TIMM = {
+    "ResNet-18": ("resnet18", 224),
+    "ResNet-50": ("resnet50", 224),
+    "VGG-11, BatchNorm": ("vgg11_bn", 224),
+    "DenseNet-121": ("densenet121", 224),
+    "MobileNetV2": ("mobilenetv2_100", 224),
+    "MobileNetV3, small": ("mobilenetv3_small_100", 224),
+    "EfficientNet-B0": ("efficientnet_b0", 224),
+    "ConvNeXt, atto": ("convnext_atto", 224),
+    "ViT-Ti/16": ("vit_tiny_patch16_224", 224),
+    "ViT-S/16": ("vit_small_patch16_224", 224),
+    "DeiT-Ti/16": ("deit_tiny_patch16_224", 224),
+    "Swin-T": ("swin_tiny_patch4_window7_224", 224),
+    "MaxViT, pico": ("maxvit_rmlp_pico_rw_256", 256),
+    "MLP-Mixer-S/32": ("mixer_s32_224", 224),
+}
+OF_TORCHVISION = {"SqueezeNet 1.1": ("squeezenet1_1", 224)}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One architecture: what builds it, and what was found."""
+
+    name: str
+    source: str
+    size: int
+    network: Network | None
+    refusal: str = ""
+    ratio: Ratio | None = None
+    scanned: float | None = None
+
+    def cells(self) -> list[str]:
+        opens = "yes" if self.network else f"no: {self.refusal}"
+        if self.network is None:
+            return [self.name, self.source, str(self.size), opens, *["–"] * 5]
+        heads = [name for name in self.network.with_heads().layers if name not in self.network.layers]
+        whole = all(METHODS[method].works_with(self.network) for method in OF_A_TRANSFORMER)
+        attention = "all tokens" if whole else "of another kind" if self.network.attention.others else "none"
+        ratio = "not measured" if self.ratio is None else f"{self.ratio.ratio:.2f}"
+        megabytes = f"{(self.network.footprint.live + self.network.footprint.kept) / 2**20:.1f}"
+        scanned = "not measured" if self.scanned is None else f"{self.scanned:.0f} s"
+        layers = f"{len(self.network.layers)}" + (f" and {len(heads)} of heads" if heads else "")
+        return [self.name, self.source, str(self.size), opens, layers, attention, ratio, megabytes, scanned]
+
+
+def builders() -> Iterator[tuple[str, str, InputSpecification, Callable[[], nn.Module]]]:
+    for name, architecture in ARCHITECTURES.items():
+        yield name, "trojancam", architecture.input, lambda made=architecture: made.build(CLASSES)
+    for name, (made, size) in OF_TIMM.items():
+        yield (
+            name,
+            "timm",
+            InputSpecification(size=(size, size)),
+            lambda made=made: timm_models().create_model(made, num_classes=CLASSES),
+        )
+    for name, (made, size) in OF_TORCHVISION.items():
+        yield (
+            name,
+            "torchvision",
+            InputSpecification(size=(size, size)),
+            lambda made=made: getattr(torchvision_models(), made)(num_classes=CLASSES),
+        )
+
+
+def measured(name: str, source: str, specification: InputSpecification, module: nn.Module, scanning: bool) -> Row:
+    """Opened, recorded and, where that was asked for and images are small, scanned."""
+    size = specification.size[0]
+    try:
+        network = Network.from_module(module, specification=specification, name=name)
+    except ModelError as error:
+        return Row(name, source, size, None, str(error))
+    images = torch.rand(IMAGES, 3, *specification.size)
+    ratio = paired(
+        lambda: grad_cam(record(network, images)), lambda: floor(module, network.inputs(images)), PAIRS, 1,
+        clock=time.process_time,
+    )  # fmt: skip
+    scanned = None
+    if scanning and size <= 48:
+        started = time.process_time()
+        scan(network, torch.rand(40, 3, *specification.size), torch.arange(40) % CLASSES)
+        scanned = time.process_time() - started
+    return Row(name, source, size, network, "", ratio, scanned)
+
+
+def floor(module: nn.Module, inputs: Tensor) -> None:
+    """A forward run of the module as it is, and a backward run to its input."""
+    inputs = inputs.detach().requires_grad_()
+    torch.autograd.grad(module(inputs).amax(1).sum(), inputs)
+
+
+def text(rows: list[Row]) -> str:
+    heads = [
+        "architecture", "built by", "pixels", "opens", "layers", "attention", "record ratio", "MB an image", "scan",
+    ]  # fmt: skip
+    return "\n".join([HEAD, *table(heads, (row.cells() for row in rows))]) + "\n"
+
+
+HEAD = f"""# Networks
+
+Which architectures open, and what they cost, made by `python -m benchmarks.networks` with random weights and {CLASSES} classes.
+
+- **layers**: feature maps of convolutions and of tokens; heads of attention are layers with `Network.with_heads()` or `--heads`.
+- **attention**: attention rollout and LeGrad need attention of all tokens to all tokens in every block. AttnLRP and the CAM
+  family work on every network here.
+- **record ratio**: the time of recording all layers of {IMAGES} images with the contribution of every feature map, over a forward
+  run of the module and a backward run to its input; the median of {PAIRS} pairs.
+- **MB an image**: what one image takes while it is recorded. How many go through at a time follows from it and the memory budget.
+- **scan**: seconds of the processor for the default scan, 40 images; “not measured” where it would take long.
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", default="", help="only architectures in whose name this regular expression is found")
+    parser.add_argument("--scan", action="store_true", help="also scan those for images of at most 48 pixels")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    rows = []
+    for name, source, specification, build in builders():
+        if re.search(arguments.only, name):
+            with quiet():
+                module = build().eval().requires_grad_(False)
+            rows.append(measured(name, source, specification, module, arguments.scan))
+            print(" | ".join(rows[-1].cells()), flush=True)
+    with written_whole(OUT) as partial:
+        partial.write_text(text(rows), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
