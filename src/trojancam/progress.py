@@ -4,6 +4,7 @@ import html
 import sys
 import time
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import Any, Protocol, runtime_checkable
 
 REFRESH = 0.2  # seconds between two pictures of a notebook's bar
@@ -64,12 +65,12 @@ class NotebookBar:
         self._show(_bar(done, total, left, note))
 
     def _show(self, text: str) -> None:
-        from IPython.display import HTML, display
-
+        display = import_module("IPython.display")  # it has no types, and is there in a notebook only
+        shown = display.HTML(text)
         if self._handle is None:
-            self._handle = display(HTML(text), display_id=True)
+            self._handle = display.display(shown, display_id=True)
         else:
-            self._handle.update(HTML(text))
+            self._handle.update(shown)
 
 
 def _bar(done: int, total: int, left: float | None, note: str) -> str:

@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from tests.nets import NETS, SIZE, images, network
 from torch import Tensor, fx, nn
 
-from trojancam.network import graph
 from trojancam.network.channels_last import in_channels_first
+from trojancam.network.classifier import classifier
 from trojancam.network.input import InputSpecification
 from trojancam.network.network import Network
 
@@ -64,7 +64,7 @@ THEN: dict[str, Callable[[Tensor, Last], Tensor]] = {
 def test_the_graph_computes_the_same(name: str) -> None:
     torch.manual_seed(0)
     module = Last(THEN[name])
-    made, _ = graph.classifier(module, InputSpecification(size=SIZE))
+    made, _ = classifier(module, InputSpecification(size=SIZE))
     for count in (1, 2, 5):
         inputs = images(count)
         for given in (inputs, inputs.contiguous(memory_format=torch.channels_last)):
@@ -75,7 +75,7 @@ def test_the_graph_computes_the_same(name: str) -> None:
     "name", ["nothing", "arithmetic", "gate", "joined", "joined by rows", "padded", "cut", "pooled", "chosen"]
 )
 def test_no_map_is_permuted_between_convolutions(name: str) -> None:
-    made, _ = graph.classifier(Last(THEN[name]), InputSpecification(size=SIZE))
+    made, _ = classifier(Last(THEN[name]), InputSpecification(size=SIZE))
     whole_maps = [node for node in made.graph.nodes if node.target is aten.permute.default and _size(node) > 20]
     assert not whole_maps
 
@@ -114,7 +114,7 @@ def test_weights_that_are_used_in_two_ways_stay_as_they_are() -> None:
 
     torch.manual_seed(0)
     module = Shared(THEN["nothing"])
-    made, _ = graph.classifier(module, InputSpecification(size=SIZE))
+    made, _ = classifier(module, InputSpecification(size=SIZE))
     assert made.get_parameter("kernel").shape == (3, 3, 3, 4)
     torch.testing.assert_close(made(images(2))[0], module(images(2)).detach(), rtol=1e-5, atol=1e-5)
 

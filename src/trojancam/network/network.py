@@ -16,9 +16,10 @@ from torch import Tensor, fx, nn
 
 from trojancam.errors import ModelError, SeveralOutputsError, unknown_name
 from trojancam.files import written_whole
-from trojancam.network import attention, given, graph
+from trojancam.network import attention, exporting, given, graph
 from trojancam.network.batches import BUDGET, Footprint, Gathered, footprint, parts
 from trojancam.network.card import RECORD, ModelCard, NetworkRecord
+from trojancam.network.classifier import classifier, number_of_classes
 from trojancam.network.cut import Cut
 from trojancam.network.devices import CPU, DeviceLike, device_named
 from trojancam.network.draws import Draws
@@ -109,8 +110,8 @@ class Network:
         feeding = feeding or (UNKNOWN if specification is None else GIVEN)
         specification = specification or _taken_by(module, input_size, output)
         named = None if class_names is None else len(class_names)
-        graph_module, done = graph.classifier(module, specification, output, named)
-        classes = graph.number_of_classes(graph_module)
+        graph_module, done = classifier(module, specification, output, named)
+        classes = number_of_classes(graph_module)
         if class_names is not None and len(class_names) != classes:
             raise ModelError(f"the network has {classes} classes, but {len(class_names)} class names were given")
         names = tuple(class_names) if class_names is not None else _numbered(classes)
@@ -324,7 +325,7 @@ class Network:
             made_by=f"trojancam {__version__}",
         )
         with written_whole(path) as partial, partial.open("wb") as stream:
-            graph.write(self.to(CPU)._own, self.input, stream, {RECORD: said.model_dump_json()})
+            exporting.write(self.to(CPU)._own, self.input, stream, {RECORD: said.model_dump_json()})
         return path
 
     @cached_property
@@ -429,7 +430,7 @@ def _taken_by(module: nn.Module, size: tuple[int, int], output: Output) -> Input
     if channels_of(module) != 1:
         return colours
     try:
-        graph.classifier(module, colours, output)
+        classifier(module, colours, output)
     except SeveralOutputsError:  # it takes colours, then
         return colours
     except ModelError:

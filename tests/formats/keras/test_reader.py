@@ -15,6 +15,7 @@ from torch import Tensor
 from trojancam.errors import DataError, ModelError, SeveralOutputsError, UnknownNameError
 from trojancam.formats.keras.reader import read_keras
 from trojancam.network import graph
+from trojancam.network.classifier import classifier
 from trojancam.network.input import InputSpecification
 from trojancam.network.network import Network
 from trojancam.network.recording import record
@@ -196,7 +197,7 @@ def test_weights_are_parameters_under_the_names_of_their_layers(network: Any) ->
 def test_a_softmax_at_the_end_is_taken_back_to_the_logits(saved: Any) -> None:
     _, path = saved("basic")
     opened = read_keras(path.with_suffix(".keras"))
-    whole, notes = graph.classifier(opened.module, InputSpecification(size=(32, 32)))
+    whole, notes = classifier(opened.module, InputSpecification(size=(32, 32)))
     assert graph.logits_node(whole).target is not torch.ops.aten.softmax.int
     assert notes == ("it ends in a softmax: its logits are taken before that",)
 

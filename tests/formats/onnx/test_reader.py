@@ -18,7 +18,7 @@ from torch import nn
 
 from trojancam.errors import ModelError, UnknownNameError
 from trojancam.formats.onnx.reader import read_onnx
-from trojancam.network.graph import classifier
+from trojancam.network.classifier import classifier
 from trojancam.network.input import InputSpecification
 from trojancam.network.layers import find_layers
 from trojancam.network.network import Network
