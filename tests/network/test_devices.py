@@ -6,7 +6,7 @@ from tests.far import FAR, as_near, far_device, tensors_of
 from torch import nn
 
 from trojancam.errors import ModelError, UnknownNameError
-from trojancam.network import devices, graph, independence, tokens
+from trojancam.network import devices, exporting, graph, independence, tokens
 from trojancam.network.devices import device_named, device_of
 from trojancam.network.network import Network
 
@@ -92,7 +92,7 @@ def test_a_moved_network_can_be_cut_fed_and_shuffled() -> None:
 
 def test_weights_are_taken_where_they_lie(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tracing refuses tensors of our far device; so the device without values stands for it, which is refused otherwise."""
-    for user in (graph, independence, tokens):
+    for user in (exporting, graph, independence, tokens):
         monkeypatch.setattr(user, "device_of", lambda tensors: next(iter({tensor.device for tensor in tensors})))
     network = Network.from_module(Making().to("meta"), (8, 8))
     assert network.device == torch.device("meta")

@@ -3,7 +3,6 @@
 `torch.export` gives a functional graph without hooks, in-place operations or hidden state.
 """
 
-import copy
 import dataclasses
 import functools
 import inspect
@@ -28,6 +27,7 @@ from torch.utils import _pytree as pytree
 from trojancam.errors import ModelError
 from trojancam.network import independence
 from trojancam.network.devices import device_of
+from trojancam.network.functional import functional
 from trojancam.network.graph import moved
 from trojancam.network.input import InputSpecification
 from trojancam.network.layers import CALLED
@@ -58,7 +58,7 @@ def traced(module: nn.Module, specification: InputSpecification) -> Traced:
             with independence.in_evaluation() as mode:
                 runs = _twice(module, specification, device)  # before the exporter, which may leave something in it
                 outer, program = _exported(module, example)
-            whole = copy.deepcopy(program.run_decompositions({}).module(check_guards=False))
+            whole = functional(program)
             names = _names_of_leaves(program.call_spec.out_spec)
             whole = whole if device.type == "cpu" else moved(whole, device)  # with it all that its code holds itself
             _weights_channels_last(whole)
