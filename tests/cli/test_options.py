@@ -207,7 +207,7 @@ def test_the_class_folders_of_a_network_that_names_its_classes_are_found_by_name
             "unknown preprocessing 'rgb-byte' (did you mean 'rgb-bytes'?); known: as-said",
         ),
         (("--preprocessing", "none.json"), "cannot read a preprocessing from none.json (No such file or directory)"),
-        (("--class-names", "none.txt"), "cannot read class names from none.txt (No such file or directory)"),
+        (("--class-names", "none.txt"), "there is no file none.txt; give --class-names a file that is there"),
         (("--class-names", __file__), "the network has 3 classes, but"),
         (("--architecture", "basic"), "holds a network of its own"),
         (("--output", "z"), "unknown output"),

@@ -115,7 +115,7 @@ def test_a_target_class_that_all_images_are_of_has_no_success_rate(
         (("--layer", "conv2d_6", "--value", "nan"), "the value of a stimulation must be finite"),
         (("--layer", "conv2d_6", "--target", "go"), "unknown class 'go'"),
         (("--layer", "conv2d_6", "--out", __file__), "cannot write to the folder"),
-        (("--stimulation", "none.json"), "cannot read stimulations from none.json (No such file or directory)"),
+        (("--stimulation", "none.json"), "there is no file none.json; give --stimulation a file that is there"),
         (("--stimulation", __file__), "cannot read stimulations from"),
     ],
 )

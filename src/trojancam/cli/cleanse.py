@@ -13,6 +13,7 @@ from trojancam.cli.options import (
     ModelOptions,
     Parsed,
     SeedOption,
+    data_there,
     images_for,
     labelled_by,
     opened,
@@ -41,7 +42,9 @@ def cleanse(
     share: Annotated[float, typer.Option(help="Which share of the images may be poisoned.")] = 0.05,
     data: Annotated[
         Path | None,
-        typer.Option(help="Clean images from elsewhere, for methods that compare with some: as for 'scan'."),
+        typer.Option(
+            callback=data_there, help="Clean images from elsewhere, for methods that compare with some: as for 'scan'."
+        ),
     ] = None,
     clean: Annotated[int, typer.Option(min=2, help="How many of these.")] = 1000,
     seed: SeedOption = 0,

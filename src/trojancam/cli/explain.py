@@ -13,6 +13,7 @@ from trojancam.cli.options import (
     Parsed,
     SeedOption,
     command_line,
+    data_there,
     fitted,
     images_for,
     input_settings,
@@ -54,6 +55,7 @@ def explain(
     data: Annotated[
         Path | None,
         typer.Option(
+            callback=data_there,
             help="Labelled images that tell how pixels are scaled, where the file does not say: as for 'scan'."
         ),
     ] = None,

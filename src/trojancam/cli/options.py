@@ -42,7 +42,7 @@ def there(model: Files) -> Files:
     return model
 
 
-def _data_there(data: Path | None) -> Path | None:
+def data_there(data: Path | None) -> Path | None:
     """The same of data.
 
     Raises:
@@ -55,10 +55,32 @@ def _data_there(data: Path | None) -> Path | None:
     return data
 
 
+def read_later(path: Path | None, parameter: typer.CallbackParam) -> Path | None:
+    """The same of any other file that an option names.
+
+    Raises:
+        DataError: if there is nothing.
+    """
+    try:
+        there = path is None or path.exists()
+    except (OSError, ValueError):  # the system says more when it is opened
+        there = True
+    if not there:
+        raise DataError(f"there is no file {path}; give {parameter.opts[0]} a file that is there")
+    return path
+
+
+def _way_there(way: str | None, parameter: typer.CallbackParam) -> str | None:
+    """The same of a preprocessing, where it is a file."""
+    if way is not None and way.lower().endswith(".json"):
+        read_later(Path(way), parameter)
+    return way
+
+
 DataOption = Annotated[
     Path | None,
     typer.Option(
-        callback=_data_there,
+        callback=data_there,
         help="GTSRB, class folders, a CSV of paths and labels, .npz, .npy, MNIST or CIFAR; rendered signs if left out.",
     ),
 ]
@@ -91,6 +113,7 @@ class ModelOptions:
     preprocessing: Annotated[
         str | None,
         typer.Option(
+            callback=_way_there,
             help="How pixels are scaled: a name such as rgb-symmetric, or a JSON file with mean, std, channels, crop. If left "
             "out and the file does not say, it is found with labelled images."
         ),
@@ -103,7 +126,10 @@ class ModelOptions:
         ),
     ] = None
     class_names: Annotated[
-        Path | None, typer.Option(help="A text file with the names of the network's classes, in its order, one a line.")
+        Path | None,
+        typer.Option(
+            callback=read_later, help="A text file with the names of the network's classes, in its order, one a line."
+        ),
     ] = None
     device: DeviceOption = "cpu"
 

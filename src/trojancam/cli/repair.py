@@ -21,6 +21,7 @@ from trojancam.cli.options import (
     input_settings,
     labelled_by,
     opened,
+    read_later,
     takes_options,
 )
 
@@ -44,7 +45,10 @@ def repair(
     ] = 5,
     method: Annotated[str, typer.Option(help="How to repair; 'trojancam methods' lists all.")] = "ladder",
     scan: Annotated[
-        Path | None, typer.Option(help="The scan.json of a scan of this network; without it, it is scanned first.")
+        Path | None,
+        typer.Option(
+            callback=read_later, help="The scan.json of a scan of this network; without it, it is scanned first."
+        ),
     ] = None,
     scan_methods: Annotated[
         str | None,

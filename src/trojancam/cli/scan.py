@@ -19,6 +19,7 @@ from trojancam.cli.options import (
     input_settings,
     labelled_by,
     opened,
+    read_later,
     takes_options,
 )
 from trojancam.faults import SCAN_CODES as EXIT_CODES
@@ -64,7 +65,8 @@ def scan(
     reference: Annotated[
         Path | None,
         typer.Option(
-            help="Clean networks to hold the scores against, a file of 'trojancam calibrate'; else those of TrojanCAM."
+            callback=read_later,
+            help="Clean networks to hold the scores against, a file of 'trojancam calibrate'; else those of TrojanCAM.",
         ),
     ] = None,
     changed: Annotated[

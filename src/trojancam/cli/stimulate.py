@@ -19,6 +19,7 @@ from trojancam.cli.options import (
     input_settings,
     labelled_by,
     opened,
+    read_later,
     takes_options,
 )
 from trojancam.errors import DataError
@@ -46,7 +47,10 @@ def stimulate(
     ] = None,
     rest: Annotated[str, typer.Option(help="'keep' the rest of these maps, or set it to 'zero'.")] = "keep",
     stimulation: Annotated[
-        Path | None, typer.Option(help="A JSON file of stimulations of one layer, instead of the options above.")
+        Path | None,
+        typer.Option(
+            callback=read_later, help="A JSON file of stimulations of one layer, instead of the options above."
+        ),
     ] = None,
     data: DataOption = None,
     images: Annotated[int, typer.Option(min=1, help="How many test images.")] = 8,
