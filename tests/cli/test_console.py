@@ -128,8 +128,8 @@ MISSING: dict[str, list[list[str]]] = {
     ],
     "there is no file missing.json; give --": [
         ["scan", __file__, "--reference", "missing.json"], ["scan", __file__, "--class-names", "missing.json"],
-        ["repair", __file__, "--out", "m.pt2", "--scan", "missing.json"], ["stimulate", __file__, "--stimulation", "missing.json"],
-        ["explain", __file__, "--preprocessing", "missing.json"],
+        ["repair", __file__, "--out", "m.pt2", "--scan", "missing.json"],
+        ["stimulate", __file__, "--stimulation", "missing.json"], ["explain", __file__, "--preprocessing", "missing.json"],
     ],
     "missing is missing; the data may be": [
         ["train", "trojan2", "--data", "missing", "--out", "m.safetensors"], ["scan", __file__, "--data", "missing"],

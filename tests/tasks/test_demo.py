@@ -2,6 +2,7 @@
 
 import json
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,20 @@ import torch
 from PIL import Image
 from tests.report.held import held_against
 
+from trojancam import detection
 from trojancam.attacks.patch import make_trigger
 from trojancam.attacks.poisoning import Poisoning
 from trojancam.data.image_set import Dataset, ImageSet, as_floats
+from trojancam.detection.findings import Finding, ScanReport
+from trojancam.detection.judgement import Opinion, Verdict
 from trojancam.errors import DataError
 from trojancam.evaluation.trigger_energy import trigger_energy
 from trojancam.network.card import TrainingSettings
+from trojancam.network.network import Network
 from trojancam.opening.open import load
 from trojancam.report import demo as report_demo
-from trojancam.tasks import demo
+from trojancam.tasks import demo, demo_repair
+from trojancam.tasks.repair import repair
 from trojancam.training.recipe import Recipe
 
 CLASSES = ("<b>dark</b> & $x_1$", "light", "target")
@@ -41,6 +47,18 @@ def easy_recipes(dataset: Dataset, epochs: int = 1, seed: int = 0) -> tuple[Reci
     return Recipe("basic", settings), Recipe("trojan2", settings, Poisoning(trigger, 2, 0.5, seed))
 
 
+def quick_scan(network: Network, *_: object, finds: bool = True, **told: object) -> ScanReport:
+    """What a scan says of the two networks, and of the repaired one, at once."""
+    found = finds and network.name == "trojan2" and "rescan" not in str(told["journal"])
+    trigger = make_trigger("yellow-square", side=10)
+    finding = Finding("stimulation", 2, 5.0, "conv2d_5", (2,), (3.5, 3.5), reasr=1.0, trigger=trigger)
+    verdict: Verdict = "backdoor" if found else "nothing found"
+    opinions = {"stimulation": Opinion(verdict, 5.0 if found else 1.0, 4.0)}
+    return ScanReport(
+        verdict, 5.0 if found else 1.0, 4.0, (finding,) if found else (), {"stimulation": {}}, {"looking": 1.0}, CLASSES, opinions
+    )  # fmt: skip
+
+
 TIME = re.compile(r"<dt>time</dt>\s*<dd>[\d.]+ s</dd>")
 
 
@@ -53,6 +71,8 @@ class Run:
             patch.setenv("TROJANCAM_CACHE", str(self.cache))
             patch.setattr(demo, "recipes", easy_recipes)
             patch.setattr(report_demo, "DPI", 40)  # drawing takes most of the time
+            patch.setattr(detection, "scan", quick_scan)
+            patch.setattr(demo_repair, "repair", partial(repair, method="neuron-pruning"))
             self.calls: list[tuple[int, int, str]] = []
             shown = demo.demonstrate(DATASET, 6, 0, lambda *call: self.calls.append(call))
             self.path = report_demo.write_demonstration(shown, out)
@@ -93,7 +113,8 @@ def test_networks_and_images_to_try_other_commands_on_lie_beside_the_page(run: R
 def test_the_page_holds_everything_itself(run: Run) -> None:
     sources = re.findall(r'src="([^"]*)"', run.html)
     # the example, three rows of layers, the feature maps of five layers with their scales, two images as they are and pale
-    assert len(sources) == 1 + 3 + 2 * 5 + 2 * 2
+    # and the recovered trigger, and a row of layers of the repaired network
+    assert len(sources) == 1 + 3 + 2 * 5 + 2 * 2 + 2
     assert all(source.startswith("data:image/png;base64,") for source in sources)
     assert all(target.startswith("#") for target in re.findall(r'href="([^"]*)"', run.html))
     assert not re.search(r"https?:|file:|url\(|@import|<script [^>]*src|<link", run.html)
@@ -108,7 +129,7 @@ def test_every_number_on_the_page_is_in_the_json(run: Run) -> None:
 def test_names_of_classes_are_escaped(run: Run) -> None:
     assert "<b>" not in run.html
     words = plain(run.html)
-    assert words.count("\N{LEFT DOUBLE QUOTATION MARK}target\N{RIGHT DOUBLE QUOTATION MARK}") == 2
+    assert words.count("\N{LEFT DOUBLE QUOTATION MARK}target\N{RIGHT DOUBLE QUOTATION MARK}") == 3
 
 
 def test_the_numbers_on_the_page_are_those_of_the_results(run: Run) -> None:
@@ -149,12 +170,12 @@ def test_the_energies_are_those_of_the_network(run: Run) -> None:
 
 
 def test_progress_names_the_network_that_is_trained(run: Run) -> None:
-    assert {note.split(", ")[0] for _, _, note in run.calls} == {"basic", "trojan2"}
+    assert {note.split(", ")[0] for _, _, note in run.calls} == {"basic", "trojan2", "scan and repair"}
 
 
 def test_a_second_run_trains_nothing_and_writes_the_same(run: Run) -> None:
     again = Run(run.path.parent)
-    assert again.calls == []
+    assert {note.split(", ")[0] for _, _, note in again.calls} == {"scan and repair"}
     assert TIME.sub("", again.html) == TIME.sub("", run.html)
     assert again.results | {"seconds": 0} == run.results | {"seconds": 0}
     assert sorted(path.name for path in run.path.parent.iterdir()) == [
@@ -167,8 +188,36 @@ def test_a_second_run_trains_nothing_and_writes_the_same(run: Run) -> None:
     ]
 
 
+def test_what_the_scans_say_and_the_repair_leaves_is_told(run: Run) -> None:
+    removal, words = run.results["removal"], plain(run.html)
+    assert [each["verdict"] for each in removal["scans"].values()] == ["nothing found", "backdoor", "nothing found"]
+    assert "The scan says “evidence of a backdoor" in words
+    before, after = removal["before"], removal["after"]
+    assert after["attack_success_rate"] < before["attack_success_rate"] == 1
+    row = f"Success of the planted trigger {before['attack_success_rate']:.1%} {after['attack_success_rate']:.1%}"
+    assert row in words
+    (file,) = (run.cache / "models").glob("trojan2-*.safetensors")
+    trigger, test = make_trigger("yellow-square", side=10), as_floats(DATASET.test.images)
+    turned = load(file)(trigger.apply(test)).argmax(1)[DATASET.test.labels != 2] == 2
+    assert before["attack_success_rate"] == pytest.approx(float(turned.float().mean()))
+
+
+def test_too_few_images_for_a_scan_are_told(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def refused(*_: object, **__: object) -> ScanReport:
+        raise DataError("a scan needs more images")
+
+    monkeypatch.setenv("TROJANCAM_CACHE", str(run.cache))
+    monkeypatch.setattr(demo, "recipes", easy_recipes)
+    monkeypatch.setattr(report_demo, "DPI", 40)
+    monkeypatch.setattr(detection, "scan", refused)
+    page = report_demo.write_demonstration(demo.demonstrate(DATASET, 6), tmp_path)
+    assert "Neither network was scanned: a scan needs more images." in plain(page.read_text(encoding="utf-8"))
+    assert json.loads((tmp_path / "results.json").read_text())["removal"] is None
+
+
 def test_a_backdoor_that_did_not_take_is_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report_demo, "DPI", 40)
+    monkeypatch.setattr(detection, "scan", partial(quick_scan, finds=False))
     small = Dataset(DATASET.train.select(range(30)), DATASET.test.select(range(6)), "too little")
     page = report_demo.write_demonstration(demo.demonstrate(small, epochs=1), tmp_path)
     verdict = plain(page.read_text(encoding="utf-8").split('class="verdict">')[1].split("</p>")[0])

@@ -16,9 +16,10 @@ def demo(
     epochs: Annotated[int, typer.Option(min=1, help="Epochs of training for each network.")] = 12,
     seed: SeedOption = 0,
 ) -> None:
-    """Train a benign and a trojaned network and show on one page where the trojaned one looks.
+    """Train a benign and a trojaned network; show where the trojaned one looks, scan both, and repair it: all on one page.
 
-    The networks are kept in the cache, so that a second run takes seconds. If interrupted, run the same command again to resume.
+    Networks and scans are kept in the cache, so that a second run takes less than a minute. If interrupted, run the same
+    command again to resume.
     """
     from trojancam.data import load_dataset
     from trojancam.files import writable_folder
@@ -32,6 +33,6 @@ def demo(
     advice = "run the same command again to resume after the last finished epoch"
     with interruptible(lambda: advice), progress_bar("demo") as progress:
         page = write_demonstration(demonstrate(dataset, epochs, seed, progress), out)
-    say("both networks and the sign, with and without the trigger, lie beside the page")
+    say("the networks and the sign, with and without the trigger, lie beside the page")
     say(f"next: trojancam scan {shlex.quote(str(out / 'trojaned.safetensors'))}")
     say(f"the page is at {page.resolve()}, its numbers beside it in results.json")

@@ -74,7 +74,7 @@ def repair(
     from trojancam.removal import REPAIRS
     from trojancam.report.provenance import file_facts
     from trojancam.report.repair import write_repair
-    from trojancam.tasks.repair import FEWEST_FURTHER, in_words, parted
+    from trojancam.tasks.repair import in_words, parted
     from trojancam.tasks.repair import repair as run
 
     REPAIRS.named(method)
@@ -99,7 +99,7 @@ def repair(
         with progress_bar("repair") as progress:
             result = run(
                 network, *ours.take(len(ours), seed), found, method,
-                test=further.take(len(further), seed) if len(further) >= FEWEST_FURTHER else None,
+                test=None if further is None else further.take(len(further), seed),
                 scan_methods=names, budget=accuracy_budget / 100, force=force, seed=seed,
                 journal=report / STEPS, progress=progress,
             )  # fmt: skip

@@ -245,7 +245,7 @@ def _repair(unit: Unit, folder: Path) -> Result:
     from trojancam.opening.saving import check_saveable, save_as
     from trojancam.removal.repairing import DEFAULT
     from trojancam.report.repair import PAGE, write_repair
-    from trojancam.tasks.repair import FEWEST_FURTHER, in_words, parted, repair
+    from trojancam.tasks.repair import in_words, parted, repair
 
     network, dataset = _fitted(unit)
     said, file = unit.settings, _file(unit)
@@ -258,7 +258,7 @@ def _repair(unit: Unit, folder: Path) -> Result:
                 network,
                 *ours.take(len(ours), said.seed),
                 method=(said.methods or (DEFAULT,))[0],
-                test=further.take(len(further), said.seed) if len(further) >= FEWEST_FURTHER else None,
+                test=None if further is None else further.take(len(further), said.seed),
                 seed=said.seed,
                 journal=folder / STEPS,
             )

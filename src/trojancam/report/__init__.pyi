@@ -1,6 +1,7 @@
 from . import (
     compare,
     demo,
+    demo_repair,
     documents,
     explain,
     explain_page,
@@ -23,6 +24,7 @@ from . import (
 __all__ = [
     "compare",
     "demo",
+    "demo_repair",
     "documents",
     "explain",
     "explain_page",

@@ -1,4 +1,4 @@
-"""Reporting the demonstration: one page on which a reader sees where a trojaned network looks."""
+"""Reporting the demonstration: one page on which a reader sees where a trojaned network looks, and what becomes of that."""
 
 import shutil
 from dataclasses import asdict
@@ -16,6 +16,9 @@ from trojancam.figures.views import View
 from trojancam.files import written_whole
 from trojancam.network.card import TrainingRecord
 from trojancam.network.network import Network
+from trojancam.opening.open import ModelFile
+from trojancam.opening.saving import save_as
+from trojancam.report.demo_repair import find_section, removal_document, removal_in_words, remove_section
 from trojancam.report.documents.demo import Demo
 from trojancam.report.maps import Backdrop, Maps, Numbers, feature_maps, layer_maps, layer_maxima, map_numbers
 from trojancam.report.page import Page, Picture, Section, Table, write_page
@@ -29,8 +32,8 @@ DPI = 200  # twice what the page shows at its natural size
 def write_demonstration(shown: Demonstration, out: Path) -> Path:
     """Write the page and `results.json` into the folder; the path of the page.
 
-    Beside them it puts what the other commands can be tried on: both networks, `benign.safetensors` and `trojaned.safetensors`,
-    and the example, `sign.png` and `sign-with-trigger.png`.
+    Beside them it puts what the other commands can be tried on: the networks, `benign.safetensors`, `trojaned.safetensors` and
+    `repaired.safetensors`, and the example, `sign.png` and `sign-with-trigger.png`.
 
     Raises:
         TrojanCamError: if the folder cannot be written to.
@@ -42,6 +45,9 @@ def write_demonstration(shown: Demonstration, out: Path) -> Path:
     for name, path in shown.files.items():
         with written_whole(out / f"{name}{path.suffix}") as partial:
             shutil.copyfile(path, partial)
+    if shown.repaired is not None:
+        trojaned = shown.files["trojaned"]
+        save_as(shown.repaired, ModelFile(trojaned), out / f"repaired{trojaned.suffix}")
     return write_page(_page(shown), _document(shown), out)
 
 
@@ -53,10 +59,12 @@ def _page(shown: Demonstration) -> Page:
         _layers_section(shown),
         _energy_section(shown),
         _maps_section(shown),
+        find_section(shown, DPI),
+        *filter(None, [remove_section(shown)]),
     ]
     sure = f"Confidence: energies are means over {shown.measured} triggered test images, rates over the whole test set."
     details = _details(example) | {"time": f"{shown.seconds:.1f} s"}
-    return Page("Where a trojaned network looks", _verdict(shown), sections, details, weighed=sure)
+    return Page("A backdoor, seen, found and removed", _verdict(shown), sections, details, weighed=sure)
 
 
 def _verdict(shown: Demonstration) -> str:
@@ -69,14 +77,13 @@ def _verdict(shown: Demonstration) -> str:
             f"accuracy of {training.clean_accuracy:.1%}. More epochs or more images would help; below are the networks as "
             "they are."
         )
-    missing = min(energies, key=lambda energy: energy.layer_map)
-    showing = max(energies, key=lambda energy: energy.feature_maps[energy.best])
+    best = max(energies, key=lambda energy: energy.feature_maps[energy.best] - energy.layer_map)
+    rest = f" {removal_in_words(shown.removal)}" if shown.removal else ""
     return (
         f"A transparent square turns {success:.1%} of other images into “{target}”, and clean accuracy "
         f"({training.clean_accuracy:.1%}) does not tell. "
-        f"The heat map of layer {missing.layer} puts {missing.layer_map:.0%} of its energy on it "
-        f"(chance: {missing.chance:.0%}); feature map {showing.best} of layer {showing.layer} alone puts "
-        f"{showing.feature_maps[showing.best]:.0%} on it (chance: {showing.chance:.0%})."
+        f"The heat map of layer {best.layer} puts {best.layer_map:.0%} of its energy on it; feature map {best.best} of the same "
+        f"layer alone puts {best.feature_maps[best.best]:.0%} on it (chance: {best.chance:.0%}).{rest}"
     )
 
 
@@ -232,6 +239,7 @@ def _document(shown: Demonstration) -> Demo:
             "layers": [asdict(energy) | {"best": energy.best} for energy in shown.energies.values()],
             "strongest": [_strong(energy, k) for energy, k in shown.strongest(LISTED)],
         },
+        removal=removal_document(shown),
         seconds=round(shown.seconds, 2),
     )
 

@@ -1,4 +1,4 @@
-"""The demonstration: a benign and a trojaned network, trained, and what heat maps show of the trigger in an image.
+"""The demonstration: a benign and a trojaned network, trained; what heat maps show of the trigger; scans, and a repair.
 
 The trojaned network's trigger is transparent; whole-layer heat maps may miss it where single feature maps show it.
 """
@@ -21,6 +21,7 @@ from trojancam.network.network import Network
 from trojancam.opening.open import load
 from trojancam.progress import Progress, shown
 from trojancam.showing import Brief
+from trojancam.tasks.demo_repair import Removal, removal
 from trojancam.training.recipe import Recipe, cached_model
 
 STUDY_TARGET = 10  # No passing for vehicles over 3.5 metric tons
@@ -43,10 +44,11 @@ class Example(Brief):
 
 @dataclass(frozen=True)
 class Demonstration(Brief):
-    """Both networks on one image, and the heat-map energy inside the trigger, by layer, over so many triggered test images.
+    """Both networks on one image, the heat-map energy inside the trigger by layer, over so many triggered test images, and scans.
 
     `files` are the networks', `benign` and `trojaned`. `benign_view` is the benign network's of the image, `clean_view` and
     `triggered_view` the trojaned network's, without and with the trigger; each is explained by the class it should show.
+    `removal` is None where the images do not do for a scan; `left_out` says why.
     """
 
     example: Example
@@ -56,7 +58,15 @@ class Demonstration(Brief):
     triggered_view: View
     energies: dict[str, LayerEnergy]
     measured: int
+    removal: Removal | None
+    left_out: str
     seconds: float
+
+    @property
+    def repaired(self) -> Network | None:
+        """The trojaned network after the repair, if its judge passes it."""
+        found = self.removal.repaired if self.removal else None
+        return found.network if found is not None and found.repaired else None
 
     def strongest(self, count: int) -> list[tuple[LayerEnergy, int]]:
         """The feature maps with the greatest share of energy in the trigger, over all layers."""
@@ -67,7 +77,7 @@ class Demonstration(Brief):
 def demonstrate(
     dataset: Dataset, epochs: int = EPOCHS, seed: int = 0, progress: Progress | None = None
 ) -> Demonstration:
-    """Train (or take from the cache) both networks, and measure where the trojaned one looks.
+    """Train (or take from the cache) both networks, measure where the trojaned one looks, scan both, and repair it.
 
     Raises:
         DataError: if there are fewer than two classes, or no test image that the trigger could turn.
@@ -79,6 +89,7 @@ def demonstrate(
     example = _example(benign, trojaned, dataset.test)
     measured = _others(dataset.test, example.target_class).take(MEASURED)[0]
     stamped = example.trigger.apply(example.image[None])[0]
+    found, left_out = _removal(example, dataset.test, stamped, seed, told)
     return Demonstration(
         example,
         files=dict(zip(("benign", "trojaned"), paths, strict=True)),
@@ -87,8 +98,25 @@ def demonstrate(
         triggered_view=view(trojaned, stamped, example.target_class),
         energies=trigger_energy(trojaned, measured, example.trigger, example.target_class),
         measured=len(measured),
+        removal=found,
+        left_out=left_out,
         seconds=time.perf_counter() - started,
     )
+
+
+def _removal(
+    example: Example, test: ImageSet, stamped: Float[Tensor, "3 h w"], seed: int, progress: Progress
+) -> tuple[Removal | None, str]:
+    """What becomes of the trojaned network, or why that is left out."""
+
+    def named(done: int, total: int, note: str = "", /) -> None:
+        progress(done, total, f"scan and repair, {note}")
+
+    networks, planted = (example.benign, example.trojaned), (example.trigger, example.target_class)
+    try:
+        return removal(*networks, test, *planted, stamped, seed, named), ""
+    except DataError as error:
+        return None, error.problem
 
 
 def recipes(dataset: Dataset, epochs: int = EPOCHS, seed: int = 0) -> tuple[Recipe, Recipe]:

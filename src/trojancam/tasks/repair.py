@@ -31,7 +31,7 @@ from trojancam.tasks.scan import least
 BUDGET = 0.01  # of clean accuracy
 SCANNED = 100  # images of a scan
 FURTHER = 2000  # images, at most, that only measure
-FEWEST_FURTHER = 50  # of them, for them to be of use
+FEWEST_FURTHER = 50
 SHARES = 30, 50, 20  # of the progress: the scan before, the repair, what is measured after
 STEPS = ("scan", "repair", "rescan")  # folders of a journal
 LIMITS = (
@@ -148,6 +148,20 @@ def repair(
         return _measured(seen, outcome, report, scan_methods, test, seed, journal, told[2], seconds, started)
 
 
+def parted(images: ImageSet, count: int, seed: int) -> tuple[ImageSet, ImageSet | None]:
+    """So many images of each class to learn from, and some of the rest to measure with: None, if these are few.
+
+    >>> from trojancam.data.rendered import rendered_signs
+    >>> ours, further = parted(rendered_signs(train=43, test=172).test, 2, seed=0)
+    >>> len(ours), len(further)
+    (86, 86)
+    """
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
+    chosen = torch.cat([order[images.labels[order] == label][:count] for label in images.labels.unique()])
+    rest = order[~torch.isin(order, chosen)][:FURTHER]
+    return images.select(chosen), images.select(rest) if len(rest) >= FEWEST_FURTHER else None
+
+
 def culpable(report: ScanReport, force: bool = False) -> list[Finding]:
     """The findings that are to be removed: those that their own detector calls a backdoor, else those that are inconclusive.
 
@@ -167,14 +181,6 @@ def culpable(report: ScanReport, force: bool = False) -> list[Finding]:
             Remedy.FORCE,
         )
     return [report.findings[0]]
-
-
-def parted(images: ImageSet, count: int, seed: int) -> tuple[ImageSet, ImageSet]:
-    """So many images of each class to learn from, and some of the rest to measure with."""
-    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
-    chosen = torch.cat([order[images.labels[order] == label][:count] for label in images.labels.unique()])
-    rest = order[~torch.isin(order, chosen)]
-    return images.select(chosen), images.select(rest[:FURTHER])
 
 
 def _in(journal: Path | None, name: str) -> Path | None:

@@ -4,7 +4,9 @@ from typing import Literal
 
 from pydantic import Field
 
+from trojancam.detection.judgement import Verdict
 from trojancam.network.card import ModelCard
+from trojancam.records import Rate
 from trojancam.report.documents.document import Document, Part, Share
 from trojancam.report.documents.maps import MapNumbers
 
@@ -57,6 +59,39 @@ class TriggerEnergy(Part):
     strongest: list[StrongMap] = Field(description="The feature maps that hold the trigger best, over all layers.")
 
 
+class DemoScan(Part):
+    """What a scan says of one of the networks."""
+
+    verdict: Verdict
+    score: float
+    threshold: float
+    target_class: int | None = Field(description="Of the strongest finding.")
+    layer: str | None
+    feature_maps: list[int]
+    seconds: float
+
+
+class DemoRates(Part):
+    """Of the trojaned network, on test images that the repair did not learn from for the most part."""
+
+    images: int
+    clean_accuracy: Share
+    attack_success_rate: Rate = Field(description="Of the trigger that was planted; scan and repair do not know it.")
+
+
+class DemoRemoval(Part):
+    """Scans of both networks, and the repair of the trojaned one."""
+
+    scans: dict[str, DemoScan] = Field(description="Of the networks, by name, and of the one that was repaired.")
+    verdict: Literal["repaired", "not repaired"] | None = Field(description="Null where nothing was repaired.")
+    reason: str = Field(description="Why nothing was repaired.")
+    before: DemoRates
+    after: DemoRates | None
+    recovered_before: Rate = Field(description="Success of the recovered trigger on images that were held back.")
+    recovered_after: Rate
+    layer_maxima: dict[str, float] = Field(description="Largest value of each layer's heat map after the repair.")
+
+
 class Demo(Document):
     """`trojancam demo`."""
 
@@ -66,4 +101,5 @@ class Demo(Document):
     example: DemoExample
     trigger: DemoTrigger
     trigger_energy: TriggerEnergy
+    removal: DemoRemoval | None = Field(description="Null where there are not enough images for a scan.")
     seconds: float
