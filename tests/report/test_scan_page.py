@@ -2,6 +2,7 @@
 
 import json
 import math
+import shlex
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -9,15 +10,20 @@ from typing import Any
 
 import pytest
 import torch
+import typer
 from tests.detection.planted import CLASSES, TARGET, planted
 from tests.report.test_page import Reader
 
 import trojancam.report.scan_pictures
+from trojancam.attacks.patch import Patch
+from trojancam.cli import app
 from trojancam.detection import Finding, ScanReport, scan
 from trojancam.detection.words import ANSWERS, place_in_words
+from trojancam.report.next_steps import next_steps
+from trojancam.report.page import Table
 from trojancam.report.scan import write_scan
 from trojancam.report.scan_words import facts, headline, in_words
-from trojancam.tasks.scan import Scanned, least, scanned, strong
+from trojancam.tasks.scan import Scanned, folded, least, scanned, strong
 
 
 @pytest.fixture(autouse=True)
@@ -131,6 +137,38 @@ def test_findings_of_other_methods_are_judged_by_their_own_thresholds(tmp_path: 
     reader, _ = page(found, tmp_path)
     assert "Neural Cleanse says: " in reader.words
     assert "img" in reader.tags
+
+
+def test_a_weaker_finding_of_the_same_place_or_class_is_folded_into_the_stronger(tmp_path: Path) -> None:
+    first = report().findings[0]
+    assert isinstance(first.trigger, Patch)
+    place = replace(first, target_class=(TARGET + 1) % CLASSES, score=first.score / 1.2)
+    other = replace(first, detector="abs", score=100.0, trigger=first.trigger.moved(5, 5), position=(6.0, 5.0))
+    elsewhere = replace(place, trigger=first.trigger.moved(6, -6), score=first.score / 1.3)
+    both = replace(report(), findings=(first, place, elsewhere), settings=report().settings)
+    assert folded(both) == {0: (1,), 2: ()}
+    assert folded(replace(both, findings=(first, other))) == {0: (1,)}
+    found = judged(both)
+    assert [(case.number, case.also) for case in found.cases] == [(0, (1,)), (2, ())]
+    reader, document = page(found, tmp_path)
+    assert f"no findings of their own: \N{LEFT DOUBLE QUOTATION MARK}class {TARGET + 1}" in reader.words
+    assert [each["finding"] for each in document["validations"]] == [0, 2]
+
+
+@pytest.mark.parametrize("verdict", ANSWERS)
+def test_every_verdict_says_what_to_do_next(verdict: Any) -> None:
+    options = {"command": "trojancam scan 'my net.onnx' --data 'my signs' --images 100"}
+    section = next_steps(replace(report(), verdict=verdict), options)
+    (table,) = section.parts
+    assert isinstance(table, Table)
+    commands = [command for _, command in table.rows if command]
+    assert commands
+    for command in commands:
+        words = shlex.split(command)
+        chosen = typer.main.get_command(app).commands[words[1]]
+        chosen.make_context(words[1], [], resilient_parsing=True)
+        known = {name for parameter in chosen.params for name in parameter.opts}
+        assert {word for word in words if word.startswith("--")} <= known, command
 
 
 def test_a_report_without_findings(tmp_path: Path) -> None:

@@ -10,9 +10,10 @@ from trojancam.detection.scanning import DETECTORS
 from trojancam.detection.validation import LayerView, MapView, Validation
 from trojancam.detection.words import ANSWERS, maps_in_words, place_in_words, share
 from trojancam.report.documents import scan as document
+from trojancam.report.next_steps import next_steps
 from trojancam.report.page import Page, Part, Section, Table, write_page
 from trojancam.report.scan_pictures import example_numbers, feature_map_grid, sheet
-from trojancam.report.scan_words import case_in_words, facts, headline, opinions_in_words
+from trojancam.report.scan_words import case_in_words, facts, folded_in_words, headline, opinions_in_words
 from trojancam.stimulation import Stimulation
 from trojancam.tasks.scan import Case, Scanned, least, opinion_of
 
@@ -50,7 +51,7 @@ def write_scan(scan: Scanned, out: Path, settings: Mapping[str, Any]) -> Path:
     page = Page(
         title=f"Scan of {settings.get('model', scan.network.name)}",
         verdict=" ".join([headline(scan), *opinions_in_words(report), *report.remarks]),
-        sections=list(_sections(scan)),
+        sections=list(_sections(scan, settings)),
         details=_details(scan, settings),
         answer=ANSWERS[report.verdict],
         tone=TONES[report.verdict],
@@ -59,7 +60,7 @@ def write_scan(scan: Scanned, out: Path, settings: Mapping[str, Any]) -> Path:
     return write_page(page, documented(scan, settings), out, PAGE)
 
 
-def _sections(scan: Scanned) -> Iterator[Section]:
+def _sections(scan: Scanned, options: Mapping[str, Any]) -> Iterator[Section]:
     if scan.cases:
         text = (
             "Nothing below uses a true trigger, which a scan does not know: feature maps of clean images are stimulated, and a "
@@ -68,6 +69,7 @@ def _sections(scan: Scanned) -> Iterator[Section]:
         yield Section("What it looks like", text)
     for case in scan.cases:
         yield _case_section(scan, case)
+    yield next_steps(scan.report, options)
     yield _classes_section(scan)
     yield _coverage_section(scan.report)
     table = Table(["Limit", "What it means"], LIMITS, words=(0, 1))
@@ -82,9 +84,8 @@ def _case_section(scan: Scanned, case: Case) -> Section:
         parts += [_maps_table(scan, case), feature_map_grid(case)]
     parts.append(_layers_table(validation))
     name = scan.report.class_names[case.finding.target_class]
-    return Section(
-        f"“{name}”, by {DETECTORS[case.finding.detector].title}", case_in_words(case, network.input.size), parts
-    )
+    words = " ".join(filter(None, [case_in_words(case, network.input.size), folded_in_words(scan, case)]))
+    return Section(f"“{name}”, by {DETECTORS[case.finding.detector].title}", words, parts)
 
 
 def _maps_table(scan: Scanned, case: Case) -> Table:

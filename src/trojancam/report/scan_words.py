@@ -172,6 +172,18 @@ def _measured(name: str, value: float) -> tuple[str, str, str]:
     return name.replace("_", " ").capitalize(), share(value) if words.startswith("of ") else f"{value:.3g}", words
 
 
+def folded_in_words(scan: Scanned, case: Case) -> str:
+    """The weaker findings that are about the same trigger, in a sentence; nothing without any."""
+    others = [scan.report.findings[number] for number in case.also]
+    if not others:
+        return ""
+    told = ", ".join(
+        f"“{scan.report.class_names[each.target_class]}” by {DETECTORS[each.detector].title} ({each.score:.3g})"
+        for each in others
+    )
+    return f"Weaker findings of the same place or class are no findings of their own: {told}."
+
+
 def case_in_words(case: Case, size: tuple[int, int]) -> str:
     """Where it sits, and which heat maps show it most clearly."""
     words = ""

@@ -28,6 +28,8 @@ from trojancam.tasks.results import on_processor
 
 CASES = 3  # strong findings, at most, that are drawn and validated
 SHORT_LIST = 32  # images, at most, among which one is chosen by its heat maps
+OVERLAP = 0.5  # of the smaller trigger's core lies in the other's: then they are in one place
+LOCAL = 0.25  # of the image, at most, is the core of a trigger with a place
 FAINT = 1e-3  # energy that every heat map has
 
 View = TypeVar("View", LayerView, PlaceView)
@@ -37,7 +39,7 @@ View = TypeVar("View", LayerView, PlaceView)
 class Case(Brief):
     """A strong finding by its number in the report, what heat maps say of it, and a clean image to show it on.
 
-    The image is of another class than the finding's.
+    The image is of another class than the finding's. `also` are the numbers of weaker findings that are folded into this one.
     """
 
     number: int
@@ -46,6 +48,7 @@ class Case(Brief):
     image: Float[Tensor, "3 h w"]
     label: int
     views: "CaseViews"
+    also: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -130,12 +133,13 @@ def scanned(
     held_out = halves(suspect(network, images, labels))[1]
     images, labels = held_out.images.cpu(), held_out.labels.cpu()
     cases = []
-    for number, finding in strong(report):
+    for number, also in folded(report).items():
+        finding = report.findings[number]
         if _can_be_shown(finding, labels):
             validation = validated(network, images, labels, finding)
             place = _shown(network, images, labels, finding, validation)
             seen = _views(network, images[place], finding, validation)
-            cases.append(Case(number, finding, validation, images[place], int(labels[place]), seen))
+            cases.append(Case(number, finding, validation, images[place], int(labels[place]), seen, also))
     return Scanned(network, report, tuple(cases))
 
 
@@ -160,9 +164,44 @@ def _views(network: Network, image: Float[Tensor, "3 h w"], finding: Finding, va
 
 
 def strong(report: ScanReport) -> list[tuple[int, Finding]]:
-    """The findings that are at least inconclusive by their own detector, a few at most, each with its number."""
+    """The findings that are at least inconclusive by their own detector, each with its number."""
     numbered = enumerate(report.findings)
-    return [(number, f) for number, f in numbered if f.score >= least(report, f.detector)][:CASES]
+    return [(number, f) for number, f in numbered if f.score >= least(report, f.detector)]
+
+
+def folded(report: ScanReport) -> dict[int, tuple[int, ...]]:
+    """The strong findings that stand for themselves, a few at most, by number: each with those that are folded into it.
+
+    A weaker finding is folded into a stronger one of the same class, and into one whose trigger is small and lies in the same
+    place: where a patch is, other classes often answer, too.
+    """
+    kept: dict[int, tuple[int, ...]] = {}
+    for number, finding in strong(report):
+        same = next((each for each in kept if _is_one(report.findings[each], finding)), None)
+        if same is not None:
+            kept[same] = (*kept[same], number)
+        elif len(kept) < CASES:
+            kept[number] = ()
+    return kept
+
+
+def _is_one(stronger: Finding, weaker: Finding) -> bool:
+    """Whether two findings are about one trigger, for all that can be told."""
+    if stronger.target_class == weaker.target_class and bool(stronger.class_map) == bool(weaker.class_map):
+        return True
+    cores = [trigger_core(each.trigger) for each in (stronger, weaker) if _has_place(each)]
+    if len(cores) < 2 or cores[0].shape != cores[1].shape:
+        return False
+    smaller = min(int(core.sum()) for core in cores)
+    return int((cores[0] & cores[1]).sum()) >= OVERLAP * smaller
+
+
+def _has_place(finding: Finding) -> bool:
+    """Whether its trigger is small and lies somewhere."""
+    trigger = finding.trigger
+    if trigger is None or trigger.weight is None or not trigger.size > 0:
+        return False
+    return float(trigger_core(trigger).float().mean()) <= LOCAL
 
 
 def least(report: ScanReport, detector: str) -> float:
