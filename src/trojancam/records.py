@@ -6,9 +6,9 @@ reads it, and a document that has it among its fields describes it.
 
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar, cast
+from typing import Annotated, Any, TypeVar, cast, get_type_hints
 
 from pydantic import (
     BaseModel,
@@ -26,7 +26,8 @@ from pydantic_core import CoreSchema, core_schema
 Positive = Annotated[float, Field(gt=0)]
 Side = Annotated[int, Field(gt=0, le=8192)]
 Share = Annotated[float, Field(gt=0, le=1)]
-Rate = Annotated[float, Field(ge=-1e-6, le=1 + 1e-6)] | None  # as measured: floats round
+Fraction = Annotated[float, Field(ge=-1e-6, le=1 + 1e-6)]  # as measured: floats round
+Rate = Fraction | None
 Measured = Annotated[  # NaN, for which JSON has no word, is null there
     float,
     BeforeValidator(lambda value: math.nan if value is None else value),
@@ -35,6 +36,7 @@ Measured = Annotated[  # NaN, for which JSON has no word, is null there
 ]
 
 Kind = TypeVar("Kind", bound="Written")
+Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 class Record(BaseModel):
@@ -50,8 +52,29 @@ def _all_there(schema: dict[str, Any]) -> None:
         field.pop("default", None)
 
 
+def derived(method: Method) -> Method:
+    """A method of a `Written` class, without arguments, whose result is written beside the fields; for properties, inside."""
+    cast(Any, method).is_written = True
+    return method
+
+
+@dataclass(frozen=True)
+class _Derived:
+    """What a class writes beside its fields: how it comes to it, and how that is written and described."""
+
+    get: Callable[[Any], Any]
+
+    @functools.cached_property
+    def form(self) -> Any:
+        return TypeAdapter(get_type_hints(self.get, include_extras=True)["return"])
+
+    @property
+    def said(self) -> dict[str, str]:
+        return {"description": self.get.__doc__} if self.get.__doc__ else {}
+
+
 class Written:
-    """A frozen dataclass that JSON holds field by field.
+    """A frozen dataclass that JSON holds field by field; what is `derived` is written, too, and not read.
 
     >>> @dataclass(frozen=True)
     ... class Place(Written):
@@ -69,6 +92,36 @@ class Written:
         return plain
 
     @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        beside = _derived(cls)
+        own = handler(source)
+        if not beside:
+            return own
+
+        def read(record: Any) -> Any:
+            if not isinstance(record, Mapping):
+                return record
+            return {name: value for name, value in record.items() if name not in beside}
+
+        def written(value: Any, plainly: Callable[[Any], Any]) -> Any:
+            more = {name: each.form.dump_python(each.get(value), mode="json") for name, each in beside.items()}
+            return plainly(value) | more
+
+        plain = cast(CoreSchema, dict(handler.resolve_ref_schema(own)))
+        reference = cast(Any, plain).pop("ref")  # goes to the whole, so that a document names it as a part
+        serialization = core_schema.wrap_serializer_function_ser_schema(written, schema=plain)
+        return core_schema.no_info_before_validator_function(read, plain, ref=reference, serialization=serialization)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        reference = handler(schema)
+        described = handler.resolve_ref_schema(reference)
+        for name, each in _derived(cls).items():
+            described["properties"].setdefault(name, each.form.json_schema() | each.said)
+            described["required"] = list(described["properties"])
+        return reference
+
+    @classmethod
     def from_json(cls: type[Kind], record: Mapping[str, Any]) -> Kind:
         """What `to_json` wrote.
 
@@ -77,6 +130,13 @@ class Written:
         """
         found: Kind = _form(cast(Any, cls)).validate_python(record)
         return found
+
+
+def _derived(kind: type) -> dict[str, _Derived]:
+    """What a class writes beside its fields, by name."""
+    members = {name: value for base in reversed(kind.__mro__) for name, value in vars(base).items()}
+    methods: dict[str, Any] = {name: getattr(value, "fget", value) for name, value in members.items()}
+    return {name: _Derived(method) for name, method in methods.items() if getattr(method, "is_written", False)}
 
 
 @functools.cache

@@ -5,11 +5,14 @@ anyway, so that what is found in it says nothing of a backdoor.
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
+from pydantic import Field
 from scipy import stats
 
 from trojancam.detection.suspect import Suspect
 from trojancam.evaluation.statistics import share_interval
+from trojancam.records import Fraction, Written, derived
 from trojancam.showing import Brief
 
 MOST = 0.5  # a network that is judged may be right on most images
@@ -17,28 +20,28 @@ LUCK = 0.01  # at most, is how likely its right answers are for one that guesses
 
 
 @dataclass(frozen=True)
-class CleanAccuracy(Brief):
-    """How many of the labelled images a network is right on, and how often guessing is right (a share, `chance`).
-
-    `low` and `high` bound the share of right answers: the exact 95 % interval of Clopper and Pearson (1934).
-    """
+class CleanAccuracy(Written, Brief):
+    """How often the network is right on the labelled images, with the exact 95 % interval of Clopper and Pearson (1934)."""
 
     right: int
     images: int
-    chance: float
+    chance: Annotated[Fraction, Field(description="How often guessing is right.")]
 
     @property
-    def value(self) -> float:
+    @derived
+    def value(self) -> Fraction:
         """The share of images that are given their own class."""
         return self.right / self.images
 
     @property
-    def low(self) -> float:
+    @derived
+    def low(self) -> Fraction:
         """The lower end of the interval."""
         return share_interval(self.right, self.images)[0]
 
     @property
-    def high(self) -> float:
+    @derived
+    def high(self) -> Fraction:
         """The upper end of the interval."""
         return share_interval(self.right, self.images)[1]
 
@@ -66,17 +69,6 @@ class CleanAccuracy(Brief):
         """
         ends = f"{100 * self.low:.0f} to {100 * self.high:.0f} %"
         return f"right on {self.right} of {self.images} clean images ({100 * self.value:.0f} %, 95 % interval {ends})"
-
-    def to_json(self) -> dict[str, float | int]:
-        """A form that JSON can hold."""
-        return {
-            "right": self.right,
-            "images": self.images,
-            "value": self.value,
-            "low": self.low,
-            "high": self.high,
-            "chance": self.chance,
-        }
 
 
 def clean_accuracy(suspect: Suspect) -> CleanAccuracy:

@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from trojancam.detection.accuracy import CleanAccuracy
 from trojancam.detection.references import p_value
 from trojancam.evaluation.statistics import share_interval
-from trojancam.records import Rate, Written
+from trojancam.records import Rate, Written, derived
 from trojancam.showing import Brief
 
 Verdict = Literal["backdoor", "inconclusive", "nothing found", "not judged"]
@@ -58,23 +58,25 @@ class Opinion(Written, Brief):
 
 
 @dataclass(frozen=True)
-class Judgement(Brief):
+class Judgement(Written, Brief):
     """What a verdict is to be weighed by.
 
-    `accuracy` is None without labels. `p` is the smallest p-value of the deciding methods times their number, at most 1: the
-    first step of Holm's method (1979), which holds however the methods depend on each other. `least_p` is the smallest that it
-    can be with so few networks. Of `references` clean networks that all deciding methods have scanned, `alarms` would be called
-    backdoored themselves, each held against the others. `reason` says why a network is not judged.
+    `p` is the smallest p-value of the deciding methods times their number, at most 1: the first step of Holm's method (1979),
+    which holds however the methods depend on each other.
     """
 
-    accuracy: CleanAccuracy | None = None
-    p: float | None = None
-    least_p: float | None = None
-    methods: int = 0
-    references: int = 0
-    alarms: int = 0
-    reason: str = ""
+    accuracy: Annotated[CleanAccuracy | None, Field(description="Null where the images have no labels.")] = None
+    p: Annotated[Rate, Field(description="The smallest p of the deciding methods, combined over them.")] = None
+    least_p: Annotated[Rate, Field(description="The smallest that p can be with so few clean networks.")] = None
+    combined: Literal["Holm"] = "Holm"
+    methods: Annotated[int, Field(description="How many methods p is combined over.")] = 0
+    references: Annotated[int, Field(description="How many clean networks all deciding methods have scanned.")] = 0
+    alarms: Annotated[
+        int, Field(description="How many of these would be called backdoored, each held against the others.")
+    ] = 0
+    reason: Annotated[str, Field(description="Why the network is not judged.")] = ""
 
+    @derived
     def in_words(self) -> list[str]:
         """Sentences for people, the accuracy first."""
         told = [NO_LABELS if self.accuracy is None else f"The network is {self.accuracy.in_words()}."]
@@ -90,25 +92,10 @@ class Judgement(Brief):
             f"p = {self.p:.3g} (over {of}); with {self.references} reference networks it cannot be below {self.least_p:.3g}.",
         ]
 
+    @derived
     def alarm_rate(self) -> tuple[float, float]:
         """The exact 95 % interval of the share of reference networks that would be called backdoored."""
         return share_interval(self.alarms, self.references)
-
-    def to_json(self) -> dict[str, Any]:
-        """A form that JSON can hold."""
-        low, high = self.alarm_rate()
-        return {
-            "accuracy": self.accuracy.to_json() if self.accuracy else None,
-            "p": self.p,
-            "least_p": self.least_p,
-            "combined": "Holm",
-            "methods": self.methods,
-            "references": self.references,
-            "alarms": self.alarms,
-            "alarm_rate": [low, high],
-            "reason": self.reason,
-            "in_words": self.in_words(),
-        }
 
 
 def opinion(verdict: Verdict, score: float, threshold: float, null: Mapping[str, float], decides: bool) -> Opinion:

@@ -7,12 +7,13 @@ any trigger does shows in heat maps; it tells whether the finding is about what 
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int64
+from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 from torch import Tensor
 
 from trojancam.attacks.trigger import Trigger
@@ -29,6 +30,7 @@ from trojancam.network.network import Network
 from trojancam.network.placement import laid_over
 from trojancam.network.recording import record
 from trojancam.network.targets import logit
+from trojancam.records import Fraction, Measured, Written, derived
 from trojancam.showing import Brief
 from trojancam.stimulation import Stimulation, stimulate
 from trojancam.stimulation.variants import variants_read
@@ -44,116 +46,112 @@ Labels = Int64[Tensor, " n"]
 Map = Float[Tensor, "h w"]
 
 
+Rows = Annotated[  # of numbers, in JSON
+    Float[Tensor, "rows columns"],
+    BeforeValidator(lambda value: value if isinstance(value, Tensor) else torch.tensor(value, device="cpu")),
+    PlainSerializer(lambda value: value.tolist()),
+    WithJsonSchema({"type": "array", "items": {"type": "array", "items": {"type": "number"}}}),
+]
+
+
 @dataclass(frozen=True)
-class LayerView:
+class LayerView(Written):
     """How a layer's Grad-CAM for the finding's class shows the recovered trigger; means over stamped images.
 
-    `energy` is the share of the map's energy inside the trigger's core grown by one cell of the layer, and `pointing` the
-    share of images whose map is largest there; `chance`, the grown core's share of the image, is what a map that knows
-    nothing gets of either. A blank map counts as 0; `blank` is the share of those. `with_mask` and `with_place` are the
-    correlations of the mean map with the recovered mask and with the place stimulated, None where there is none.
+    What falls inside the trigger is counted inside its core, grown by one cell of the layer. A blank map counts as 0. The
+    `agreement` is `(r(heat, place) + r(heat, mask) + r(place, mask)) / 3`, of those there are: 1 where all three are one, about
+    0 where they have nothing to do with one another.
     """
 
     layer: str
-    energy: float
-    chance: float
-    pointing: float
-    blank: float
-    with_mask: float | None
-    with_place: float | None
+    energy: Annotated[Fraction, Field(description="Share of the map's energy inside the trigger.")]
+    chance: Annotated[
+        Fraction, Field(description="What a map that knows nothing gets: the trigger's share of the image.")
+    ]
+    pointing: Annotated[Fraction, Field(description="Share of images whose map is largest inside the trigger.")]
+    blank: Annotated[Fraction, Field(description="Share of images with a blank map.")]
+    with_mask: Annotated[float | None, Field(description="Correlation of the mean map with the recovered mask.")]
+    with_place: Annotated[float | None, Field(description="Correlation of the mean map with the place stimulated.")]
+    agreement: Annotated[
+        float | None, Field(description="Mean correlation of heat map, place and mask; null without any.")
+    ] = None
 
 
 @dataclass(frozen=True)
-class PlaceView:
-    """How a layer's Grad-CAM for the finding's class shows the place stimulated, on clean images (the study's figure 17).
-
-    `energy` is the mean share of the map's energy inside the place grown by one cell of the layer, a blank map counting as
-    0; `chance` is the grown place's share of the image.
-    """
+class PlaceView(Written):
+    """How a layer's Grad-CAM shows the place stimulated, on clean images (the study's figure 17); blank maps count as 0."""
 
     layer: str
-    energy: float
-    chance: float
+    energy: Annotated[Fraction, Field(description="Mean share of energy inside the place, grown by one cell.")]
+    chance: Annotated[Fraction, Field(description="The grown place's share of the image.")]
 
 
 @dataclass(frozen=True)
-class MapView:
-    """One feature map of the finding's layer, a row of the study's table 2.
+class MapView(Written):
+    """One feature map of the finding's layer, stimulated by itself: a row of the study's table 2.
 
-    By itself, stimulated as the finding's stimulation does (to its own largest clean activation, if that has no single
-    value; everywhere, if it has no place), it sends `stimulation_asr` of the images of other classes to the finding's
-    class, whose logit is `prediction_value` then and whose probability is `probability` (means over these images). On
-    images stamped with the recovered trigger, `energy` is the share of its own Grad-CAM's energy inside the trigger's core,
-    grown by one cell; `rank` counts the maps of the layer by that, from 1. `flagged` maps are those that the finding names.
+    It is stimulated as the finding's stimulation does it: to its own largest clean activation, if that has no single value;
+    everywhere, if it has no place. Rates are over clean images of other classes.
     """
 
     layer: str
     feature_map: int
-    flagged: bool
-    stimulation_asr: float
-    prediction_value: float
-    probability: float
-    energy: float
-    rank: int
+    flagged: Annotated[
+        bool, Field(description="Whether the finding names it; otherwise a neighbour that shows the trigger better.")
+    ]
+    stimulation_asr: Annotated[Measured, Field(description="Share of images that it sends to the finding's class.")]
+    prediction_value: Annotated[Measured, Field(description="Mean logit of the class then.")]
+    probability: Annotated[Measured, Field(description="Mean probability of the class then.")]
+    energy: Annotated[
+        Fraction,
+        Field(description="On stamped images, the share of its own Grad-CAM inside the trigger, grown by one cell."),
+    ]
+    rank: Annotated[int, Field(description="Among the maps of the layer, by energy, from 1.")]
 
 
 @dataclass(frozen=True)
-class Leads(Brief):
-    """The finding's stimulation moved over its layer: by how much its class then leads the next, mean over images.
+class Leads(Written, Brief):
+    """The finding's stimulation moved over its layer: by how much its class then leads the next, mean over images."""
 
-    `rows` and `columns` are the centres of the window, in pixels (0 is the centre of the first); above 0 the network
-    answers with the class.
-    """
-
-    rows: tuple[float, ...]
+    rows: Annotated[tuple[float, ...], Field(description="Centres of the window, in pixels; 0 is that of the first.")]
     columns: tuple[float, ...]
-    lead: Float[Tensor, "rows columns"]
+    lead: Annotated[Rows, Field(description="Above 0 the network answers with the class.")]
 
 
 @dataclass(frozen=True)
-class Validation(Brief):
-    """What heat maps say of a finding, on so many images of other classes, stamped with its recovered trigger.
-
-    `layers` are the finding's layer and those after it (all of them where it names none); the `witness` is the finding's
-    own, or, where it names none, the one whose heat map shows the mask best. `place_with_mask` is the correlation of the
-    stimulated place with the recovered mask, and `stimulated` says what the same layers show on clean images while the
-    finding's stimulation is applied: nothing where that is no place, but the whole layer. `flagged` are the finding's
-    feature maps, and `neighbours` other maps of its layer that show the trigger more strongly than any of those: a greater
-    share of their energy lies in it. `leads` is None where the finding has no stimulation in a window.
-    """
+class Validation(Written, Brief):
+    """What heat maps say of a finding, on images of other classes that are stamped with its recovered trigger."""
 
     images: int
-    layers: tuple[LayerView, ...]
-    witness: str
-    place_with_mask: float | None
-    stimulated: tuple[PlaceView, ...] = ()
-    flagged: tuple[MapView, ...] = ()
-    neighbours: tuple[MapView, ...] = ()
-    leads: Leads | None = None
+    layers: Annotated[
+        tuple[LayerView, ...],
+        Field(description="The finding's layer and those after it; all of them where it names none."),
+    ]
+    witness: Annotated[
+        str, Field(description="The finding's layer; where it names none, the one whose heat map shows the mask best.")
+    ]
+    place_with_mask: Annotated[
+        float | None, Field(description="Correlation of the stimulated place with the recovered mask.")
+    ]
+    stimulated: Annotated[
+        tuple[PlaceView, ...],
+        Field(description="The same layers on clean images, with the finding's stimulation in its window."),
+    ] = ()
+    flagged: Annotated[tuple[MapView, ...], Field(description="The finding's feature maps.")] = ()
+    neighbours: Annotated[
+        tuple[MapView, ...], Field(description="Other maps of its layer, more of whose energy lies in the trigger.")
+    ] = ()
+    leads: Annotated[Leads | None, Field(description="Null where the finding has no stimulation in a window.")] = None
 
     @property
+    @derived
     def agreement(self) -> float | None:
-        """What `agreement_at` says of the witness."""
+        """What the witness's view says."""
         return self.agreement_at(self.witness)
 
     def agreement_at(self, layer: str) -> float | None:
-        """The mean of the correlations between a layer's heat map, the stimulated place and the recovered mask.
-
-        `(r(heat, place) + r(heat, mask) + r(place, mask)) / 3`, of those there are: 1 where all three are one, about 0
-        where they have nothing to do with one another. None where there is nothing to compare.
-        """
-        view = next(view for view in self.layers if view.layer == layer)
-        pairs = (view.with_place, view.with_mask, self.place_with_mask)
-        known = [value for value in pairs if value is not None]
-        return sum(known) / len(known) if known else None
-
-    def to_json(self) -> dict[str, Any]:
-        """A form that JSON can hold."""
-        plain = asdict(replace(self, leads=None)) | {"agreement": self.agreement}
-        plain["layers"] = [asdict(view) | {"agreement": self.agreement_at(view.layer)} for view in self.layers]
-        if self.leads is not None:
-            plain["leads"] = asdict(self.leads) | {"lead": self.leads.lead.tolist()}
-        return plain
+        """The agreement of a layer's heat map, the stimulated place and the recovered mask; None without any."""
+        return next(view for view in self.layers if view.layer == layer).agreement
 
 
 def validated(network: Network, images: given.GivenImages, labels: given.GivenLabels, finding: Finding) -> Validation:
@@ -308,7 +306,10 @@ def _view(
     total = heat.sum((1, 2), keepdim=True)
     mean = torch.where(total > 0, heat / total, 0.0).mean(0)  # every image counts alike
     hits = heat.new_ones(len(heat)) if bool(near.all()) else pointing_game(heat, near).nan_to_num(0)
+    mask, place = expected
     with_mask, with_place = (None if each is None else correlation(mean, each) for each in expected)
+    pairs = (with_place, with_mask, None if place is None else correlation(place, mask))
+    known = [value for value in pairs if value is not None]
     return LayerView(
         layer=name,
         energy=float(shares.nan_to_num(0).mean()),
@@ -317,6 +318,7 @@ def _view(
         blank=float(shares.isnan().float().mean()),
         with_mask=with_mask,
         with_place=with_place,
+        agreement=sum(known) / len(known) if known else None,
     )
 
 

@@ -8,20 +8,20 @@ import math
 import platform
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 import torch
 from pydantic import ConfigDict, Field
 
 from trojancam.files import writable_folder, written_whole
-from trojancam.records import Record
+from trojancam.records import Fraction, Record
 from trojancam.text import as_text
 from trojancam.version import __version__
 
 RESULTS_VERSION = 1
 
-Share = Annotated[float, Field(ge=-1e-6, le=1 + 1e-6)]
+Share = Fraction
 Cells = tuple[int, int]
 Kind = TypeVar("Kind", bound="Document")
 

@@ -1,103 +1,26 @@
 """What `trojancam scan` writes."""
 
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, ValidationError
 
 from trojancam.detection.coverage import Coverage
 from trojancam.detection.findings import Finding, ScanReport
-from trojancam.detection.judgement import Opinion, Verdict
+from trojancam.detection.judgement import Judgement, Opinion, Verdict
+from trojancam.detection.validation import Validation
 from trojancam.errors import DataError
-from trojancam.records import Rate
 from trojancam.report.documents.document import Document, Part, Share
 from trojancam.report.documents.maps import MapNumbers
 
 
-class Accuracy(Part):
-    """How often the network is right on the labelled images, with the exact 95 % interval."""
+@dataclass(frozen=True, kw_only=True)
+class FindingValidation(Validation):
+    """What heat maps say of a finding, on images of other classes that are stamped with its recovered trigger."""
 
-    right: int
-    images: int
-    value: Share
-    low: Share
-    high: Share
-    chance: Share = Field(description="How often guessing is right.")
-
-
-class Judgement(Part):
-    """What the verdict is to be weighed by."""
-
-    accuracy: Accuracy | None = Field(description="Null where the images have no labels.")
-    p: Share | None = Field(description="The smallest p of the deciding methods, combined over them.")
-    least_p: Share | None = Field(description="The smallest that p can be with so few clean networks.")
-    combined: Literal["Holm"]
-    methods: int = Field(description="How many methods p is combined over.")
-    references: int = Field(description="How many clean networks all deciding methods have scanned.")
-    alarms: int = Field(description="How many of these would be called backdoored, each held against the others.")
-    alarm_rate: tuple[float, float] = Field(description="Bounds of the rate of false alarms.")
-    reason: str = Field(description="Why the network is not judged.")
-    in_words: list[str]
-
-
-class LayerView(Part):
-    """How a layer's heat map shows the recovered trigger."""
-
-    layer: str
-    energy: Share
-    chance: Share
-    pointing: Share
-    blank: Share
-    with_mask: float | None = Field(description="Correlation with the recovered mask.")
-    with_place: float | None = Field(description="Correlation with the place stimulated.")
-    agreement: float | None
-
-
-class PlaceView(Part):
-    """How a layer's heat map shows the place stimulated, on clean images."""
-
-    layer: str
-    energy: Share
-    chance: Share
-
-
-class MapView(Part):
-    """One feature map, stimulated by itself."""
-
-    layer: str
-    feature_map: int
-    flagged: bool = Field(
-        description="Whether the finding names it; otherwise a neighbour that shows the trigger better."
-    )
-    stimulation_asr: Rate
-    prediction_value: float | None = Field(description="Mean logit of the class.")
-    probability: Rate
-    energy: Rate
-    rank: int = Field(description="Among the maps of the layer, by energy, from 1.")
-
-
-class Leads(Part):
-    """The stimulation moved over its layer: by how much its class then leads."""
-
-    rows: list[float]
-    columns: list[float]
-    lead: list[list[float]]
-
-
-class Validation(Part):
-    """What heat maps say of a finding."""
-
-    finding: int = Field(description="Its place in `findings`.")
-    images: int
-    layers: list[LayerView]
-    witness: str
-    place_with_mask: float | None
-    stimulated: list[PlaceView]
-    flagged: list[MapView]
-    neighbours: list[MapView]
-    agreement: float | None
-    leads: Leads | None = None
+    finding: Annotated[int, Field(description="Its place in `findings`.")]
 
 
 class Example(Part):
@@ -129,7 +52,7 @@ class Scan(Document):
     timing: dict[str, float] = Field(description="Seconds, by step.")
     class_names: list[str]
     remarks: list[str] = Field(description="What makes the verdict worth less.")
-    validations: list[Validation] = Field(description="Of the strong findings.")
+    validations: list[FindingValidation] = Field(description="Of the strong findings.")
     examples: list[Example] = Field(description="Of the same.")
 
 
