@@ -62,7 +62,7 @@ def _page(shown: Demonstration) -> Page:
         find_section(shown, DPI),
         *filter(None, [remove_section(shown)]),
     ]
-    sure = f"Confidence: energies are means over {shown.measured} triggered test images, rates over the whole test set."
+    sure = f"Energies are means over {shown.measured} triggered test images, rates over the whole test set."
     details = _details(example) | {"time": f"{shown.seconds:.1f} s"}
     return Page("A backdoor, seen, found and removed", _verdict(shown), sections, details, weighed=sure)
 

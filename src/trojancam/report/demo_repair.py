@@ -18,7 +18,7 @@ def find_section(shown: Demonstration, dpi: int) -> Section:
     if shown.removal is None:
         return Section("Find it", f"Neither network was scanned: {shown.left_out}.")
     text = (
-        f"`trojancam scan --methods {METHOD}` looked at both networks, with clean test images alone. It does not know the "
+        f"“trojancam scan --methods {METHOD}” looked at both networks, with clean test images alone. It does not know the "
         "trigger, nor which of the networks is trojaned."
     )
     scans = {shown.example.benign.name: shown.removal.benign, shown.example.trojaned.name: shown.removal.trojaned}
@@ -36,7 +36,7 @@ def remove_section(shown: Demonstration) -> Section | None:
     if found.repaired is None:
         return Section("Remove it", f"Nothing was repaired: {found.reason}.")
     text = (
-        "`trojancam repair` changed the trojaned network with a few clean images of each class. It does not know the planted "
+        "“trojancam repair” changed the trojaned network with a few clean images of each class. It does not know the planted "
         "trigger, which is used here to measure what is left of it."
     )
     parts: list[Part] = [_before_and_after(found)]
