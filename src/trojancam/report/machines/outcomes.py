@@ -43,7 +43,7 @@ def of_scan(document: Scan, model: Path) -> Outcome:
         (Check("verdict", rule, state, words, found), *searched),
         document.to_json(),
         document.options.get("model_sha256"),
-        (*judgement.in_words, *document.coverage.in_words()[:1], *document.remarks),
+        (*judgement.in_words(), *document.coverage.in_words()[:1], *document.remarks),
         sum(document.timing.values()),
         SCAN_CODES[verdict],
     )
