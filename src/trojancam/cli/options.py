@@ -55,25 +55,25 @@ def data_there(data: Path | None) -> Path | None:
     return data
 
 
-def read_later(path: Path | None, parameter: typer.CallbackParam) -> Path | None:
-    """The same of any other file that an option names.
+def read_later(option: str) -> Callable[[Path | None], Path | None]:
+    """The same of any other file that this option names: what is to check it, as soon as the command is parsed."""
 
-    Raises:
-        DataError: if there is nothing.
-    """
-    try:
-        there = path is None or path.exists()
-    except (OSError, ValueError):  # the system says more when it is opened
-        there = True
-    if not there:
-        raise DataError(f"there is no file {path}; give {parameter.opts[0]} a file that is there")
-    return path
+    def checked(path: Path | None) -> Path | None:
+        try:
+            there = path is None or path.exists()
+        except (OSError, ValueError):  # the system says more when it is opened
+            there = True
+        if not there:
+            raise DataError(f"there is no file {path}; give {option} a file that is there")
+        return path
+
+    return checked
 
 
-def _way_there(way: str | None, parameter: typer.CallbackParam) -> str | None:
+def _way_there(way: str | None) -> str | None:
     """The same of a preprocessing, where it is a file."""
     if way is not None and way.lower().endswith(".json"):
-        read_later(Path(way), parameter)
+        read_later("--preprocessing")(Path(way))
     return way
 
 
@@ -128,7 +128,8 @@ class ModelOptions:
     class_names: Annotated[
         Path | None,
         typer.Option(
-            callback=read_later, help="A text file with the names of the network's classes, in its order, one a line."
+            callback=read_later("--class-names"),
+            help="A text file with the names of the network's classes, in its order, one a line.",
         ),
     ] = None
     device: DeviceOption = "cpu"

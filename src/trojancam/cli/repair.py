@@ -47,7 +47,8 @@ def repair(
     scan: Annotated[
         Path | None,
         typer.Option(
-            callback=read_later, help="The scan.json of a scan of this network; without it, it is scanned first."
+            callback=read_later("--scan"),
+            help="The scan.json of a scan of this network; without it, it is scanned first.",
         ),
     ] = None,
     scan_methods: Annotated[

@@ -65,7 +65,7 @@ def scan(
     reference: Annotated[
         Path | None,
         typer.Option(
-            callback=read_later,
+            callback=read_later("--reference"),
             help="Clean networks to hold the scores against, a file of 'trojancam calibrate'; else those of TrojanCAM.",
         ),
     ] = None,

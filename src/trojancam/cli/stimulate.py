@@ -49,7 +49,8 @@ def stimulate(
     stimulation: Annotated[
         Path | None,
         typer.Option(
-            callback=read_later, help="A JSON file of stimulations of one layer, instead of the options above."
+            callback=read_later("--stimulation"),
+            help="A JSON file of stimulations of one layer, instead of the options above.",
         ),
     ] = None,
     data: DataOption = None,
