@@ -160,3 +160,16 @@ class InOwnForm:
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         return {"anyOf": [{"type": "object", "additionalProperties": True}, {"type": "null"}]}
+
+
+def without_nan(value: Any) -> Any:
+    """The same with None for numbers that are not finite.
+
+    >>> without_nan({"a": [1.0, math.nan], "b": (math.inf,)})
+    {'a': [1.0, None], 'b': [None]}
+    """
+    if isinstance(value, Mapping):
+        return {key: without_nan(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -58,7 +58,7 @@ class Answering:
                 yield
         except TrojanCamError as error:
             if not self.outcomes:
-                from trojancam.report.machines.outcomes import of_refusal
+                from trojancam.report.machines.outcome import of_refusal
 
                 self.tell(of_refusal(command, _model(given), error.told(OPTIONS)))
             raise

@@ -69,11 +69,12 @@ def _inspect(
     model: Path, told: ModelOptions, answering: AnsweringInJson, labelled: "ImagesFor | None", strict: bool
 ) -> int:
     """Show one file and tell what was found; the exit code."""
-    from trojancam.report.machines.outcomes import of_inspection, of_refusal
+    from trojancam.report.machines.outcome import of_refusal
 
     outcome = None
     try:
-        there(model)
+        there(model)  # before anything large is imported
+        from trojancam.report.machines.outcomes import of_inspection
         from trojancam.tasks.inspect import inspected
 
         found = inspected(told.of(model), labelled, _show)

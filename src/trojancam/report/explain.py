@@ -15,7 +15,7 @@ from trojancam.errors import unknown_name
 from trojancam.evaluation.localisation import dilated, layer_energy
 from trojancam.files import writable_folder
 from trojancam.progress import Progress, silent
-from trojancam.report.documents.document import without_nan
+from trojancam.records import without_nan
 from trojancam.report.documents.explain import Explain, ExplainedImage
 from trojancam.report.explain_page import SHOWN, explained_page, image_section
 from trojancam.report.maps import map_numbers

@@ -87,7 +87,7 @@ def _predicate(model: Path, document: Scan, digest: str) -> SignOff:
         score=document.score,
         threshold=document.threshold,
         findings=[in_sentences(each, names) for each in deciding(document)],
-        weighed=[each for each in (*judged.in_words, judged.reason, *document.remarks) if each],
+        weighed=[each for each in (*judged.in_words(), judged.reason, *document.remarks) if each],
         covered=[each.to_json() for each in document.coverage.searched],
         not_covered=[each.to_json() for each in document.coverage.not_searched],
         limits=[Limit(limit=limit, meaning=meaning) for limit, meaning in LIMITS],

@@ -16,8 +16,8 @@ from trojancam.detection.scanning import DETECTORS
 from trojancam.formats.inspection import Inspection
 from trojancam.report.documents.sift import Sift
 from trojancam.report.machines.markdown import plain
-from trojancam.report.machines.outcome import Check, Outcome
-from trojancam.report.machines.outcomes import of_inspection, of_refusal, of_scan, of_sift
+from trojancam.report.machines.outcome import Check, Outcome, of_refusal
+from trojancam.report.machines.outcomes import of_inspection, of_scan, of_sift
 from trojancam.report.machines.rules import BACKDOOR, RULES
 from trojancam.report.machines.writing import FORMATS
 from trojancam.report.scan import documented

@@ -4,9 +4,7 @@ The version rises when a field goes, or comes to mean something else; fields tha
 """
 
 import json
-import math
 import platform
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar
 
@@ -15,7 +13,7 @@ import torch
 from pydantic import ConfigDict, Field
 
 from trojancam.files import writable_folder, written_whole
-from trojancam.records import Fraction, Record
+from trojancam.records import Fraction, Record, without_nan
 from trojancam.text import as_text
 from trojancam.version import __version__
 
@@ -92,16 +90,3 @@ def _in_text(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_in_text(each) for each in value]
     return as_text(value) if isinstance(value, str) else value
-
-
-def without_nan(value: Any) -> Any:
-    """The same with None for numbers that are not finite.
-
-    >>> without_nan({"a": [1.0, math.nan], "b": (math.inf,)})
-    {'a': [1.0, None], 'b': [None]}
-    """
-    if isinstance(value, Mapping):
-        return {key: without_nan(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [without_nan(each) for each in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

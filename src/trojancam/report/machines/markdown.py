@@ -4,7 +4,6 @@ import re
 from collections.abc import Sequence
 
 from trojancam.report.machines.outcome import Check, Outcome
-from trojancam.report.page import Table
 from trojancam.text import printable
 
 MARKUP = re.compile(r"([\\`*_{}\[\]<>()#+!|~@:&-])")
@@ -31,6 +30,8 @@ def _outcome(outcome: Outcome) -> str:
     told = [check for check in outcome.checks if check.state in ("failed", "undecided")]
     rows = [row for check in told for row in _rows(check)]
     if rows:
+        from trojancam.report.page import Table  # large, and a missing file must be refused at once
+
         parts.append(Table(["Check", "", "What", "Rule"], rows[:ROWS]).markdown())
         parts += [f"And {len(rows) - ROWS} more."] * (len(rows) > ROWS)
         parts += [f"- {plain(rule.advice)}" for rule in dict.fromkeys(check.rule for check in told)]

@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
-from trojancam.report.machines.rules import Rule
+from trojancam.faults import MENDABLE
+from trojancam.report.machines.rules import REFUSED, Rule
 from trojancam.showing import Brief
+from trojancam.text import as_text
 
 State = Literal["passed", "failed", "undecided", "skipped"]
 """`failed`: there is a finding. `undecided`: the check gave no answer, which is never a pass. `skipped`: it was not made."""
@@ -58,3 +61,10 @@ class Outcome(Brief):
         """The worst of all checks; checks that were skipped do not count."""
         found = {check.state for check in self.checks}
         return next((state for state in ("failed", "undecided") if state in found), "passed")
+
+
+def of_refusal(command: str, model: Path, sentence: str) -> Outcome:
+    """A command that ended in a sentence that its user can act on; a missing file must not wait for large imports."""
+    found = {"command": command, "file": as_text(model), "refused": sentence}
+    check = Check("verdict", REFUSED, "undecided", sentence)
+    return Outcome(command, as_text(model), "Refused", (check,), found, exit_code=MENDABLE)

@@ -17,13 +17,6 @@ from trojancam.text import as_text, printable
 SHOWN = 5  # findings of a scan, the strongest
 
 
-def of_refusal(command: str, model: Path, sentence: str) -> Outcome:
-    """A command that ended in a sentence that its user can act on."""
-    found = {"command": command, "file": as_text(model), "refused": sentence}
-    check = Check("verdict", rules.REFUSED, "undecided", sentence)
-    return Outcome(command, as_text(model), "Refused", (check,), found, exit_code=MENDABLE)
-
-
 def of_scan(document: Scan, model: Path) -> Outcome:
     """A scan: one check for the verdict, with each finding that it rests on; one that was skipped for what was not searched."""
     verdict, judgement = document.verdict, document.judgement

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 
-from trojancam.report.documents.document import without_nan
+from trojancam.records import without_nan
 from trojancam.report.machines.junit import junit
 from trojancam.report.machines.markdown import markdown
 from trojancam.report.machines.outcome import Outcome
