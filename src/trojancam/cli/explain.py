@@ -56,7 +56,7 @@ def explain(
         Path | None,
         typer.Option(
             callback=data_there,
-            help="Labelled images that tell how pixels are scaled, where the file does not say: as for 'scan'."
+            help="Labelled images that tell how pixels are scaled, where the file does not say: as for 'scan'.",
         ),
     ] = None,
     heads: HeadsOption = False,

@@ -115,7 +115,7 @@ class ModelOptions:
         typer.Option(
             callback=_way_there,
             help="How pixels are scaled: a name such as rgb-symmetric, or a JSON file with mean, std, channels, crop. If left "
-            "out and the file does not say, it is found with labelled images."
+            "out and the file does not say, it is found with labelled images.",
         ),
     ] = None
     size: Annotated[
