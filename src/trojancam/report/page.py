@@ -209,7 +209,7 @@ class Page:
         for section in self.sections:
             said += [section.title, section.text]
         for part in self.parts:
-            said.append(part.caption)
+            said.append(getattr(part, "caption", ""))
             if isinstance(part, Table):
                 said += [*part.headings, *(str(row[0]) for row in part.rows if row)]
         return terms_in("\n".join(said))
