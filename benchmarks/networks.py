@@ -2,6 +2,8 @@
 
     python -m benchmarks.networks [--only REGEX] [--scan]
 
+measures those whose name fits; the rows of the others stay as they are on the page.
+
 Weights are random. timm and torchvision build theirs, where they are installed. Times are those of the processor,
 in one thread, so that other work on the machine counts for little. `--scan` also scans the networks for small images.
 """
@@ -9,7 +11,7 @@ in one thread, so that other work on the machine counts for little. `--scan` als
 import argparse
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -121,13 +123,21 @@ def floor(module: nn.Module, inputs: Tensor) -> None:
     torch.autograd.grad(module(inputs).amax(1).sum(), inputs)
 
 
-def text(rows: list[Row]) -> str:
-    heads = [
-        "architecture", "built by", "pixels", "opens", "layers", "attention", "record ratio", "MB an image", "scan",
-    ]  # fmt: skip
-    return "\n".join([HEAD, *table(heads, (row.cells() for row in rows))]) + "\n"
+def text(rows: Mapping[str, list[str]]) -> str:
+    """docs/networks.md, of the cells of each row by its name."""
+    return "\n".join([HEAD, *table(COLUMNS, rows.values())]) + "\n"
 
 
+def known() -> dict[str, list[str]]:
+    """The rows of the page as it is, by name."""
+    if not OUT.exists():
+        return {}
+    lines = [line for line in OUT.read_text(encoding="utf-8").splitlines() if line.startswith("| ")]
+    rows = [line.strip("| ").split(" | ") for line in lines[2:]]
+    return {row[0]: row for row in rows}
+
+
+COLUMNS = ["architecture", "built by", "pixels", "opens", "layers", "attention", "record ratio", "MB an image", "scan"]
 HEAD = f"""# Networks
 
 Which architectures open, and what they cost, made by `python -m benchmarks.networks` with random weights and {CLASSES} classes.
@@ -149,15 +159,15 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    rows = []
+    rows, order = known(), [name for name, *_ in builders()]
     for name, source, specification, build in builders():
         if re.search(arguments.only, name):
             with quiet():
                 module = build().eval().requires_grad_(False)
-            rows.append(measured(name, source, specification, module, arguments.scan))
-            print(" | ".join(rows[-1].cells()), flush=True)
-    with written_whole(OUT) as partial:
-        partial.write_text(text(rows), encoding="utf-8")
+            rows[name] = measured(name, source, specification, module, arguments.scan).cells()
+            print(" | ".join(rows[name]), flush=True)
+            with written_whole(OUT) as partial:  # what is measured stays, whatever becomes of the rest
+                partial.write_text(text({each: rows[each] for each in order if each in rows}), encoding="utf-8")
 
 
 if __name__ == "__main__":

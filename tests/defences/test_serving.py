@@ -1,4 +1,4 @@
-"""The service of docs/serving.md, run as it stands there, on clean and triggered images."""
+"""The service of docs/how-to/serving.md, run as it stands there, on clean and triggered images."""
 
 import io
 import re
@@ -11,7 +11,7 @@ from tests.defences.planted import network, trigger_mask, triggered
 from tests.detection.planted import pictures
 from torch import Tensor
 
-PAGE = Path(__file__).parents[2] / "docs" / "serving.md"
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "serving.md"
 
 
 def as_file(image: Tensor, kind: str = "PNG") -> bytes:
