@@ -21,7 +21,7 @@ def code_of(notebook: Path) -> str:
 
 def test_there_is_one_for_each_way_in() -> None:
     assert [notebook.stem for notebook in NOTEBOOKS] == [
-        "custom_target", "many_images", "own_cam", "own_detector", "scan_and_page",
+        "custom_target", "keras_file", "many_images", "own_cam", "own_detector", "scan_and_page",
     ]  # fmt: skip
 
 
@@ -37,6 +37,7 @@ def test_it_is_short_and_holds_no_output(notebook: Path) -> None:
 def test_it_runs_and_gives_what_it_says(notebook: Path, tmp_path: Path) -> None:
     last = {
         "custom_target": "cams = tc.grad_cam(recording); print(recording.target, cams, sep='\\n')",
+        "keras_file": "print(network.layers['first'].feature_maps, cams, cams['first'].heatmap().shape)",
         "many_images": "print(energies, energies['0'].shape)",
         "own_cam": "print(cams, cams['sign-cam'], cams['sign-cam']['conv2d_6'].target, sep='\\n')",
         "own_detector": "",
@@ -55,6 +56,8 @@ def test_it_runs_and_gives_what_it_says(notebook: Path, tmp_path: Path) -> None:
         case "custom_target":
             assert lines[0] == "lead_of_stop"
             assert lines[1].startswith("5 layers: conv2d_5, conv2d_6")
+        case "keras_file":
+            assert lines == ["12 1 layer: first torch.Size([8, 32, 32])"]
         case "many_images":
             assert lines == ["1 layer: 0 (10000, 8)"]
             assert read_stream(tmp_path / "energies.npz")[0]["images"] == 10_000

@@ -30,8 +30,8 @@ TERMS: tuple[Term, ...] = (
          "negative one. 0.5 is guessing, 1 is perfect.", ("ROC-AUC",)),
     Term("backdoor", "A behaviour that an attacker trains into a network: it answers normally until an image bears a trigger.",
          ("backdoored", "trojaned", "trojan")),
-    Term("chance", "The value that a measure has on average for a map that knows nothing: the share of the image that the "
-         "region covers."),
+    Term("chance", "The value that a measure has on average for a map that knows nothing. For energy it is the share of the "
+         "image that the region covers."),
     Term("clean accuracy", "The share of clean test images that the network classifies correctly."),
     Term("contribution", "The signed part of a class's score that one feature map accounts for: its activation times its "
          "weight, cell by cell.", ("contributions",)),
@@ -60,8 +60,9 @@ TERMS: tuple[Term, ...] = (
          "pixel.", ("mask, pixels",)),
     Term("outlyingness", "How far a class stands out from the others under stimulation: the distance of its margin from the "
          "median class, in robust standard deviations."),
-    Term("p-value", "The share of clean reference networks that score at least as high, with the scanned network counted among "
-         "them. With n reference networks it cannot be smaller than 1 / (n + 1).", ("p-values", "p")),
+    Term("p-value", "How often a result at least as strong occurs by chance alone. A scan takes the share of clean reference "
+         "networks that score at least as high, with the scanned network counted among them. With n reference networks that "
+         "cannot be smaller than 1 / (n + 1).", ("p-values", "p")),
     Term("pointing game", "The share of images in which the heat map's maximum lies inside the region.", ("points at it",)),
     Term("prediction value", "The mean logit of the attacker's class while a feature map is stimulated."),
     Term("REASR", "The attack success rate of a recovered trigger, measured on images that it was not made from. The name comes "
