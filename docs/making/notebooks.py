@@ -80,7 +80,8 @@ def run(file: Path) -> Any:
 
     notebook = read(file)
     with tempfile.TemporaryDirectory() as folder:
-        NotebookClient(notebook, timeout=300, resources={"metadata": {"path": folder}}).execute()
+        quiet = ["--log-level=ERROR"]
+        NotebookClient(notebook, timeout=300, extra_arguments=quiet, resources={"metadata": {"path": folder}}).execute()
     return notebook
 
 

@@ -51,7 +51,9 @@ def compare(
     ] = False,
     randomise: Annotated[
         bool,
-        typer.Option(help="Also whether the maps of the last layer depend on the network's weights, on 16 images."),
+        typer.Option(
+            help="Also test, on 16 images, whether the maps of the last layer depend on the network's weights."
+        ),
     ] = False,
     heads: HeadsOption = False,
     seed: SeedOption = 0,

@@ -37,7 +37,7 @@ def explore(
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 is any that is free.")] = 8000,
     open_: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in the browser.")] = True,
 ) -> None:
-    """Open a page: images, heat maps of all layers, every feature map, and what painting on one does to the network.
+    """Explore a network in the browser: heat maps of all layers, every feature map, and the effect of painting on one.
 
     Without a model, the demonstration's networks are opened (and trained, the first time). Ctrl-C ends it.
     """

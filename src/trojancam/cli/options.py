@@ -106,7 +106,7 @@ class ModelOptions:
     key: Annotated[
         str | None,
         typer.Option(
-            help="Which dictionary of a checkpoint holds the weights, keys with slashes between; else the best fit."
+            help="The dictionary of a checkpoint that holds the weights, such as model/ema. Default: the best fit."
         ),
     ] = None
     output: Annotated[str | None, typer.Option(help="Which output, where the network has several.")] = None
@@ -122,14 +122,14 @@ class ModelOptions:
         str | None,
         typer.Option(
             metavar="HEIGHTxWIDTH",
-            help="The images' size in pixels, or one number, where the model file leaves it open.",
+            help="The size of the images in pixels, if the model file does not fix it; one number means a square.",
         ),
     ] = None
     class_names: Annotated[
         Path | None,
         typer.Option(
             callback=read_later("--class-names"),
-            help="A text file with the names of the network's classes, in its order, one a line.",
+            help="A text file with the names of the network's classes, one per line, in its order.",
         ),
     ] = None
     device: DeviceOption = "cpu"

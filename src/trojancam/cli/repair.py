@@ -62,7 +62,7 @@ def repair(
     seed: SeedOption = 0,
     report: Annotated[Path, typer.Option(help="The folder for the page and its numbers.")] = Path("trojancam-repair"),
 ) -> None:
-    """Remove the backdoor that a scan finds: which layers changed, what that cost, and what is not known.
+    """Remove the backdoor that a scan finds, and report which layers changed and how much accuracy was lost.
 
     Exit code 0: repaired; 2: an error; 3: not repaired, and the best attempt is in a file whose name says so.
     If interrupted, run the same command again to resume. The repair does not read the model card.

@@ -59,14 +59,14 @@ def scan(
     budget: Annotated[
         str | None,
         typer.Option(
-            help="Leave out searches, which are told, that do not fit into so many seconds (60) or such a share (50%)."
+            help="Limit the time: seconds (60) or a share (50%). Searches that do not fit are left out, and listed."
         ),
     ] = None,
     reference: Annotated[
         Path | None,
         typer.Option(
             callback=read_later("--reference"),
-            help="Clean networks to hold the scores against, a file of 'trojancam calibrate'; else those of TrojanCAM.",
+            help="Clean reference networks: a file that 'trojancam calibrate' wrote. Default: those of TrojanCAM.",
         ),
     ] = None,
     changed: Annotated[
@@ -76,7 +76,7 @@ def scan(
     seed: SeedOption = 0,
     out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("trojancam-scan"),
 ) -> None:
-    """Look for a backdoor: which class, where, which feature maps, what triggers it, and what the verdict rests on.
+    """Look for a backdoor: its class, its place, its feature maps, a recovered trigger, and the evidence.
 
     Exit code 0: nothing found in what was searched; 1: evidence of a backdoor; 2: an error; 3: inconclusive, or not judged
     because the network is not accurate enough. If interrupted, run the same command again to resume. The scan does not

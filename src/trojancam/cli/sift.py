@@ -64,7 +64,7 @@ def sift(
     seed: SeedOption = 0,
     out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("trojancam-sift"),
 ) -> None:
-    """Find images with a trigger: which they are, where it lies, and what the network says without it.
+    """Find images with a trigger, the place of the trigger, and the prediction without it.
 
     Exit code 0: nothing suspicious; 1: at least one image is suspicious; 2: an error, or images that could not be read and
     nothing suspicious among the others. The clean images are of --data, and should be of the same kind as the images.

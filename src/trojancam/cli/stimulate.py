@@ -39,7 +39,7 @@ def stimulate(
     unit: Annotated[
         str,
         typer.Option(
-            help="What the value counts in: 'absolute', or the largest clean activation of the 'map' or 'layer'."
+            help="The unit of the value: 'absolute', or the largest clean activation of the 'map' or 'layer'."
         ),
     ] = "absolute",
     window: Annotated[
@@ -57,7 +57,9 @@ def stimulate(
     images: Annotated[int, typer.Option(min=1, help="How many test images.")] = 8,
     target: Annotated[
         str | None,
-        typer.Option(help="The class to judge by, by number or name; the most frequent one after, if left out."),
+        typer.Option(
+            help="The target class, by number or name. Default: the most frequent class after the stimulation."
+        ),
     ] = None,
     heads: HeadsOption = False,
     seed: SeedOption = 0,

@@ -13,7 +13,7 @@ def verify(
     passport: Annotated[Path, typer.Argument(help="The passport.json of 'trojancam sign-off'.")],
     model: ModelArgument,
 ) -> None:
-    """Hold a model file against its passport: is it the same file, and what was said of it?
+    """Compare a model file with its passport: is it the same file, and what was its verdict?
 
     Exit code 0: it is the same file, and nothing was found in it; 1: it is another file, or evidence of a backdoor was found in
     it; 2: an error; 3: it is the same file, and the scan was inconclusive or did not judge it.

@@ -27,7 +27,7 @@ TONES: dict[Verdict, Literal["calm", "doubt", "alarm"]] = {
 LIMITS = (
     (
         "A trigger that works on few images",
-        "One that needs a second trigger beside it does not turn three images of four.",
+        "A trigger that needs a second one beside it does not turn three images of four.",
     ),
     (
         "What clean images do not hint at",
@@ -35,7 +35,7 @@ LIMITS = (
     ),
     (
         "Shortcuts that nobody planted",
-        "A scan sees what a network does, not why: a small natural feature that always goes with a class looks the same.",
+        "A small natural feature that always goes with a class looks the same as a trigger.",
     ),
 )
 """What no scan can see, whichever methods are used, in words."""
@@ -63,8 +63,8 @@ def write_scan(scan: Scanned, out: Path, settings: Mapping[str, Any]) -> Path:
 def _sections(scan: Scanned, options: Mapping[str, Any]) -> Iterator[Section]:
     if scan.cases:
         text = (
-            "Nothing below uses a true trigger, which a scan does not know: feature maps of clean images are stimulated, and a "
-            "trigger is recovered from the network alone."
+            "A scan does not know the true trigger. It stimulates feature maps of clean images, and recovers a trigger from "
+            "the network alone."
         )
         yield Section("What it looks like", text)
     for case in scan.cases:

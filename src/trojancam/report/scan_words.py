@@ -13,9 +13,9 @@ from trojancam.tasks.scan import Case, Scanned, least, most, opinion_of
 
 EVIDENCE = {  # what detectors measure; shares of something begin with "of"
     "outlyingness": "how far the class stands out from the others under stimulation, in robust standard deviations",
-    "margin": "logit: how far the class leads all others together under the strongest stimulation, in three images of four",
+    "margin": "logit: lead of the class over all others under the strongest stimulation, reached on three images of four",
     "flips": "of the images searched are given the class by it",
-    "gain": "of images of other classes: the REASR, less those that are given the class without the trigger",
+    "gain": "of images of other classes: the REASR, minus those that go to the class without the trigger",
     "agreement": "of images of other classes see their logit rise most for this class, with the map stimulated",
     "stimulation_value": "what the feature map is set to",
     "prediction_value": "mean logit of the class then",
@@ -26,7 +26,7 @@ EVIDENCE = {  # what detectors measure; shares of something begin with "of"
     "greatest_success": "of held-out images of other classes go to the class with the change, at the best size tried",
     "classes": "classes that were sent",
     "classes_sent": "classes most images of which go where their class is sent",
-    "success": "of the images that the trigger was made on go to the class with it",
+    "success": "of the images that the trigger was recovered from go to the class with it",
 }
 
 
@@ -151,7 +151,11 @@ def facts(scan: Scanned, finding: Finding, validation: Validation | None = None)
         )
     if finding.elevation is not None:
         rows.append(
-            ("Elevation", f"{finding.elevation:.3g}", "rise of the class's logit over the next, under stimulation")
+            (
+                "Elevation",
+                f"{finding.elevation:.3g}",
+                "rise of the class's lead over the next class under stimulation, in logits",
+            )
         )
     rows += [_measured(name, value) for name, value in evidence.items() if name not in ("mask_l1", "reasr_elsewhere")]
     if validation is not None and validation.agreement is not None:

@@ -35,7 +35,7 @@ FEWEST_FURTHER = 50
 SHARES = 30, 50, 20  # of the progress: the scan before, the repair, what is measured after
 STEPS = ("scan", "repair", "rescan")  # folders of a journal
 LIMITS = (
-    "Only what the scan found was removed; another trigger, of a kind that it does not see, is left as it was.",
+    "Only what the scan found was removed. Another backdoor, of a kind that the scan does not find, is still there.",
     "The true trigger is not known. Success rates are those of triggers recovered from the network.",
     "The judge can be wrong. Its limit for relatives of recovered triggers was chosen by five repairs of two networks with a "
     "patch. Of 12 other networks it passed 8, rightly (docs/repair.md): that is too few to promise more.",
