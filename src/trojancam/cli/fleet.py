@@ -60,11 +60,11 @@ def fleet(
     seed: SeedOption = 0,
     out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("trojancam-fleet"),
 ) -> None:
-    """Scan, inspect or repair many models, and write one table with a row for each. Nothing that a model does ends the run.
+    """Scan, inspect, repair or compare many models, and write one table with a row for each.
 
-    A model that is damaged, hostile, takes too long or too much memory is a row that is not judged. Exit code 1: evidence of a
-    backdoor in any model; 3: else, if any is inconclusive or not judged; 0: else; 2: an error, such as in the manifest. If
-    interrupted, run the same command again to resume.
+    Nothing that a model does ends the run. A model that is damaged, hostile, takes too long or too much memory is a row that
+    is not judged. Exit code 1: evidence of a backdoor in any model; 3: else, if any is inconclusive or not judged; 0: else; 2:
+    an error, such as in the manifest. If interrupted, run the same command again to resume.
     """
     from trojancam.fleets import running
     from trojancam.fleets.for_machines import of_row
