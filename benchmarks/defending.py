@@ -1,10 +1,11 @@
-"""Defences on the zoo: how well each tells triggered images from clean ones, what it costs, and how often cleaning helps.
+"""Defences on the zoo: how well each tells triggered images from clean ones, and what it costs.
 
     python -m benchmarks.defending --data PATH [--part report] [--methods contributions,strip] [--only REGEX] [--cache DIR]
 
 measures what was not measured yet, network by network, and writes docs/defences.md from all that is kept. Only here is the
 truth, which model cards tell, held beside what a defence says. Settings are those of the package: none was chosen on these
-images, and those of the `report` part were chosen on no network of that part.
+images, and those of the `report` part were chosen on no network of that part. `benchmarks.cleaning` measures how often cleaning
+helps.
 """
 
 import hashlib
@@ -26,7 +27,7 @@ from benchmarks.zoo.growing import FORMED, path_of
 from benchmarks.zoo.members import PARTS, Member
 from trojancam.attacks.poisoning import Poisoning
 from trojancam.data import load_dataset
-from trojancam.defences import DEFENCES, cleaned, learned
+from trojancam.defences import DEFENCES, learned
 from trojancam.errors import ModelError
 from trojancam.evaluation.statistics import share_interval
 from trojancam.files import cache_folder, written_whole
@@ -59,8 +60,6 @@ class Judgement:
     false_alarms: int
     true_alarms: int
     runs: float  # the time of one image in forward runs
-    recovered: int | None = None  # triggered images that get their true class back
-    harmed: int | None = None  # clean images that were right and are not after cleaning, which alarms alone bring about
 
 
 def auroc(clean: Float[Tensor, " n"], triggered: Float[Tensor, " m"]) -> float:
@@ -107,42 +106,21 @@ def judged(member: Member, methods: Sequence[str], data: Path) -> Iterator[Judge
         clean = images[: SLOW_CLEAN if few else CLEAN]
         sieve = learned(network, clean, [method], false_alarms=FALSE_ALARMS, seed=SEED)
         count = SLOW_JUDGED if few else JUDGED
-        benign, own = images[CLEAN : CLEAN + count], labels[CLEAN : CLEAN + count]
+        benign = images[CLEAN : CLEAN + count]
         victims = torch.arange(len(images))[CLEAN + JUDGED :]
         victims = victims[targets[victims] >= 0]
         bad = poisoning.trigger.apply(images[victims])
         reached = network(bad).argmax(1) == targets[victims]
-        bad, true = bad[reached][:count], labels[victims][reached][:count]
+        bad = bad[reached][:count]
         started = time.process_time()
         good = sieve(benign)
         seconds = time.process_time() - started
         found = sieve(bad)
-        recovered, harmed = None, None
-        if DEFENCES[method].shows_place and good.places is not None and found.places is not None:
-            recovered = _recovered(network, bad, found.places, found.suspicious, true)
-            harmed = _harmed(network, benign, good.places, good.suspicious, own)
         scores = good.by_method[method].scores, found.by_method[method].scores
         yield Judgement(
             member.name, member.part, member.architecture, member.attack, method, len(benign), len(bad), auroc(*scores),
-            int(good.suspicious.sum()), int(found.suspicious.sum()), seconds / _forward(network, benign), recovered, harmed,
+            int(good.suspicious.sum()), int(found.suspicious.sum()), seconds / _forward(network, benign),
         )  # fmt: skip
-
-
-def _recovered(network: Network, images: Tensor, places: Tensor, suspicious: Tensor, labels: Tensor) -> int:
-    """How many get their true class back; only suspicious images are cleaned."""
-    if not bool(suspicious.any()):
-        return 0
-    after = cleaned(network, images[suspicious], places[suspicious]).after
-    return int((after == labels[suspicious]).sum())
-
-
-def _harmed(network: Network, images: Tensor, places: Tensor, suspicious: Tensor, labels: Tensor) -> int:
-    """How many clean images lose their true class; only suspicious images are cleaned."""
-    if not bool(suspicious.any()):
-        return 0
-    found = cleaned(network, images[suspicious], places[suspicious])
-    own = labels[suspicious]
-    return int(((found.before == own) & (found.after != own)).sum())
 
 
 def _forward(network: Network, images: Tensor) -> float:
@@ -199,7 +177,7 @@ def text(found: Sequence[Judgement]) -> str:
     for part in PARTS:
         rows = [each for each in found if each.part == part]
         if rows:
-            lines += [f"## Networks to {part} by\n", PART_WORDS[part], *_table(rows), *_cleaning(rows)]
+            lines += [f"## Networks to {part} by\n", PART_WORDS[part], *_table(rows)]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -219,7 +197,8 @@ judged by {JUDGED} ({SLOW_JUDGED}) other clean images and up to as many triggere
 no label, no model card and no trigger. AUROC: how often a triggered image scores higher than a clean one. Cost: the time of an
 image in forward runs of the network. Intervals are of {LEVEL:.0%}, over images: Hanley and McNeil's for AUROC, Wilson's for
 shares. Networks of one parent are no independent samples. Made by `python -m benchmarks.defending`, from networks of
-`benchmarks.zoo`; what is planted in them is said in [attacks.md](attacks.md).
+`benchmarks.zoo`; what is planted in them is said in [attacks.md](attacks.md). How often cleaning gives an image its class back
+is in [cleaning.md](cleaning.md).
 
 What to expect: STRIP, SCALE-UP and cognitive distillation rest on a trigger that decides the class whatever else is in the
 image. They cannot find one that works in images of some classes only (nine-sources, five-sources, one-source): laid over with
@@ -251,21 +230,6 @@ def _table(rows: Sequence[Judgement]) -> Iterator[str]:
         false = sum(each.false_alarms / each.clean for each in own) / len(own)
         mean = sum(areas) / len(own)
         yield f"| {method} | {len(own)} | {mean:.3f} | {min(areas):.3f} | {true:.3f} | {false:.3f} |"
-
-
-def _cleaning(rows: Sequence[Judgement]) -> Iterator[str]:
-    known = [each for each in rows if each.recovered is not None]
-    if not known:
-        return
-    yield "\nSuspicious images cleaned (`trojancam.defences.cleaned`), by the method that says which they are and where.\n"
-    yield "| attack | network | method | triggered ones that get their true class | clean ones that lose it |"
-    yield "| --- | --- | --- | --- | --- |"
-    for each in sorted(known, key=lambda row: (row.attack, row.architecture, row.method)):
-        yield (
-            f"| {each.attack} | {each.architecture} | {each.method} | {share(each.recovered or 0, each.triggered)} | "
-            f"{share(each.harmed or 0, each.clean)} |"
-        )
-    yield ""
 
 
 def main() -> None:

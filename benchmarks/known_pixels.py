@@ -22,7 +22,7 @@ from trojancam.network.network import Network
 from trojancam.training.training import Task, measure, train
 
 OUT = Path(__file__).parents[1] / "docs" / "known-pixels.md"
-LEARNT, JUDGED, ARCHITECTURE = 4000, 200, "vgg"
+LEARNT, JUDGED, ARCHITECTURE = 3000, 60, "vgg"
 SETTINGS = TrainingSettings(epochs=10, augment=False, seed=5)
 
 

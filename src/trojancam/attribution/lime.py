@@ -1,9 +1,10 @@
 """LIME: a linear model of what hiding parts of the image does to the score (Ribeiro et al., KDD 2016).
 
-SLIC divides the image into superpixels. Each sample hides a random half of them behind their mean colour. A ridge regression,
-in which samples close to the whole image weigh more, says how much each superpixel adds to the score. Constants are
-those of the authors' code: 1000 samples, cosine distance, kernel width 0.25, penalty 1. Their code divides the image by quick
-shift; here it is SLIC, as in most later work.
+SLIC divides the image into superpixels. Each sample hides a random half of them. A ridge regression, in which samples close to
+the whole image weigh more, says how much each superpixel adds to the score. Constants are those of the authors' code: 1000
+samples, cosine distance, kernel width 0.25, penalty 1. Their code divides the image by quick shift; here it is SLIC, as in most
+later work. Hidden pixels become 0 as the network is fed, one of the two ways that their code has. The other one, a superpixel's
+own mean colour, would hide nothing of a trigger of one colour, which is a superpixel of its own.
 """
 
 import numpy as np
@@ -21,7 +22,7 @@ SUPERPIXELS = 50  # that SLIC is asked for
 SAMPLES = 1000
 KERNEL_WIDTH = 0.25
 PENALTY = 1.0  # of the squared coefficients
-COPIES = 3  # of an image: with parts hidden, which parts these are, and as the network is fed
+COPIES = 2  # of an image: with parts hidden, and which parts these are
 
 Superpixels = Int64[Tensor, "h w"]
 Kept = Bool[Tensor, "samples parts"]
@@ -61,12 +62,12 @@ def _of_an_image(
     image = images[number].to(network.device)
     divided = superpixels(image).to(network.device)
     kept = drawn(int(divided.max()) + 1, seed)
-    hidden = mean_colours(image, divided)
     scores, rows = [], network.rows(memory_budget, beside=COPIES * image.nbytes)
     with torch.no_grad():
+        inputs = network.inputs(image[None])
         for part in parts(len(kept), rows):
-            shown = torch.where(kept[part].to(network.device)[:, divided][:, None], image, hidden)
-            logits = network.forward_with(network.inputs(shown), ())[0]
+            shown = inputs * kept[part].to(inputs)[:, divided][:, None]
+            logits = network.forward_with(shown, ())[0]
             own = torch.full((len(logits),), number, device=network.device)
             scores.append(target.of(own, len(images))(logits))
     return coefficients(kept, torch.cat(scores).cpu()).to(image)[divided]
@@ -93,14 +94,6 @@ def drawn(count: int, seed: int, samples: int = SAMPLES) -> Kept:
     return kept
 
 
-def mean_colours(image: Float[Tensor, "3 h w"], divided: Superpixels) -> Float[Tensor, "3 h w"]:
-    """The image with each superpixel in its mean colour."""
-    flat = divided.flatten()
-    parts_of = torch.nn.functional.one_hot(flat).to(image.dtype)
-    means = image.flatten(1) @ parts_of / parts_of.sum(0)
-    return means[:, divided]
-
-
 def coefficients(kept: Kept, scores: Float[Tensor, " samples"]) -> Float[Tensor, " parts"]:
     """The `b` of `min_{a,b} sum_s w_s (y_s - a - z_s b)^2 + |b|^2`, in 64 bits; `z_s` is 1 where sample s keeps a superpixel.
 
@@ -108,7 +101,7 @@ def coefficients(kept: Kept, scores: Float[Tensor, " samples"]) -> Float[Tensor,
 
     >>> kept = torch.tensor([[1.0, 1.0], [1.0, 0.0], [0.0, 1.0], [0.0, 0.0]]).repeat(500, 1)
     >>> coefficients(kept > 0, kept @ torch.tensor([3.0, 1.0])).round(decimals=1)
-    tensor([3.0000, 1.0000], dtype=torch.float64)
+    tensor([3., 1.], dtype=torch.float64)
     """
     design, answers = kept.double(), scores.double()
     distance = 1 - design.mean(1).sqrt()
