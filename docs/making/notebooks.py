@@ -101,7 +101,7 @@ def shown(cell: Any) -> str:
 
 
 def output_shown(output: Any) -> str:
-    """One output: what looks best of what the kernel offers. HTML stands in a frame of its own, so that its style stays there."""
+    """One output: what looks best of what the kernel offers."""
     if output.output_type == "stream":
         return f"```text\n{output.text.rstrip()}\n```"
     data = output.get("data", {})
