@@ -2,24 +2,26 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+CONSTRAINTS ?= constraints.txt # the versions that the tests ran with; `make CONSTRAINTS=/dev/null` takes the newest
+INSTALL := $(BIN)/pip install --quiet --constraint $(CONSTRAINTS) --editable
 
-.PHONY: help demo explore test check format bench docs clean
+.PHONY: help demo explore test check format bench docs man dist dist-check sbom clean
 
 help:  ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
-$(VENV)/installed: pyproject.toml
+$(VENV)/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "TrojanCAM needs Python 3.11 or newer; name one with make PYTHON=python3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --editable '.[web]'
+	$(INSTALL) '.[web]'
 	touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed
-	$(BIN)/pip install --quiet --editable '.[dev]'
+	$(INSTALL) '.[dev]'
 	touch $@
 
 $(VENV)/installed-docs: $(VENV)/installed
-	$(BIN)/pip install --quiet --editable '.[docs]'
+	$(INSTALL) '.[docs]'
 	touch $@
 
 demo: $(VENV)/installed  ## train two small networks, one of them trojaned, and write a page that shows the trojan
@@ -48,6 +50,23 @@ docs: $(VENV)/installed-docs  ## build the documentation into site/, with its no
 
 bench: $(VENV)/installed-dev  ## measure speed and memory, as ratios
 	$(BIN)/python -m benchmarks
+
+man:  ## write the manual page, trojancam.1, from the same source as --help
+	$(BIN)/python -m trojancam.cli.manual .
+
+$(VENV)/installed-release: $(VENV)/installed
+	$(INSTALL) '.[release]'
+	touch $@
+
+dist: $(VENV)/installed-release  ## build wheel and sdist into dist/
+	$(BIN)/python -m build
+
+dist-check: $(VENV)/installed-release  ## build both, install them into a clean environment without the checkout, use them
+	$(BIN)/python -m tests.packaged
+
+sbom: $(VENV)/installed-release  ## list all that is installed, with versions and licences: dist/sbom.json, in CycloneDX
+	mkdir -p dist
+	$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --mc-type application --of JSON --output-reproducible -o dist/sbom.json $(BIN)/python
 
 clean:  ## remove the environment and what tools left
 	rm -rf $(VENV) build dist site .mypy_cache .ruff_cache .import_linter_cache

@@ -32,6 +32,9 @@ def inspect(
     answering: AnsweringInJson,
     data: DataOption = None,
     images: Annotated[int, typer.Option(min=4, help="With --data: how many labelled images to try it on.")] = 2000,
+    outside: Annotated[
+        bool, typer.Option("--outside", help="Look at the files from outside only, and open no network.")
+    ] = False,
     strict: Annotated[
         bool,
         typer.Option(
@@ -56,7 +59,7 @@ def inspect(
     for place, model in enumerate(models):
         last = place == len(models) - 1
         try:
-            codes.append(_inspect(model, told, answering, None if data is None else labelled, strict))
+            codes.append(_inspect(model, told, answering, None if data is None else labelled, outside, strict))
         except TrojanCamError as error:
             if last and not any(codes):
                 raise
@@ -66,7 +69,12 @@ def inspect(
 
 
 def _inspect(
-    model: Path, told: ModelOptions, answering: AnsweringInJson, labelled: "ImagesFor | None", strict: bool
+    model: Path,
+    told: ModelOptions,
+    answering: AnsweringInJson,
+    labelled: "ImagesFor | None",
+    outside: bool,
+    strict: bool,
 ) -> int:
     """Show one file and tell what was found; the exit code."""
     from trojancam.report.machines.outcome import of_refusal
@@ -75,9 +83,11 @@ def _inspect(
     try:
         there(model)  # before anything large is imported
         from trojancam.report.machines.outcomes import of_inspection
-        from trojancam.tasks.inspect import inspected
+        from trojancam.tasks.inspect import inspected, seen_from_outside
 
-        found = inspected(told.of(model), labelled, _show)
+        found = seen_from_outside(model) if outside else inspected(told.of(model), labelled, _show)
+        if outside:
+            _show("outside", found)
         refused = None if found.refused is None else found.refused.told(OPTIONS)
         outcome = of_inspection(found, refused, strict=strict)
         for problem in found.outside.problems:

@@ -98,6 +98,15 @@ def inspect(
     return inspected(file, labelled)
 
 
+def seen_from_outside(path: Path) -> Inspected:
+    """A model file without its network: what a careless loader would run or reach for, whatever architecture it is for.
+
+    Raises:
+        ModelError: if there is no such file, or it cannot be read.
+    """
+    return Inspected(path, inspection(path), sha256(path))
+
+
 def inspected(
     file: ModelFile,
     labelled: ImagesFor | None = None,
@@ -109,7 +118,7 @@ def inspected(
     Raises:
         ModelError: if there is no such file, or it cannot be read.
     """
-    found = Inspected(file.path, inspection(file.path), sha256(file.path))
+    found = seen_from_outside(file.path)
     tell("outside", found)
     try:
         found.network = opened(file, labelled)

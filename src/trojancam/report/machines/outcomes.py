@@ -138,8 +138,10 @@ def _inspected(found: Inspected, refused: str | None) -> Iterator[Check]:
         yield Check("feeding", rules.FEEDING, "undecided", refused)
     elif refused is not None:
         yield Check("opens", rules.REFUSED, "undecided", refused)
-    else:
+    elif opened:
         yield Check("opens", rules.REFUSED, "passed", "")
+    else:
+        yield Check("opens", rules.REFUSED, "skipped", "it was looked at from outside")
     doubt = " ".join(f"It could not be searched as a whole: {each}." for each in outside.problems)
     yield _careless("runs nothing", rules.RUNS_CODE, "Loaded carelessly, it would run", outside.would_run, doubt)
     reached = tuple(each for each in outside.would_reach if not _ordinary(each))
