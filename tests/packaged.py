@@ -3,6 +3,7 @@
 `make dist-check` runs it. It takes minutes, for PyTorch is installed anew, so that it is no test of the suite.
 """
 
+import os
 import shutil
 import subprocess
 import sys
@@ -94,7 +95,9 @@ def main() -> None:
 
 
 def _run(*command: object, cwd: Path | None = None) -> None:
-    subprocess.run([str(word) for word in command], cwd=cwd, check=True)
+    """Run a command; for pip, a checkout on Python's path would be the package installed already."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    subprocess.run([str(word) for word in command], cwd=cwd, check=True, env=environment)
 
 
 if __name__ == "__main__":
