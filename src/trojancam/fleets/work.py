@@ -1,6 +1,5 @@
 """Work: what is done with one model, in this process; each task is a function that gives an result, and writes a page."""
 
-import json
 import math
 import platform
 import sys
@@ -26,6 +25,7 @@ from trojancam.opening.feeding import in_words as input_in_words
 from trojancam.opening.images import fitted_to, labelled_images
 from trojancam.opening.open import ModelFile, opened
 from trojancam.opening.preprocessing import TRIED
+from trojancam.records import without_nan
 
 STEPS = "steps"  # finished steps of the work on a model, in the folder of its page
 LONGEST = 200  # characters of an error of the system
@@ -125,16 +125,20 @@ def _file(unit: Unit) -> ModelFile:
 
 @contextmanager
 def _page_folder(folder: Path) -> Iterator[Path]:
-    """The folder of a model's page; its finished steps go when the page is there, and all of it if there is nothing in it."""
+    """The folder of a model's page; finished steps go with the end of the work, and all of it if there is nothing else in it."""
     writable_folder(folder)
     try:
         yield folder
     except TrojanCamError:
-        Kept(folder / STEPS).clear()
-        if not any(folder.iterdir()):
-            folder.rmdir()
+        _clear(folder)
         raise
+    _clear(folder)
+
+
+def _clear(folder: Path) -> None:
     Kept(folder / STEPS).clear()
+    if not any(folder.iterdir()):
+        folder.rmdir()
 
 
 def _fitted(unit: Unit) -> tuple[Network, Dataset]:
@@ -210,7 +214,7 @@ def _scan(unit: Unit, folder: Path) -> Result:
     return _of_scan(result.report, network, f"{MODELS}/{folder.name}/{PAGE}")
 
 
-def _of_scan(report: Any, network: Network, page: str) -> Result:
+def _of_scan(report: Any, network: Network, page: str | None = None) -> Result:
     strength = report.score / report.threshold if report.threshold > 0 else report.score
     judged = report.verdict != "not judged"
     first = report.findings[0] if report.findings else None
@@ -242,42 +246,42 @@ def _first(finding: Any, network: Network) -> dict[str, Any]:
 
 
 def _repair(unit: Unit, folder: Path) -> Result:
+    from trojancam import detection
     from trojancam.opening.saving import check_saveable, save_as
     from trojancam.removal.repairing import DEFAULT
     from trojancam.report.repair import PAGE, write_repair
-    from trojancam.tasks.repair import in_words, parted, repair
+    from trojancam.tasks.repair import SCANNED, in_words, parted, repair
 
     network, dataset = _fitted(unit)
     said, file = unit.settings, _file(unit)
     out = folder / f"repaired{unit.entry.path.suffix}"
     check_saveable(network, file, out)
     ours, further = parted(dataset.test, said.count, said.seed)
-    try:
-        with _page_folder(folder):
-            result = repair(
-                network,
-                *ours.take(len(ours), said.seed),
-                method=(said.methods or (DEFAULT,))[0],
-                test=None if further is None else further.take(len(further), said.seed),
-                seed=said.seed,
-                journal=folder / STEPS,
-            )
-            if result.network is not None:
-                save_as(result.network, file, out if result.repaired else out.with_stem("not-repaired"))
-            write_repair(result, folder, _said(unit, network, dataset) | {"images of a class": said.count})
-    except DataError as error:
-        if Remedy.FORCE in error.remedies:  # the scan found nothing
-            return Result("done", "nothing found", suspicion=0.0, note=error.problem, **_facts(network))
-        raise
+    with _page_folder(folder):
+        clean = dataset.test.take(SCANNED, said.seed, spread=True)
+        report = detection.scan(network, *clean, seed=said.seed, journal=folder / STEPS / "before")
+        if report.verdict in ("nothing found", "not judged"):
+            return _of_scan(report, network)
+        result = repair(
+            network,
+            *ours.take(len(ours), said.seed),
+            report,
+            (said.methods or (DEFAULT,))[0],
+            test=None if further is None else further.take(len(further), said.seed),
+            seed=said.seed,
+            journal=folder / STEPS,
+        )
+        if result.network is not None:
+            save_as(result.network, file, out if result.repaired else out.with_stem("not-repaired"))
+        write_repair(result, folder, _said(unit, network, dataset) | {"images of a class": said.count})
     ledger = result.ledger
-    found = _of_scan(result.report, network, f"{MODELS}/{folder.name}/{PAGE}")
     return replace(
-        found,
+        _of_scan(report, network, f"{MODELS}/{folder.name}/{PAGE}"),
         verdict=ledger.verdict,
         method=ledger.method,
         accuracy=ledger.accuracy_before.overall.share,
         note=" ".join(in_words(ledger)),
-        details={"ledger": ledger.to_json()},
+        details={"ledger": without_nan(ledger.to_json())},
     )
 
 
@@ -305,7 +309,7 @@ def _compare(unit: Unit, folder: Path) -> Result:
         "compared",
         note=" ".join(result.summary.in_words()),
         page=f"{MODELS}/{folder.name}/{page.name}",
-        details={"means": json.loads(json.dumps(means).replace("NaN", "null"))},
+        details={"means": without_nan(means)},
         **_facts(network),
     )
 
