@@ -1,6 +1,6 @@
 """Commands killed at random moments: whatever was done when the kill came, the same command goes on to the same result.
 
-    python -m benchmarks.killed [train scan compare reproduce] [--kills 20] [--seed 0]
+    python -m benchmarks.killed [train scan compare reproduce fleet] [--kills 20] [--seed 0]
 
 Each command runs once to its end. Then it is begun again, in a new folder with an empty cache, and killed with SIGKILL at a
 random moment of the time that it took; the same command follows, to be killed again or to end. When one ends, its result is
@@ -33,7 +33,7 @@ from trojancam.network.card import ModelCard
 from trojancam.training.recipe import initial_module
 
 CLASSES = ("dark", "grey", "light")
-TIMES = ("seconds", "timing", "trainings", "images_per_second")  # they differ from run to run
+TIMES = ("seconds", "timing", "trainings", "images_per_second", "megabytes")  # they differ from run to run
 IN_A_ROW = 4  # kills, before a run is left to end
 
 
@@ -63,6 +63,12 @@ def numbers(name: str) -> Callable[[Path], Any]:
     return lambda folder: timeless(json.loads((folder / "out" / name).read_text(encoding="utf-8")))
 
 
+def rows(folder: Path) -> Any:
+    """The table of a fleet, but for times and memory, and for the folder in which the command was given."""
+    text = (folder / "out" / "fleet.jsonl").read_text(encoding="utf-8").replace(str(folder), "")
+    return [timeless(json.loads(line)) for line in text.splitlines()]
+
+
 def timeless(found: Any) -> Any:
     """The same without anything that is about time."""
     if isinstance(found, dict):
@@ -85,6 +91,7 @@ COMMANDS = {
         numbers("results.json"),
     ),
     "reproduce": Command("reproduce --quick --only fig1,claim-a --out out", numbers("results.json")),
+    "fleet": Command("fleet ../shelf --task inspect --data ../signs --images 40 --out out", rows),
 }
 
 
@@ -101,6 +108,12 @@ def material(folder: Path) -> None:
     chosen = architecture("trojan2")
     card = ModelCard(architecture="trojan2", class_names=CLASSES, input=chosen.input)
     save_model(folder / "model.safetensors", initial_module(chosen, len(CLASSES), seed=0).eval(), card)
+    (folder / "shelf").mkdir()
+    for seed in range(5):
+        save_model(
+            folder / "shelf" / f"{seed}.safetensors", initial_module(chosen, len(CLASSES), seed=seed).eval(), card
+        )
+    (folder / "shelf" / "broken.pt").write_bytes(b"no model")
 
 
 def run(arguments: Sequence[str], folder: Path, killed_after: float | None = None) -> bool:
