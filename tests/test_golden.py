@@ -1,7 +1,8 @@
 """The commands give the figures that they gave at commit a0eb0a9, before the modules moved, on a network built by hand.
 
 Those of `scan` are newer: a scan takes images of all classes alike, in an order that depends on what they show. Before, it took
-them as they came, and its figures depended on that.
+them as they came, and its figures depended on that. Its second opinions name the class that the first method names: they are
+folded into that finding, and are neither validated nor shown by themselves.
 """
 
 import json
