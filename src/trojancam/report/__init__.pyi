@@ -1,7 +1,7 @@
 from . import (
     compare,
     demo,
-    demo_repair,
+    demo_sections,
     documents,
     explain,
     explain_page,
@@ -25,7 +25,7 @@ from . import (
 __all__ = [
     "compare",
     "demo",
-    "demo_repair",
+    "demo_sections",
     "documents",
     "explain",
     "explain_page",

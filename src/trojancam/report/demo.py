@@ -18,7 +18,7 @@ from trojancam.network.card import TrainingRecord
 from trojancam.network.network import Network
 from trojancam.opening.open import ModelFile
 from trojancam.opening.saving import save_as
-from trojancam.report.demo_repair import find_section, removal_document, removal_in_words, remove_section
+from trojancam.report.demo_sections import find_section, removal_document, removal_in_words, remove_section
 from trojancam.report.documents.demo import Demo
 from trojancam.report.maps import Backdrop, Maps, Numbers, feature_maps, layer_maps, layer_maxima, map_numbers
 from trojancam.report.page import Page, Picture, Section, Table, write_page
