@@ -51,7 +51,8 @@ def documented() -> set[str]:
     for cell in cells:
         words = "".join(cell["source"])
         text += "\n" + (words if cell["cell_type"] == "code" else "\n".join(CODE.findall(words)))
-    return {name for name in NAME.findall(text) if not IN_PROSE.search(name)}
+    names = {name for name in NAME.findall(text) if not IN_PROSE.search(name)}
+    return {name for name in names if not name.startswith(".cli.")}  # these are run, not imported
 
 
 def modules() -> set[str]:

@@ -25,7 +25,7 @@ from trojancam.stimulation import Stimulation, stimulate
 LONGEST = 600  # characters of a repr
 INSIDE = ("cli", "explore", "figures", "formats", "report")  # faces and readers: their classes are nobody's results
 # They say it in words of their own, which need more than a name.
-OWN = ("CleanseResult", "Compared", "Explanation", "Inspected", "Repaired", "SiftResult")
+OWN = ("CleanseResult", "Compared", "Explanation", "Fleet", "Inspected", "Repaired", "SiftResult")
 LARGE = torch.rand(16, 8, 20, 20)
 MANY = {f"conv2d_{number}": LARGE for number in range(40)}
 
