@@ -22,7 +22,7 @@ import trojancam.report.scan_pictures
 import trojancam.report.stimulate
 from trojancam.architectures import architecture
 from trojancam.cli import app
-from trojancam.cli.options import ModelOptions, command_line, fitted, images_for, opened
+from trojancam.cli.options import SHOWING, ModelOptions, command_line, fitted, images_for, opened
 from trojancam.data import load_dataset
 from trojancam.detection import ScanReport
 from trojancam.errors import TrojanCamError
@@ -162,6 +162,7 @@ def test_the_command_again_is_parsed_to_the_same(line: str, tmp_path: Path, monk
         "net.keras",
         "net.safetensors",
         "net.h5",
+        "names.txt",
         "one.onnx",
         "two.onnx",
         "a.png",
@@ -173,7 +174,10 @@ def test_the_command_again_is_parsed_to_the_same(line: str, tmp_path: Path, monk
     parsed = command.make_context(name, list(given))
     assert command_line(parsed).startswith(f"trojancam {name} {given[0]}")
     again = command.make_context(name, shlex.split(command_line(parsed))[2:])
-    assert again.params == parsed.params
+    asked, repeated = (
+        {key: value for key, value in each.params.items() if key not in SHOWING} for each in (parsed, again)
+    )
+    assert repeated == asked  # but for how the result is shown
 
 
 def test_the_crop_is_cut_from_the_images(signs: Path, tmp_path: Path) -> None:
@@ -206,7 +210,7 @@ def test_the_class_folders_of_a_network_that_names_its_classes_are_found_by_name
             ("--preprocessing", "rgb-byte"),
             "unknown preprocessing 'rgb-byte' (did you mean 'rgb-bytes'?); known: as-said",
         ),
-        (("--preprocessing", "none.json"), "cannot read a preprocessing from none.json (No such file or directory)"),
+        (("--preprocessing", "none.json"), "there is no file none.json; give --preprocessing a file that is there"),
         (("--class-names", "none.txt"), "there is no file none.txt; give --class-names a file that is there"),
         (("--class-names", __file__), "the network has 3 classes, but"),
         (("--architecture", "basic"), "holds a network of its own"),
