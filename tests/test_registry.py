@@ -96,6 +96,11 @@ def test_entry_points_are_added_by_name_and_know_their_package(install: Install)
     assert things.origin("y") == "pack_two 1.2"
 
 
+def test_the_backport_of_importlib_metadata_changes_nothing(install: Install) -> None:
+    pytest.importorskip("importlib_metadata")  # where it was imported, Python finds distributions of its classes
+    test_entry_points_are_added_by_name_and_know_their_package(install)
+
+
 def test_packages_are_imported_only_when_their_names_are_asked_for(install: Install) -> None:
     install("pack", "one = 'added'\n", x="pack:one")
     things = registry()

@@ -15,9 +15,9 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from importlib.metadata import Distribution, EntryPoint, distributions
+from importlib.metadata import distributions
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from trojancam.errors import TrojanCamError, TrojanCamWarning, unknown_name
 
@@ -144,10 +144,11 @@ class Registry(Mapping[str, Thing], Generic[Thing]):
             self._origins[name], self._given[name], self._modules[name] = origin, given, module
 
 
-def _entry_points(group: str) -> list[tuple[Distribution, EntryPoint]]:
+def _entry_points(group: str) -> list[tuple[Any, Any]]:
     """The entry points of a group in the order of their names, whatever the order of the folders that Python searches.
 
-    A package that merely lies in the current folder adds nothing: it may have come with a downloaded model.
+    They come as pairs of distribution and entry point. Where the backport of `importlib.metadata` was imported, these are of
+    its own classes. A package that merely lies in the current folder adds nothing: it may have come with a downloaded model.
     """
     here = Path.cwd()
     found = {

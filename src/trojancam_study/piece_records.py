@@ -14,6 +14,7 @@ from trojancam import figures
 from trojancam.files import written_whole
 from trojancam.kept import SUFFIX, files_kept, keep_files
 from trojancam.progress import Progress
+from trojancam.report.documents.reproduce import PieceTable
 from trojancam.report.page import Table
 from trojancam_study.exhibits import Exhibit, Piece
 from trojancam_study.study import Study
@@ -73,7 +74,7 @@ def made(study: Study, name: str, piece: Piece, out: Path, key: str, progress: P
         "verdict": exhibit.verdict,
         "measurements": [asdict(measurement) for measurement in exhibit.measurements],
         "numbers": exhibit.numbers,
-        "tables": [asdict(table) for table in exhibit.tables],
+        "tables": [{field: getattr(table, field) for field in PieceTable.model_fields} for table in exhibit.tables],
         "pictures": [
             {
                 "file": f"figures/{_stem(name, ending)}.png",

@@ -243,7 +243,7 @@ def test_a_run_that_was_interrupted_and_killed_reaches_the_weights_of_an_unbroke
     broken = checkpoint_of(tmp_path / "broken.safetensors")
     interrupted = _broken_off(command("broken"), broken, signal.SIGINT)
     assert interrupted.returncode == 130
-    assert interrupted.stderr.startswith("interrupted: the same command with --resume")
+    assert interrupted.stderr.startswith("interrupted: run the same command with --resume")
     assert interrupted.stderr.count("\n") == 1
     killed = _broken_off([*command("broken"), "--resume"], broken, signal.SIGKILL)
     assert killed.returncode == -signal.SIGKILL

@@ -8,8 +8,10 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 
 from trojancam.data import read_image, read_images
+from trojancam.data.image_files import UnreadableImageError, rgb_image
 from trojancam.errors import DataError
 
 
@@ -184,3 +186,21 @@ def test_no_image_at_all(tmp_path: Path) -> None:
         DataError, match=r"none of the 1 images can be read; the first is .*x.png: there is no such file"
     ):
         read_images([tmp_path / "x.png"], 32)
+
+
+def test_an_image_that_the_machine_failed_once_is_read_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new("RGB", (4, 4), "red").save(tmp_path / "red.png")
+    left = [MemoryError(), MemoryError(), MemoryError()]
+    load = PngImageFile.load
+
+    def fails(image: PngImageFile) -> object:
+        if left:
+            raise left.pop()
+        return load(image)
+
+    monkeypatch.setattr(PngImageFile, "load", fails)
+    with pytest.raises(UnreadableImageError, match="MemoryError"):
+        rgb_image(tmp_path / "red.png")  # it fails again
+    assert rgb_image(tmp_path / "red.png").getpixel((0, 0)) == (255, 0, 0)  # it fails once

@@ -153,11 +153,12 @@ def rgb_image(path: Path) -> Image.Image:
 
 def _decoded(path: Path, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
     try:
-        with Image.open(path, formats=FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise Image.DecompressionBombError(f"{image.width} x {image.height} pixels")
-            image.load()
-            return convert(_upright(image))
+        try:
+            return _opened(path, convert)
+        except (
+            MemoryError
+        ):  # a file that asks for too much does so again; one that the machine failed must not be left out
+            return _opened(path, convert)
     except PictureError as error:
         raise UnreadableImageError(path, error.reason, error.remedy) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -165,6 +166,14 @@ def _decoded(path: Path, convert: Callable[[Image.Image], Image.Image]) -> Image
         raise UnreadableImageError(path, reason, "make it smaller first") from None
     except Exception as error:  # Pillow's decoders raise whatever a damaged file makes them stumble over
         raise _explained(path, error) from None
+
+
+def _opened(path: Path, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
+    with Image.open(path, formats=FORMATS) as image:
+        if image.width * image.height > MAX_PIXELS:
+            raise Image.DecompressionBombError(f"{image.width} x {image.height} pixels")
+        image.load()
+        return convert(_upright(image))
 
 
 def image_files(folder: Path) -> list[Path]:

@@ -32,7 +32,7 @@ def images_fact(images: Float[Tensor, "n c h w"], labels: Int[Tensor, " n"]) -> 
 
     >>> import torch
     >>> images_fact(torch.zeros(2, 3, 4, 4), torch.tensor([0, 1]))[:16]
-    ''
+    '49e096dda39fbb8f'
     """
     digest = hashlib.sha256("x".join(map(str, images.shape)).encode())
     digest.update(images.detach().cpu().contiguous().numpy().astype("<f4", copy=False).tobytes())
