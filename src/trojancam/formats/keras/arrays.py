@@ -113,7 +113,7 @@ def rewrite(file: Path, listing: Listing, target: Path) -> None:
     """Write the listed groups and arrays of a file to a new one, arrays of floating-point numbers in 32 bits.
 
     Raises:
-        RefusedError: if numbers are missing or not finite.
+        RefusedError: if numbers are missing or not finite, or an attribute is text that HDF5 has no form for.
     """
     h5py: Any = importlib.import_module("h5py")
     with h5py.File(target, "w") as written:
@@ -121,7 +121,12 @@ def rewrite(file: Path, listing: Listing, target: Path) -> None:
             group = written.require_group(name)
             for key, value in attributes.items():
                 text = h5py.string_dtype() if value else "S1"
-                group.attrs.create(key, value, dtype=text)
+                try:
+                    group.attrs.create(key, value, dtype=text)
+                except ValueError:  # a null character inside, or what is no Unicode
+                    raise RefusedError(
+                        f"holds names that are no text ({key[:80]!r} of {name[:80]!r}); {AGAIN}"
+                    ) from None
         for name, values in _read(file, listing):
             written.create_dataset(name, data=values)
 
