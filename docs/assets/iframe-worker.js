@@ -1,3 +1,62 @@
-/* iframe-worker 1.0.4, MIT licence, Copyright (c) Martin Donath: workers for pages that are opened as files.
-   https://github.com/squidfunk/iframe-worker */
-"use strict";(()=>{function c(s,n){parent.postMessage(s,n||"*")}function d(...s){return s.reduce((n,e)=>n.then(()=>new Promise(r=>{let t=document.createElement("script");t.src=e,t.onload=r,document.body.appendChild(t)})),Promise.resolve())}var o=class extends EventTarget{constructor(e){super();this.url=e;this.m=e=>{e.source===this.w&&(this.dispatchEvent(new MessageEvent("message",{data:e.data})),this.onmessage&&this.onmessage(e))};this.e=(e,r,t,i,m)=>{if(r===`${this.url}`){let a=new ErrorEvent("error",{message:e,filename:r,lineno:t,colno:i,error:m});this.dispatchEvent(a),this.onerror&&this.onerror(a)}};let r=document.createElement("iframe");r.hidden=!0,document.body.appendChild(this.iframe=r),this.w.document.open(),this.w.document.write(`<html><body><script>postMessage=${c};importScripts=${d};addEventListener("error",({error})=>{parent.dispatchEvent(new ErrorEvent("error",{filename:"${e}",error}))})<\/script><script src=${e}?${+Date.now()}><\/script></body></html>`),this.w.document.close(),onmessage=this.m,onerror=this.e,this.r=new Promise((t,i)=>{this.w.onload=t,this.w.onerror=i})}terminate(){this.iframe.remove(),onmessage=onerror=null}postMessage(e){this.r.catch().then(()=>{this.w.dispatchEvent(new MessageEvent("message",structuredClone({data:e})))})}get w(){return this.iframe.contentWindow}};window.IFrameWorker=o;location.protocol==="file:"&&(window.Worker=o);})();
+/* Workers for pages that are opened as files. A browser starts none there, and the search of this site needs one: a hidden frame
+   runs the worker's script instead, and hands messages on. */
+(function () {
+  "use strict";
+  if (location.protocol !== "file:") {
+    return;
+  }
+
+  function loaded(page, address) {
+    return new Promise((done, failed) => {
+      const script = page.createElement("script");
+      script.onload = done;
+      script.onerror = () => failed(new Error(`cannot load ${address}`));
+      script.src = address;
+      page.head.append(script);
+    });
+  }
+
+  class FrameWorker extends EventTarget {
+    constructor(address) {
+      super();
+      this.onmessage = null;
+      this.frame = document.createElement("iframe");
+      this.frame.hidden = true;
+      this.frame.srcdoc = "<!doctype html><title>worker</title>";
+      this.running = new Promise((done) => {
+        this.frame.onload = done;
+      }).then(() => this.begin(String(address)));
+      document.body.append(this.frame);
+    }
+
+    begin(address) {
+      const inside = this.frame.contentWindow;
+      inside.postMessage = (data) => this.answer(data);
+      inside.importScripts = (...addresses) =>
+        addresses.reduce((before, each) => before.then(() => loaded(inside.document, each)), Promise.resolve());
+      return loaded(inside.document, address);
+    }
+
+    answer(data) {
+      const event = new MessageEvent("message", { data });
+      this.dispatchEvent(event);
+      if (this.onmessage) {
+        this.onmessage(event);
+      }
+    }
+
+    postMessage(data) {
+      this.running.then(() => {
+        const inside = this.frame.contentWindow;
+        inside.dispatchEvent(new inside.MessageEvent("message", { data: structuredClone(data) }));
+      });
+    }
+
+    terminate() {
+      this.frame.remove();
+    }
+  }
+
+  window.Worker = FrameWorker;
+  window.IFrameWorker = FrameWorker; // the script looks for this name, to learn that it runs in a frame
+})();
