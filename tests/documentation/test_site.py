@@ -110,7 +110,7 @@ def test_pages_fit_a_phone(site: Path, browser: Any, name: str) -> None:
 def test_the_search_answers_without_a_server(site: Path, browser: Any) -> None:
     page = browser.new_page(viewport={"width": 1366, "height": 900})
     page.goto((site / "index.html").as_uri())
-    page.locator(".md-search__input").fill("stimulation")
+    page.locator(".md-search__input").press_sequentially("stimulation")  # as a person does: it listens to keys
     page.locator(".md-search-result__link").first.wait_for()
     assert "stimulation" in page.locator(".md-search-result__list").inner_text().lower()
     page.close()
