@@ -1,5 +1,6 @@
 """Files that are whole or absent: atomic writes, and the folder for what can be made again."""
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
@@ -21,6 +22,12 @@ def cache_folder(*parts: str) -> Path:
     """
     root = os.environ.get("TROJANCAM_CACHE") or platformdirs.user_cache_dir("trojancam", appauthor=False)
     return writable_folder(Path(root).joinpath(*parts), remedy="set TROJANCAM_CACHE to a folder you can write to")
+
+
+def digest(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal digits; errors of the system pass."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def writable_folder(folder: Path, remedy: str = "choose a folder you can write to") -> Path:

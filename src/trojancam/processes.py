@@ -20,6 +20,7 @@ __all__ = [
     "begun",
     "finished",
     "forked",
+    "peak_bytes",
     "python",
 ]
 
@@ -49,6 +50,16 @@ def finished(command: Sequence[str], folder: Path, **options: Any) -> "subproces
         subprocess.SubprocessError: if it fails, or takes longer than the option `timeout` says.
     """
     return subprocess.run(command, cwd=folder, env=_environment(), check=True, **options)
+
+
+def peak_bytes() -> int | None:
+    """The most memory that this process had so far; None where the system does not tell."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    unit = 1 if sys.platform == "darwin" else 1 << 10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def forked(work: Callable[[], int]) -> int:

@@ -90,6 +90,15 @@ def _in_notebook() -> bool:
     return getattr(shell, "kernel", None) is not None
 
 
+def named(progress: Progress, name: str) -> Progress:
+    """The same progress function, whose notes begin with what is worked on.
+
+    >>> named(lambda done, total, note="": print(done, total, note), "basic")(1, 2, "epoch 1")
+    1 2 basic, epoch 1
+    """
+    return lambda done, total, note="": progress(done, total, f"{name}, {note}")
+
+
 def stages(progress: Progress, shares: Sequence[int]) -> list[Progress]:
     """A progress function for each stage of some work, whose shares of the whole are told in one unit.
 

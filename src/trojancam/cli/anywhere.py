@@ -1,10 +1,9 @@
 """Options of every command, which may stand anywhere on the command line: `--quiet`, `--verbose`, `--debug`, `--config`."""
 
 import platform
-import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 from trojancam.cli.configuration import Default, truth
 from trojancam.cli.console import complain, console
 from trojancam.errors import TrojanCamError
+from trojancam.processes import peak_bytes
 from trojancam.version import __version__
 
 QUIET, VERBOSE, DEBUG, CONFIG, NO_CONFIG = "--quiet", "--verbose", "--debug", "--config", "--no-config"
@@ -122,9 +122,5 @@ def heard(said: Anywhere) -> Iterator[None]:
 
 
 def _memory() -> str:
-    with suppress(ImportError):  # Windows has none
-        import resource
-
-        used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-        return f", at most {used / 2**20:.0f} MiB of memory"
-    return ""
+    used = peak_bytes()
+    return "" if used is None else f", at most {used / 2**20:.0f} MiB of memory"

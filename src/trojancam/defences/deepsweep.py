@@ -36,11 +36,8 @@ def swept(images: Images, seed: int = 0, first: int = 0) -> Images:
     >>> swept(torch.rand(2, 3, 32, 32)).shape
     torch.Size([2, 3, 32, 32])
     """
-    size = images.shape[2], images.shape[3]
-    _check_size(size)
-    width = median_width(min(size))
-    whole = _through_smaller(median(images, width), width)
-    return moved(whole, torch.stack([_drawn(seed + first + number) for number in range(len(images))]))
+    width = _checked_width(images)
+    return _moved_at_random(_through_smaller(median(images, width), width), seed + first)
 
 
 def swept_intensively(images: Images, seed: int = 0, first: int = 0) -> Images:
@@ -52,17 +49,14 @@ def swept_intensively(images: Images, seed: int = 0, first: int = 0) -> Images:
     >>> swept_intensively(torch.rand(2, 3, 32, 32)).shape
     torch.Size([2, 3, 32, 32])
     """
-    size = images.shape[2], images.shape[3]
-    _check_size(size)
-    width = median_width(min(size))
+    size, width = (images.shape[2], images.shape[3]), _checked_width(images)
     draws = torch.stack([Draws(seed + first + number + 1).uniform(6) for number in range(len(images))])
     bent = through_lens(images, draws[:, :3])
     dark = median(bent.clamp(0, 1) ** DARKER, width)
     toned = (dark * BRIGHTER).clamp(max=1) ** DARKEST
     quarter = [max(1, round(side * QUARTER)) for side in size]
     coarse = median(_resized(_resized(toned, (quarter[0], quarter[1])), size), width)
-    padded = enlarged(_through_smaller(coarse, width), draws[:, 3:])
-    return moved(padded, torch.stack([_drawn(seed + first + number) for number in range(len(images))]))
+    return _moved_at_random(enlarged(_through_smaller(coarse, width), draws[:, 3:]), seed + first)
 
 
 def through_lens(images: Images, draws: Float[Tensor, "n 3"]) -> Images:
@@ -125,9 +119,17 @@ def moved(images: Images, draws: Float[Tensor, "n 4"]) -> Images:
     return F.grid_sample(images, grid, align_corners=False)
 
 
-def _check_size(size: tuple[int, int]) -> None:
-    if min(size) < 3:
-        raise DataError(f"images of {size[0]}x{size[1]} pixels are too small for a median filter; give larger ones")
+def _checked_width(images: Images) -> int:
+    """The width of the median filter for these images."""
+    height, width = images.shape[2:]
+    if min(height, width) < 3:
+        raise DataError(f"images of {height}x{width} pixels are too small for a median filter; give larger ones")
+    return median_width(min(height, width))
+
+
+def _moved_at_random(images: Images, seed: int) -> Images:
+    """Each image shifted, scaled and turned by draws of its own, the first by those of the seed."""
+    return moved(images, torch.stack([_drawn(seed + number) for number in range(len(images))]))
 
 
 def _through_smaller(images: Images, width: int) -> Images:

@@ -32,6 +32,11 @@ def verdict_of(score: float, inconclusive: float, backdoor: float) -> Verdict:
     return "inconclusive" if score >= inconclusive else "nothing found"
 
 
+def strength(score: float, threshold: float) -> float:
+    """A score in units of its threshold; the score itself, where that is none."""
+    return score / threshold if threshold > 0 else score
+
+
 @dataclass(frozen=True)
 class Opinion(Written, Brief):
     """What one method of scanning says."""
@@ -54,7 +59,7 @@ class Opinion(Written, Brief):
     @property
     def strength(self) -> float:
         """The score in units of the threshold."""
-        return self.score / self.threshold if self.threshold > 0 else self.score
+        return strength(self.score, self.threshold)
 
 
 @dataclass(frozen=True)

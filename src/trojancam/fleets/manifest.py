@@ -58,7 +58,10 @@ def read_manifest(models: str | Path | Iterable[str | Path]) -> tuple[Entry, ...
         if not found:
             raise DataError(f"there is no model in {models}; a model file ends in {', '.join(SUFFIXES)}")
         return found
-    return _some(tuple(_plain(Path(path), Path.cwd()) for path in models), "the list")
+    listed = tuple(_plain(Path(path), Path.cwd()) for path in models)
+    if not listed:
+        raise DataError("there is no model in the list")
+    return listed
 
 
 def part(entries: Sequence[Entry], shard: str | tuple[int, int]) -> tuple[tuple[int, Entry], ...]:
@@ -92,12 +95,6 @@ def shard_name(shard: str | tuple[int, int] | None) -> str:
     ('-2-of-5', '')
     """
     return "" if shard is None else "-{}-of-{}".format(*_shard(shard))
-
-
-def _some(entries: tuple[Entry, ...], where: str) -> tuple[Entry, ...]:
-    if not entries:
-        raise DataError(f"there is no model in {where}")
-    return entries
 
 
 def _entries(given: Path) -> Iterator[Entry]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from trojancam.errors import DataError, TrojanCamError
+from trojancam.errors import DataError, TrojanCamError, unknown_name
 from trojancam.files import writable_folder
 from trojancam.fleets.dask_cluster import check_scheduler, library
 from trojancam.fleets.dask_pool import DaskPool
@@ -18,7 +18,7 @@ from trojancam.fleets.result import DOUBT, Result, exit_code
 from trojancam.fleets.store import Store
 from trojancam.fleets.table import Row, Table, export_csv, export_lines, export_parquet, parquet_writer
 from trojancam.fleets.unit import Settings, Task, Unit, Units
-from trojancam.fleets.work import check_settings
+from trojancam.fleets.work import TASKS, check_settings
 from trojancam.locks import only_run_on
 from trojancam.network import given
 from trojancam.progress import Progress, shown
@@ -230,9 +230,6 @@ def run(
 
 
 def _task(name: str) -> Task:
-    from trojancam.errors import unknown_name
-    from trojancam.fleets.work import TASKS
-
     for known in TASKS:
         if name == known:
             return known

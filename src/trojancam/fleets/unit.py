@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from trojancam.data.image_files import system_errors
 from trojancam.errors import DataError
+from trojancam.files import digest
 from trojancam.fleets.manifest import Entry
 from trojancam.formats.inspection import sha256
 from trojancam.records import Record
@@ -89,13 +90,13 @@ class Units:
             TrojanCamError: if the file or its data cannot be read.
         """
         data = entry.data or self.data
-        digest = sha256(entry.path)
+        own = sha256(entry.path)
         if data not in self._known:
             self._known[data] = self._fingerprint(data)
         entry = entry.model_copy(update={"data": data})
         return Unit(
             entry=entry,
-            sha256=digest,
+            sha256=own,
             data=self._known[data],
             settings=self.settings,
             code=self.code,
@@ -118,14 +119,9 @@ def data_fingerprint(path: Path) -> str:
         raise DataError(f"{path} is missing; name a file or a folder with images")
     with system_errors():
         if path.is_file():
-            return _hash([_content(path)])
+            return _hash([digest(path)])
         files = sorted(each for each in path.rglob("*") if each.is_file())
-        return _hash([[as_text(each.relative_to(path).as_posix()), _content(each)] for each in files])
-
-
-def _content(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+        return _hash([[as_text(each.relative_to(path).as_posix()), digest(each)] for each in files])
 
 
 def _hash(said: Any) -> str:

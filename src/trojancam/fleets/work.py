@@ -1,7 +1,6 @@
 """Work: what is done with one model, in this process; each task is a function that gives an result, and writes a page."""
 
 import math
-import platform
 import sys
 import time
 import warnings
@@ -12,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from trojancam.data.image_set import Dataset
+from trojancam.detection.judgement import strength
 from trojancam.errors import DataError, Remedy, TrojanCamError
 from trojancam.faults import in_words, logged, out_of_memory
 from trojancam.files import writable_folder
-from trojancam.fleets.result import Result, suspicion
+from trojancam.fleets.result import NOT_JUDGED, UNKNOWN, Result, suspicion
 from trojancam.fleets.store import MODELS, Store
 from trojancam.fleets.unit import Settings, Task, Unit
 from trojancam.formats.inspection import inspection, sha256
@@ -25,6 +25,7 @@ from trojancam.opening.feeding import in_words as input_in_words
 from trojancam.opening.images import fitted_to, labelled_images
 from trojancam.opening.open import ModelFile, opened
 from trojancam.opening.preprocessing import TRIED
+from trojancam.processes import peak_bytes
 from trojancam.records import without_nan
 
 STEPS = "steps"  # finished steps of the work on a model, in the folder of its page
@@ -89,12 +90,8 @@ def _less_memory(most: float) -> Iterator[None]:
 
 def peak_megabytes() -> float:
     """The most memory that this process had so far."""
-    if sys.platform == "win32":
-        return math.nan
-    import resource
-
-    unit = 1 if platform.system() == "Darwin" else 1 << 10
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20, 1)
+    used = peak_bytes()
+    return math.nan if used is None else round(used / 2**20, 1)
 
 
 def _attempted(unit: Unit, store: Store) -> Result:
@@ -215,16 +212,16 @@ def _scan(unit: Unit, folder: Path) -> Result:
 
 
 def _of_scan(report: Any, network: Network, page: str | None = None) -> Result:
-    strength = report.score / report.threshold if report.threshold > 0 else report.score
-    judged = report.verdict != "not judged"
+    score = strength(report.score, report.threshold)
+    judged = report.verdict != NOT_JUDGED
     first = report.findings[0] if report.findings else None
     told = {} if first is None else _first(first, network)
     accuracy = report.judgement.accuracy
     return Result(
         "done",
         report.verdict,
-        suspicion=suspicion(strength) if judged else Result("done").suspicion,
-        score=strength,
+        suspicion=suspicion(score) if judged else UNKNOWN,
+        score=score,
         p_value=report.judgement.p,
         accuracy=None if accuracy is None else accuracy.value,
         note=report.judgement.reason or " ".join(report.remarks),
@@ -260,7 +257,7 @@ def _repair(unit: Unit, folder: Path) -> Result:
     with _page_folder(folder):
         clean = dataset.test.take(SCANNED, said.seed, spread=True)
         report = detection.scan(network, *clean, seed=said.seed, journal=folder / STEPS / "before")
-        if report.verdict in ("nothing found", "not judged"):
+        if report.verdict in ("nothing found", NOT_JUDGED):
             return _of_scan(report, network)
         result = repair(
             network,

@@ -12,6 +12,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, fx, nn
 
+from trojancam.network.graph import computed
 from trojancam.network.operations import CONVOLUTIONS, ELEMENT_BY_ELEMENT
 
 aten = torch.ops.aten
@@ -207,9 +208,7 @@ def _rewrite(node: fx.Node, args: tuple[Any, ...], maps: bool = True) -> None:
 
 def _new(target: Any, args: tuple[Any, ...], before: fx.Node) -> fx.Node:
     with before.graph.inserting_before(before):
-        node = before.graph.call_function(target, args)
-    node.meta["val"] = _value(node)
-    return node
+        return computed(before.graph, target, args)
 
 
 def _value(node: fx.Node) -> Any:

@@ -11,7 +11,7 @@ from trojancam.network import independence
 from trojancam.network.bypasses import bypasses
 from trojancam.network.channels_last import in_channels_first
 from trojancam.network.exporting import traced
-from trojancam.network.graph import logits_node, rank, returned_by, returning
+from trojancam.network.graph import computed, logits_node, rank, returned_by, returning
 from trojancam.network.input import InputSpecification
 from trojancam.network.modules import unwrapped
 from trojancam.network.outputs import Output, choice_in_words, chosen_output
@@ -109,17 +109,11 @@ def _of_two_classes(whole: fx.GraphModule) -> tuple[fx.GraphModule, tuple[str, .
     both = returning(whole, [logits_node(whole).name])
     number = logits_node(both)
     with both.graph.inserting_before(next(iter(reversed(both.graph.nodes)))):
-        half = _computed(both.graph, aten.mul.Tensor, (number, 0.5))
-        less = _computed(both.graph, aten.neg.default, (half,))
-        classes = _computed(both.graph, aten.cat.default, ([less, half], 1))
+        half = computed(both.graph, aten.mul.Tensor, (number, 0.5))
+        less = computed(both.graph, aten.neg.default, (half,))
+        classes = computed(both.graph, aten.cat.default, ([less, half], 1))
     said = "it gives one number for each image: taken for what speaks for class 1 and against class 0"
     return returning(both, [classes.name]), (said,)
-
-
-def _computed(graph: fx.Graph, target: Any, args: tuple[Any, ...]) -> fx.Node:
-    node = graph.call_function(target, args)
-    node.meta["val"] = target(*fx.map_arg(args, lambda source: source.meta["val"]))
-    return node
 
 
 def number_of_classes(whole: fx.GraphModule) -> int:

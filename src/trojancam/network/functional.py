@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, fx
 from torch.export import ExportedProgram
 
+from trojancam.network.graph import computed
+
 aten = torch.ops.aten
 
 _UNTOUCHED = {
@@ -72,12 +74,15 @@ _NEW = {
 
 def functional(program: ExportedProgram) -> fx.GraphModule:
     """The program's graph without in-place operations, on a copy of its weights."""
-    whole: fx.GraphModule = copy.deepcopy(program.module(check_guards=False))
-    called = [node for node in whole.graph.nodes if node.op == "call_function"]
-    if not all(_is_known(node) for node in called):
-        whole = program.run_decompositions({}).module(check_guards=False)
-        return copy.deepcopy(whole)
-    for node in called:
+    traced: fx.GraphModule = program.module(check_guards=False)
+    known = all(_is_known(node) for node in traced.graph.nodes if node.op == "call_function")
+    whole = copy.deepcopy(traced if known else program.run_decompositions({}).module(check_guards=False))
+    return _without_changes_in_place(whole) if known else whole
+
+
+def _without_changes_in_place(whole: fx.GraphModule) -> fx.GraphModule:
+    """The same graph, in which nothing is changed in place any more."""
+    for node in [node for node in whole.graph.nodes if node.op == "call_function"]:
         with whole.graph.inserting_before(node):
             if node.target in _IN_PLACE:
                 _instead(node, _called(node, _IN_PLACE[node.target], *node.args))
@@ -169,9 +174,8 @@ def _images(graph: fx.Graph) -> fx.Node:
 
 def _called(instead_of: fx.Node, target: Any, *args: Any) -> fx.Node:
     name = getattr(target, "overloadpacket", target).__name__
-    node = instead_of.graph.create_node("call_function", target, args, name=name)
-    node.meta = dict(instead_of.meta)
-    node.meta["val"] = target(*fx.map_arg(args, lambda source: source.meta["val"]))
+    node = computed(instead_of.graph, target, args, name)
+    node.meta = {**instead_of.meta, **node.meta}
     return node
 
 

@@ -43,6 +43,13 @@ def shifted(whole: fx.GraphModule, cut: str, nodes: Sequence[str]) -> fx.GraphMo
     return fx.GraphModule(whole, copied)
 
 
+def computed(graph: fx.Graph, target: Any, args: tuple[Any, ...], name: str | None = None) -> fx.Node:
+    """A new node of an operation, which knows its value without content, as an exported one does."""
+    node = graph.create_node("call_function", target, args, name=name)
+    node.meta["val"] = target(*fx.map_arg(args, lambda source: source.meta["val"]))
+    return node
+
+
 def logits_node(whole: fx.GraphModule) -> fx.Node:
     """The node whose value the graph returns first."""
     node: fx.Node = returned_by(whole.graph)[0]

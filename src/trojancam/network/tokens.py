@@ -20,6 +20,7 @@ from torch import Tensor, fx
 
 from trojancam.network.devices import device_of
 from trojancam.network.draws import Draws
+from trojancam.network.graph import computed
 from trojancam.network.grids import CHANNELS_FIRST, Grid, axis_of, extents, find_grids, goes_on, range_of
 from trojancam.network.independence import values
 from trojancam.network.operations import ACTIVATIONS, CONVOLUTIONS, PRODUCTS
@@ -302,9 +303,7 @@ def _split(node: fx.Node, grid: Grid, tokens: int) -> tuple[fx.Node | None, fx.N
 def new_node(target: Any, *args: Any) -> fx.Node:
     """A node of an operation, in the graph of its first argument, which knows its value's shape."""
     source = args[0][0] if isinstance(args[0], list) else args[0]
-    node: fx.Node = source.graph.call_function(target, args)
-    node.meta["val"] = target(*fx.map_arg(args, lambda each: each.meta["val"]))
-    return node
+    return computed(source.graph, target, args)
 
 
 def _module(node: fx.Node) -> str:

@@ -12,7 +12,7 @@ from trojancam.progress import Progress, counting
 from trojancam.removal.contract import RepairJob, single
 from trojancam.removal.fine_tuning import BATCH, cross_entropy
 from trojancam.removal.ladder import generator_of
-from trojancam.removal.learner import Learner, batches, check_finite
+from trojancam.removal.learner import Learner, batches, descend
 
 EPOCHS, RATE = 5, 0.03
 
@@ -23,18 +23,15 @@ def tuned_on_swept(job: RepairJob, progress: Progress) -> Network:
     count = len(clean.images)
     size = min(BATCH, count)
     steps = EPOCHS * max(1, count // size)
-    descent = torch.optim.Adadelta(learner.weights, RATE)
+    adadelta = torch.optim.Adadelta(learner.weights, RATE)
     advance = counting(progress, steps, "fine-tuning on swept images")
     order = batches(count, size, generator_of(job, "deepsweep"))
     for step in range(steps):
         chosen = next(order).to(clean.labels.device)
         images = swept_intensively(clean.images[chosen], job.seed, step * size)
-        descent.zero_grad(set_to_none=True)
         with torch.enable_grad():
             loss = cross_entropy(learner, images, clean.labels[chosen])
-        check_finite(loss)
-        loss.backward()
-        descent.step()
+        descend(adadelta, loss)
         advance(1)
     return learner.learned()
 

@@ -15,7 +15,7 @@ from trojancam.progress import Progress, counting
 from trojancam.removal.contract import RepairJob, single
 from trojancam.removal.goal import Culprit
 from trojancam.removal.ladder import generator_of
-from trojancam.removal.learner import Learner, batches, check_finite, varied
+from trojancam.removal.learner import Learner, batches, descend, varied
 
 BATCH = 128
 MOMENTUM = 0.9
@@ -59,12 +59,9 @@ def tuned(
         chosen = next(order).to(clean.labels.device)
         images = changed(varied(clean.images[chosen], generator), generator)
         sgd.param_groups[0]["lr"] = rate * (1 + math.cos(math.pi * step / steps)) / 2
-        sgd.zero_grad(set_to_none=True)
         with torch.enable_grad():
             found = loss(learner, images, clean.labels[chosen])
-        check_finite(found)
-        found.backward()
-        sgd.step()
+        descend(sgd, found)
         after_step()
         advance(1)
     return learner.learned()

@@ -57,13 +57,24 @@ class Descent:
         Raises:
             TrojanCamError: if the loss is no longer finite.
         """
-        check_finite(loss)
         self._sgd.param_groups[0]["lr"] = self.rate * (1 - self.done / self.steps)
-        self._sgd.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.learner.weights, CLIP)
-        self._sgd.step()
+        descend(self._sgd, loss, CLIP)
         self.done += 1
+
+
+def descend(optimiser: torch.optim.Optimizer, loss: Tensor, clip: float | None = None) -> None:
+    """One step of an optimiser down this loss; `clip` is the greatest length of the gradient of all weights together.
+
+    Raises:
+        TrojanCamError: if the loss is no longer finite.
+    """
+    check_finite(loss)
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    if clip is not None:
+        weights = [weight for group in optimiser.param_groups for weight in group["params"]]
+        torch.nn.utils.clip_grad_norm_(weights, clip)
+    optimiser.step()
 
 
 def check_finite(loss: Tensor) -> None:

@@ -18,7 +18,7 @@ from trojancam.progress import Progress, counting, stages
 from trojancam.removal.contract import RepairJob, single
 from trojancam.removal.fine_pruning import accuracy_on, keeping
 from trojancam.removal.ladder import generator_of
-from trojancam.removal.learner import Learner, batches, check_finite, varied
+from trojancam.removal.learner import Learner, batches, check_finite, descend, varied
 from trojancam.removal.map_weights import Masks, maskable, masked, rows, scaling
 from trojancam.showing import Brief
 
@@ -155,13 +155,9 @@ def forgotten(job: RepairJob, progress: Progress) -> Network:
     for _ in range(LONGEST):
         for _ in range(max(1, len(clean.images) // size)):
             chosen = next(order).to(clean.labels.device)
-            sgd.zero_grad(set_to_none=True)
             with torch.enable_grad():
                 loss = -F.cross_entropy(learner.logits(clean.images[chosen]), clean.labels[chosen])
-            check_finite(loss)
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(learner.weights, CLIP)
-            sgd.step()
+            descend(sgd, loss, CLIP)
         advance(1)
         if accuracy_on(learner.network, clean) <= FORGOTTEN:
             break

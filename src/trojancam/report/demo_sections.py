@@ -3,7 +3,7 @@
 from trojancam import figures
 from trojancam.detection.findings import ScanReport
 from trojancam.detection.words import ANSWERS, maps_in_words, share
-from trojancam.report.documents.demo import DemoRates, DemoRemoval, DemoScan
+from trojancam.report.documents.demo import DemoRemoval, DemoScan
 from trojancam.report.maps import Backdrop, layer_maps, layer_maxima
 from trojancam.report.page import Part, Picture, Section, Table
 from trojancam.tasks.demo import Demonstration
@@ -81,8 +81,8 @@ def removal_document(shown: Demonstration) -> DemoRemoval | None:
         scans={name: _scan_document(report) for name, report in scans.items()},
         verdict=found.repaired.ledger.verdict if found.repaired else None,
         reason=found.reason,
-        before=_rates_document(found.before),
-        after=_rates_document(found.after) if found.after else None,
+        before=found.before,
+        after=found.after,
         recovered_before=recovered[0],
         recovered_after=recovered[1],
         layer_maxima=layer_maxima(found.triggered.cams, 0) if found.triggered else {},
@@ -147,10 +147,4 @@ def _scan_document(report: ScanReport) -> DemoScan:
         layer=first.layer if first else None,
         feature_maps=list(first.feature_maps) if first else [],
         seconds=round(sum(report.timing.values()), 2),
-    )
-
-
-def _rates_document(rates: Rates) -> DemoRates:
-    return DemoRates(
-        images=rates.images, clean_accuracy=rates.clean_accuracy, attack_success_rate=rates.attack_success_rate
     )

@@ -151,6 +151,7 @@ class Facts:
     """Names and what they stand for; long ones, such as digests, break where they must."""
 
     template: ClassVar = "facts.html.j2"
+    caption: ClassVar = ""
     pairs: Sequence[tuple[str, str]]
 
 
@@ -159,6 +160,7 @@ class Signature:
     """A place for a decision, a name, a date and a signature, to be filled in on paper."""
 
     template: ClassVar = "signature.html.j2"
+    caption: ClassVar = ""
     decisions: Sequence[str] = ("Accepted", "Accepted under conditions", "Rejected")
     lines: Sequence[str] = ("Conditions", "Name", "Role", "Date", "Signature")
 
@@ -209,7 +211,7 @@ class Page:
         for section in self.sections:
             said += [section.title, section.text]
         for part in self.parts:
-            said.append(getattr(part, "caption", ""))
+            said.append(part.caption)
             if isinstance(part, Table):
                 said += [*part.headings, *(str(row[0]) for row in part.rows if row)]
         return terms_in("\n".join(said))

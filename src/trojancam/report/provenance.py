@@ -7,9 +7,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from trojancam.data.image_files import system_errors
+from trojancam.files import digest
 from trojancam.text import as_text
-
-CHUNK = 1 << 20
 
 
 def file_facts(path: Path) -> dict[str, str]:
@@ -18,11 +17,8 @@ def file_facts(path: Path) -> dict[str, str]:
     Raises:
         DataError: if it cannot be read.
     """
-    digest = hashlib.sha256()
-    with system_errors(), path.open("rb") as stream:
-        while chunk := stream.read(CHUNK):
-            digest.update(chunk)
-    return {"model": as_text(path.name), "model_sha256": digest.hexdigest()}
+    with system_errors():
+        return {"model": as_text(path.name), "model_sha256": digest(path)}
 
 
 def images_fact(images: Float[Tensor, "n c h w"], labels: Int[Tensor, " n"]) -> str:
@@ -34,7 +30,7 @@ def images_fact(images: Float[Tensor, "n c h w"], labels: Int[Tensor, " n"]) -> 
     >>> images_fact(torch.zeros(2, 3, 4, 4), torch.tensor([0, 1]))[:16]
     '49e096dda39fbb8f'
     """
-    digest = hashlib.sha256("x".join(map(str, images.shape)).encode())
-    digest.update(images.detach().cpu().contiguous().numpy().astype("<f4", copy=False).tobytes())
-    digest.update(labels.detach().cpu().contiguous().numpy().astype("<i8", copy=False).tobytes())
-    return digest.hexdigest()
+    found = hashlib.sha256("x".join(map(str, images.shape)).encode())
+    found.update(images.detach().cpu().contiguous().numpy().astype("<f4", copy=False).tobytes())
+    found.update(labels.detach().cpu().contiguous().numpy().astype("<i8", copy=False).tobytes())
+    return found.hexdigest()

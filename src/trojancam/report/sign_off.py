@@ -1,6 +1,5 @@
 """Signing off: one JSON file and one page to print, with the verdict on a model file, what it rests on and what it leaves out."""
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -8,7 +7,7 @@ from pathlib import Path
 
 from trojancam.detection.words import ANSWERS
 from trojancam.errors import DataError
-from trojancam.files import written_whole
+from trojancam.files import digest, written_whole
 from trojancam.formats.inspection import data_files, inspection, sha256
 from trojancam.report.documents.scan import Scan, scan_in
 from trojancam.report.documents.sign_off import Digest, Limit, Passport, SignedData, SignOff, Subject
@@ -45,17 +44,17 @@ def sign_off(
     """
     model, scan, out = Path(model), Path(scan), Path(out)
     subjects = subjects_of(model)
-    document, digest = scan_in(scan)
+    document, of_scan = scan_in(scan)
     told = document.options.get("model_sha256")
     if told != subjects[0].digest.sha256:
         raise DataError(
             f"the scan in {scan} is one of another file (SHA-256 {told}, and that of {model} is "
             f"{subjects[0].digest.sha256}); scan this one: trojancam scan {model}"
         )
-    passport = Passport.of(subjects, _predicate(model, document, digest))
+    passport = Passport.of(subjects, _predicate(model, document, of_scan))
     file = passport.write(out / PASSPORT)
     with written_whole(out / PAGE) as partial:
-        partial.write_text(as_text(render(page(passport, _sha256(file)))), encoding="utf-8")
+        partial.write_text(as_text(render(page(passport, digest(file)))), encoding="utf-8")
     return SignedOff(passport, file, out / PAGE)
 
 
@@ -65,16 +64,10 @@ def subjects_of(model: Path) -> list[Subject]:
     Raises:
         ModelError: if one cannot be read, or lies outside of the model's folder.
     """
-    own = Subject(name=as_text(model.name), digest=Digest(sha256=sha256(model)))
-    others = [
+    return [
         Subject(name=as_text(each.relative_to(model.parent).as_posix()), digest=Digest(sha256=sha256(each)))
-        for each in data_files(model)
+        for each in (model, *data_files(model))
     ]
-    return [own, *others]
-
-
-def _sha256(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def _predicate(model: Path, document: Scan, digest: str) -> SignOff:

@@ -19,7 +19,7 @@ from trojancam.figures.views import View, view
 from trojancam.network.card import TrainingSettings
 from trojancam.network.network import Network
 from trojancam.opening.open import load
-from trojancam.progress import Progress, shown
+from trojancam.progress import Progress, named, shown
 from trojancam.showing import Brief
 from trojancam.tasks.demo_repair import Removal, removal
 from trojancam.training.recipe import Recipe, cached_model
@@ -108,13 +108,10 @@ def _removal(
     example: Example, test: ImageSet, stamped: Float[Tensor, "3 h w"], seed: int, progress: Progress
 ) -> tuple[Removal | None, str]:
     """What becomes of the trojaned network, or why that is left out."""
-
-    def named(done: int, total: int, note: str = "", /) -> None:
-        progress(done, total, f"scan and repair, {note}")
-
+    told = named(progress, "scan and repair")
     networks, planted = (example.benign, example.trojaned), (example.trigger, example.target_class)
     try:
-        return removal(*networks, test, *planted, stamped, seed, named), ""
+        return removal(*networks, test, *planted, stamped, seed, told), ""
     except DataError as error:
         return None, error.problem
 
@@ -141,11 +138,7 @@ def recipes(dataset: Dataset, epochs: int = EPOCHS, seed: int = 0) -> tuple[Reci
 
 def _model(recipe: Recipe, dataset: Dataset, progress: Progress) -> Path:
     """The file of the recipe's network; progress says which one is being trained."""
-
-    def named(done: int, total: int, note: str = "", /) -> None:
-        progress(done, total, f"{recipe.architecture}, {note}")
-
-    return cached_model(recipe, dataset, named)
+    return cached_model(recipe, dataset, named(progress, recipe.architecture))
 
 
 def _example(benign: Network, trojaned: Network, test: ImageSet) -> Example:

@@ -5,8 +5,10 @@ Scan and repair see clean images alone. The planted trigger is used at the end, 
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from jaxtyping import Float
+from pydantic import Field
 from torch import Tensor
 
 from trojancam import detection
@@ -19,11 +21,11 @@ from trojancam.files import cache_folder
 from trojancam.network.network import Network
 from trojancam.progress import Progress, stages
 from trojancam.rates import attack_success_rate, clean_accuracy
+from trojancam.records import Fraction, Written
 from trojancam.showing import Brief
 from trojancam.tasks.repair import Repaired, culpable, parted, repair
 
 METHOD = "stimulation"  # the search for patches, which is what the demonstration plants
-SETTINGS: dict[str, dict[str, object]] = {}  # of the method: all as usual
 SCANNED = 100  # test images
 MEASURED = 2000  # test images, at most, on which rates are
 LEARNED = 5  # images of each class that the repair is given
@@ -31,12 +33,14 @@ SHARES = 25, 25, 50  # of the progress: two scans, the repair
 
 
 @dataclass(frozen=True)
-class Rates(Brief):
-    """Of a network on so many test images: clean accuracy, and the success of the planted trigger."""
+class Rates(Written, Brief):
+    """Of a network on test images that the repair did not learn from for the most part."""
 
     images: int
-    clean_accuracy: float
-    attack_success_rate: float
+    clean_accuracy: Fraction
+    attack_success_rate: Annotated[
+        Fraction, Field(description="Of the trigger that was planted; scan and repair do not know it.")
+    ]
 
 
 @dataclass(frozen=True)
@@ -81,9 +85,7 @@ def removal(
     told = stages(progress, SHARES)
     clean = test.take(SCANNED, seed, spread=True)
     of_benign, of_trojaned = (
-        detection.scan(
-            network, *clean, METHOD, settings=SETTINGS, seed=seed, journal=_kept(network, "scan"), progress=part
-        )
+        detection.scan(network, *clean, METHOD, seed=seed, journal=_kept(network, "scan"), progress=part)
         for network, part in zip((benign, trojaned), told, strict=False)
     )
     before = rates(trojaned, test, trigger, target_class)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from trojancam import detection
@@ -189,19 +189,19 @@ def _is_one(stronger: Finding, weaker: Finding) -> bool:
     """Whether two findings are about one trigger, for all that can be told."""
     if stronger.target_class == weaker.target_class and bool(stronger.class_map) == bool(weaker.class_map):
         return True
-    cores = [trigger_core(each.trigger) for each in (stronger, weaker) if _has_place(each)]
-    if len(cores) < 2 or cores[0].shape != cores[1].shape:
+    one, other = _small_core(stronger), _small_core(weaker)
+    if one is None or other is None or one.shape != other.shape:
         return False
-    smaller = min(int(core.sum()) for core in cores)
-    return int((cores[0] & cores[1]).sum()) >= OVERLAP * smaller
+    return int((one & other).sum()) >= OVERLAP * min(int(one.sum()), int(other.sum()))
 
 
-def _has_place(finding: Finding) -> bool:
-    """Whether its trigger is small and lies somewhere."""
+def _small_core(finding: Finding) -> Bool[Tensor, "h w"] | None:
+    """Where its trigger lies; None if it is not small, or lies nowhere."""
     trigger = finding.trigger
     if trigger is None or trigger.weight is None or not trigger.size > 0:
-        return False
-    return float(trigger_core(trigger).float().mean()) <= LOCAL
+        return None
+    core = trigger_core(trigger)
+    return core if float(core.float().mean()) <= LOCAL else None
 
 
 def least(report: ScanReport, detector: str) -> float:

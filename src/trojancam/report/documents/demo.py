@@ -9,6 +9,7 @@ from trojancam.network.card import ModelCard
 from trojancam.records import Rate
 from trojancam.report.documents.document import Document, Part, Share
 from trojancam.report.documents.maps import MapNumbers
+from trojancam.tasks.demo_repair import Rates
 
 
 class DemoExample(Part):
@@ -71,22 +72,14 @@ class DemoScan(Part):
     seconds: float
 
 
-class DemoRates(Part):
-    """Of the trojaned network, on test images that the repair did not learn from for the most part."""
-
-    images: int
-    clean_accuracy: Share
-    attack_success_rate: Rate = Field(description="Of the trigger that was planted; scan and repair do not know it.")
-
-
 class DemoRemoval(Part):
     """Scans of both networks, and the repair of the trojaned one."""
 
     scans: dict[str, DemoScan] = Field(description="Of the networks, by name, and of the one that was repaired.")
     verdict: Literal["repaired", "not repaired"] | None = Field(description="Null where nothing was repaired.")
     reason: str = Field(description="Why nothing was repaired.")
-    before: DemoRates
-    after: DemoRates | None
+    before: Rates
+    after: Rates | None
     recovered_before: Rate = Field(description="Success of the recovered trigger on images that were held back.")
     recovered_after: Rate
     layer_maxima: dict[str, float] = Field(description="Largest value of each layer's heat map after the repair.")
