@@ -19,6 +19,7 @@ import trojancam as tc
 from trojancam.architectures import architecture
 from trojancam.attacks.patch import make_trigger
 from trojancam.explore.models import Source
+from trojancam.explore.repairs import Repairs
 from trojancam.explore.scans import Scans
 from trojancam.explore.security import TOKEN_HEADER, Access
 from trojancam.explore.serving import bound, server
@@ -109,11 +110,13 @@ def asking(access: Access, address: str) -> httpx.Client:
 
 
 @contextmanager
-def served(session: Session, host: str = "127.0.0.1", scans: Scans | None = None) -> Iterator[tuple[Access, str]]:
+def served(
+    session: Session, host: str = "127.0.0.1", scans: Scans | None = None, repairs: Repairs | None = None
+) -> Iterator[tuple[Access, str]]:
     """A server in a thread: who may come in, and its address."""
     listening = bound(host, 0)
     access = Access(host, listening.getsockname()[1])
-    made = server(session, access, scans)
+    made = server(session, access, scans, repairs)
     thread = threading.Thread(target=made.run, kwargs={"sockets": [listening]})
     thread.start()
     while not made.started:

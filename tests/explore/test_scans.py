@@ -46,7 +46,7 @@ def wait(until, seconds=20):
 
 def test_progress_is_told(scans):
     running = scans(SLOW)
-    scan = running.scan(running.start(ASKED))
+    scan = running.child(running.start(ASKED))
     wait(lambda: scan.done == 3)
     told = scan.told_to_page()
     assert (told["state"], told["done"], told["total"], told["note"]) == ("running", 3, 9, "[two]")
@@ -86,7 +86,7 @@ def test_an_old_link_never_shows_another_scan(scans):
 def test_a_cancelled_scan_ends_and_says_how_to_go_on(scans):
     running = scans(SLOW)
     identifier = running.start(ASKED)
-    scan = running.scan(identifier)
+    scan = running.child(identifier)
     wait(lambda: scan.done == 3)
     running.cancel(identifier)
     assert scan.ended.wait(10)
@@ -115,7 +115,7 @@ def test_a_cancelled_scan_ends_and_says_how_to_go_on(scans):
 )
 def test_a_scan_that_ends_badly_says_so(scans, code, part):
     running = scans(code + ("\nsys.exit(2)" if "tell(error" in code else ""))
-    scan = running.scan(running.start(ASKED))
+    scan = running.child(running.start(ASKED))
     assert scan.ended.wait(20)
     assert scan.state == "failed"
     assert part in scan.message
@@ -124,7 +124,7 @@ def test_a_scan_that_ends_badly_says_so(scans, code, part):
 
 def test_closing_ends_what_runs(scans):
     running = scans(SLOW)
-    scan = running.scan(running.start(ASKED))
+    scan = running.child(running.start(ASKED))
     running.close()
     assert scan.ended.wait(10)
     assert scan.process.returncode is not None
@@ -150,7 +150,7 @@ def test_a_page_follows_cancels_and_is_told_when_it_comes_late(data, model_file)
         assert client.get(f"/api/scans/{identifier}").json() == told[-1]
         code = client.post("/api/code", json={"view": "scan", "model": "m1", "scan": identifier}).json()["python"]
         assert "images.take(8, seed=3, spread=True)" in code
-        running = scans.scan(client.post("/api/scans", json=ASKED.model_dump(mode="json")).json()["id"])
+        running = scans.child(client.post("/api/scans", json=ASKED.model_dump(mode="json")).json()["id"])
     assert running.ended.wait(10)  # the server has ended, and so has the scan
 
 
@@ -178,14 +178,14 @@ def test_a_server_that_ends_tells_those_who_follow_a_scan(data, model_file, capl
 def test_a_real_scan_that_is_killed_goes_on_and_reports_what_the_library_does(data, model_file):
     session = new_session(data, model_file)
     scans = Scans(session)
-    first = scans.scan(scans.start(REAL))
+    first = scans.child(scans.start(REAL))
     wait(lambda: any(first.job.journal.glob("[!.]*.kept")) or first.state != "running", 120)
     first.process.kill()
     assert first.ended.wait(20)
     assert (first.state, "killed" in first.message) == ("failed", True), first.message
     kept = sorted(path.name for path in first.job.journal.glob("[!.]*.kept"))
     identifier = scans.start(REAL)
-    second = scans.scan(identifier)
+    second = scans.child(identifier)
     assert second.job.journal == first.job.journal
     assert second.ended.wait(300)
     assert second.state == "finished", second.message

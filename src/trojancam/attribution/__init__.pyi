@@ -12,6 +12,7 @@ from . import (
     methods,
     occlusion,
     perturbations,
+    preferences,
     relevance,
     sources,
     streaming,
@@ -20,6 +21,7 @@ from .attributing import attribute, from_recording, grad_cam
 from .attribution import Attribution, FeatureMapAttribution, MapAttribution, from_map
 from .energy import energy_in_mask
 from .methods import INPUT, METHODS, Method, MethodInput
+from .preferences import preferred_image
 from .streaming import read_stream, stream
 
 __all__ = [
@@ -48,6 +50,8 @@ __all__ = [
     "methods",
     "occlusion",
     "perturbations",
+    "preferences",
+    "preferred_image",
     "read_stream",
     "relevance",
     "sources",

@@ -350,7 +350,7 @@ def _maps(
     best = max((float(energies[number]) for number in flagged), default=math.inf)
     beside = [number for number in order if number not in flagged and float(energies[number]) > best][:NEIGHBOURS]
     chosen = [*flagged, *beside]
-    alone = [_alone(finding, finding.layer, number) for number in chosen]
+    alone = [stimulated_alone(finding, finding.layer, number) for number in chosen]
     answers = variants_read(network, images, alone, lambda logits: _answers(logits, finding.target_class))
     views = [
         _map_view(finding, number, means, float(energies[number]), order.index(number) + 1)
@@ -380,7 +380,7 @@ def _map_view(finding: Finding, number: int, means: Sequence[float], energy: flo
     )
 
 
-def _alone(finding: Finding, layer: str, number: int) -> Stimulation:
+def stimulated_alone(finding: Finding, layer: str, number: int) -> Stimulation:
     """One feature map where the finding's stimulation is, at its value; at the map's largest clean activation without one."""
     given = finding.stimulation or Stimulation(layer, unit="map")
     if given.differs_by_map:

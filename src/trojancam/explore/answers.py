@@ -7,12 +7,15 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from trojancam.attribution import Attribution, grad_cam
+from trojancam.attribution import Attribution
+from trojancam.attribution.preferences import preferred_image
+from trojancam.data.image_set import as_floats
+from trojancam.errors import DataError
 from trojancam.evaluation.localisation import dilated, feature_map_energy, layer_energy
 from trojancam.explore.models import Model
 from trojancam.explore.session import Seen, Session
-from trojancam.explore.subjects import AboutLayer, AboutMap, AboutStimulation, AboutSubject
-from trojancam.explore.wire import array, number, picture
+from trojancam.explore.subjects import AboutLayer, AboutMap, AboutStimulation, AboutSubject, MapChoice
+from trojancam.explore.wire import array, atlas, number, picture
 from trojancam.network.recording import Recording, record
 from trojancam.network.replay import replay
 from trojancam.network.targets import logit
@@ -20,6 +23,8 @@ from trojancam.stimulation import Stimulated, Stimulation
 from trojancam.stimulation.stimulating import PREDICTED, edited_once, recorded_from
 
 Answer = dict[str, Any]
+
+STRONGEST = 12  # images that excite a feature map, shown of all
 
 
 def explain(session: Session, asked: AboutSubject) -> Answer:
@@ -36,7 +41,7 @@ def explain(session: Session, asked: AboutSubject) -> Answer:
         "label": seen.label,
         **_answered(recording.logits[0]),
         "explained": explained,
-        "layers": [_layer(seen, name, cam) for name, cam in grad_cam(recording).items()],
+        "layers": [_layer(seen, name, cam) for name, cam in seen.cams(recording).items()],
         "seconds": time.perf_counter() - started,
     }
 
@@ -51,7 +56,7 @@ def layer(session: Session, asked: AboutLayer) -> Answer:
     seen = session.seen(asked.subject)
     chosen = seen.network.layer(asked.layer)
     recording, explained = recording_of(session, seen, asked.subject.explain)
-    cam = grad_cam(recording, [asked.layer])[asked.layer]
+    cam = seen.cams(recording, [asked.layer])[asked.layer]
     near, rates = near_trigger(seen, cam), success_rates(session, seen.model, asked.layer, chosen.feature_maps)
     return {
         "explained": explained,
@@ -78,7 +83,7 @@ def feature_map(session: Session, asked: AboutMap) -> Answer:
     seen = session.seen(asked.subject)
     index = seen.network.feature_map(asked.layer, asked.map)
     recording, explained = recording_of(session, seen, asked.subject.explain)
-    cam = grad_cam(recording, [asked.layer])[asked.layer]
+    cam = seen.cams(recording, [asked.layer])[asked.layer]
     activations, heatmap = recording.layers[asked.layer].activations[0, index], cam.feature_map_heatmaps(index)
     near, peaks = near_trigger(seen, cam), session.peaks(seen.model)[asked.layer]
     return {
@@ -111,10 +116,69 @@ def stimulate(session: Session, asked: AboutStimulation) -> Answer:
         "before": _answered(found.before.logits[0]),
         "after": _answered(found.after.logits[0]),
         "explained": explained,
-        "layers": [_changed(name, before[name], cam) for name, cam in found.cams_after.items()],
+        "layers": [_changed(name, before[name], cam) for name, cam in seen.cams(found.after).items()],
         "cells": list(seen.network.layer(found.layer).size),
         "seconds": time.perf_counter() - started,
     }
+
+
+def strongest(session: Session, asked: MapChoice) -> Answer:
+    """The test images that excite a feature map most, strongest first, with the activation that each reaches.
+
+    Raises:
+        TrojanCamError: if there is no such model, layer or feature map.
+    """
+    started = time.perf_counter()
+    model = session.model(asked.model)
+    index = model.network.feature_map(asked.layer, asked.map)
+    peaks = image_peaks(session, model, asked.layer)[:, index]
+    chosen = peaks.argsort(descending=True, stable=True)[:STRONGEST].tolist()
+    return {
+        "images": [
+            {"index": number, "label": int(model.images.labels[number]), "peak": float(peaks[number])}
+            for number in chosen
+        ],
+        "tile": list(model.images.size),
+        "atlas": atlas(model.images.images[chosen]),
+        "of": len(peaks),
+        "seconds": time.perf_counter() - started,
+    }
+
+
+def preferred(session: Session, asked: MapChoice) -> Answer:
+    """An image that a feature map prefers, by gradient ascent from noise; where noise leaves it silent, from a test image.
+
+    Raises:
+        TrojanCamError: if there is no such model, layer or feature map, or nothing excites it.
+    """
+    started = time.perf_counter()
+    network, model = session.model(asked.model).network, session.model(asked.model)
+    index = network.feature_map(asked.layer, asked.map)
+
+    def made() -> Tensor:
+        try:
+            return preferred_image(network, asked.layer, index)
+        except DataError:
+            first = int(image_peaks(session, model, asked.layer)[:, index].argmax())
+            return preferred_image(
+                network, asked.layer, index, start=as_floats(model.images.images[first : first + 1])[0]
+            )
+
+    image = session.cache.get((model.identifier, "preferred", asked.layer, index), made)
+    with torch.no_grad():
+        logits, (activations,) = network.forward_with(network.inputs(image[None]), (asked.layer,))
+    return {
+        "image": picture(image),
+        **_answered(logits[0]),
+        "peak": float(activations[0, index].amax()),
+        "clean_peak": float(session.peaks(model)[asked.layer][index]),
+        "seconds": time.perf_counter() - started,
+    }
+
+
+def image_peaks(session: Session, model: Model, layer: str) -> Float[Tensor, "n k"]:
+    """How far each test image drives each feature map of a layer."""
+    return session.cache.get((model.identifier, "image peaks", layer), lambda: model.image_peaks(layer))
 
 
 def recording_of(session: Session, seen: Seen, explain: int | None) -> tuple[Recording, int]:
@@ -131,9 +195,9 @@ def heatmaps_of(session: Session, seen: Seen, explain: int) -> dict[str, Float[T
 
     def made() -> dict[str, Tensor]:
         recording, _ = recording_of(session, seen, explain)
-        return {name: cam.heatmap()[0] for name, cam in grad_cam(recording).items()}
+        return {name: cam.heatmap()[0] for name, cam in seen.cams(recording).items()}
 
-    return session.cache.get((*seen.key, "heat maps", explain), made)
+    return session.cache.get((*seen.key, "heat maps", explain, seen.method), made)
 
 
 def stimulated(session: Session, seen: Seen, stimulation: Stimulation, explain: int | None) -> tuple[Stimulated, int]:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from trojancam import figures
-from trojancam.attribution import Attribution, grad_cam
+from trojancam.attribution import Attribution
 from trojancam.errors import DataError
 from trojancam.evaluation.localisation import feature_map_energy
 from trojancam.explore import answers
@@ -75,7 +75,7 @@ def shown_maps(measured: Tensor | None, contributions: Tensor, blanks: bool) -> 
 def _layers(session: Session, seen: Seen, asked: AboutSubject, view: ViewRequest) -> Figure:
     recording, explained = answers.recording_of(session, seen, asked.subject.explain)
     words = figures.caption(recording.logits[0], seen.network.class_names, explained)
-    cams = grad_cam(recording)
+    cams = seen.cams(recording)
     return figures.layer_row(seen.image, cams, caption=words, mask=_mask(seen), shared=view.layers == "shared")
 
 
@@ -83,7 +83,7 @@ def _grid(session: Session, seen: Seen, asked: AboutSubject, view: ViewRequest) 
     assert isinstance(asked, AboutLayer)
     seen.network.layer(asked.layer)
     recording, explained = answers.recording_of(session, seen, asked.subject.explain)
-    cam = grad_cam(recording, [asked.layer])[asked.layer]
+    cam = seen.cams(recording, [asked.layer])[asked.layer]
     values = cam.contributions[0].abs() if view.signed else cam.contributions[0].relu()
     contributions = values.amax((1, 2))
     measured = _measure(session, seen, asked.layer, recording, cam, view.sort, contributions)
@@ -125,11 +125,11 @@ def _map(session: Session, seen: Seen, asked: AboutSubject, view: ViewRequest) -
     index = seen.network.feature_map(asked.layer, asked.map)
     recording, explained = answers.recording_of(session, seen, asked.subject.explain)
     words = figures.caption(recording.logits[0], seen.network.class_names, explained)
-    cam = grad_cam(recording, [asked.layer])[asked.layer]
+    cam = seen.cams(recording, [asked.layer])[asked.layer]
     place = f"{asked.layer}, feature map {index}"
     if view.shows == "heatmap":
         heatmap = cam.feature_map_heatmaps(index)[0]
-        return figures.overlay(seen.image, heatmap, caption=words, detail=f"Grad-CAM of {place}", mask=_mask(seen))
+        return figures.overlay(seen.image, heatmap, caption=words, detail=f"{seen.title} of {place}", mask=_mask(seen))
     if view.shows == "contributions":
         detail, values = f"Contribution of {place}", cam.contributions[0, index]
         return figures.cell_map(seen.image, values, caption=words, detail=detail, mask=_mask(seen), signed=True)
@@ -142,7 +142,7 @@ def _stimulated(session: Session, seen: Seen, asked: AboutSubject, _: ViewReques
     found, _explained = answers.stimulated(session, seen, asked.wanted(), asked.subject.explain)
     names = seen.network.class_names
     before, after = (names[int(each.logits[0].argmax())] for each in (found.before, found.after))
-    return figures.before_after(seen.image, found, caption=f"{before} → {after}")
+    return figures.before_after(seen.image, found, caption=f"{before} → {after}", method=seen.method)
 
 
 def _mask(seen: Seen) -> Any:

@@ -18,6 +18,7 @@ from trojancam.network.network import Network
 from trojancam.network.recording import record
 
 MEASURED = 256  # test images over which clean peaks are taken
+SEARCHED = 1024  # test images among which those that excite a map are sought
 
 Peaks = dict[str, Float[Tensor, " k"]]
 
@@ -81,6 +82,15 @@ class Model:
             for name, values in zip(peaks, activations, strict=True):
                 peaks[name].append(values.amax((0, 2, 3)))
         return {name: torch.stack(parts).amax(0) for name, parts in peaks.items()}
+
+    def image_peaks(self, layer: str) -> Float[Tensor, "n k"]:
+        """The largest activation of each feature map of a layer on each test image, of the first so many."""
+        network, found = self.network, []
+        for batch in self.images.images[:SEARCHED].split(network.rows()):
+            with torch.no_grad():
+                _, (values,) = network.forward_with(network.inputs(as_floats(batch)), (layer,))
+            found.append(values.amax((2, 3)).cpu())
+        return torch.cat(found)
 
 
 def recorded_trigger(card: ModelCard | None) -> tuple[RecordedTrigger | None, tuple[str, ...]]:

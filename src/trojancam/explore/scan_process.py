@@ -8,6 +8,7 @@ import json
 import os
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import chdir
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from torch import Tensor
 
 from trojancam import faults
 from trojancam.data.image_set import ImageSet, as_floats
+from trojancam.detection.layer_rates import layer_rates
+from trojancam.detection.words import ANSWERS
 from trojancam.errors import TrojanCamError
 from trojancam.explore.refusals import told_to_page
 from trojancam.kept import Kept
@@ -27,12 +30,14 @@ from trojancam.network.network import Network
 from trojancam.opening.open import load
 from trojancam.progress import Progress
 from trojancam.records import Record
-from trojancam.report.scan import write_scan
+from trojancam.report.scan import LIMITS, TONES, write_scan
 from trojancam.report.scan_pictures import sheet
+from trojancam.report.scan_words import summary
 from trojancam.startup import draw_as_delivered
-from trojancam.tasks.scan import scan
+from trojancam.tasks.scan import Scanned, scan
 
 JOB, IMAGES, PICTURE = "job.json", "images.safetensors", "finding.png"
+WORDS, RATES = "words.json", "rates.json"
 KINDNESS = 5  # how far it steps back behind the explorer itself
 
 
@@ -87,18 +92,43 @@ def run(folder: Path, progress: Progress) -> None:
     found = scan(network, images, labels, job.methods, seed=job.seed, journal=job.journal, progress=progress)
     if found.cases:
         (folder / PICTURE).write_bytes(sheet(network, found.cases[0]).png)
+    write_words(found, folder)
+    write_rates(network, images, labels, found, folder)
     write_scan(found, folder, job.settings)
     Kept(job.journal).clear()
 
 
-def main(folder: Path) -> int:
+def write_words(found: Scanned, folder: Path) -> None:
+    """Leave the words of the report's page: the verdict, what stands below it, and what no scan could see."""
+    report = found.report
+    words = {
+        "answer": ANSWERS[report.verdict],
+        "tone": TONES[report.verdict],
+        "summary": summary(found),
+        "weighed": report.judgement.in_words(),
+        "limits": [f"{limit}: {meaning}" for limit, meaning in LIMITS],
+    }
+    (folder / WORDS).write_text(json.dumps(words), encoding="utf-8")
+
+
+def write_rates(network: Network, images: Tensor, labels: Tensor, found: Scanned, folder: Path) -> None:
+    """Leave the success rate of every feature map of the layers that findings name, by layer; the strongest finding counts."""
+    rates: dict[str, list[float]] = {}
+    for case in found.cases:
+        layer = case.finding.layer
+        if layer is not None and layer not in rates:
+            rates[layer] = layer_rates(network, images, labels, case.finding).tolist()
+    (folder / RATES).write_text(json.dumps(rates), encoding="utf-8")
+
+
+def main(folder: Path, do: Callable[[Path, Progress], None] = run) -> int:
     """Do the job and tell of it; the exit code."""
     draw_as_delivered()
     threading.Thread(target=_end_with_input, daemon=True).start()
     os.nice(KINDNESS)
     torch.set_num_threads(max(1, (os.cpu_count() or 1) - 1))
     try:
-        run(folder, lambda done, total, note="": _tell(done=done, total=total, note=note))
+        do(folder, lambda done, total, note="": _tell(done=done, total=total, note=note))
     except TrojanCamError as error:
         _tell(**told_to_page(error))
         return faults.MENDABLE

@@ -13,6 +13,7 @@ from trojancam.explore.subjects import (
     AboutSubject,
     ImageChoice,
     PlacedTrigger,
+    RepairRequest,
     ScanRequest,
     Subject,
 )
@@ -22,13 +23,18 @@ from trojancam.stimulation.stimulation import Window
 Lines = Iterator[str]
 
 
-def script(session: Session, asked: AboutSubject | ScanRequest) -> str:
+def script(session: Session, asked: AboutSubject | ScanRequest | RepairRequest) -> str:
     """The Python code of a view.
 
     Raises:
         TrojanCamError: if there is no such model, image, layer or feature map.
     """
-    lines = _scan(session, asked) if isinstance(asked, ScanRequest) else _view(session, asked)
+    if isinstance(asked, ScanRequest):
+        lines = _scan(session, asked)
+    elif isinstance(asked, RepairRequest):
+        lines = _repair(session, asked)
+    else:
+        lines = _view(session, asked)
     return "\n".join(lines) + "\n"
 
 
@@ -110,6 +116,13 @@ def _recording(subject: Subject) -> str:
     return f"recording = tc.record(network, seen, tc.logit({subject.explain}))"
 
 
+def _cams(subject: Subject, recording: str = "recording") -> str:
+    """What the method says of all layers of a recording."""
+    if subject.method == "grad-cam":
+        return f"tc.grad_cam({recording})"
+    return f"tc.attribution.from_recording({recording}, {subject.method!r})[{subject.method!r}]"
+
+
 def _energy(subject: Subject, function: str) -> Lines:
     """The share of heat in the trigger, where there is one."""
     if subject.trigger is not None:
@@ -120,7 +133,7 @@ def _energy(subject: Subject, function: str) -> Lines:
 def _explain(asked: AboutSubject) -> Lines:
     yield _recording(asked.subject)
     yield "logits = recording.logits[0]"
-    yield "cams = tc.grad_cam(recording)"
+    yield f"cams = {_cams(asked.subject)}"
     yield "print(network.class_names[int(logits.argmax())], float(logits.softmax(0).amax()))"
     yield "for name, cam in cams.items():"
     yield "    heatmap = cam.heatmap()[0]"
@@ -134,7 +147,7 @@ def _explain(asked: AboutSubject) -> Lines:
 def _layer(asked: AboutSubject) -> Lines:
     assert isinstance(asked, AboutLayer)
     yield _recording(asked.subject)
-    yield f"cam = tc.grad_cam(recording)[{asked.layer!r}]"
+    yield f"cam = {_cams(asked.subject)}[{asked.layer!r}]"
     yield "contributions = cam.contributions[0]  # one map for each feature map, signed, in cells"
     yield "weights = cam.weights[0]"
     yield f"peaks = recording.layers[{asked.layer!r}].activations[0].amax((1, 2))"
@@ -145,7 +158,7 @@ def _layer(asked: AboutSubject) -> Lines:
 def _map(asked: AboutSubject) -> Lines:
     assert isinstance(asked, AboutMap)
     yield _recording(asked.subject)
-    yield f"cam = tc.grad_cam(recording)[{asked.layer!r}]"
+    yield f"cam = {_cams(asked.subject)}[{asked.layer!r}]"
     yield f"activations = recording.layers[{asked.layer!r}].activations[0, {asked.map}]"
     yield f"contributions = cam.contributions[0, {asked.map}]"
     yield f"heatmap = cam.feature_map_heatmaps({asked.map})[0]"
@@ -164,8 +177,10 @@ def _stimulate(asked: AboutSubject) -> Lines:
     yield f"found = tc.stimulate(network, seen, stimulation{explained})"
     yield "before, after = found.before.logits[0], found.after.logits[0]"
     yield 'print(network.class_names[int(before.argmax())], "->", network.class_names[int(after.argmax())])'
-    yield "for name in found.cams_after:"
-    yield "    print(name, float(found.difference(name)[0].abs().amax()))"
+    yield f"cams = {_cams(asked.subject, 'found.after')}"
+    yield f"same = {_cams(asked.subject, 'found.before')}"
+    yield "for name in cams:"
+    yield "    print(name, float((cams[name].heatmap() - same[name].heatmap()).abs().amax()))"
 
 
 def _peaks(layer: str) -> Lines:
@@ -233,6 +248,20 @@ def _scan(session: Session, asked: ScanRequest) -> Lines:
     yield "print(report.verdict, report.score)"
     yield "for finding in report.findings:"
     yield "    print(network.class_names[finding.target_class], finding.layer, finding.feature_maps, finding.score)"
+
+
+def _repair(session: Session, asked: RepairRequest) -> Lines:
+    model = session.model(asked.model)
+    yield "import trojancam as tc"
+    yield "from trojancam.tasks.repair import parted"
+    yield ""
+    yield from _network(model)
+    yield _images(session, model)
+    yield f"ours, further = parted(images, {asked.images}, seed={asked.seed})  # to learn from, and to measure with"
+    yield "test = None if further is None else further.take(len(further))"
+    options = f"budget={asked.budget / 100!r}, force={asked.force}, seed={asked.seed}"
+    yield f"result = tc.repair(network.without_card(), *ours.take(len(ours)), None, {asked.method!r}, test=test, {options})"
+    yield "print(result)"
 
 
 _QUESTIONS: dict[type[AboutSubject], Callable[[AboutSubject], Lines]] = {

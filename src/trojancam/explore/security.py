@@ -20,7 +20,9 @@ from trojancam.explore.refusals import ForbiddenError, RefusedError, TooLargeErr
 TOKEN_HEADER = "x-trojancam-token"
 COOKIE = "trojancam"
 JSON_BYTES = 4 * 2**20
-IN_THE_ADDRESS = re.compile(r"/api/scans/[^/]+/(page|events)")  # where a browser can send no header of ours
+IN_THE_ADDRESS = re.compile(
+    r"/api/(scans|repairs)/[^/]+/(page|events|network)"
+)  # where a browser can send no header of ours
 
 PAGE_POLICY = (
     "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; base-uri 'none'; form-action 'none'; "

@@ -12,23 +12,37 @@ from typing import Annotated, Any, Literal
 import jinja2
 from fastapi import FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response, StreamingResponse
 from fastapi.staticfiles import StaticFiles
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
 from trojancam.errors import TrojanCamError
 from trojancam.explore import answers, exports
+from trojancam.explore.children import Children
 from trojancam.explore.gallery import GalleryRequest, gallery
 from trojancam.explore.refusals import RefusedError
-from trojancam.explore.running_scan import Scan
+from trojancam.explore.repairs import Repairs
+from trojancam.explore.running import Running
 from trojancam.explore.scans import Scans
 from trojancam.explore.scripts import script
 from trojancam.explore.security import REPORT_POLICY, Access, Guard, refused
 from trojancam.explore.sent_models import choices, open_sent, suffix_of
 from trojancam.explore.session import IMAGE_BYTES, MODEL_BYTES, Session, described
-from trojancam.explore.subjects import AboutLayer, AboutMap, AboutStimulation, AboutSubject, ScanRequest, ViewRequest
+from trojancam.explore.sifting import defences, sift
+from trojancam.explore.subjects import (
+    AboutDefence,
+    AboutLayer,
+    AboutMap,
+    AboutStimulation,
+    AboutSubject,
+    MapChoice,
+    RepairRequest,
+    ScanRequest,
+    ViewRequest,
+)
 from trojancam.explore.workers import Workers
+from trojancam.removal.repairing import REPAIRS
 
 STATIC = Path(__file__).with_name("static")
 LIMITS = (("/api/uploads", IMAGE_BYTES), ("/api/models", MODEL_BYTES))
@@ -42,6 +56,7 @@ class Explorer:
 
     session: Session
     scans: Scans
+    repairs: Repairs
     workers: Workers
     access: Access
 
@@ -49,11 +64,15 @@ class Explorer:
         """Let all that is open come to its end: nothing new is begun, and scans are over."""
         self.workers.end()
         self.scans.close()
+        self.repairs.close()
 
 
-def application(session: Session, access: Access, scans: Scans | None = None) -> FastAPI:
+def application(
+    session: Session, access: Access, scans: Scans | None = None, repairs: Repairs | None = None
+) -> FastAPI:
     """The explorer as a web application; shut down, it ends scans and removes what was uploaded."""
-    explorer = Explorer(session, scans or Scans(session), Workers(), access)
+    scans = scans or Scans(session)
+    explorer = Explorer(session, scans, repairs or Repairs(session, scans), Workers(), access)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -76,6 +95,9 @@ def application(session: Session, access: Access, scans: Scans | None = None) ->
     _add_looking(app, explorer)
     _add_uploading(app, explorer)
     _add_scanning(app, explorer)
+    _add_repairing(app, explorer)
+    _add_children(app, "scans", explorer.scans)
+    _add_children(app, "repairs", explorer.repairs)
     _add_taking(app, explorer)
     return app
 
@@ -91,7 +113,15 @@ def _add_page(app: FastAPI, explorer: Explorer) -> None:
     @app.get("/api/session")
     async def session() -> Response:
         return await _answer(
-            explorer, lambda: {**explorer.session.description(), **choices(), "scan": explorer.scans.running}
+            explorer,
+            lambda: {
+                **explorer.session.description(),
+                **choices(),
+                "repairs": [{"name": name, "title": each.title} for name, each in REPAIRS.items()],
+                "defences": defences(),
+                "scan": explorer.scans.running,
+                "repair": explorer.repairs.running,
+            },
         )
 
 
@@ -119,6 +149,18 @@ def _add_looking(app: FastAPI, explorer: Explorer) -> None:
     @app.post("/api/map")
     async def feature_map(asked: AboutMap, request: Request) -> Response:
         return await _answer(explorer, lambda: answers.feature_map(explorer.session, asked), request)
+
+    @app.post("/api/strongest")
+    async def strongest(asked: MapChoice, request: Request) -> Response:
+        return await _answer(explorer, lambda: answers.strongest(explorer.session, asked), request)
+
+    @app.post("/api/preferred")
+    async def preferred(asked: MapChoice, request: Request) -> Response:
+        return await _answer(explorer, lambda: answers.preferred(explorer.session, asked), request)
+
+    @app.post("/api/sift")
+    async def sifted(asked: AboutDefence, request: Request) -> Response:
+        return await _answer(explorer, lambda: sift(explorer.session, asked), request)
 
     @app.post("/api/stimulate")
     async def stimulate(asked: AboutStimulation, request: Request) -> Response:
@@ -151,39 +193,55 @@ def _add_uploading(app: FastAPI, explorer: Explorer) -> None:
 
 
 def _add_scanning(app: FastAPI, explorer: Explorer) -> None:
-    scans = explorer.scans
-
     @app.post("/api/scans")
     async def start(asked: ScanRequest) -> Response:
-        return await _answer(explorer, lambda: {"id": scans.start(asked)})
+        return await _answer(explorer, lambda: {"id": explorer.scans.start(asked)})
 
-    @app.get("/api/scans/{identifier}")
+
+def _add_repairing(app: FastAPI, explorer: Explorer) -> None:
+    repairs = explorer.repairs
+
+    @app.post("/api/repairs")
+    async def start(asked: RepairRequest) -> Response:
+        return await _answer(explorer, lambda: {"id": repairs.start(asked)})
+
+    @app.get("/api/repairs/{identifier}/network")
+    def network(identifier: str) -> Response:
+        file = repairs.network(identifier)
+        return FileResponse(file, media_type="application/octet-stream", filename=f"repaired{file.suffix}")
+
+
+def _add_children(app: FastAPI, kind: str, children: Children[Any]) -> None:
+    """What scans and repairs have in common."""
+
+    @app.get(f"/api/{kind}/{{identifier}}")
     def state(identifier: str) -> Response:
-        return JSONResponse(scans.scan(identifier).told_to_page())
+        return JSONResponse(children.told(identifier))
 
-    @app.delete("/api/scans/{identifier}")
+    @app.delete(f"/api/{kind}/{{identifier}}")
     def cancel(identifier: str) -> Response:
-        scans.cancel(identifier)
-        return JSONResponse(scans.scan(identifier).told_to_page())
+        children.cancel(identifier)
+        return JSONResponse(children.told(identifier))
 
-    @app.get("/api/scans/{identifier}/page")
+    @app.get(f"/api/{kind}/{{identifier}}/page")
     def page(identifier: str) -> Response:
-        return HTMLResponse(scans.page(identifier), headers={"Content-Security-Policy": REPORT_POLICY})
+        return HTMLResponse(children.page(identifier), headers={"Content-Security-Policy": REPORT_POLICY})
 
-    @app.get("/api/scans/{identifier}/events")
+    @app.get(f"/api/{kind}/{{identifier}}/events")
     async def events(identifier: str) -> Response:
-        return StreamingResponse(_events(scans.scan(identifier)), media_type="text/event-stream")
+        child = children.child(identifier)
+        return StreamingResponse(_events(child, lambda: children.told(identifier)), media_type="text/event-stream")
 
 
-async def _events(scan: Scan) -> AsyncIterator[str]:
-    """What there is to tell of a scan, whenever that changes, until it is over."""
+async def _events(child: Running, told: Callable[[], dict[str, Any]]) -> AsyncIterator[str]:
+    """What there is to tell of a scan or a repair, whenever that changes, until it is over."""
     last, silent = "", 0.0
     while True:
-        now = json.dumps(scan.told_to_page())
+        now = json.dumps(told())
         if now != last or silent >= HEARTBEAT:
             yield f"data: {now}\n\n"
             last, silent = now, 0.0
-        if scan.state != "running":
+        if child.state != "running":
             return
         await asyncio.sleep(LOOK)
         silent += LOOK
@@ -204,10 +262,15 @@ def _add_taking(app: FastAPI, explorer: Explorer) -> None:
 
 
 def _script(explorer: Explorer, asked: ViewRequest) -> str:
+    if asked.view == "repair":
+        if asked.repair is not None:
+            return script(explorer.session, explorer.repairs.child(asked.repair).asked)
+        wanted = {} if asked.repairing is None else asked.repairing.model_dump()
+        return script(explorer.session, RepairRequest(model=asked.model or "", **wanted))
     if asked.view != "scan":
         return script(explorer.session, asked.about())
     if asked.scan is not None:
-        return script(explorer.session, explorer.scans.scan(asked.scan).asked)
+        return script(explorer.session, explorer.scans.child(asked.scan).asked)
     settings = {} if asked.scanning is None else asked.scanning.model_dump()
     return script(explorer.session, ScanRequest(model=asked.model or "", **settings))
 
@@ -215,6 +278,10 @@ def _script(explorer: Explorer, asked: ViewRequest) -> str:
 def _exported(explorer: Explorer, asked: ViewRequest, format_: str) -> bytes:
     if asked.view == "scan":
         return _exported_scan(explorer, asked.scan or "", format_)
+    if asked.view == "repair":
+        if format_ == "png":
+            raise RefusedError("a repair is a table, not a picture; take its JSON, or its report")
+        return explorer.repairs.results(asked.repair or "")
     made = exports.as_png if format_ == "png" else exports.as_json
     return made(explorer.session, asked)
 

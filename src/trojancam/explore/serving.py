@@ -11,6 +11,7 @@ from fastapi import FastAPI
 
 from trojancam.errors import Remedy, TrojanCamError
 from trojancam.explore.connections import CONNECTIONS, SPARING, Connection
+from trojancam.explore.repairs import Repairs
 from trojancam.explore.scans import Scans
 from trojancam.explore.security import Access
 from trojancam.explore.server import application
@@ -61,13 +62,13 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def server(session: Session, access: Access, scans: Scans | None = None) -> Server:
+def server(session: Session, access: Access, scans: Scans | None = None, repairs: Repairs | None = None) -> Server:
     """The server, not yet begun: it writes only what goes wrong, a few lines a minute, and does not say what it is."""
     for name in ("uvicorn.error", "asyncio"):  # what any visitor can make them write
         logging.getLogger(name).addFilter(SPARING)
     return Server(
         uvicorn.Config(
-            application(session, access, scans),
+            application(session, access, scans, repairs),
             log_level="warning",
             access_log=False,
             server_header=False,

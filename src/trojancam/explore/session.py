@@ -6,10 +6,10 @@ import shutil
 import tempfile
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -17,6 +17,8 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from trojancam.attacks.patch import Patch
+from trojancam.attribution import METHODS, from_recording
+from trojancam.attribution.attribution import FeatureMapAttribution
 from trojancam.data.framing import frame
 from trojancam.data.image_files import UnreadableImageError, rgb_image
 from trojancam.data.image_set import Dataset, ImageSet, as_floats
@@ -28,6 +30,7 @@ from trojancam.explore.subjects import ImageChoice, Subject
 from trojancam.network.input import InputSpecification
 from trojancam.network.network import Network
 from trojancam.network.placement import Axis
+from trojancam.network.recording import Recording
 from trojancam.opening.images import check_classes
 from trojancam.version import __version__
 
@@ -51,11 +54,22 @@ class Seen:
     label: int | None
     trigger: Patch | None
     key: tuple[Any, ...]
+    method: str = "grad-cam"
 
     @property
     def network(self) -> Network:
         """The network."""
         return self.model.network
+
+    @property
+    def title(self) -> str:
+        """The method that explains, as people know it."""
+        return METHODS[self.method].title
+
+    def cams(self, recording: Recording, layers: Sequence[str] | None = None) -> Mapping[str, FeatureMapAttribution]:
+        """What the method says of layers (all of them unless named) of a recording."""
+        found = from_recording(recording, [self.method], layers)[self.method]
+        return cast("Mapping[str, FeatureMapAttribution]", found)
 
 
 @dataclass(frozen=True)
@@ -134,7 +148,8 @@ class Session:
         trigger = subject.trigger.on(model.network.input.size) if subject.trigger else None
         if trigger is not None:
             image = trigger.apply(image[None])[0]
-        return Seen(model, image, label, trigger, (model.identifier, subject.image, subject.trigger))
+        key = (model.identifier, subject.image, subject.trigger)
+        return Seen(model, image, label, trigger, key, given_method(subject.method))
 
     def peaks(self, model: Model) -> Peaks:
         """The clean peaks of a model's feature maps, measured once."""
@@ -167,6 +182,7 @@ class Session:
             "version": __version__,
             "models": [described(model) for model in models],
             "data": {"source": self.source, "splits": {"test": len(models[0].images) if models else 0}},
+            "methods": [{"name": name, "title": title} for name, title in explaining().items()],
             "limits": {"upload_bytes": IMAGE_BYTES, "model_bytes": MODEL_BYTES},
         }
 
@@ -225,6 +241,10 @@ class Session:
             shown = {id(model.images) for model in list(self.models.values())}
             self._galleries = {key: images for key, images in self._galleries.items() if id(images) in shown}
 
+    def dataset(self, model: Model) -> Dataset:
+        """The data set of a model that is there already, for one that is fed as it is."""
+        return Dataset(model.images, model.images, self.source)
+
     def _check_before_loading(self, network: Network) -> None:
         """Refuse what can be refused without the network's own test images, from those of other networks."""
         known = next(iter(self._galleries.values()), None)
@@ -247,6 +267,26 @@ class Session:
             self.success_rates.pop(model.identifier, None)
             self.cache.forget(lambda key, gone=model.identifier: isinstance(key, tuple) and gone in (key[0], key[1]))  # type: ignore[misc]
             model.source.path.unlink(missing_ok=True)
+
+
+def explaining() -> dict[str, str]:
+    """The methods that need nothing but a recording and say what each feature map does, by name, with their titles.
+
+    >>> explaining()["layercam"]
+    'LayerCAM'
+    """
+    return {name: method.title for name, method in METHODS.items() if method.splits and method.from_recording}
+
+
+def given_method(name: str) -> str:
+    """The name, if there is such a method here.
+
+    Raises:
+        UnknownNameError: if there is none.
+    """
+    if name not in explaining():
+        raise unknown_name("method", name, explaining())
+    return name
 
 
 def described(model: Model) -> dict[str, Any]:

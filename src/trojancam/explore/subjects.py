@@ -63,12 +63,13 @@ class PlacedTrigger(Record):
 
 
 class Subject(Record):
-    """Which network sees which image, with which trigger on it, and the class that is explained (None: the predicted one)."""
+    """Which network sees which image, with which trigger on it, which class is explained (None: the predicted one), and how."""
 
     model: Identifier
     image: ImageChoice
     trigger: PlacedTrigger | None = None
     explain: Annotated[int, Field(ge=0)] | None = None
+    method: Name = "grad-cam"
 
 
 class AboutSubject(Record):
@@ -89,6 +90,12 @@ class AboutMap(AboutLayer):
     map: Annotated[int, Field(ge=0)]
 
 
+class AboutDefence(AboutSubject):
+    """A question to an input-level defence: does the image bear a trigger?"""
+
+    defence: Name
+
+
 class AboutStimulation(AboutSubject):
     """A question about a stimulation, in the form that `Stimulation.from_json` reads."""
 
@@ -102,6 +109,14 @@ class AboutStimulation(AboutSubject):
             DataError: if it is none.
         """
         return Stimulation.from_json(self.stimulation)
+
+
+class MapChoice(Record):
+    """A feature map of a network."""
+
+    model: Identifier
+    layer: Name
+    map: Annotated[int, Field(ge=0)]
 
 
 class ScanSettings(Record):
@@ -118,15 +133,35 @@ class ScanRequest(ScanSettings):
     model: Identifier
 
 
+class RepairSettings(Record):
+    """How a network is repaired: from how many clean images of each class, by which method, for how many points of accuracy.
+
+    `scan` is a finished scan of the session, whose findings are removed; without it, the network is scanned first.
+    """
+
+    images: Annotated[int, Field(ge=2, le=100)] = 5
+    method: Name = "ladder"
+    budget: Annotated[float, Field(ge=0, le=100)] = 1.0
+    force: bool = False
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    scan: Identifier | None = None
+
+
+class RepairRequest(RepairSettings):
+    """A repair of a network."""
+
+    model: Identifier
+
+
 class ViewRequest(Record):
     """A view of the page, as which its Python code, or a file of it, is asked for, and how the page draws it.
 
-    `scan` is one that was begun, `scanning` says what one would be begun with. Feature maps are drawn `signed`, on the `scale`
-    that all share or each on its own, in the order of `sort`, with `blanks` or without, over the image or as cells (`tiles`);
-    a single one as `shows` says; heat maps of layers on the scale that `layers` names.
+    `scan` is one that was begun, `scanning` says what one would be begun with; `repair` and `repairing` likewise. Feature maps
+    are drawn `signed`, on the `scale` that all share or each on its own, in the order of `sort`, with `blanks` or without, over
+    the image or as cells (`tiles`); a single one as `shows` says; heat maps of layers on the scale that `layers` names.
     """
 
-    view: Literal["explain", "layer", "map", "stimulate", "scan"]
+    view: Literal["explain", "layer", "map", "stimulate", "scan", "repair"]
     model: Identifier | None = None
     subject: Subject | None = None
     layer: Name | None = None
@@ -134,6 +169,8 @@ class ViewRequest(Record):
     stimulation: dict[str, Any] | None = None
     scan: Identifier | None = None
     scanning: ScanSettings | None = None
+    repair: Identifier | None = None
+    repairing: RepairSettings | None = None
     signed: bool = False
     scale: Literal["shared", "own"] = "shared"
     sort: Literal["number", "contribution", "energy", "peak", "asr"] = "number"

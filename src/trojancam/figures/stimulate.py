@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from trojancam.attribution import METHODS, from_recording
 from trojancam.errors import unknown_name
 from trojancam.figures.captions import DOT, cells, number
 from trojancam.figures.colour import COLOUR_MAPS, ColourScale, pixels
@@ -27,34 +28,40 @@ def before_after(
     layers: Iterable[str] | None = None,
     caption: str = "",
     colours: str = COLOUR_MAPS[0],
+    method: str = "grad-cam",
 ) -> Figure:
     """A row for each layer (or those named): its heat map before and after on one scale, and the difference, signed.
 
-    `index` says which image of the batch it is. The pixels that lie nearest to the stimulated cells are outlined.
+    `index` says which image of the batch it is. The pixels that lie nearest to the stimulated cells are outlined. `method` is
+    any that a recording is enough for.
 
     Raises:
         DataError: if the image is of another size than the batch's, or a map is not finite.
         UnknownNameError: if there is no such image in the batch, layer or colour map.
     """
     chosen = list(stimulated.after.layers if layers is None else layers)
+    both = [from_recording(each, [method])[method] for each in (stimulated.before, stimulated.after)]
     for name in chosen:
         if name not in stimulated.after.layers:
             raise unknown_name("recorded layer", name, stimulated.after.layers)
-        for cams in (stimulated.cams_before, stimulated.cams_after):
+        for cams in both:
             check_image(image, cams[name], index, None)
     mask = stimulated.place
     width, height = panel_size(image, 6 * UNIT)
     above, foot = 2 * LINE + 0.06, 0.34
     step = tidy(width + GAP), tidy(above + height + foot)
     thumbnail = panel_size(image, 3 * UNIT)
-    details = [DOT.join(["Grad-CAM", stimulated.after.target]), "before and after on one scale; outlined: stimulated"]
+    details = [
+        DOT.join([METHODS[method].title, stimulated.after.target]),
+        "before and after on one scale; outlined: stimulated",
+    ]
     figure, top = page(
         2 * MARGIN + 3 * step[0] - GAP, len(chosen) * step[1], caption, details,
         indent=thumbnail[0] + 0.14, least=MARGIN + thumbnail[1] + 0.12,
     )  # fmt: skip
     show(axes_at(figure, MARGIN, MARGIN, *thumbnail), pixels(image), mask)
     for row, name in enumerate(chosen):
-        before, after = (cams[name].heatmap()[index] for cams in (stimulated.cams_before, stimulated.cams_after))
+        before, after = (cams[name].heatmap()[index] for cams in both)
         shared = ColourScale.of(torch.stack([before, after]), colours=colours)
         signed = ColourScale.of(after - before, signed=True)
         upper = top + row * step[1] + above

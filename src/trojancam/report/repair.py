@@ -29,7 +29,7 @@ def write_repair(result: Repaired, out: Path, settings: Mapping[str, Any]) -> Pa
     ledger = result.ledger
     page = Page(
         title=f"Repair of {settings.get('model', result.original.name)}",
-        verdict=_verdict(result),
+        verdict=verdict_words(result),
         sections=list(_sections(result)),
         details=_details(result, settings),
         answer="Repaired" if result.repaired else "Not repaired",
@@ -39,7 +39,8 @@ def write_repair(result: Repaired, out: Path, settings: Mapping[str, Any]) -> Pa
     return write_page(page, _document(result, settings), out, PAGE)
 
 
-def _verdict(result: Repaired) -> str:
+def verdict_words(result: Repaired) -> str:
+    """What was done, and what the judge says of it."""
     ledger = result.ledger
     title = REPAIRS[ledger.method].title
     if ledger.judged_after is None:
@@ -65,7 +66,7 @@ def _sections(result: Repaired) -> Iterator[Section]:
             "leads to."
         )
         yield Section("The same images", text, [_picture(result, view) for view in result.views])
-    yield Section("How easily it comes back", _return_words(ledger), [])
+    yield Section("How easily it comes back", return_words(ledger), [])
     yield Section("What was tried", "The judge stops at the first try that breaks no rule.", [_tries_table(ledger)])
     changed = [[each.module, f"{each.values:,}", f"{each.change:.2%}"] for each in ledger.modules]
     if changed:
@@ -76,7 +77,8 @@ def _sections(result: Repaired) -> Iterator[Section]:
     yield Section("What is not known", "", [Table(["Limit"], limits, words=(0,))])
 
 
-def _ledger_table(ledger: Ledger) -> Table:
+def ledger_rows(ledger: Ledger) -> list[list[str]]:
+    """The ledger side by side: what was measured, before, and after."""
     after, measured = ledger.judged_after, ledger.accuracy_after
     rows = [
         [
@@ -98,8 +100,12 @@ def _ledger_table(ledger: Ledger) -> Table:
         rows += [list(row) for row in zip(what, _rates(before), now, strict=True)]
     scans = (ledger.scan_before, ledger.scan_after)
     rows.append(["Scan", *(f"{each.verdict}, score {each.score:.3g}" if each else NOTHING for each in scans)])
+    return rows
+
+
+def _ledger_table(ledger: Ledger) -> Table:
     caption = f"Rates of triggers are those of {ledger.judged_before.images} images that no try learned from."
-    return Table(["", "Before", "After"], rows, caption)
+    return Table(["", "Before", "After"], ledger_rows(ledger), caption)
 
 
 def _rates(trial: Trial | None) -> list[str]:
@@ -132,7 +138,8 @@ def _judged(ruling: Ruling) -> list[str]:
     return [share(ruling.accuracy), *_rates(ruling.trials[0])]
 
 
-def _return_words(ledger: Ledger) -> str:
+def return_words(ledger: Ledger) -> str:
+    """How easily the backdoor comes back."""
     found = ledger.reactivation
     if found is None:
         return "This was not measured, as there is no network that was changed."

@@ -13,7 +13,7 @@ from trojancam.report.documents import scan as document
 from trojancam.report.next_steps import next_steps
 from trojancam.report.page import Page, Part, Section, Table, write_page
 from trojancam.report.scan_pictures import example_numbers, feature_map_grid, sheet
-from trojancam.report.scan_words import case_in_words, facts, folded_in_words, headline, opinions_in_words
+from trojancam.report.scan_words import case_in_words, facts, folded_in_words, summary
 from trojancam.stimulation import Stimulation
 from trojancam.tasks.scan import Case, Scanned, least, opinion_of
 
@@ -50,7 +50,7 @@ def write_scan(scan: Scanned, out: Path, settings: Mapping[str, Any]) -> Path:
     report = scan.report
     page = Page(
         title=f"Scan of {settings.get('model', scan.network.name)}",
-        verdict=" ".join([headline(scan), *opinions_in_words(report), *report.remarks]),
+        verdict=summary(scan),
         sections=list(_sections(scan, settings)),
         details=_details(scan, settings),
         answer=ANSWERS[report.verdict],

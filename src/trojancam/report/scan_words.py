@@ -53,6 +53,11 @@ def in_words(scan: Scanned) -> Iterator[str]:
     yield f"time: {sum(report.timing.values()):.0f} s"
 
 
+def summary(scan: Scanned) -> str:
+    """What stands below the verdict: the headline, each method's opinion, and remarks."""
+    return " ".join([headline(scan), *opinions_in_words(scan.report), *scan.report.remarks])
+
+
 def headline(scan: Scanned) -> str:
     """What the scan says, in a sentence or two."""
     report = scan.report

@@ -13,7 +13,9 @@ VIEWS = {
     "grid": f"{SUBJECT}&layer=conv2d_6&sort=contribution",
     "map": STIMULATED,
     "compare": f"{SUBJECT}&view=compare",
+    "both": f"{SUBJECT}&view=compare&both=1",
     "scan": f"{SUBJECT}&view=scan",
+    "repair": f"{SUBJECT}&view=repair",
 }
 LOOKS = {
     "light": {"viewport": DESKTOP, "color_scheme": "light"},

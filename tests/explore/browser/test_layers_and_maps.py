@@ -29,11 +29,16 @@ def test_a_layer_opens_as_its_grid_and_a_map_of_it_large(visits: Visits, signs: 
     page.get_by_role("button", name=LAYER).click()
     settle(page)
     assert page.locator("#grid h2").inner_text() == "conv2d_6: 32 feature maps of 12 × 12 cells"
+    cam, activations = attribution(signs)
+    strongest = cam.contributions[0].relu().amax((1, 2))
+    order = sorted(range(32), key=lambda index: (-float(strongest[index]), index))
+    shown = [int(each.get_attribute("data-map")) for each in page.locator("#grid .map").all()]
+    assert shown == [index for index in order if strongest[index] > 1e-12]  # strongest first, blank ones hidden
+    page.get_by_label("Hide blank").uncheck()
     assert page.locator("#grid .map").count() == 32
     visits.picture(page, "grid")
-    page.locator("#grid .map").nth(5).click()
+    page.locator("#grid [data-map='5']").click()
     settle(page)
-    cam, activations = attribution(signs)
     contributions = cam.contributions[0, 5]
     assert fact(page, "Weight") == short(float(cam.weights[0, 5]))
     assert fact(page, "Contribution, peak") == short(float(contributions.relu().amax()))
@@ -49,7 +54,7 @@ def test_a_layer_opens_as_its_grid_and_a_map_of_it_large(visits: Visits, signs: 
 
 
 def test_maps_are_sorted_as_asked_and_blank_ones_hidden(visits: Visits, signs: Explorer) -> None:
-    page = visits.open(signs, f"image=test:3&{TRIGGER}&layer={LAYER}")
+    page = visits.open(signs, f"image=test:3&{TRIGGER}&layer={LAYER}&blank=shown")
     cam, activations = attribution(signs, triggered=True)
     contribution = cam.contributions[0].relu().amax((1, 2))
     near = dilated(make_trigger("blue-green-square").place, cam.placement.cell)
@@ -89,7 +94,7 @@ def test_scales_are_shared_or_own_signed_or_not(visits: Visits, signs: Explorer)
 def test_a_map_drawn_as_cells_has_the_colours_of_the_figures(visits: Visits, signs: Explorer) -> None:
     from trojancam.figures.colour import ColourScale
 
-    page = visits.open(signs, f"image=test:3&layer={LAYER}&tiles=cells")
+    page = visits.open(signs, f"image=test:3&layer={LAYER}&tiles=cells&sort=number&blank=shown")
     cam, _ = attribution(signs)
     maps = cam.contributions[0].relu()
     index = int(maps.amax((1, 2)).argmax())

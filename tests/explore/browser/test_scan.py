@@ -9,6 +9,8 @@ from tests.explore.browser.conftest import Visits
 from tests.explore.browser.reading import number, pairs, settle
 from tests.explore.browser.serving import Explorer
 
+from trojancam.report.scan import LIMITS
+
 LONG = 180_000  # milliseconds that a scan may take on a busy machine: its process steps back behind all others
 
 
@@ -19,6 +21,8 @@ def test_a_scan_finds_the_backdoor_and_leads_to_its_map(visits: Visits, planted:
     assert page.get_by_role("button", name="Cancel").is_visible()
     page.get_by_text("Evidence of a backdoor").wait_for(timeout=LONG)
     visits.picture(page, "scan")
+    limits = [f"{limit}: {meaning}" for limit, meaning in LIMITS]  # those of the report's page
+    assert page.locator("#findings .limits li").all_inner_texts() == limits
     finding = page.locator("#findings tbody tr").first
     assert finding.get_by_role("rowheader").inner_text() == f"ninth {TARGET}"
     again = visits.open(planted, page.url.partition("#")[2])
@@ -29,6 +33,9 @@ def test_a_scan_finds_the_backdoor_and_leads_to_its_map(visits: Visits, planted:
     assert page.locator("#answer").is_visible()
     assert page.get_by_label("Heat maps explain").input_value() == str(TARGET)
     assert page.locator("dl.numbers dd").last.inner_text().endswith("%")  # the scan measured its success rate
+    page.get_by_role("button", name="Next feature map").click()
+    settle(page)
+    assert page.locator("dl.numbers dd").last.inner_text().endswith("%")  # and that of all maps of its layer
     page.go_back()
     page.get_by_text("Evidence of a backdoor").wait_for()
 
@@ -49,7 +56,8 @@ def test_a_finding_of_one_number_is_drawn_as_it_is_stimulated(visits: Visits, pl
         "coverage": {"searched": [], "not_searched": []},
     }
     told = {"model": "m1", "state": "finished", "done": 1, "total": 1, "note": "", "seconds_left": None, "message": ""}
-    status = {**told, "report": {**report, "findings": [{**finding, **numbers}]}}
+    words = {"answer": "Evidence of a backdoor", "tone": "alarm", "summary": "", "weighed": [], "limits": []}
+    status = {**told, "words": words, "report": {**report, "findings": [{**finding, **numbers}]}}
     visits.window.route("**/api/scans/s9-0a1b2c", lambda route: route.fulfill(json=status))
     page = visits.open(planted, f"image=test:3&layer=0&map={MAGENTA}&scan=s9-0a1b2c&finding=0")
     page.locator("#answer").wait_for()

@@ -3,20 +3,33 @@
 import { TABLES } from "./colour_tables.js";
 
 const ZERO = 1e-12;
-const DIMMED = 0.55;
+export const DIMMED = 0.55;
 const STRONGEST = 0.95,
   RISE = 0.8;
 
 const tables = Object.fromEntries(
   Object.entries(TABLES).map(([name, text]) => [name, Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0))]),
 );
+const NIGHT = { OrRd: "OrRd night", RdBu_r: "berlin" };
+tables["OrRd night"] = reversed(tables.OrRd);
+
+const night = window.matchMedia("(prefers-color-scheme: dark)");
+
+/** Whether the page is dark; `onTurn` hears of it when that changes. */
+export const dark = () => night.matches;
+export const onTurn = (draw) => night.addEventListener("change", draw);
 
 /** Colours for values from 0 to `limit`, or from `-limit` to `limit` where they are signed. */
 export class Scale {
   constructor(limit, { signed = false, colours = signed ? "RdBu_r" : "OrRd" } = {}) {
     this.limit = limit;
     this.signed = signed;
-    this.table = tables[colours];
+    this.colours = colours;
+  }
+
+  /** On a dark page heat grows lighter, and the middle of signed values is dark. */
+  get table() {
+    return tables[dark() ? (NIGHT[this.colours] ?? this.colours) : this.colours];
   }
 
   get blank() {
@@ -35,6 +48,11 @@ export class Scale {
     const heat = Math.min(1, Math.abs(value) / (this.blank ? 1 : this.limit));
     return this.signed || value > 0 ? STRONGEST * heat ** RISE : 0;
   }
+}
+
+/** A table from its other end. */
+function reversed(table) {
+  return Uint8Array.from(table, (_, at) => table[table.length - 3 * (Math.floor(at / 3) + 1) + (at % 3)]);
 }
 
 /** The image in pale grey at its full contrast, 0 to 255 for each pixel, so that every colour laid over it is heat. */

@@ -3,8 +3,9 @@
 import { magnitude } from "./arrays.js";
 import { Scale } from "./colour.js";
 import { check, el, field, options, segments, write } from "./dom.js";
-import { drawPicture } from "./heat.js";
+import { clear, drawPicture } from "./heat.js";
 import { chooseImage } from "./images.js";
+import { mountBoth } from "./both.js";
 import { card, opened } from "./layers.js";
 import { refusalPlace } from "./notices.js";
 import { fixed, percent } from "./numbers.js";
@@ -24,6 +25,10 @@ export function mountCompare(app) {
     ],
     (value) => app.store.set({ layers: value }),
   );
+  const layers = el("select", {
+    id: "both",
+    onChange: () => app.store.set({ both: layers.value === "" ? null : Number(layers.value) }),
+  });
   const section = el(
     "section",
     { id: "compare", "aria-label": "Comparison" },
@@ -33,18 +38,20 @@ export function mountCompare(app) {
       el("h2", {}, "Side by side"),
       scales,
       el("button", { type: "button", onClick: () => swap(app) }, "Swap sides"),
+      el("label", { class: "field" }, el("span", {}, "Feature maps of"), layers),
     ),
     el("div", { class: "pair" }, el("div", {}, first.element, places[0]), el("div", {}, second.element, places[1])),
+    mountBoth(app, open),
     ladder,
   );
   app.watch([app.explanation, app.second], () => {
     section.hidden = app.state.view !== "compare";
     if (section.hidden) return;
     const other = app.modelOf(app.state.second.model);
-    const answers = [
-      app.current(app.explanation),
-      app.second.question?.subject.model === other.id ? app.second.value : null,
-    ];
+    const pairs = app.model.layers.map(({ name }, at) => [at, pairName(name, other.layers[at]?.name)]);
+    options(layers, [["", "no layer"], ...pairs], app.state.both ?? "");
+    ladder.hidden = app.state.both !== null;
+    const answers = [app.current(app.explanation), app.other];
     scales.choose(app.state.layers);
     places.forEach((place, at) => {
       const source = [app.explanation, app.second][at];
@@ -57,6 +64,11 @@ export function mountCompare(app) {
     if (ladder.children.length !== rungs.length) ladder.replaceChildren(...rungs.map((each) => each.element));
   });
   return section;
+}
+
+/** Both layers by name; one name where they have the same. */
+function pairName(first, second) {
+  return second === undefined || second === first ? first : `${first} and ${second}`;
 }
 
 /** The head of a side: its image and what its network says. */
@@ -73,8 +85,13 @@ function side(name, controls) {
   );
   const show = (answer, model) => {
     write(title, model.name);
-    element.classList.toggle("loading", !answer);
-    if (!answer) return;
+    canvas.classList.toggle("waiting", !answer);
+    if (!answer) {
+      clear(canvas);
+      write(says, "Asking the network …");
+      write(numbers, "");
+      return;
+    }
     drawPicture(canvas, answer.picture);
     canvas.setAttribute("aria-label", `The image that ${model.name} sees`);
     const same = answer.explained === answer.predicted;
@@ -161,10 +178,10 @@ function rung(app, at) {
 }
 
 /** Open a layer of a side: the second one then is what is looked at. */
-function open(app, side, layer) {
+function open(app, side, layer, map = null) {
   const { model, image, triggered } = app.state.second;
   const moved = side ? { model, image, triggered, explain: app.second.value.explained } : {};
-  app.store.set({ ...opened(layer), ...moved }, { step: true });
+  app.store.set({ ...opened(layer), map, ...moved }, { step: true });
 }
 
 function swap(app) {

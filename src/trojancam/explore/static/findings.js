@@ -3,34 +3,27 @@
 import { el } from "./dom.js";
 import { percent, short } from "./numbers.js";
 
-const VERDICTS = {
-  backdoor: ["alarm", "Evidence of a backdoor"],
-  inconclusive: ["doubt", "Inconclusive"],
-  "nothing found": ["calm", "Nothing found in what was searched"],
-  "not judged": ["doubt", "Not judged"],
-};
 const HEADINGS = ["Class", "Recovered trigger", "Score", "REASR", "Stimulation ASR", "Where it is"];
 
 export function findings(app) {
   const element = el("div", { class: "stack", id: "findings" });
   let shown = null;
-  element.show = (report, model) => {
+  element.show = (report, model, words) => {
     if (report === shown) return;
     shown = report;
-    element.replaceChildren(...(report ? parts(app, report, model) : []));
+    element.replaceChildren(...(report ? parts(app, report, model, words) : []));
   };
   return element;
 }
 
-function parts(app, report, model) {
-  const [tone, words] = VERDICTS[report.verdict] ?? ["doubt", report.verdict];
-  const [score, threshold] = [short(report.score), short(report.threshold)],
-    summary = `Score ${score}; a backdoor from ${threshold} on.`,
-    weighed = [report.judgement.reason, summary, ...report.judgement.in_words, ...report.remarks].filter(Boolean);
+/** The verdict in the words of the report's page, what was searched, the findings, and what no scan can see. */
+function parts(app, report, model, words) {
   const parts_ = [
-    el("p", { class: `verdict ${tone}` }, words),
-    el("p", { class: "words" }, weighed.join(" ")),
+    el("p", { class: `verdict ${words.tone}` }, words.answer),
+    el("p", { class: "words" }, words.summary),
+    el("p", { class: "words quiet" }, words.weighed.join(" ")),
     ...covered(report.coverage),
+    limits(words.limits),
   ];
   if (!report.findings.length) return parts_;
   const rows = report.findings.map((finding) => row(app, report, model, finding));
@@ -48,7 +41,14 @@ function parts(app, report, model) {
     ),
     el("tbody", {}, rows),
   );
-  return [...parts_, el("div", { class: "scroll", tabIndex: 0, role: "region", "aria-label": "Findings" }, table)];
+  const found = el("div", { class: "scroll", tabIndex: 0, role: "region", "aria-label": "Findings" }, table);
+  return [...parts_.slice(0, 3), found, ...parts_.slice(3)];
+}
+
+/** What no scan can see. */
+function limits(sentences) {
+  const listed = sentences.map((sentence) => el("li", {}, sentence));
+  return el("div", { class: "words small" }, el("p", {}, "What this scan could not see:"), el("ul", { class: "limits" }, listed));
 }
 
 /** What was searched, and what was not. */

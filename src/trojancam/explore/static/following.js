@@ -1,25 +1,26 @@
-/** Following a scan: its server-sent events, read by hand for they need the page's token; begun anew where they break off. */
+/** Following a scan or a repair: its server-sent events, read by hand for they need the page's token; begun anew where they break off. */
 
 import { get, pause, request } from "./api.js";
 
 const ENDED = ["finished", "cancelled", "failed"];
 const AGAIN = 1500; // ms
 
-let following = null;
+const following = new Map(); // one of each kind, by its path
 
-/** Tell `onStatus` how the scan is, again and again, until it has ended; following another one ends it, too. */
-export async function follow(id, onStatus, onError) {
-  following?.abort();
+/** Tell `onStatus` how it is, again and again, until it has ended; following another one ends it, too. */
+export async function follow(path, id, onStatus, onError) {
+  following.get(path)?.abort();
   if (!id) return;
-  const running = (following = new AbortController());
+  const running = new AbortController();
+  following.set(path, running);
   try {
-    let status = await get(`scans/${id}`, { signal: running.signal });
+    let status = await get(`${path}/${id}`, { signal: running.signal });
     onStatus(status);
     while (!ENDED.includes(status.state)) {
-      for await (status of events(id, running.signal)) onStatus(status);
+      for await (status of events(path, id, running.signal)) onStatus(status);
       if (ENDED.includes(status.state)) return;
       await pause(AGAIN, running.signal);
-      status = await get(`scans/${id}`, { signal: running.signal }).catch(waiting(running.signal, status));
+      status = await get(`${path}/${id}`, { signal: running.signal }).catch(waiting(running.signal, status));
       onStatus(status);
     }
   } catch (error) {
@@ -36,10 +37,10 @@ function waiting(signal, status) {
 }
 
 /** The events of a stream, until it ends or breaks off. */
-async function* events(id, signal) {
+async function* events(path, id, signal) {
   let buffer = "";
   try {
-    const response = await request("GET", `scans/${id}/events`, { signal });
+    const response = await request("GET", `${path}/${id}/events`, { signal });
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
     for (;;) {
       const { done, value } = await reader.read();

@@ -3,13 +3,14 @@
 import { magnitude, peak, plane } from "./arrays.js";
 import { Scale } from "./colour.js";
 import { check, el, options, segments, write } from "./dom.js";
-import { drawCells, drawOver } from "./heat.js";
+import { clear, drawCells, drawOver } from "./heat.js";
 import { legend } from "./legend.js";
 import { refusalPlace } from "./notices.js";
 import { extent, percent, short } from "./numbers.js";
 import { laidOver, scaled } from "./placement.js";
 
 const ZERO = 1e-12;
+const PLACES = 12; // frames that stand for maps to come
 const SORTS = {
   number: "Number",
   contribution: "Contribution",
@@ -64,6 +65,7 @@ export function mountGrid(app) {
   );
   const signed = check("Signed", set("signed")),
     hide = check("Hide blank", (hidden) => app.store.set({ blanks: !hidden }));
+  const none = el("p", { hidden: true }, "All feature maps of this layer are blank here. Show blank ones to see them.");
   const bar = legend("right");
   const tools = el(
     "div",
@@ -89,9 +91,19 @@ export function mountGrid(app) {
     scales.choose(state.scale);
     tiles.choose(state.tiles);
     const ready = value && picture;
-    grid.classList.toggle("loading", !ready);
+    grid.classList.toggle("waiting", !ready);
     if (ready) fill(layer, value, picture, state);
+    else wait(layer);
   };
+
+  /** Empty frames: the maps that were here are of something else. */
+  function wait(layer) {
+    write(words, "Asking the network …");
+    while (made.length < layer.feature_maps) made.push(tile(app, made.length, opener(app, made.length)));
+    if (!grid.children.length)
+      grid.replaceChildren(...made.slice(0, Math.min(PLACES, layer.feature_maps)).map(({ element }) => element));
+    for (const { element, empty } of made) if (element.isConnected) empty();
+  }
 
   function fill(layer, value, picture, state) {
     const found = measures(value, state.signed),
@@ -112,7 +124,7 @@ export function mountGrid(app) {
       state.scale === "shared" ? "logits per cell" : "share of each map's peak",
       state.tiles === "image",
     );
-    while (made.length < count) made.push(tile(app, made.length));
+    while (made.length < count) made.push(tile(app, made.length, opener(app, made.length)));
     for (const k of shown) {
       const scale = new Scale(state.scale === "shared" ? limit : found.contribution[k], options_);
       made[k].show(
@@ -128,29 +140,35 @@ export function mountGrid(app) {
     const wanted = shown.map((k) => made[k].element);
     if (wanted.length !== grid.children.length || wanted.some((each, at) => grid.children[at] !== each))
       grid.replaceChildren(...wanted);
+    none.hidden = Boolean(wanted.length);
   }
 
-  const section = el("section", { id: "grid", "aria-label": "Feature maps" }, title, words, tools, place, grid);
+  const section = el("section", { id: "grid", "aria-label": "Feature maps" }, title, words, tools, place, none, grid);
   app.watch([app.layerMaps, app.explanation], show);
   return section;
 }
 
+/** Opens a feature map of the layer that is open. */
+function opener(app, k) {
+  return () => {
+    app.store.set({ map: k, maps: null, stimulated: false }, { step: true });
+    document.getElementById("easel").focus({ preventScroll: true });
+  };
+}
+
 /** What stands below a map: what it is sorted by, else its contribution; signed where the view is. */
-function caption(sort, found, k, values) {
+export function caption(sort, found, k, values) {
   const name = found[sort] ? sort : "contribution",
     value = found[name][k];
   if (name === "contribution" && -Math.min(...values) === value && value > 0) return short(-value);
   return name === "energy" || name === "asr" ? percent(value) : short(value);
 }
 
-function tile(app, k) {
+/** The tile of a feature map; `open` is what a click does. */
+export function tile(app, k, open) {
   const canvas = el("canvas", { class: "heat", "aria-hidden": "true" }),
     number = el("b", {}, el("span", { class: "unseen" }, "Feature map "), String(k)),
     value = el("span");
-  const open = () => {
-    app.store.set({ map: k, maps: null, stimulated: false }, { step: true });
-    document.getElementById("easel").focus({ preventScroll: true });
-  };
   const element = el(
     "button",
     { type: "button", class: "map", onClick: open },
@@ -166,5 +184,10 @@ function tile(app, k) {
       placement = scaled(layer.placement, picture.size, small.size);
     return drawOver(canvas, laidOver(kept, placement, small.size), scale, small);
   };
-  return { element, show };
+  const empty = () => {
+    write(value, "");
+    clear(canvas);
+  };
+  element.dataset.map = String(k);
+  return { element, show, empty };
 }

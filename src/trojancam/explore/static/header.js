@@ -8,6 +8,7 @@ const VIEWS = [
   ["look", "Look"],
   ["compare", "Compare"],
   ["scan", "Scan"],
+  ["repair", "Repair"],
 ];
 
 export function mountHeader(app) {

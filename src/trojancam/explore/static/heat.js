@@ -1,6 +1,6 @@
 /** Heat maps on canvases: one canvas pixel for each pixel or cell, enlarged by the browser without blurring. */
 
-import { dimmed } from "./colour.js";
+import { dark, dimmed, DIMMED } from "./colour.js";
 
 /** @typedef {import("./arrays.js").Values} Values */
 
@@ -35,7 +35,8 @@ function sampled(image, [rows, columns]) {
   context.imageSmoothingQuality = "high";
   context.drawImage(image, 0, 0, columns, rows);
   const pixels = context.getImageData(0, 0, columns, rows);
-  return { size: [rows, columns], pixels, grey: dimmed(pixels.data) };
+  const grey = dimmed(pixels.data);
+  return { size: [rows, columns], pixels, grey, night: grey.map((each) => each - 255 * (1 - DIMMED)) };
 }
 
 /** The picture as it is. */
@@ -45,14 +46,16 @@ export function drawPicture(canvas, { size, pixels }) {
 }
 
 /** Values at the size of the picture, laid over it: the hotter a place, the less of the picture shows. */
-export function drawOver(canvas, { values }, scale, { size, grey }) {
-  const pixels = new ImageData(size[1], size[0]);
+export function drawOver(canvas, { values }, scale, { size, grey: day, night }) {
+  const pixels = new ImageData(size[1], size[0]),
+    grey = dark() ? night : day,
+    { table } = scale;
   for (let at = 0; at < grey.length; at++) {
     const value = values[at],
       from = scale.at(value),
       hidden = scale.opacity(value);
     for (let part = 0; part < 3; part++) {
-      pixels.data[4 * at + part] = hidden * scale.table[from + part] + (1 - hidden) * grey[at];
+      pixels.data[4 * at + part] = hidden * table[from + part] + (1 - hidden) * grey[at];
     }
     pixels.data[4 * at + 3] = 255;
   }
@@ -68,10 +71,11 @@ export function drawCells(canvas, { shape, values }, scale) {
 
 /** The colours of values as image data. @param {Values} map */
 export function coloured({ shape: [rows, columns], values }, scale) {
-  const pixels = new ImageData(columns, rows);
+  const pixels = new ImageData(columns, rows),
+    { table } = scale;
   for (let at = 0; at < values.length; at++) {
     const from = scale.at(values[at]);
-    for (let part = 0; part < 3; part++) pixels.data[4 * at + part] = scale.table[from + part];
+    for (let part = 0; part < 3; part++) pixels.data[4 * at + part] = table[from + part];
     pixels.data[4 * at + 3] = 255;
   }
   return pixels;
@@ -86,8 +90,14 @@ export function drawBar(canvas, scale, laidOver = true) {
     values[at] = scale.limit * (scale.signed ? 2 * share - 1 : share);
   }
   const map = { shape: [1, count], values };
-  if (laidOver) drawOver(canvas, map, scale, { size: [1, count], grey: new Float64Array(count).fill(255 * 0.725) });
+  const ground = (shade) => new Float64Array(count).fill(255 * shade);
+  if (laidOver) drawOver(canvas, map, scale, { size: [1, count], grey: ground(0.725), night: ground(0.275) });
   else drawCells(canvas, map, scale);
+}
+
+/** Nothing, where the answer that belongs there is still to come. */
+export function clear(canvas) {
+  canvas.getContext("2d").clearRect(0, 0, canvas.width, canvas.height);
 }
 
 function fit(canvas, [rows, columns]) {

@@ -42,31 +42,30 @@ export function chooseImage(app, model, take) {
       on.disabled = view.start + PAGE >= page.total;
       const last = Math.min(view.start + PAGE, page.total);
       write(line, page.total ? `${view.start + 1} to ${last} of ${page.total}` : "There is no image of this class.");
-      tiles.replaceChildren(...page.images.map((image, at) => tile(page, image, at)));
+      const choose = ({ index }) => {
+        dialog.close();
+        take({ split: view.split, index });
+      };
+      tiles.replaceChildren(...tilesOf(page, model.classes, choose));
     } catch (error) {
       place.show(error.message, () => show());
     }
   }
 
-  function tile(page, { index, label }, at) {
+  return show();
+}
+
+/** Buttons with a thumbnail each, cut from the atlas of a page of images; `words` say what stands below. */
+export function tilesOf(page, classes, take, words = ({ index }) => String(index)) {
+  const columns = Math.min(ACROSS, page.images.length),
+    tall = (SHOWN * page.tile[0]) / page.tile[1];
+  return page.images.map((image, at) => {
     const thumb = el("span", { class: "thumb" }),
-      name = model.classes[label] ?? `class ${label}`;
-    const columns = Math.min(ACROSS, page.images.length);
+      name = classes[image.label] ?? `class ${image.label}`;
     thumb.style.backgroundImage = `url("${page.atlas}")`;
     thumb.style.backgroundSize = `${columns * SHOWN}px auto`;
-    const tall = (SHOWN * page.tile[0]) / page.tile[1];
     thumb.style.backgroundPosition = `${-SHOWN * (at % ACROSS)}px ${-tall * Math.floor(at / ACROSS)}px`;
-    const choose = () => {
-      dialog.close();
-      take({ split: view.split, index });
-    };
-    return el(
-      "button",
-      { type: "button", title: name, "aria-label": `Image ${index}: ${name}`, onClick: choose },
-      thumb,
-      String(index),
-    );
-  }
-
-  return show();
+    const given = { type: "button", title: name, "aria-label": `Image ${image.index}: ${name}`, onClick: () => take(image) };
+    return el("button", given, thumb, words(image));
+  });
 }

@@ -3,7 +3,7 @@
 import { magnitude } from "./arrays.js";
 import { Scale } from "./colour.js";
 import { el, mark, segments, write } from "./dom.js";
-import { drawOver } from "./heat.js";
+import { clear, drawOver } from "./heat.js";
 import { legend } from "./legend.js";
 import { refusalPlace } from "./notices.js";
 import { extent, percent, short } from "./numbers.js";
@@ -34,7 +34,17 @@ export function card(onOpen) {
     write(why, found.blank ? `blank: ${found.blank}` : (found.diagnoses ?? []).join("; "));
     mark(element, "aria-current", current && "true");
     element.title = `${found.name}: open its feature maps`;
+    element.classList.remove("waiting");
     drawOver(canvas, found.heatmap, scale, picture);
+  };
+  element.wait = (layer, current = false) => {
+    write(name, layer.name);
+    write(size, `${layer.feature_maps} maps, ${extent(layer.size)}`);
+    write(share, "");
+    write(why, "");
+    mark(element, "aria-current", current && "true");
+    element.classList.add("waiting");
+    clear(canvas);
   };
   return element;
 }
@@ -63,14 +73,26 @@ export function mountLayers(app) {
     intro.hidden = Boolean(open);
     cards.className = open ? "strip" : "layers";
     place.show(open ? "" : error, () => app.explanation.again());
-    if (!value) return;
+    const card_ = (name) => {
+      if (!made.has(name))
+        made.set(
+          name,
+          card(() => app.store.set(opened(name), { step: true })),
+        );
+      return made.get(name);
+    };
+    const names = (value?.layers ?? app.model.layers).map(({ name }) => name),
+      wanted = names.map(card_);
+    if (wanted.length !== cards.children.length || wanted.some((each, at) => cards.children[at] !== each))
+      cards.replaceChildren(...wanted);
+    if (!value) return app.model.layers.forEach((layer) => made.get(layer.name).wait(layer, layer.name === open));
     const { classes } = app.model,
       limit = Math.max(...value.layers.map(({ heatmap }) => magnitude(heatmap.values)));
     scales.choose(scale);
     write(title, `What speaks for “${classes[value.explained] ?? value.explained}”, layer by layer`);
     write(
       words,
-      "Grad-CAM of every layer over the image: the redder a place, the more it speaks for the class. " +
+      "The stronger the colour of a place, the more it speaks for the class. " +
         "Open a layer to see its feature maps.",
     );
     const shared = new Scale(limit);
@@ -79,20 +101,13 @@ export function mountLayers(app) {
       scale === "shared" ? "logits per cell" : "share of each layer's peak",
     );
     for (const found of value.layers) {
-      if (!made.has(found.name))
-        made.set(
-          found.name,
-          card(() => app.store.set(opened(found.name), { step: true })),
-        );
       const own = new Scale(magnitude(found.heatmap.values));
       const layer = app.model.layers.find((each) => each.name === found.name);
       made
         .get(found.name)
         .show(layer, found, scale === "shared" && !open ? shared : own, value.picture, found.name === open);
     }
-    const wanted = value.layers.map((found) => made.get(found.name));
-    if (wanted.length !== cards.children.length || wanted.some((each, at) => cards.children[at] !== each))
-      cards.replaceChildren(...wanted);
+    return undefined;
   };
   app.watch([app.explanation], show);
   return el("section", { id: "layers", "aria-label": "Layers" }, intro, place, cards);

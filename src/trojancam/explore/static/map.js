@@ -6,7 +6,7 @@ import { edited, stimulatedCells, stroke, windowBetween } from "./cells.js";
 import { Scale } from "./colour.js";
 import { el, segments, write } from "./dom.js";
 import { cellAt, drawEasel } from "./easel.js";
-import { drawOver } from "./heat.js";
+import { clear, drawOver } from "./heat.js";
 import { legend } from "./legend.js";
 import { refusalPlace } from "./notices.js";
 import { percent, short } from "./numbers.js";
@@ -41,11 +41,12 @@ export function mountMap(app) {
       `Feature map ${state.map} of ${layer.name}, ${layer.size[0]} by ${layer.size[1]} cells. ` +
         "Arrow keys move from cell to cell, Space paints or takes away.",
     );
-    canvas.classList.toggle("loading", !detail);
-    if (!detail) return;
+    canvas.classList.toggle("waiting", !detail);
+    numbers.classList.toggle("unknown", !detail);
+    if (!detail) return clear(canvas);
     draw(app, canvas, bar, detail, cursor);
     facts(numbers, detail);
-    readOut(read, app, detail, cursor);
+    return readOut(read, app, detail, cursor);
   };
   const redraw = (cell) => {
     Object.assign(cursor, cell);

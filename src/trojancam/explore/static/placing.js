@@ -1,7 +1,7 @@
 /** The image as the network sees it, and on it the trigger's frame: dragged, resized by its handle, or moved by keys. */
 
 import { el } from "./dom.js";
-import { drawPicture } from "./heat.js";
+import { clear, drawPicture } from "./heat.js";
 import { refusalPlace } from "./notices.js";
 
 const KEYS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
@@ -27,6 +27,8 @@ export function mountImage(app) {
       value = app.current(app.explanation);
     if (value) drawPicture(canvas, value.picture);
     else if (!canvas.dataset.drawn) canvas.height = canvas.width = columns;
+    else clear(canvas);
+    canvas.classList.toggle("waiting", !value);
     canvas.dataset.drawn = "yes";
     canvas.setAttribute("aria-label", `The image as the network sees it${triggered ? ", with the trigger" : ""}`);
     place.show(app.explanation.error, () => app.explanation.again());

@@ -9,10 +9,16 @@ export function mountPrediction(app) {
     onChange: () => app.store.set({ explain: select.value === "" ? null : Number(select.value) }),
   });
   select.id = "explain";
+  const method = el("select", { id: "method", onChange: () => app.store.set({ method: method.value }) });
   app.watch([app.explanation], () => {
     const value = app.current(app.explanation),
       { classes } = app.model;
     options(select, [["", "the predicted class"], ...classes.map((name, at) => [at, name])], app.state.explain ?? "");
+    options(
+      method,
+      app.session.methods.map(({ name, title }) => [name, title]),
+      app.state.method,
+    );
     list.style.visibility = value ? "" : "hidden";
     if (value) list.show(value, classes, value.explained);
   });
@@ -33,5 +39,6 @@ export function mountPrediction(app) {
       list,
     ),
     field("Heat maps explain", select),
+    field("Method of the heat maps", method),
   );
 }

@@ -19,13 +19,16 @@ export function settler(session) {
     settled.image ??= firstImage(session);
     settleTrigger(model, settled);
     if (settled.explain !== null && settled.explain >= model.classes.length) settled.explain = null;
+    if (session.methods && !session.methods.some(({ name }) => name === settled.method)) settled.method = "grad-cam";
     const layer = settleLayer(model, settled);
     if (layer) {
       settleCells(settled, layer.size, grid, patch);
       grid = layer.size;
     }
+    settled.repairing ??= { images: 5, budget: 1, seed: 0, force: false, method: "ladder" };
     settled.scanning ??= { images: 100, seed: 0, methods: ["stimulation", "additive", "warp", "all-to-all"] };
     if (settled.view === "compare") settleSecond(session, settled);
+    if (settled.both !== null && settled.both >= model.layers.length) settled.both = null;
     return settled;
   };
 }
@@ -42,10 +45,12 @@ function settleModel(session, settled, linked) {
   return model;
 }
 
-/** The Scan view follows the scan that was running when the page was opened; nothing is stimulated as no scan did it. */
+/** The Scan and Repair views follow what was running when the page was opened; nothing is stimulated as no scan did it. */
 function settleScan(session, settled) {
   if (settled.view === "scan" && settled.scan === null && session.scan)
     [settled.scan, session.scan] = [session.scan, null];
+  if (settled.view === "repair" && settled.repair === null && session.repair)
+    [settled.repair, session.repair] = [session.repair, null];
   if (settled.finding !== null && settled.scan === null) Object.assign(settled, { finding: null, stimulated: false });
 }
 

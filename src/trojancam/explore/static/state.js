@@ -6,17 +6,18 @@
  */
 
 export const BLANK = Object.freeze({
-  view: "look", // look, compare or scan
+  view: "look", // look, compare, scan or repair
   model: null,
   of: null, // the beginning of the model's fingerprint: a link says with it which network it was made for
   image: null, // Picture
   trigger: null, // Square, in pixels; colour as #rrggbb
   triggered: false, // whether the trigger is on the image
+  method: "grad-cam", // that explains
   explain: null, // class to explain; null is the predicted one
   layer: null,
   map: null,
-  sort: "number",
-  blanks: true, // whether blank maps are shown
+  sort: "contribution",
+  blanks: false, // whether blank maps are shown
   scale: "shared", // of the feature maps
   layers: "own", // the scale of the layers' heat maps, and of both sides of a comparison
   signed: false,
@@ -32,13 +33,17 @@ export const BLANK = Object.freeze({
   where: "all", // all, window or paint
   window: null, // row, column, height, width in cells
   paint: "", // painted cells, packed
+  both: null, // in a comparison, the number of the layer whose feature maps stand side by side
   second: null, // {model, image, triggered, explain: "own" | "same"}
   scan: null, // the scan that is shown
   scanning: null, // what a scan is started with: {images, seed, methods}
+  repair: null, // the repair that is shown
+  repairing: null, // what a repair is started with: {images, budget, seed, force, method}
+  replay: null, // what is replayed on both networks: "own", or the number of a finding
 });
 
 const CHOICES = {
-  view: ["look", "compare", "scan"],
+  view: ["look", "compare", "scan", "repair"],
   sort: ["number", "contribution", "energy", "peak", "asr"],
   scale: ["shared", "own"],
   layers: ["own", "shared"],
@@ -63,6 +68,7 @@ export function format(state) {
     "layer",
     "map",
     "explain",
+    "method",
     "sort",
     "scale",
     "layers",
@@ -71,12 +77,15 @@ export function format(state) {
     "where",
     "scan",
     "finding",
+    "both",
+    "repair",
+    "replay",
   ]) {
     if (state[name] !== BLANK[name]) parts[name] = state[name];
   }
   if (state.image) parts.image = picture(state.image);
   if (state.trigger) parts[state.triggered ? "trigger" : "trigger-off"] = square(state.trigger);
-  if (!state.blanks) parts.hide = "blank";
+  if (state.blanks) parts.blank = "shown";
   if (state.signed) parts.signed = "yes";
   if (state.maps) parts.maps = state.maps;
   if (state.stimulated && state.finding === null) parts.do = [state.kind, state.value, state.unit, state.rest];
@@ -87,6 +96,10 @@ export function format(state) {
     parts.with = [model, picture(image), triggered ? "trigger" : "plain", explain];
   }
   if (state.scanning) parts.scanning = [state.scanning.images, state.scanning.seed, ...state.scanning.methods];
+  if (state.repairing) {
+    const { images, budget, seed, force, method } = state.repairing;
+    parts.repairing = [images, budget, seed, force ? "forced" : "found", method];
+  }
   return Object.entries(parts)
     .map(([name, value]) => `${name}=${encode(value)}`)
     .join("&");
@@ -97,13 +110,13 @@ export function parse(text) {
   const given = Object.fromEntries(text.replace(/^#/, "").split("&").filter(Boolean).map(pair));
   const state = { ...BLANK };
   for (const [name, choices] of Object.entries(CHOICES)) if (choices.includes(given[name])) state[name] = given[name];
-  for (const name of ["model", "layer", "scan"]) if (given[name]) state[name] = given[name];
-  for (const name of ["map", "explain", "finding"]) state[name] = whole(given[name]);
+  for (const name of ["model", "layer", "scan", "method", "repair", "replay"]) if (given[name]) state[name] = given[name];
+  for (const name of ["map", "explain", "finding", "both"]) state[name] = whole(given[name]);
   if (/^[0-9a-f]{8}$/.test(given.of ?? "")) state.of = given.of;
   state.image = readPicture(given.image);
   state.trigger = readSquare(given.trigger ?? given["trigger-off"]);
   state.triggered = Boolean(given.trigger && state.trigger);
-  state.blanks = given.hide !== "blank";
+  state.blanks = given.blank === "shown";
   state.signed = given.signed === "yes";
   state.maps = given.maps === "all" ? "all" : numbers(given.maps);
   if (given.do) Object.assign(state, readDeed(given.do));
@@ -112,6 +125,7 @@ export function parse(text) {
   state.paint = given.paint ?? "";
   state.second = readSecond(given.with);
   state.scanning = readScanning(given.scanning);
+  state.repairing = readRepairing(given.repairing);
   return state;
 }
 
@@ -184,6 +198,12 @@ function readSecond(text) {
   return model && found
     ? { model, image: found, triggered: triggered === "trigger", explain: explain === "own" ? "own" : "same" }
     : null;
+}
+
+function readRepairing(text) {
+  const [images, budget, seed, forced, method] = (text ?? "").split(",");
+  const found = { images: whole(images), budget: whole(budget, 100), seed: whole(seed, GREATEST_SEED) };
+  return Object.values(found).includes(null) || !method ? null : { ...found, force: forced === "forced", method };
 }
 
 function readScanning(text) {

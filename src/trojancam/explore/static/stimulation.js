@@ -27,9 +27,9 @@ export function mountStimulation(app) {
     "aside",
     { class: "panel", id: "stimulation", "aria-label": "Stimulation" },
     el("div", { class: "heading" }, el("h2", {}, "Stimulate"), reset),
+    el("div", { class: "stack", role: "group", "aria-label": "The network's answer" }, turned, place, list),
     mountDeed(app),
     mountWhereabouts(app),
-    el("div", { class: "stack", role: "group", "aria-label": "The network's answer" }, turned, place, list),
   );
   app.watch([app.answer, app.explanation], () => {
     const { state, model } = app;
@@ -49,7 +49,7 @@ function sentence(value, classes, state) {
   if (!value) {
     if (state.stimulated && state.where === "paint" && !state.paint) return ["Paint at least one cell."];
     if (state.stimulated && state.where === "window" && !state.window) return ["Draw a window on the map."];
-    return ["Without stimulation"];
+    return [state.stimulated ? "Asking the network …" : "Without stimulation"];
   }
   const [from, to] = [value.before.predicted, value.after.predicted];
   if (from === to) return [`Still “${classes[to]}”`];

@@ -4,17 +4,25 @@ import { unpack } from "./bits.js";
 
 /** The subject: which network sees which picture, and what is explained. */
 export function subject(state) {
-  return seen(state.model, state.image, state.triggered ? state.trigger : null, state.explain);
+  return { ...seen(state.model, state.image, state.triggered ? state.trigger : null, state.explain), ...by(state) };
 }
 
 /** The second subject of a comparison; `explained` is the class explained of the first. */
 export function second(state, explained) {
   const { model, image, triggered, explain } = state.second;
-  return seen(model, image, triggered ? state.trigger : null, explain === "own" ? null : explained);
+  const shown = seen(model, image, triggered ? state.trigger : null, explain === "own" ? null : explained);
+  return { ...shown, ...by(state) };
+}
+
+const by = ({ method }) => ({ method });
+
+/** An image in the server's words. */
+export function picture(image) {
+  return image.upload ? { upload: image.upload } : { split: image.split, index: image.index };
 }
 
 function seen(model, image, trigger, explain) {
-  return { model, image, trigger: trigger && { ...trigger, colour: rgb(trigger.colour) }, explain };
+  return { model, image: picture(image), trigger: trigger && { ...trigger, colour: rgb(trigger.colour) }, explain };
 }
 
 /**
@@ -44,9 +52,20 @@ export function scan(state) {
   return { model: state.model, ...state.scanning };
 }
 
+/** A repair of the network that is looked at; it takes the findings of the scan that is shown, if that is of this network. */
+export function repair(state, reportOf) {
+  return { model: state.model, ...state.repairing, scan: scanTaken(state, reportOf) };
+}
+
+/** The scan whose findings a repair takes over. */
+export function scanTaken(state, reportOf) {
+  return reportOf === state.model ? state.scan : null;
+}
+
 /** What is exported and written as code: the view that is open now. */
 export function view(state, layer, report) {
   if (state.view === "scan") return scanned(state);
+  if (state.view === "repair") return repaired(state);
   const what = explained(state, subject(state));
   if (!layer || state.view === "compare") return what;
   if (state.map === null) return { ...what, view: "layer", layer: layer.name };
@@ -63,6 +82,11 @@ export function explained(state, subject_) {
 function scanned(state) {
   const { model, scan: begun, scanning } = state;
   return { view: "scan", model, scan: begun, scanning: begun ? null : scanning, ...drawn(state) };
+}
+
+function repaired(state) {
+  const { model, repair: begun, repairing } = state;
+  return { view: "repair", model, repair: begun, repairing: begun ? null : repairing, ...drawn(state) };
 }
 
 /** How the page draws what it shows. */

@@ -1,4 +1,4 @@
-"""Scanning: one scan in a process of its own, followed until it ends, however it ends."""
+"""Running: a scan or a repair in a process of its own, followed until it ends, however it ends."""
 
 import json
 import signal
@@ -9,31 +9,44 @@ from pathlib import Path
 from typing import Any, Literal
 
 from trojancam import processes
-from trojancam.explore.scan_process import ScanJob
-from trojancam.explore.subjects import ScanRequest
+from trojancam.explore.scan_process import RATES, WORDS, ScanJob
+from trojancam.explore.subjects import RepairRequest, ScanRequest
 from trojancam.progress import Pace
 
 State = Literal["running", "finished", "cancelled", "failed"]
 Report = dict[str, Any]
+Rates = dict[str, list[float]]  # success rates of all feature maps, by layer
 
 COMPLAINTS = "complaints.txt"  # what the process wrote that nobody foresaw
 PATIENCE = 3  # seconds that a process is given to end
 AGAIN = "start it again to resume from its last finished step"
 
 
-@dataclass
-class Scan:
-    """One scan: what was asked for, where it is done, and what it last told of itself."""
+@dataclass(frozen=True)
+class Kind:
+    """What is run, in words, and the file that holds its report."""
 
-    asked: ScanRequest
+    noun: str
+    doing: str
+    document: str
+
+
+@dataclass
+class Running:
+    """One scan or repair: what was asked for, where it is done, and what it last told of itself."""
+
+    asked: ScanRequest | RepairRequest
     folder: Path
     job: ScanJob
+    kind: Kind
     state: State = "running"
     done: int = 0
     total: int = 0
     note: str = ""
-    message: str = "the scan has begun"
+    message: str = ""
     report: Report | None = None
+    words: dict[str, Any] | None = None
+    rates: Rates = field(default_factory=dict)
     seconds_left: float | None = None
     pace: Pace = field(default_factory=Pace)
     process: "processes.Popen[str] | None" = None
@@ -59,7 +72,7 @@ class Scan:
         with self.lock:
             if self.state != "running":
                 return
-            self.state, self.message = "cancelled", f"the scan was cancelled; {AGAIN}"
+            self.state, self.message = "cancelled", f"the {self.kind.noun} was cancelled; {AGAIN}"
         if self.process is not None:
             _end(self.process)
 
@@ -72,8 +85,9 @@ class Scan:
             "total": self.total,
             "note": self.note,
             "seconds_left": self.seconds_left if self.state == "running" else None,
-            "message": self.message,
+            "message": self.message or f"the {self.kind.noun} has begun",
             "report": self.report,
+            "words": self.words,
         }
 
     def _follow(self, process: "processes.Popen[str]", finished: Callable[[Report], None]) -> None:
@@ -95,19 +109,34 @@ class Scan:
 
     def _has_told(self, done: int, total: int, note: str) -> None:
         self.seconds_left = self.pace.seconds_left(done, total)
-        self.done, self.total, self.note, self.message = done, total, note, f"scanning: {note}"
+        self.done, self.total, self.note, self.message = done, total, note, f"{self.kind.doing}: {note}"
 
     def _conclude(self, code: int, sentence: str, finished: Callable[[Report], None]) -> None:
         if code == 0:
             try:
-                self.report = json.loads((self.folder / "scan.json").read_text(encoding="utf-8"))
+                self.report = self._left(self.kind.document)
+                self.words = self._left(WORDS)
+                self.rates = self._left(RATES) if (self.folder / RATES).exists() else {}
                 finished(self.report or {})
-                self.done, self.note, self.message, self.state = self.total, "", "the scan is done", "finished"
+                self.done, self.note, self.message, self.state = (
+                    self.total,
+                    "",
+                    f"the {self.kind.noun} is done",
+                    "finished",
+                )
                 return
             except (OSError, ValueError):
                 self.report, sentence = None, "its report cannot be read; start it again"
-        self.message = f"the scan failed: {sentence}" if sentence else f"the scan {self._end_in_words(code)}; {AGAIN}"
+        self.message = self._failure(sentence, code)
         self.state = "failed"
+
+    def _failure(self, sentence: str, code: int) -> str:
+        how = f"failed: {sentence}" if sentence else f"{self._end_in_words(code)}; {AGAIN}"
+        return f"the {self.kind.noun} {how}"
+
+    def _left(self, name: str) -> Any:
+        """What the process left in a file."""
+        return json.loads((self.folder / name).read_text(encoding="utf-8"))
 
     def _end_in_words(self, code: int) -> str:
         """How a process ended that said nothing of why."""
