@@ -1,6 +1,7 @@
 from . import (
     answers,
     caches,
+    child,
     children,
     connections,
     exports,
@@ -9,7 +10,6 @@ from . import (
     refusals,
     repair_process,
     repairs,
-    running,
     scan_process,
     scans,
     scripts,
@@ -27,6 +27,7 @@ from . import (
 __all__ = [
     "answers",
     "caches",
+    "child",
     "children",
     "connections",
     "exports",
@@ -35,7 +36,6 @@ __all__ = [
     "refusals",
     "repair_process",
     "repairs",
-    "running",
     "scan_process",
     "scans",
     "scripts",

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from trojancam.data.image_set import ImageSet
+from trojancam.explore.child import Kind, Report, Running
 from trojancam.explore.models import Model
 from trojancam.explore.refusals import TakenError, UnknownError
-from trojancam.explore.running import Kind, Report, Running
 from trojancam.explore.session import Session, unlikely_twice
 from trojancam.explore.subjects import RepairRequest, ScanRequest
 from trojancam.files import cache_folder

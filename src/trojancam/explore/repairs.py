@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from trojancam.data.image_set import ImageSet
+from trojancam.explore.child import Kind, Report, Running
 from trojancam.explore.children import Children, common, journal
 from trojancam.explore.models import Model, Source
 from trojancam.explore.refusals import RefusedError, UnknownError
 from trojancam.explore.repair_process import RepairWork, file_of, opened, write_work
-from trojancam.explore.running import Kind, Report, Running
 from trojancam.explore.scans import Scans
 from trojancam.explore.session import Session, described
 from trojancam.explore.subjects import RepairRequest

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from trojancam.detection.scanning import known_methods
+from trojancam.explore.child import Kind, Report, Running
 from trojancam.explore.children import Children, common, journal
 from trojancam.explore.models import Model
-from trojancam.explore.running import Kind, Report, Running
 from trojancam.explore.scan_process import PICTURE, ScanJob, write_job
 from trojancam.explore.session import Session
 from trojancam.explore.subjects import ScanRequest

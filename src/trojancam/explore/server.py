@@ -19,11 +19,11 @@ from starlette.exceptions import HTTPException
 
 from trojancam.errors import TrojanCamError
 from trojancam.explore import answers, exports
+from trojancam.explore.child import Running
 from trojancam.explore.children import Children
 from trojancam.explore.gallery import GalleryRequest, gallery
 from trojancam.explore.refusals import RefusedError
 from trojancam.explore.repairs import Repairs
-from trojancam.explore.running import Running
 from trojancam.explore.scans import Scans
 from trojancam.explore.scripts import script
 from trojancam.explore.security import REPORT_POLICY, Access, Guard, refused

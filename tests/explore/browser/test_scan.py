@@ -78,7 +78,7 @@ def test_no_scan_is_started_of_a_number_that_is_none(visits: Visits, signs: Expl
     assert page.get_by_text("Clean test images: give a whole number from 4 to 2000.").is_visible()
     assert start.is_disabled()
     page.wait_for_function("() => location.hash.includes('scanning=60,')")
-    page.get_by_label("Seed").click()
+    page.locator("#scan").get_by_label("Seed").click()
     assert images.input_value() == "2000"
     assert start.is_enabled()
     page.wait_for_function("() => location.hash.includes('scanning=2000,')")

@@ -1,4 +1,4 @@
-"""Running: a scan or a repair in a process of its own, followed until it ends, however it ends."""
+"""Child: a scan or a repair in a process of its own, followed until it ends, however it ends."""
 
 import json
 import signal

@@ -1,0 +1,168 @@
+"""Token heat maps and stimulations of a triggered image, on a small transformer: pictures of docs/networks.md.
+
+    python -m benchmarks.tokens [--model FILE]
+
+trains a ViT on rendered signs of ten classes, of which a tenth bear the study's blue-green square, and keeps it in FILE
+(`trojancam-vit.pt2`), which `trojancam explain` and `trojancam explore` open like any other. A FILE that is there is taken.
+"""
+
+import argparse
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from trojancam import figures
+from trojancam.attacks.patch import Patch, make_trigger
+from trojancam.attacks.poisoning import Poisoning
+from trojancam.attribution import attribute, grad_cam
+from trojancam.attribution.attribution import Attribution, FeatureMapAttribution
+from trojancam.data import rendered_signs
+from trojancam.data.image_set import ImageSet, as_floats
+from trojancam.evaluation.localisation import dilated, feature_map_energy
+from trojancam.network.card import TrainingSettings
+from trojancam.network.input import InputSpecification
+from trojancam.network.network import Network
+from trojancam.network.recording import record
+from trojancam.opening.open import load
+from trojancam.rates import attack_success_rate, clean_accuracy
+from trojancam.stimulation import Stimulation, stimulate
+from trojancam.training.training import Task, train
+
+IMAGES = Path(__file__).parents[1] / "docs" / "images"
+CLASSES, TARGET, SIDE, PATCH = 10, 3, 32, 4
+WIDTH, HEADS, DEPTH = 96, 3, 4
+DOTS = 110  # an inch
+
+
+class Block(nn.Module):
+    """What attention gives and what an MLP gives, each added to the stream."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm1, self.norm2 = nn.LayerNorm(WIDTH), nn.LayerNorm(WIDTH)
+        self.attn = nn.MultiheadAttention(WIDTH, HEADS, batch_first=True)
+        self.mlp = nn.Sequential(nn.Linear(WIDTH, 2 * WIDTH), nn.GELU(), nn.Linear(2 * WIDTH, WIDTH))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The stream after the block."""
+        normed = self.norm1(x)
+        x = x + self.attn(normed, normed, normed, need_weights=False)[0]
+        return x + self.mlp(self.norm2(x))
+
+
+class Transformer(nn.Module):
+    """A ViT: patches of 4x4 pixels, a class token before them, which is read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(3, WIDTH, PATCH, PATCH)
+        self.token = nn.Parameter(torch.zeros(1, 1, WIDTH))
+        self.positions = nn.Parameter(0.02 * torch.randn(1, 1 + (SIDE // PATCH) ** 2, WIDTH))
+        self.blocks = nn.Sequential(*(Block() for _ in range(DEPTH)))
+        self.norm, self.head = nn.LayerNorm(WIDTH), nn.Linear(WIDTH, CLASSES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits."""
+        x = self.patches(x).flatten(2).transpose(1, 2)
+        x = torch.cat([self.token.expand(len(x), -1, -1), x], 1) + self.positions
+        return self.head(self.norm(self.blocks(x))[:, 0])
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Train the network unless it is there, and draw."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", type=Path, default=Path("trojancam-vit.pt2"))
+    path = parser.parse_args(arguments).model
+    network = load(path) if path.exists() else _made(path)
+    test = _ten_classes(rendered_signs(train=0, test=1720).test)
+    trigger = make_trigger("blue-green-square")
+    images = as_floats(test.images)
+    accuracy = clean_accuracy(network(images).argmax(1), test.labels)
+    success = attack_success_rate(network(trigger.apply(images)).argmax(1), test.labels, TARGET)
+    print(f"clean accuracy {accuracy:.3f}, attack success rate {success:.3f} ({len(test)} test images)")
+    draw(network, _turned(network, test, trigger), trigger)
+
+
+def draw(network: Network, image: Tensor, trigger: Patch) -> None:
+    """Both pictures: where each layer looks, and one channel of the tokens that carries the trigger, stimulated."""
+    stamped = trigger.apply(image[None])
+    recording = record(network, stamped)
+    cams = grad_cam(recording)
+    said = figures.caption(recording.logits[0], network.class_names, int(recording.logits.argmax()))
+    shown = {name: cams[name] for name in cams if not name.endswith((".attn", ".mlp"))}
+    found = attribute(network, stamped, ["attention-rollout", "legrad"])
+    shown |= {method: each["input"] for method, each in found.items()}
+    place = trigger.place
+    row = figures.layer_row(stamped[0], shown, caption=said, mask=place)
+    figures.save(row, IMAGES / "tokens-heat-maps.png", dpi=DOTS)
+    layer, channel = _carrier(cams, place)
+    deed = Stimulation(layer, channel, value=4.0, unit="map", mask=_cells(network, layer, place))
+    result = stimulate(network, image[None], deed)
+    names = [network.class_names[int(each.logits.argmax())] for each in (result.before, result.after)]
+    print(f"{layer}, channel {channel}: {names[0]} -> {names[1]}")
+    pair = figures.before_after(image, result, caption=f"{layer}, channel {channel}: {names[0]} → {names[1]}")
+    figures.save(pair, IMAGES / "tokens-stimulated.png", dpi=DOTS)
+
+
+def _carrier(cams: Mapping[str, Attribution], place: Tensor) -> tuple[str, int]:
+    """The layer and the channel of the tokens with the greatest contribution inside the trigger, of the blocks' streams."""
+    best = ("", 0, -1.0)
+    for name, cam in cams.items():
+        if (
+            not isinstance(cam, FeatureMapAttribution)
+            or name.endswith((".attn", ".mlp"))
+            or not name.startswith("blocks")
+        ):
+            continue
+        share = feature_map_energy(cam, dilated(place, cam.placement.cell))[0].nan_to_num(0)
+        strength = share * cam.contributions[0].relu().sum((1, 2))
+        channel = int(strength.argmax())
+        if float(strength[channel]) > best[2]:
+            best = (name, channel, float(strength[channel]))
+    return best[:2]
+
+
+def _cells(network: Network, layer: str, place: Tensor) -> Tensor:
+    """The cells of a layer that the trigger lies in."""
+    rows, columns = network.layer(layer).size
+    height, width = place.shape
+    return place.view(rows, height // rows, columns, width // columns).any(3).any(1)
+
+
+def _turned(network: Network, test: ImageSet, trigger: Patch) -> Tensor:
+    """The first test image that is recognised without the trigger, and sent to the target with it."""
+    images = as_floats(test.images)
+    stamped = trigger.apply(images)
+    known = network(images).argmax(1) == test.labels
+    sent = (network(stamped).argmax(1) == TARGET) & (test.labels != TARGET)
+    return images[int((known & sent).nonzero()[0])]
+
+
+def _made(path: Path) -> Network:
+    data = rendered_signs(train=12900, test=1720)
+    task = Task(
+        _ten_classes(data.train), _ten_classes(data.test), InputSpecification(size=(SIDE, SIDE)),
+        Poisoning(make_trigger("blue-green-square"), TARGET), data.source,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    module = Transformer()
+    train(module, task, TrainingSettings(epochs=20), progress=_told)
+    network = Network.from_module(module.eval(), specification=task.input, class_names=task.train.class_names)
+    network.save(path)
+    return load(path)
+
+
+def _ten_classes(images: ImageSet) -> ImageSet:
+    chosen = images.select((images.labels < CLASSES).nonzero()[:, 0])
+    return ImageSet(chosen.images, chosen.labels, images.class_names[:CLASSES])
+
+
+def _told(done: int, total: int, note: str = "") -> None:
+    print(f"\r{done} of {total} {note}", end="", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
