@@ -9,7 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from trojancam.attacks.patch import Patch, make_trigger
+from trojancam.attacks.moving_patch import MovingPatch
+from trojancam.attacks.patch import Patch, make_trigger, square
 from trojancam.attacks.trigger import Trigger
 from trojancam.errors import DataError, UnknownNameError
 
@@ -48,6 +49,14 @@ class Darker(Trigger):
 def test_a_new_kind_of_trigger_is_read_from_its_record() -> None:
     assert Trigger.from_json(Darker(0.25).to_json()) == Darker(0.25)
     assert Darker(0.25).to_json() == {"family": "darker", "name": "darker", "share": 0.25}
+
+
+def test_the_longer_side_of_its_window_is_known_where_it_changes_one() -> None:
+    assert square(3, 4, 7).side == 3
+    assert Patch(torch.zeros(8, 8).index_fill(0, torch.tensor([2, 4]), 1.0), torch.zeros(3, 8, 8)).side == 8
+    assert Patch(torch.zeros(8, 8), torch.zeros(3, 8, 8)).side is None
+    assert MovingPatch(torch.ones(2, 5), torch.ones(3, 2, 5)).side == 5
+    assert Darker(0.25).side is None
 
 
 def test_a_class_refuses_the_record_of_another() -> None:

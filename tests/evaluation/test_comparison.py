@@ -12,6 +12,7 @@ from trojancam.evaluation import comparison
 from trojancam.evaluation.comparison import FAITHFULNESS, LOCALISATION, MASK, compare
 from trojancam.evaluation.localisation import dilated, localisation
 from trojancam.evaluation.road import road
+from trojancam.network.network import Network
 from trojancam.network.targets import logit, probability
 
 MASK_OF_FOUR = torch.zeros(12, 12, dtype=torch.bool)
@@ -87,9 +88,9 @@ def test_a_run_that_is_broken_off_goes_on_and_ends_the_same(tmp_path: Path, monk
     assert len(list(tmp_path.rglob("*.kept"))) == 2
     scored = []
     original = comparison._scored
-    monkeypatch.setattr(comparison, "_scored", lambda job, start: scored.append(start) or original(job, start))
+    monkeypatch.setattr(comparison, "_scored", lambda job, part: scored.append(part) or original(job, part))
     resumed = compare(net, batch, ["grad-cam", "random"], folder=tmp_path)
-    assert scored == [4]
+    assert scored == [slice(4, 6)]
     for name, scores in whole.scores["road"].items():
         assert resumed.scores["road"][name].equal(scores)
     assert not list(tmp_path.iterdir())
@@ -98,8 +99,11 @@ def test_a_run_that_is_broken_off_goes_on_and_ends_the_same(tmp_path: Path, monk
 def test_the_size_of_batches_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     net, batch = network("plain")[1], images(5)
     whole = compare(net, batch, ["grad-cam"])
-    monkeypatch.setattr(comparison, "BATCH", 2)
-    for name, scores in compare(net, batch, ["grad-cam"]).scores["road"].items():
+    monkeypatch.setattr(Network, "rows", lambda *_, **__: 2)  # of a network so large that no more fit into the budget
+    done: list[int] = []
+    parted = compare(net, batch, ["grad-cam"], progress=lambda number, *_: done.append(number))
+    assert done == [2, 4, 5]
+    for name, scores in parted.scores["road"].items():
         torch.testing.assert_close(scores, whole.scores["road"][name], rtol=1e-4, atol=1e-5)
 
 

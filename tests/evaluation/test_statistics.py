@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -202,6 +203,13 @@ def test_spearman_of_many_rows_and_where_it_is_undefined() -> None:
     assert spearman(torch.ones(1), torch.ones(1)).isnan()
     with unchecked(), pytest.raises(DataError, match="cannot be correlated"):
         spearman(a, b[0])
+
+
+@pytest.mark.parametrize("method", ["exact", "wilson"])
+@pytest.mark.parametrize(("hits", "trials"), [(0, 1), (1, 1), (0, 30), (7, 30), (30, 30), (999, 1000), (2500, 5000)])
+def test_intervals_of_shares_are_those_of_scipy(hits: int, trials: int, method: Literal["exact", "wilson"]) -> None:
+    theirs = scipy.stats.binomtest(hits, trials).proportion_ci(0.9, method)
+    assert share_interval(hits, trials, method, 0.9) == pytest.approx((theirs.low, theirs.high), abs=1e-9)
 
 
 @pytest.mark.parametrize(("hits", "trials"), [(0, 12), (3, 12), (12, 12), (97, 100)])

@@ -62,11 +62,46 @@ def _half_flattened(maps: Tensor) -> Tensor:
     return torch.flatten(maps, 2).mean(-1)
 
 
-SHORT = {"skipping": _skipping, "dropped": _dropped, "changing what comes again": _changing_what_comes_again}
+def _channels_last(maps: Tensor) -> Tensor:
+    return maps.permute(0, 2, 3, 1).relu().permute(0, 3, 1, 2).transpose(2, 3) * 2.0
+
+
+def _reshaped(maps: Tensor) -> Tensor:
+    return maps.reshape(maps.shape[0], 2, 2, 10, 10).mean((1,)).reshape(-1, 200)
+
+
+def _enlarged(maps: Tensor) -> Tensor:
+    enlarged = F.interpolate(F.interpolate(maps, scale_factor=2, mode="nearest"), size=(7, 9), mode="nearest")
+    padded = F.pad(F.pad(enlarged, (1, 0, 2, 1), value=2.0), (1, 1, 1, 1), mode="reflect")
+    return padded.to(torch.float32) * 2.0
+
+
+def _changing_what_is_seen_in_another_order(maps: Tensor) -> Tensor:
+    other = F.avg_pool2d(maps, 1)
+    turned = other.permute(0, 2, 3, 1)
+    other.relu_()
+    return turned * 2.0
+
+
+def _reshaped_out_of_order(maps: Tensor) -> Tensor:
+    return maps.permute(0, 2, 3, 1).reshape(maps.shape[0], -1)
+
+
+SHORT = {
+    "skipping": _skipping,
+    "dropped": _dropped,
+    "changing what comes again": _changing_what_comes_again,
+    "channels last": _channels_last,
+    "reshaped": _reshaped,
+    "enlarged": _enlarged,
+}
 LONG = {
     "changing what another sees": _changing_what_another_sees,
     "flattened later": _flattened_later,
     "half flattened": _half_flattened,
+    "changing what is seen in another order": _changing_what_is_seen_in_another_order,
+    "reshaped out of order": _reshaped_out_of_order,
+    "of another type": lambda maps: maps.to(torch.float64).relu().to(torch.float32),
     "chunks": lambda maps: torch.cat(maps.chunk(2, 1)[::-1], 1),
 }
 

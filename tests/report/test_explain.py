@@ -11,6 +11,7 @@ from trojancam.attacks.patch import make_trigger, square
 from trojancam.attribution import grad_cam
 from trojancam.data.image_files import read_image
 from trojancam.errors import DataError, UnknownNameError
+from trojancam.network.network import Network
 from trojancam.network.recording import record
 from trojancam.network.targets import logit
 from trojancam.report import explain
@@ -108,7 +109,7 @@ def test_images_in_memory_are_explained_as_files_are(files: list[Path]) -> None:
 
 
 def test_explanations_are_a_sequence_that_holds_one_batch(files: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(task, "BATCH", 2)
+    monkeypatch.setattr(Network, "rows", lambda *_, **__: 2)  # so large that no more fit into the budget
     found = task.explain(network("plain")[1], files)
     assert [one.name for one in found[1:4]] == [str(file) for file in files[1:4]]
     assert isinstance(found[-1], Explanation)

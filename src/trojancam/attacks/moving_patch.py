@@ -49,6 +49,11 @@ class MovingPatch(Trigger):
         """The sum of the mask."""
         return float(self.mask.sum())
 
+    @property
+    def side(self) -> int:
+        """The longer side of the pattern."""
+        return max(self.mask.shape)
+
     def _apply(self, images: Float[Tensor, "n 3 h w"], generator: torch.Generator | None) -> Float[Tensor, "n 3 h w"]:
         rows, columns = self.mask.shape
         own = {"mask": self.mask[None].to(images), "pattern": self.pattern[None].to(images)}

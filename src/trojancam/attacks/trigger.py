@@ -65,6 +65,13 @@ class Trigger(Brief, ABC):
         """How much it changes each pixel of its `place`, in [0, 1], whatever the image; None where it has no place."""
         return None if self.place is None else self.place.float()
 
+    @property
+    def side(self) -> int | None:
+        """The longer side of the window that it changes in an image, in pixels; None where it changes no window, or no pixel."""
+        if self.place is None or not bool(self.place.any()):
+            return None
+        return max(int(lines.nonzero().max() - lines.nonzero().min()) + 1 for lines in map(self.place.any, (0, 1)))
+
     @abstractmethod
     def _apply(self, images: Float[Tensor, "n 3 h w"], generator: torch.Generator | None) -> Float[Tensor, "n 3 h w"]:
         """The changed images; their size has been checked."""

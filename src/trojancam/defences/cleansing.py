@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float, Int64
-from scipy.cluster.vq import kmeans2
 from torch import Tensor
 
 from trojancam.defences.defence import Images, answers
@@ -230,6 +229,8 @@ def reduced_to(rows: Rows, dimensions: int) -> Float[Tensor, "n d"]:
 
 def smaller_cluster(rows: Rows, seed: int) -> Bool[Tensor, " n"]:
     """Which rows are in the smaller one of two clusters (k-means, the tightest of several starts)."""
+    from scipy.cluster.vq import kmeans2  # it takes long to import
+
     best: tuple[float, Tensor] | None = None
     for start in range(STARTS):
         _, found = kmeans2(rows.numpy(), 2, minit="++", seed=seed + start)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import Field
-from scipy import stats
+from scipy import special
 
 from trojancam.detection.suspect import Suspect
 from trojancam.evaluation.statistics import share_interval
@@ -55,7 +55,7 @@ class CleanAccuracy(Written, Brief):
         ('', 'The network is right on 30 of 100 clean images: it is wron')
         """
         told = f"The network is right on {self.right} of {self.images} clean images"
-        if stats.binom.sf(self.right - 1, self.images, self.chance) > LUCK:
+        if special.bdtrc(self.right - 1, self.images, self.chance) > LUCK:
             return f"{told}, which is not clearly better than guessing ({self.chance:.0%})."
         if self.high < MOST:
             return f"{told}: it is wrong on most, and what a scan finds in such a network says nothing of a backdoor."

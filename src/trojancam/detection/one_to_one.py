@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int64
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from trojancam.attacks.patch import Patch
@@ -219,6 +218,8 @@ def _margins(logits: Float[Tensor, "p s classes"], sources: Int64[Tensor, " s"])
 
 def _assigned(margins: Float[Tensor, "s classes"], sources: Int64[Tensor, " s"]) -> Int64[Tensor, " s"]:
     """Each source class's own target: the one-to-one map of the greatest sum of margins, none to itself."""
+    from scipy.optimize import linear_sum_assignment  # it takes as long to import as all of this package
+
     gain = margins.double().clone()
     gain.scatter_(1, sources[:, None], FORBIDDEN)
     _, targets = linear_sum_assignment(gain.cpu().numpy(), maximize=True)

@@ -22,13 +22,14 @@ from trojancam.evaluation.road import PERCENTILES, road
 from trojancam.kept import Kept
 from trojancam.locks import only_run_in
 from trojancam.network import given
+from trojancam.network.batches import parts
 from trojancam.network.network import Network
 from trojancam.network.targets import logit, probability
 from trojancam.progress import Progress, shown
 from trojancam.showing import Shown
 from trojancam.version import __version__
 
-BATCH = 32
+BATCH = 32  # images between two steps that are kept, at most: whoever is killed loses no more
 STEPS = 32  # of insertion and deletion
 MASK = "trigger mask"  # the map that knows: not a method, but what the best of them could be
 
@@ -145,14 +146,14 @@ def compare(
     job = _comparing(network, images, methods, layers, target_class, mask, faithfulness, seed)
     run, told = job.fingerprint(), shown(progress)
     steps = folder / f".compare-{run}" if folder else None
-    parts = []
+    found = []
     with only_run_in(folder) if folder else nullcontext():
         kept, count = Kept(steps, run), len(job.images)
-        for start in range(0, count, BATCH):
-            parts.append(kept.step(str(start), partial(_scored, job, start)))
-            told(min(start + BATCH, count), count, f"{len(job.methods)} methods, {len(job.layers)} layers")
+        for part in parts(count, min(BATCH, network.rows(gradients=True))):
+            found.append(kept.step(str(part.start), partial(_scored, job, part)))
+            told(part.stop, count, f"{len(job.methods)} methods, {len(job.layers)} layers")
         kept.clear()
-    return _joined(parts, job)
+    return _joined(found, job)
 
 
 def _comparing(
@@ -185,25 +186,25 @@ def _comparing(
     return _Comparing(network, shown, chosen, given.layers(network, layers), wanted, place, measures, seed)
 
 
-def _scored(job: _Comparing, start: int) -> dict[str, Tensor]:
-    """All scores of the batch that starts at an image; names of the form metric/method/layer."""
-    images = job.images[start : start + BATCH]
+def _scored(job: _Comparing, part: slice) -> dict[str, Tensor]:
+    """All scores of a part of the images; names of the form metric/method/layer."""
+    images = job.images[part]
     classes = job.network(images).argmax(1)
     if job.target_class is not None:
         classes = torch.full_like(classes, job.target_class)
-    found = attribute(job.network, images, job.methods, logit(classes), job.layers, seed=job.seed + start)
+    found = attribute(job.network, images, job.methods, logit(classes), job.layers, seed=job.seed + part.start)
     scores: dict[tuple[str, str, str], Tensor] = {}
     for method, attributions in found.items():
         for layer, attribution in attributions.items():
             maps = attribution.heatmap().nan_to_num(0)
-            for metric, value in _faithfulness(job, images, maps, classes, start).items():
+            for metric, value in _faithfulness(job, images, maps, classes, part.start).items():
                 scores[metric, method, layer] = value
             if job.mask is not None:
                 found_there = _localisation(maps, _mask_at(job, layer))
                 scores |= {(metric, method, layer): value for metric, value in found_there.items()}
     if job.mask is not None:
         maps = job.mask.float().expand(len(images), -1, -1)
-        for metric, value in _faithfulness(job, images, maps, classes, start).items():
+        for metric, value in _faithfulness(job, images, maps, classes, part.start).items():
             scores[metric, MASK, INPUT] = value
     return {"/".join(name): value for name, value in scores.items()}
 
@@ -244,8 +245,8 @@ def _chance(job: _Comparing) -> dict[tuple[str, str], float]:
     return {(metric, layer): getattr(level, metric) for layer, level in levels.items() for metric in LOCALISATION}
 
 
-def _joined(parts: list[dict[str, Tensor]], job: _Comparing) -> Comparison:
-    joined = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+def _joined(scored: list[dict[str, Tensor]], job: _Comparing) -> Comparison:
+    joined = {name: torch.cat([part[name] for part in scored]) for name in scored[0]}
     scores: dict[str, Scores] = {}
     curves: dict[tuple[str, str], Tensor] = {}
     for name, values in joined.items():

@@ -11,7 +11,7 @@ from typing import Literal
 
 import torch
 from jaxtyping import Float
-from scipy.stats import binomtest
+from scipy import special
 from torch import Tensor
 
 from trojancam.errors import DataError
@@ -52,8 +52,17 @@ def share_interval(
     """
     if not trials:
         return 0.0, 1.0
-    found = binomtest(hits, trials).proportion_ci(level, method)
-    return float(found.low), float(found.high)
+    missed, outside = trials - hits, (1 - level) / 2
+    if method == "exact":
+        low = special.betaincinv(hits, missed + 1, outside) if hits else 0.0
+        high = special.betaincinv(hits + 1, missed, 1 - outside) if missed else 1.0
+    else:
+        normal = special.ndtri(1 - outside)
+        centre, whole = hits + normal**2 / 2, trials + normal**2
+        reach = normal * math.sqrt(hits * missed / trials + normal**2 / 4)
+        low = (centre - reach) / whole if hits else 0.0
+        high = (centre + reach) / whole if missed else 1.0
+    return float(low), float(high)
 
 
 def conformal_p_values(scores: Float[Tensor, " m"], clean: Float[Tensor, " n"]) -> Float[Tensor, " m"]:

@@ -27,8 +27,8 @@ from trojancam.fleets.unit import Unit
 DIE_WITH_PARENT = 1  # Linux: PR_SET_PDEATHSIG
 USED = {
     "inspect": ("trojancam.tasks.inspect",),
-    "scan": ("trojancam.report.scan",),
-    "repair": ("trojancam.report.repair",),
+    "scan": ("trojancam.report.scan", "scipy.optimize"),
+    "repair": ("trojancam.report.repair", "scipy.optimize"),
     "compare": ("trojancam.report.compare",),
 }
 """What a task imports; with it comes all else."""

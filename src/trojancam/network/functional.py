@@ -40,6 +40,8 @@ _UNTOUCHED = {
     aten.max_pool2d.default,
     aten.mean.dim,
     aten.mul.Tensor,
+    aten.pad.default,
+    aten.permute.default,
     aten.relu.default,
     aten.sigmoid.default,
     aten.silu.default,
@@ -47,6 +49,8 @@ _UNTOUCHED = {
     aten.sub.Tensor,
     aten.sym_size.int,
     aten.tanh.default,
+    aten.transpose.int,
+    aten.upsample_nearest2d.vec,
     aten.view.default,
 }
 _IN_PLACE = {
@@ -126,9 +130,7 @@ def _normalised(node: fx.Node) -> None:
 
 
 def _is_flattened_image_by_image(node: fx.Node) -> bool:
-    source: Any = node.args[0]
-    given = _arguments(node)
-    value = source.meta.get("val") if isinstance(source, fx.Node) else None
+    given, value = _arguments(node), _value(node.args[0])
     if not isinstance(value, Tensor) or value.ndim < 3 or not value.is_contiguous():
         return False
     whole_image = given["start_dim"] == 1 and given["end_dim"] in (-1, value.ndim - 1)
@@ -153,10 +155,45 @@ def _viewed(node: fx.Node) -> None:
     _instead(node, _called(node, aten.view.default, source, [number, row]))
 
 
+def _is_reshaped_in_place(node: fx.Node) -> bool:
+    value = _value(node.args[0])
+    return isinstance(value, Tensor) and value.is_contiguous() and not node.kwargs
+
+
+def _seen(node: fx.Node) -> None:
+    """Numbers that lie one after another are seen in another shape, not copied."""
+    _instead(node, _called(node, aten.view.default, *node.args))
+
+
+def _is_of_that_type(node: fx.Node) -> bool:
+    value = _value(node.args[0])
+    return isinstance(value, Tensor) and node.args[1:] == (value.dtype,) and not node.kwargs
+
+
+def _left_out(node: fx.Node) -> None:
+    """A conversion to the type that a tensor has gives this tensor."""
+    source: Any = node.args[0]
+    _instead(node, source)
+
+
+def _is_checked_by_name(node: fx.Node) -> bool:
+    return len(node.args) == 1 and set(node.kwargs) <= {"dtype", "device", "layout"}
+
+
+def _checked(node: fx.Node) -> None:
+    """A check of a tensor's type says the type by its place."""
+    named = dict(node.kwargs)
+    node.args = (node.args[0], None, None, named.pop("dtype", None))
+    node.kwargs = named
+
+
 _REPLACED: dict[Any, tuple[Callable[[fx.Node], bool], Callable[[fx.Node], None]]] = {
+    aten._assert_tensor_metadata.default: (_is_checked_by_name, _checked),
     aten.batch_norm.default: (_is_normalised_by_kept_statistics, _normalised),
     aten.dropout.default: (_is_dropout_in_evaluation, _copied),
     aten.flatten.using_ints: (_is_flattened_image_by_image, _viewed),
+    aten.reshape.default: (_is_reshaped_in_place, _seen),
+    aten.to.dtype: (_is_of_that_type, _left_out),
 }
 
 
@@ -165,6 +202,11 @@ def _arguments(node: fx.Node) -> dict[str, Any]:
     schema = node.target._schema.arguments  # type: ignore[union-attr]
     given = {argument.name: argument.default_value for argument in schema if argument.has_default_value()}
     return given | dict(zip((argument.name for argument in schema), node.args, strict=False)) | node.kwargs
+
+
+def _value(source: Any) -> Any:
+    """What a node gives, as far as the exporter knows."""
+    return source.meta.get("val") if isinstance(source, fx.Node) else None
 
 
 def _images(graph: fx.Graph) -> fx.Node:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from jaxtyping import Bool, Float, Int64
 from pydantic import ValidationError
-from scipy import stats
+from scipy import special
 from torch import Tensor
 
 from trojancam.errors import DataError, ModelError, Remedy, unknown_name
@@ -26,7 +26,6 @@ CERTAIN = 0.01  # the chance that a winner is ahead by luck alone, and that it i
 ALIKE = 0.95  # of images: where two ways give these the same class, and neither is clearly worse, either will do
 MOST = 0.5  # fewer right answers may come from labels in another order, of which some classes kept their places
 TRIED = 2_000  # images, at most, that the usual ways are tried on: the right one may be ahead by little
-BATCH = 64
 BISECTIONS = 30
 
 BYTE = 255.0
@@ -155,7 +154,7 @@ def answers(
         ModelError: if the images do not fit the network.
     """
     labels = labels.cpu()
-    logits = torch.cat([network(batch).cpu() for batch in images.split(BATCH)]).double()
+    logits = network(images).cpu().double()
     logits = logits.where(logits.isfinite(), 0.0)  # fed far too much, a network may overflow; then it tells nothing
     scored = _log_likelihoods(_best_factor(logits, labels) * logits, labels)
     return Preprocessing(name, network.input, logits.argmax(1), labels, scored)
@@ -241,7 +240,7 @@ def _above_zero(differences: Float[Tensor, " n"]) -> float:
     """How likely a mean so far above zero, or farther, is by chance."""
     count, mean = len(differences), float(differences.mean())
     spread = float(differences.std()) / math.sqrt(count) if count > 1 else 0.0
-    return float(stats.t.sf(mean / spread, count - 1)) if spread > 0 else 1.0
+    return float(special.stdtr(count - 1, -mean / spread)) if spread > 0 else 1.0
 
 
 def _best_factor(logits: Float[Tensor, "n classes"], labels: Int64[Tensor, " n"]) -> float:
@@ -269,4 +268,4 @@ def _log_likelihoods(logits: Float[Tensor, "n classes"], labels: Int64[Tensor, "
 
 def _at_least(successes: int, trials: int, chance: float) -> float:
     """How likely so many successes, or more, are by chance."""
-    return float(stats.binom.sf(successes - 1, trials, chance))
+    return float(special.bdtrc(successes - 1, trials, chance))

@@ -68,7 +68,7 @@ def relatives(trigger: Trigger) -> Iterator[Trigger]:
     yield trigger
     if not isinstance(trigger, Patch):
         return
-    mask = (trigger.opacity * trigger.mask > 0.5).to(trigger.mask)
+    mask = (trigger.opacity * trigger.weight > 0.5).to(trigger.weight)
     if not bool(mask.any()):
         return
     for pattern in (trigger.pattern, trigger.pattern.round()):

@@ -21,7 +21,7 @@ from trojancam.network.recording import record
 from trojancam.network.targets import logit
 from trojancam.tasks.results import on_processor
 
-BATCH = 32
+BATCH = 32  # images at a time, at most: the first ones are soon there
 
 Images = Float[Tensor, "n 3 h w"] | UInt8[Tensor, "n 3 h w"]
 
@@ -114,6 +114,7 @@ class Explanations(Sequence[Explanation]):
         self.network, self.settings, self.left_out = network, settings, left_out
         self.names = tuple(map(str, names))
         self._images = images
+        self._rows = min(BATCH, network.rows(gradients=True))
         self._last: tuple[int, list[Explanation]] = (-1, [])
 
     def __repr__(self) -> str:
@@ -133,14 +134,14 @@ class Explanations(Sequence[Explanation]):
         if isinstance(place, slice):
             return [self[each] for each in range(*place.indices(len(self)))]
         number = range(len(self))[place]
-        start = number - number % BATCH
+        start = number - number % self._rows
         if self._last[0] != start:
             self._last = -1, []  # one batch at a time
             self._last = start, list(self._batch(start))
         return self._last[1][number - start]
 
     def _batch(self, start: int) -> Iterator[Explanation]:
-        images, network, target = self._images[start : start + BATCH], self.network, self.settings.target_class
+        images, network, target = self._images[start : start + self._rows], self.network, self.settings.target_class
         images = images if images.is_floating_point() else as_floats(images)
         changed = None
         if self.settings.trigger:

@@ -40,7 +40,11 @@ def check_wire(buffer: Buffer, descriptor: Any) -> None:
         if position == end:
             open_messages.pop()
             continue
-        tag, position = _number(buffer, position, end)
+        tag = buffer[position]
+        if tag < 0x80:  # nearly all are of one byte
+            position += 1
+        else:
+            tag, position = _number(buffer, position, end)
         if tag >> 3 == 0:
             raise DamagedError("its bytes are no message")
         length, position = _length(buffer, position, end, tag & 7)
@@ -51,7 +55,8 @@ def check_wire(buffer: Buffer, descriptor: Any) -> None:
         if fields > MAX_FIELDS or packed > MAX_PACKED or len(open_messages) > MAX_DEPTH:
             raise DamagedError("it is made of more parts than any network")
         if kind is None or isinstance(kind, str):
-            _check_text(buffer[position : position + min(length, MAX_TEXT + 1)] if kind == _TEXT else b"")
+            if kind == _TEXT:
+                _check_text(buffer[position : position + min(length, MAX_TEXT + 1)])
             position += length
         else:
             open_messages.append((position + length, _kinds(kind)))
@@ -72,6 +77,8 @@ def _length(buffer: Buffer, position: int, end: int, wire: int) -> tuple[int, in
     if wire == _VARINT:
         return 0, _number(buffer, position, end)[1]
     if wire == _LENGTH:
+        if position < end and (length := buffer[position]) < 0x80:
+            return length, position + 1
         return _number(buffer, position, end)
     if wire in (_EIGHT_BYTES, _FOUR_BYTES):
         return 8 if wire == _EIGHT_BYTES else 4, position
