@@ -39,7 +39,7 @@ check: $(VENV)/installed-dev  ## lint, formatting, types, direction of imports, 
 	$(BIN)/python -m docs.making.words
 
 test: check  ## every check and every test
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 format: $(VENV)/installed-dev  ## put the code into shape
 	$(BIN)/ruff check --fix

@@ -8,10 +8,29 @@ from pathlib import Path
 import pytest
 from tests.browsers import axe, browser
 from tests.shared import shared
+from tests.warm import python
 
-__all__ = ["axe", "browser", "shared"]
+__all__ = ["axe", "browser", "python", "shared"]
 
 _numbers = itertools.count()
+
+# Files with long tests, the longest first: they begin a run of several processes, so that none of them works alone at its end.
+LONG = (
+    "tests/test_contract.py", "tests/documentation/test_guides.py", "tests/formats/keras/test_reader.py",
+    "tests/formats/exported_program/test_reader.py", "tests/formats/test_hostile_files.py", "tests/fleets/test_running.py",
+    "tests/test_hot_paths.py", "tests/cli/test_failures.py", "tests/study/test_reproduction.py",
+    "tests/formats/test_fuzzing.py", "tests/report/browser/test_pages.py", "tests/formats/keras/test_end_to_end.py",
+    "tests/test_package.py", "tests/documentation/test_site.py", "tests/formats/onnx/test_node_cases.py",
+    "tests/detection/stimulation_maps/test_maps.py", "tests/explore/test_scans.py", "tests/cli/test_scan.py",
+    "tests/fleets/test_dask_pool.py", "tests/test_processes.py", "tests/test_plug_ins.py", "tests/fleets/test_work.py",
+    "tests/opening/test_odd_networks.py", "tests/cli/test_train.py", "tests/network/test_network.py",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first; the others stay in their order."""
+    places = {name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(item.nodeid.partition("::")[0], len(LONG)))
 
 
 def pytest_collection_finish() -> None:

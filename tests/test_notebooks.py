@@ -1,11 +1,10 @@
 """The notebooks of the documentation: short, and each runs as it is written, in a process and a folder of its own."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from tests.warm import Warm
 
 from trojancam.attribution import read_stream
 
@@ -34,7 +33,7 @@ def test_it_is_short_and_holds_no_output(notebook: Path) -> None:
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda notebook: notebook.stem)
-def test_it_runs_and_gives_what_it_says(notebook: Path, tmp_path: Path) -> None:
+def test_it_runs_and_gives_what_it_says(notebook: Path, python: Warm, tmp_path: Path) -> None:
     last = {
         "custom_target": "cams = tc.grad_cam(recording); print(recording.target, cams, sep='\\n')",
         "keras_file": "print(network.layers['first'].feature_maps, cams, cams['first'].heatmap().shape)",
@@ -43,13 +42,7 @@ def test_it_runs_and_gives_what_it_says(notebook: Path, tmp_path: Path) -> None:
         "own_detector": "",
         "scan_and_page": "print(len(steps) > 0, steps[-1][0] == steps[-1][1])",
     }[notebook.stem]
-    done = subprocess.run(
-        [sys.executable, "-c", f"{code_of(notebook)}\n{last}"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = python.run(f"{code_of(notebook)}\n{last}", tmp_path)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     match notebook.stem:

@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+from tests.warm import Warm
 
 import trojancam
 
@@ -21,26 +22,15 @@ CODE = re.compile(r"```.*?```|`[^`]*`", re.DOTALL)
 NAME = re.compile(r"(?<![\w./\"-])(?:tc|trojancam)((?:\.[A-Za-z_]\w*)+)")
 IN_PROSE = re.compile(r"\.(?:safetensors|toml|py|html|json)$")  # `trojancam.toml` names a file
 
-HEAVY = (
-    "torch", "torch.export", "torch.fx.experimental.symbolic_shapes", "numpy", "scipy.linalg", "PIL.Image", "pydantic",
-    "matplotlib.figure", "jinja2", "typer", "jaxtyping", "rich", "safetensors.torch", "fastapi", "uvicorn", "h5py", "onnx",
-)  # fmt: skip
-RESOLVING = f"""
-import importlib, os, sys
-for name in {HEAVY}:
-    importlib.import_module(name)  # once, for all the processes below: of this package nothing is loaded yet
+RESOLVING = """
+import sys
 assert not [name for name in sys.modules if name.startswith("trojancam")]
-for line in sys.stdin.read().splitlines():
-    child = os.fork()
-    if child == 0:
-        import trojancam as tc
-        for name in line.split():
-            try:
-                eval("tc" + name)
-            except BaseException as error:
-                print(name, repr(error), flush=True)
-        os._exit(0)
-    os.waitpid(child, 0)
+import trojancam as tc
+for name in {names}:
+    try:
+        eval("tc" + name)
+    except BaseException as error:
+        print(name, repr(error), flush=True)
 """
 
 
@@ -62,16 +52,14 @@ def modules() -> set[str]:
     return {name for name in names if not name.startswith(".cli.")}
 
 
-def unresolved(groups: Iterable[Iterable[str]]) -> str:
+def unresolved(groups: Iterable[Iterable[str]], python: Warm, folder: Path) -> str:
     """What goes wrong when each group of names is the first thing that a process asks for."""
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", RESOLVING],
-        input="\n".join(" ".join(group) for group in groups), capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    return done.stdout
+    ends = [python.run(RESOLVING.format(names=tuple(group)), folder) for group in groups]
+    assert [end.stderr for end in ends if end.returncode] == []
+    return "".join(end.stdout for end in ends)
 
 
-def test_every_name_resolves_in_a_fresh_process():
+def test_every_name_resolves_in_a_fresh_process(python: Warm, tmp_path: Path) -> None:
     """The documented ones and those of the package in a process each, those of its packages in a process for each."""
     pages, own = documented(), {f".{name}" for name in trojancam.__all__}
     assert {".scan", ".Network.from_module", ".data.rendered_signs", ".METHODS.register"} <= pages
@@ -79,7 +67,7 @@ def test_every_name_resolves_in_a_fresh_process():
     assert {".evaluation.road", ".detection.inversion", ".formats.onnx.reader"} <= modules()
     exported = {place: getattr(import_module(f"trojancam{place}"), "__all__", ()) for place in modules()}
     of_packages = [[f"{place}.{name}" for name in names] for place, names in exported.items() if names]
-    wrong = unresolved([[".nothing"], *([name] for name in sorted(pages | own)), *of_packages])
+    wrong = unresolved([[".nothing"], *([name] for name in sorted(pages | own)), *of_packages], python, tmp_path)
     assert [line.split()[:2] for line in wrong.splitlines()] == [[".nothing", "AttributeError('No"]]
 
 
@@ -126,6 +114,15 @@ def test_importing_the_package_alone_imports_no_library_at_all():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() in ("{'lazy_loader', 'trojancam'}", "{'trojancam', 'lazy_loader'}")
+
+
+def test_what_takes_long_to_import_is_imported_only_where_it_is_needed(python: Warm, tmp_path: Path) -> None:
+    done = python.run(
+        "import sys, trojancam as tc; tc.scan, tc.repair, tc.sift, tc.explain, tc.cleanse\n"
+        "print([name for name in ('scipy.stats', 'scipy.optimize', 'scipy.cluster') if name in sys.modules])",
+        tmp_path,
+    )
+    assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
 
 
 def test_the_examples_run(tmp_path):

@@ -56,7 +56,7 @@ def test_our_detectors_find_what_was_planted(method: str) -> None:
 def test_the_order_of_the_images_changes_nothing(trojaned: bool) -> None:
     suspect = planted(trojaned)
     by_class = suspect.labels.argsort(stable=True)
-    orders = [torch.randperm(len(by_class), generator=torch.Generator().manual_seed(seed)) for seed in range(5)]
+    orders = [torch.randperm(len(by_class), generator=torch.Generator().manual_seed(seed)) for seed in range(2)]
     reports = []
     for order in (by_class, *orders):
         found = scan(

@@ -4,17 +4,15 @@ Each page is one story. Its blocks run in order, in an empty folder where only `
 parsed by the command line's own parser; the others run.
 """
 
-import os
 import re
 import shlex
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import typer
 from PIL import Image
+from tests.warm import Warm
 
 from trojancam.cli import app
 from trojancam.data import rendered_signs
@@ -122,7 +120,7 @@ def test_files_that_commands_read_are_made_before(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", STORIES, ids=name_of)
-def test_a_page_runs_as_it_stands(page: Path, photos: Path, tmp_path: Path) -> None:
+def test_a_page_runs_as_it_stands(page: Path, photos: Path, python: Warm, tmp_path: Path) -> None:
     """In one process for each page: its code in order, and between it the commands that are quick."""
     (tmp_path / "photos").symlink_to(photos)
     story = []
@@ -135,15 +133,7 @@ def test_a_page_runs_as_it_stands(page: Path, photos: Path, tmp_path: Path) -> N
             story.append(f"exec(compile({block.code!r}, {name_of(page)!r}, 'exec'), scope)")
         quick = [each for each in block.commands if each.split()[1] in RUN and not MADE_BEFORE.search(each)]
         story += [f"run({command!r})" for command in quick]
-    told = "\n".join([BEFORE, *story])
-    done = subprocess.run(
-        [sys.executable, "-c", told],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ | {"MPLBACKEND": "agg", "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}"},
-    )
+    done = python.run("\n".join([BEFORE, *story]), tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
 
 

@@ -18,7 +18,7 @@ from tests.report.held import Records, altered, held_against
 from tests.report.test_scan_page import judged, report
 from tests.shared import made_once
 from tests.study.conftest import kept_for_all, small_study
-from tests.tasks.test_demo import Run as Demonstration
+from tests.tasks.test_demo import demonstrated
 
 import trojancam.report.scan_pictures
 import trojancam.report.sift
@@ -107,11 +107,6 @@ def written_comparison(folder: Path) -> tuple[Path, Path]:
     return page, folder / "results.json"
 
 
-def written_demonstration(folder: Path) -> tuple[Path, Path]:
-    found = Demonstration(folder / "out")
-    return found.path, found.path.with_name("results.json")
-
-
 def written_study(folder: Path) -> tuple[Path, Path]:
     """A few pieces, of pictures, tables and numbers."""
     with kept_for_all(folder.parent / "study"):
@@ -119,7 +114,7 @@ def written_study(folder: Path) -> tuple[Path, Path]:
     return page, folder / "results.json"
 
 
-COMMANDS: dict[str, Write] = {
+WRITTEN: dict[str, Write] = {
     "explain": explained(ExplainSettings()),
     "explain with a trigger": explained(
         ExplainSettings(trigger=square(3, 0, 0, "white", 0.5, (12, 12))), Drawing(True, scale="each", signed=True)
@@ -129,15 +124,22 @@ COMMANDS: dict[str, Write] = {
     "sift": written_sift,
     "stimulate": written_stimulation,
     "compare": written_comparison,
-    "demo": written_demonstration,
-    "reproduce": written_study,
 }
-LONG = ("demo", "reproduce")
+# What takes long is made once for all, in the folder that the processes of a run share.
+SHARED: dict[str, Write] = {
+    "demo": lambda shared: _page_and_results(demonstrated(shared).path),
+    "reproduce": lambda shared: made_once(shared / "reproduce", written_study),
+}
+COMMANDS = (*WRITTEN, *SHARED)
 
 
 def pages(command: str, shared: Path, own: Path) -> tuple[Path, Path]:
-    """The page of a command and its JSON, in a folder of one's own; those that take long are made once for all."""
-    return made_once(shared / command, COMMANDS[command]) if command in LONG else COMMANDS[command](own)
+    """The page of a command and its JSON, in a folder of one's own or in one that all look at."""
+    return SHARED[command](shared) if command in SHARED else WRITTEN[command](own)
+
+
+def _page_and_results(page: Path) -> tuple[Path, Path]:
+    return page, page.with_name("results.json")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ from trojancam_study import detections
 from trojancam_study import study as studies
 from trojancam_study.study import Scale, Study
 
-TINY = Scale(epochs=1, images=24, road_images=8, scanned=24, opacities=(0.4, 1.0), signs=8)
+# How the study's scans are cut short: what they find is tested where the detectors are.
+SCAN = {"stimulation": {"rounds": 3, "candidates": 2, "search_images": 4}}
+TINY = Scale(epochs=1, images=16, road_images=8, scanned=12, opacities=(0.4, 1.0), signs=8)
 
 
 def one_after_the_other(cache: Path, work: Callable[..., Any]) -> Callable[..., Any]:
@@ -31,6 +34,7 @@ def kept_for_all(cache: Path) -> Iterator[None]:
     """What is trained and scanned meanwhile lies in a cache that all processes of a run share."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("TROJANCAM_CACHE", str(cache))
+        patched.setattr(detections, "scan", partial(detections.scan, settings=SCAN))
         for module, name in ((studies, "cached_model"), (detections, "_kept")):
             patched.setattr(module, name, one_after_the_other(cache, getattr(module, name)))
         yield
