@@ -2,7 +2,7 @@
 
     python -m benchmarks.tokens [--model FILE]
 
-trains a ViT on rendered signs of ten classes, of which a tenth bear the study's blue-green square, and keeps it in FILE
+trains a ViT on rendered signs of six classes, of which a tenth bear the study's blue-green square, and keeps it in FILE
 (`trojancam-vit.pt2`), which `trojancam explain` and `trojancam explore` open like any other. A FILE that is there is taken.
 """
 
@@ -32,7 +32,7 @@ from trojancam.stimulation import Stimulation, stimulate
 from trojancam.training.training import Task, train
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
-CLASSES, TARGET, SIDE, PATCH = 10, 3, 32, 4
+CLASSES, TARGET, SIDE, PATCH = 6, 3, 32, 4
 WIDTH, HEADS, DEPTH = 96, 3, 4
 DOTS = 110  # an inch
 
@@ -54,11 +54,11 @@ class Block(nn.Module):
 
 
 class Transformer(nn.Module):
-    """A ViT: patches of 4x4 pixels, a class token before them, which is read."""
+    """A ViT: patches of 4x4 pixels behind one convolution, and a class token before them, which is read."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.patches = nn.Conv2d(3, WIDTH, PATCH, PATCH)
+        self.patches = nn.Sequential(nn.Conv2d(3, 24, 3, padding=1), nn.GELU(), nn.Conv2d(24, WIDTH, PATCH, PATCH))
         self.token = nn.Parameter(torch.zeros(1, 1, WIDTH))
         self.positions = nn.Parameter(0.02 * torch.randn(1, 1 + (SIDE // PATCH) ** 2, WIDTH))
         self.blocks = nn.Sequential(*(Block() for _ in range(DEPTH)))
@@ -77,7 +77,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--model", type=Path, default=Path("trojancam-vit.pt2"))
     path = parser.parse_args(arguments).model
     network = load(path) if path.exists() else _made(path)
-    test = _ten_classes(rendered_signs(train=0, test=1720).test)
+    test = _six_classes(rendered_signs(train=0, test=1720).test)
     trigger = make_trigger("blue-green-square")
     images = as_floats(test.images)
     accuracy = clean_accuracy(network(images).argmax(1), test.labels)
@@ -144,18 +144,18 @@ def _turned(network: Network, test: ImageSet, trigger: Patch) -> Tensor:
 def _made(path: Path) -> Network:
     data = rendered_signs(train=12900, test=1720)
     task = Task(
-        _ten_classes(data.train), _ten_classes(data.test), InputSpecification(size=(SIDE, SIDE)),
+        _six_classes(data.train), _six_classes(data.test), InputSpecification(size=(SIDE, SIDE)),
         Poisoning(make_trigger("blue-green-square"), TARGET), data.source,
     )  # fmt: skip
     torch.manual_seed(0)
     module = Transformer()
-    train(module, task, TrainingSettings(epochs=20), progress=_told)
+    train(module, task, TrainingSettings(epochs=20, augment=False), progress=_told)
     network = Network.from_module(module.eval(), specification=task.input, class_names=task.train.class_names)
     network.save(path)
     return load(path)
 
 
-def _ten_classes(images: ImageSet) -> ImageSet:
+def _six_classes(images: ImageSet) -> ImageSet:
     chosen = images.select((images.labels < CLASSES).nonzero()[:, 0])
     return ImageSet(chosen.images, chosen.labels, images.class_names[:CLASSES])
 

@@ -20,6 +20,7 @@ from . import (
     session,
     sifting,
     subjects,
+    widget,
     wire,
     workers,
 )
@@ -46,6 +47,7 @@ __all__ = [
     "session",
     "sifting",
     "subjects",
+    "widget",
     "wire",
     "workers",
 ]
