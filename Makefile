@@ -39,6 +39,7 @@ check: $(VENV)/installed-dev  ## lint, formatting, types, direction of imports, 
 	$(BIN)/python -m docs.making.words
 
 test: check  ## every check and every test
+	$(BIN)/python -m compileall -q src # once, not in every process that a test starts
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 format: $(VENV)/installed-dev  ## put the code into shape

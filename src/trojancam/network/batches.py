@@ -1,4 +1,5 @@
-"""Batches: how many images go through a network, or through a part of it, at a time. No other file holds such a number.
+"""Batches: how many images go through a network, or through a part of it, at a time. Others only ask for fewer, where a
+batch is a step that is kept or shown.
 
 What is temporary stays within a budget of bytes, whatever the number of images, feature maps and classes; what is returned
 may be as large as it is. On a processor a batch is also kept as small as its cache wants it.
