@@ -1,5 +1,6 @@
 """The glossary: each word once, and every page explains those that it uses."""
 
+import html
 import re
 
 from docs.making import glossary
@@ -36,3 +37,17 @@ def test_the_glossarys_page_has_every_word_under_a_heading() -> None:
     page = glossary.page()
     assert [term.name for term in TERMS if f"## {term.name} {{ #{term.anchor} }}" not in page] == []
     assert len(re.findall(r"^## ", page, flags=re.MULTILINE)) == len(TERMS)
+
+
+def test_a_number_in_a_sentence_is_explained_on_hover_and_in_print():
+    weighed = "The score is 18, the REASR is 99%, p = 0.111. Layer 7 has 5 maps; the ablation ASR is 3%."
+    page = Page("Scan", "Nothing.", [Section("One", "Its clean accuracy is 98.2%.")], weighed=weighed)
+    text = render(page)
+    names = [term.name for term in page.terms]
+    wanted = {"18": "score", "99%": "REASR", "0.111": "p-value", "3%": "ablation ASR", "98.2%": "clean accuracy"}
+    explained = re.findall(r'<abbr title="([^:"]+): ([^"]+)" data-word="(\d+)">([^<]+)</abbr>', text)
+    assert {number: name for name, _, _, number in explained} == wanted
+    for name, words, place, _ in explained:
+        assert html.unescape(words) == meaning(name)
+        assert names[int(place) - 1] == name  # the number in print is that of the list of words
+    assert re.sub(r"<[^>]+>", "", text).count(weighed) == 1

@@ -6,6 +6,9 @@ from functools import cache
 
 from trojancam.showing import Brief
 
+NUMBER = re.compile(r"(?:,| is| are| was| of|:| =| about| on)? (-?[0-9]+(?:[.,][0-9]+)*(?: ?%)?)(?![\w/])")
+"""A number behind the name of what it counts, with the few words that may stand between."""
+
 
 @dataclass(frozen=True)
 class Term(Brief):
@@ -94,6 +97,38 @@ def terms_in(text: str) -> list[Term]:
     ['attack success rate', 'trigger']
     """
     return [term for term in TERMS if _pattern(term).search(text)]
+
+
+@dataclass(frozen=True)
+class Said(Brief):
+    """A piece of a text; `term` is what a number in it counts, where the words beside it say so and the glossary knows them."""
+
+    text: str
+    term: Term | None = None
+
+
+def said(text: str) -> list[Said]:
+    """A text in pieces: numbers that stand beside the name of what they count, and what lies between.
+
+    >>> [(piece.text, piece.term.name) for piece in said("Its score is 18, and p = 0.111; 5 images.") if piece.term]
+    [('18', 'score'), ('0.111', 'p-value')]
+    """
+    pieces, end = list[Said](), 0
+    for found, term in _counted(text):
+        pieces += [Said(text[end : found[0]]), Said(text[slice(*found)], term)]
+        end = found[1]
+    return [piece for piece in (*pieces, Said(text[end:])) if piece.text]
+
+
+def _counted(text: str) -> list[tuple[tuple[int, int], Term]]:
+    """Where numbers stand behind a term, each once; the longest term counts: of “ablation ASR 3%” it is not “ASR”."""
+    found: dict[tuple[int, int], tuple[int, Term]] = {}
+    for term in TERMS:
+        for name in _pattern(term).finditer(text):
+            number = NUMBER.match(text, name.end())
+            if number and len(name[0]) > found.get(number.span(1), (0, term))[0]:
+                found[number.span(1)] = len(name[0]), term
+    return sorted(((place, term) for place, (_, term) in found.items()), key=lambda each: each[0])
 
 
 def meaning(words: str) -> str:

@@ -13,7 +13,7 @@ import jinja2
 
 from trojancam.files import written_whole
 from trojancam.report.documents.document import Document, versions
-from trojancam.report.glossary import Term, meaning, terms_in
+from trojancam.report.glossary import Term, meaning, said, terms_in
 from trojancam.report.maps import Backdrop, Maps
 from trojancam.text import as_text
 
@@ -242,6 +242,7 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
     )
     found.filters["meaning"] = meaning
+    found.filters["said"] = said
     found.filters["lower_first"] = lambda words: words[:1].lower() + words[1:]
     return found
 
