@@ -35,6 +35,7 @@ IMAGES = Path(__file__).parents[1] / "docs" / "images"
 CLASSES, TARGET, SIDE, PATCH = 6, 3, 32, 4
 WIDTH, HEADS, DEPTH = 96, 3, 4
 DOTS = 110  # an inch
+CHANNELS, STRENGTH = 8, 4.0  # that are stimulated together, and how strongly, in clean peaks
 
 
 class Block(nn.Module):
@@ -98,31 +99,29 @@ def draw(network: Network, image: Tensor, trigger: Patch) -> None:
     place = trigger.place
     row = figures.layer_row(stamped[0], shown, caption=said, mask=place)
     figures.save(row, IMAGES / "tokens-heat-maps.png", dpi=DOTS)
-    layer, channel = _carrier(cams, place)
-    deed = Stimulation(layer, channel, value=4.0, unit="map", mask=_cells(network, layer, place))
+    layer, channels = _carriers(cams, place)
+    deed = Stimulation(layer, channels, value=STRENGTH, unit="map", mask=_cells(network, layer, place))
     result = stimulate(network, image[None], deed)
     names = [network.class_names[int(each.logits.argmax())] for each in (result.before, result.after)]
-    print(f"{layer}, channel {channel}: {names[0]} -> {names[1]}")
-    pair = figures.before_after(image, result, caption=f"{layer}, channel {channel}: {names[0]} → {names[1]}")
+    said = f"{layer}, channels {', '.join(map(str, channels))}: {names[0]} → {names[1]}"
+    print(said)
+    pair = figures.before_after(image, result, caption=said)
     figures.save(pair, IMAGES / "tokens-stimulated.png", dpi=DOTS)
 
 
-def _carrier(cams: Mapping[str, Attribution], place: Tensor) -> tuple[str, int]:
-    """The layer and the channel of the tokens with the greatest contribution inside the trigger, of the blocks' streams."""
-    best = ("", 0, -1.0)
+def _carriers(cams: Mapping[str, Attribution], place: Tensor) -> tuple[str, tuple[int, ...]]:
+    """The block whose stream has the greatest contribution inside the trigger, and the channels that bring most of it."""
+    inside = {}
     for name, cam in cams.items():
         if (
-            not isinstance(cam, FeatureMapAttribution)
-            or name.endswith((".attn", ".mlp"))
-            or not name.startswith("blocks")
+            isinstance(cam, FeatureMapAttribution)
+            and name.startswith("blocks")
+            and not name.endswith((".attn", ".mlp"))
         ):
-            continue
-        share = feature_map_energy(cam, dilated(place, cam.placement.cell))[0].nan_to_num(0)
-        strength = share * cam.contributions[0].relu().sum((1, 2))
-        channel = int(strength.argmax())
-        if float(strength[channel]) > best[2]:
-            best = (name, channel, float(strength[channel]))
-    return best[:2]
+            share = feature_map_energy(cam, dilated(place, cam.placement.cell))[0].nan_to_num(0)
+            inside[name] = share * cam.contributions[0].relu().sum((1, 2))
+    best = max(inside, key=lambda name: float(inside[name].sum()))
+    return best, tuple(inside[best].topk(CHANNELS).indices.tolist())
 
 
 def _cells(network: Network, layer: str, place: Tensor) -> Tensor:
