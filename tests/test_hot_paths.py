@@ -31,7 +31,7 @@ QUICK = {
     "stimulation": {"candidates": 1, "inversion.rounds": 2},
     "abs": {"classes": 1, "agreement": 0.1, "inversion.rounds": 2},
     "neural-cleanse": {"inversion.rounds": 2},
-    **{name: {"screen.steps": 2, "detail.steps": 2} for name in ("additive", "warp", "tone")},
+    **{name: {"screen.steps": 2, "detail.steps": 2} for name in ("additive", "low-frequency", "warp", "tone")},
     "all-to-all": {"screen": 2, "detail": 2},
 }
 

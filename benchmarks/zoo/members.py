@@ -19,7 +19,7 @@ SIZE = (32, 32)
 EPOCHS = {"basic": 12, "trojan1": 8, "trojan2": 12, "vgg": 8, "resnet": 8}
 FAST = ("basic", "trojan2", "vgg", "resnet")
 SMALL = ("basic", "trojan2")
-MORE_TEN = (6, 7, 8, 9, 10, 11)  # numbers of further networks of ten classes
+MORE_TEN = tuple(range(6, 24))  # numbers of further networks of ten classes
 FINE_TUNING = TrainingSettings(epochs=3, learning_rate=1.5e-3)
 
 

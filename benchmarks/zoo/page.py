@@ -7,6 +7,7 @@ says compared with what was planted.
 """
 
 import argparse
+import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,13 +22,16 @@ from benchmarks.zoo.growing import FORMED
 from benchmarks.zoo.members import PARTS, Part
 from benchmarks.zoo.rates import auroc, share
 from benchmarks.zoo.scanned import SCANNED, Said, Scanned, scanned
+from trojancam import detection
 from trojancam.detection import DETECTORS
 from trojancam.detection.judgement import RANKED, Judgement, Opinion, Verdict, judged, opinion, verdict_of
 from trojancam.detection.references import own_reference
 from trojancam.detection.scanning import DEFAULT_METHODS
+from trojancam.detection.track_record import Counted, TrackRecord
 
 OUT = Path(__file__).parents[2] / "docs" / "zoo.md"
 PICTURE = "zoo-p-values.png"
+RECORD = Path(detection.__file__).parent / "reference" / "track-record.json"
 RATES = (0.01, 0.05)  # of false alarms
 WELL = "well trained"
 
@@ -116,6 +120,21 @@ def main() -> None:
     planted = [each for each in answers if each.clean or each.network.truth["formed"]]
     failed = [each for each in answers if each not in planted]
     write(planted, failed, arguments.part, arguments.out)
+    if arguments.part == "report" and arguments.out == OUT:
+        RECORD.write_text(json.dumps(track_record(planted).model_dump(), indent=1) + "\n", encoding="utf-8")
+
+
+def track_record(answers: Sequence[Answer]) -> TrackRecord:
+    """What a scan tells people of how often scans were right."""
+    trojaned = [each for each in answers if not each.clean]
+    clean = [each for each in answers if each.clean and each.verdict != "not judged"]
+    kinds = dict.fromkeys(each.network.member.attack for each in trojaned)
+    hits = {kind: [each.hit for each in trojaned if each.network.member.attack == kind] for kind in kinds}
+    return TrackRecord(
+        methods=DEFAULT_METHODS,
+        found={kind: Counted(count=sum(found), of=len(found)) for kind, found in hits.items()},
+        alarms=Counted(count=sum(each.verdict == "backdoor" for each in clean), of=len(clean)),
+    )
 
 
 def write(answers: Sequence[Answer], failed: Sequence[Answer], of: Part, out: Path) -> None:
@@ -293,7 +312,7 @@ def _failed(failed: Sequence[Answer]) -> list[str]:
 def _p_values(clean: Sequence[Answer]) -> dict[str, list[float]]:
     """The p-values of clean networks, sorted, by method and of all methods together."""
     by_method = {name: [each.opinions[name].p for each in clean if name in each.opinions] for name in DEFAULT_METHODS}
-    by_method["all methods (Holm)"] = [each.judgement.p for each in clean]
+    by_method["all methods together"] = [each.judgement.p for each in clean]
     return {name: sorted(value for value in values if value is not None) for name, values in by_method.items()}
 
 

@@ -40,9 +40,10 @@ JUDGING = (
     "judgement",
     "references",
     "settings",
+    "track_record",
     "words",
 )
-SCANNED = ("stimulation", "additive", "warp", "all-to-all", "tone")
+SCANNED = ("stimulation", "additive", "low-frequency", "warp", "all-to-all", "tone")
 
 
 @dataclass(frozen=True)

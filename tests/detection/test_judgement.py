@@ -1,11 +1,11 @@
-"""Judgement: the worst opinion of those that decide, p-values by Holm, and false alarms over networks that all have scanned."""
+"""Judgement: the worst opinion of those that decide, p-values of the strongest score, false alarms over clean networks."""
+
+import random
 
 import pytest
-import torch
 
 from trojancam.detection.accuracy import CleanAccuracy
 from trojancam.detection.judgement import Opinion, judged, opinion
-from trojancam.evaluation.statistics import holm
 
 CLEAN = Opinion("nothing found", 1.0, 2.0)
 DOUBT = Opinion("inconclusive", 1.5, 2.0)
@@ -30,30 +30,64 @@ def test_the_worst_of_those_that_decide_counts(opinions: tuple[Opinion, ...], ve
     assert "12 of 100" in judgement.reason
 
 
-def test_p_values_are_combined_as_holm_does() -> None:
+def test_p_is_that_of_the_strongest_score_in_units_of_its_threshold() -> None:
     nulls = {
-        "a": {str(number): float(number) for number in range(19)},
-        "b": {str(number): float(number) for number in range(19)},
-        "c": {},
+        "a": {"1": 2.0, "2": 1.0, "3": 1.0, "of a alone": 9.0},
+        "b": {"1": 0.0, "2": 0.7, "3": 0.1, "of b alone": 9.0},
     }
-    scores = {"a": 17.5, "b": 3.0, "c": 1.0}
-    opinions = {name: opinion("nothing found", score, 18.0, nulls[name], True) for name, score in scores.items()}
+    thresholds, scores = {"a": 4.0, "b": 1.0}, {"a": 2.4, "b": 0.2}
+    opinions = {name: opinion("nothing found", scores[name], thresholds[name], nulls[name], True) for name in nulls}
     _, judgement = judged(opinions, nulls, GOOD)
-    known = torch.tensor([each.p for each in opinions.values() if each.p is not None])
-    assert judgement.p == pytest.approx(float(holm(known).min()))
-    assert (judgement.p, judgement.least_p, judgement.methods) == (pytest.approx(0.2), pytest.approx(0.1), 2)
-    assert judgement.references == 0  # no network was scanned by all three
+    # The suspect's strength is 0.6; those of the networks that both have scanned are 0.5, 0.7 and 0.25.
+    assert (judgement.p, judgement.least_p) == (pytest.approx(2 / 4), pytest.approx(1 / 4))
+    assert (judgement.methods, judgement.references, judgement.alarms) == (2, 3, 0)
+
+
+@pytest.mark.parametrize("missing", [{}, {"other": 1.0}])
+def test_there_is_no_p_value_where_no_clean_network_was_scanned_by_all(missing: dict[str, float]) -> None:
+    nulls = {"a": {"1": 1.0}, "b": missing}
+    opinions = {name: opinion("nothing found", 1.0, 4.0, nulls[name], True) for name in nulls}
+    _, judgement = judged(opinions, nulls, GOOD)
+    assert (judgement.p, judgement.least_p, judgement.references) == (None, None, 0)
+    assert "no p-value" in judgement.in_words()[-1]
+
+
+def test_a_clean_network_that_is_stronger_by_another_method_holds_a_backdoor_in_doubt() -> None:
+    nulls = {"a": {"1": 1.0}, "b": {"1": 9.0}}
+    opinions = {
+        "a": opinion("backdoor", 6.0, 4.0, nulls["a"], True),
+        "b": opinion("nothing found", 1.0, 4.0, nulls["b"], True),
+    }
+    assert opinions["a"].verdict == "backdoor"
+    assert judged(opinions, nulls, GOOD)[0] == "inconclusive"
+    assert judged(opinions, {"a": {"1": 1.0}, "b": {"1": 5.9}}, GOOD)[0] == "backdoor"
+
+
+def test_p_values_of_clean_networks_are_uniform_or_larger_however_many_methods_decide() -> None:
+    drawn = random.Random(0)
+    names, networks, least = ("a", "b", "c", "d"), 19, 0
+    for _ in range(400):
+        nulls = {name: {str(number): drawn.lognormvariate(0, 1) for number in range(networks)} for name in names}
+        opinions = {
+            name: opinion("nothing found", drawn.lognormvariate(0, 1), 5.0, nulls[name], True) for name in names
+        }
+        p = judged(opinions, nulls, GOOD)[1].p
+        assert p is not None
+        least += p <= 1 / (networks + 1)
+    assert least / 400 == pytest.approx(1 / (networks + 1), abs=0.03)
 
 
 def test_alarms_are_counted_over_networks_that_all_methods_have_scanned_each_held_against_the_others() -> None:
     nulls = {"a": {"1": 5.0, "2": 1.0, "3": 1.0}, "b": {"1": 0.0, "2": 9.0, "4": 9.0}}
     opinions = {name: opinion("nothing found", 1.0, 4.0, nulls[name], True) for name in nulls}
     _, judgement = judged(opinions, nulls, None)
-    # Network 2 scores 9 by b, but so does network 4: neither would be called backdoored.
+    # Networks 1 and 2 were scanned by both, and both are above a threshold: only the stronger one would be called so.
     assert (judgement.references, judgement.alarms) == (2, 1)
     assert "1 of 2 such networks would be called so" in judgement.in_words()[1]
     low, high = judgement.alarm_rate()
     assert (low, high) == (pytest.approx(1 - 0.975**0.5), pytest.approx(0.975**0.5))
+    tied = {"a": {"1": 9.0, "2": 9.0}, "b": {"1": 0.0, "2": 0.0}}
+    assert judged(opinions, tied, None)[1].alarms == 0
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ def test_a_scan_tells_p_and_how_many_networks_it_rests_on() -> None:
     judgement = report.judgement
     assert (judgement.p, judgement.least_p, judgement.references, judgement.alarms) == (0.5, 0.25, 3, 1)
     assert (report.opinions["stimulation"].p, report.opinions["stimulation"].references) == (0.5, 3)
-    assert any("p = 0.5 (over one method); with 3 reference networks" in words for words in judgement.in_words())
+    assert any("p = 0.5 (one method); with 3 reference networks" in words for words in judgement.in_words())
 
 
 def test_a_reference_is_what_was_written(tmp_path: Path) -> None:

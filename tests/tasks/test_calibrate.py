@@ -64,6 +64,21 @@ def test_networks_that_were_scanned_are_not_scanned_again(monkeypatch: pytest.Mo
     assert [each.name for each in both.networks] == ["one", "two"]
 
 
+def test_a_known_network_is_scanned_by_what_it_lacks_alone() -> None:
+    settings = SHORT | {"tone": SHORT["additive"]}
+    first, _ = calibrated([clean("one")], METHODS, settings=SHORT)
+    asked = []
+
+    def told(_: int, __: int, what: str) -> None:
+        asked.append(what)
+
+    both, _ = calibrated([clean("one")], (*METHODS, "tone"), begun=first, settings=settings, progress=told)
+    (network,) = both.networks
+    assert set(network.scores) == {"additive", "tone"}
+    assert network.scores["additive"] == first.networks[0].scores["additive"]
+    assert not any("additive" in what for what in asked)
+
+
 def test_a_poor_network_is_left_out_and_told() -> None:
     found, left_out = calibrated([clean("poor", turned=1)], METHODS, settings=SHORT)
     assert found.networks == ()

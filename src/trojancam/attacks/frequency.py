@@ -46,14 +46,15 @@ class Frequency(Trigger):
     @property
     def size(self) -> float:
         """The root mean square of what is added."""
-        return float(self._of_family().size({"coefficients": self.coefficients[None]}))
+        return float(self.of_family().size({"coefficients": self.coefficients[None]}))
 
-    def _of_family(self) -> "FrequencyFamily":
+    def of_family(self) -> "FrequencyFamily":
+        """The family of as many coefficients, in blocks of this size."""
         rows, columns = self.coefficients.shape[1:]
         return FrequencyFamily(self.image_size, (rows, columns), self.block)
 
     def _apply(self, images: Float[Tensor, "n 3 h w"], generator: torch.Generator | None) -> Float[Tensor, "n 3 h w"]:
-        return self._of_family().apply(images, {"coefficients": self.coefficients[None].to(images)})[0]
+        return self.of_family().apply(images, {"coefficients": self.coefficients[None].to(images)})[0]
 
     def _to_record(self) -> dict[str, Any]:
         return {
@@ -85,7 +86,7 @@ class FrequencyFamily(ImageFamily[Frequency]):
     def drawn(self, count: int, size: float, generator: torch.Generator) -> Parameters:
         """A single coefficient of each channel."""
         rows, columns = self.kept
-        drawn = torch.rand(count, 3, rows * columns, generator=generator)
+        drawn = torch.rand(count, 3, rows * columns, generator=generator, device=generator.device)
         single = torch.zeros_like(drawn).scatter(2, drawn.argmax(2, keepdim=True), 1.0)
         return {"coefficients": single.view(count, 3, rows, columns)}
 
@@ -110,20 +111,22 @@ class FrequencyFamily(ImageFamily[Frequency]):
     def _of_a_block(self, coefficients: Float[Tensor, "c 3 rows columns"]) -> Float[Tensor, "c 3 height width"]:
         height, width = self.block or self.image_size
         down, across = (
-            cosines(side, kept).to(coefficients)
+            cosines(side, kept, coefficients.device).to(coefficients)
             for side, kept in zip((height, width), coefficients.shape[2:], strict=True)
         )
         channels = torch.einsum("ik,jl,cmkl->cmij", down, across, coefficients)
-        return torch.einsum("rm,cmij->crij", torch.tensor(YCBCR_TO_RGB).to(coefficients), channels)
+        return torch.einsum(
+            "rm,cmij->crij", torch.tensor(YCBCR_TO_RGB, device=coefficients.device).to(coefficients), channels
+        )
 
 
-def cosines(side: int, kept: int) -> Float[Tensor, "side kept"]:
+def cosines(side: int, kept: int, device: torch.device | str = "cpu") -> Float[Tensor, "side kept"]:
     """The orthonormal basis of the cosine transform: column k is `sqrt(2/n) cos(pi (i + 1/2) k / n)`, column 0 `1/sqrt(n)`.
 
     >>> torch.allclose(cosines(4, 4) @ cosines(4, 4).T, torch.eye(4), atol=1e-6)
     True
     """
-    places, waves = torch.arange(side, dtype=torch.float64), torch.arange(kept, dtype=torch.float64)
+    places, waves = (torch.arange(count, dtype=torch.float64, device=device) for count in (side, kept))
     basis = (torch.pi / side * (places[:, None] + 0.5) * waves).cos() * math.sqrt(2 / side)
     basis[:, 0] /= math.sqrt(2)
     return basis.to(torch.get_default_dtype())

@@ -40,9 +40,10 @@ def scan(
     methods: Annotated[
         str | None,
         typer.Option(
-            help="stimulation (patches), additive, warp and tone (all over the image), all-to-all, abs, neural-cleanse or an "
-            "added one ('trojancam methods' lists all), with commas between: they decide together, but for abs and "
-            "neural-cleanse, which are second opinions.  [default: stimulation,additive,warp,all-to-all]",
+            help="stimulation (patches), additive, low-frequency, warp and tone (all over the image), all-to-all, abs, "
+            "neural-cleanse or an added one ('trojancam methods' lists all), with commas between: they decide together, but "
+            "for abs and neural-cleanse, which are second opinions.  "
+            "[default: stimulation,additive,low-frequency,warp,all-to-all]",
             show_default=False,
         ),
     ] = None,

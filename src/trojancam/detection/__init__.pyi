@@ -19,6 +19,7 @@ from . import (
     stimulation_maps,
     success,
     suspect,
+    track_record,
     validation,
     words,
 )
@@ -30,6 +31,7 @@ from .references import Reference
 from .scanning import DEFAULT_METHODS, DETECTORS, scan
 from .settings import Settings
 from .suspect import Suspect
+from .track_record import TrackRecord
 from .validation import Validation, validated
 
 __all__ = [
@@ -46,6 +48,7 @@ __all__ = [
     "ScanReport",
     "Settings",
     "Suspect",
+    "TrackRecord",
     "Validation",
     "abs",
     "accuracy",
@@ -69,6 +72,7 @@ __all__ = [
     "stimulation_maps",
     "success",
     "suspect",
+    "track_record",
     "validated",
     "validation",
     "words",

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from trojancam.attacks.families import FAMILIES
+from trojancam.detection.track_record import TrackRecord
 from trojancam.errors import DataError
 from trojancam.records import Written
 from trojancam.showing import Brief
@@ -50,17 +51,26 @@ class Coverage(Written, Brief):
 
     searched: tuple[Searched, ...] = ()
     not_searched: tuple[NotSearched, ...] = ()
+    track_record: Annotated[
+        TrackRecord | None, Field(description="Of scans by the same methods; null where others were used.")
+    ] = None
 
     def in_words(self) -> list[str]:
-        """Two sentences for people."""
+        """Two sentences for people, and how often such scans were right."""
         families = list(dict.fromkeys(each for search in self.searched for each in search.families))
         victims = list(dict.fromkeys(each for search in self.searched for each in search.victims))
         told = [f"Searched: {', '.join(families)}; victims: {', '.join(victims)}."] if families else []
         left = ", ".join(f"{each.what} ({each.why})" for each in self.not_searched)
-        return [*told, f"Not searched: {left}."] if left else told
+        told += [f"Not searched: {left}."] if left else []
+        return [*told, *(self.track_record.in_words() if self.track_record else ())]
 
 
-def coverage(searched: Sequence[Searched], left_out: Mapping[str, str], searchable: Sequence[Searched]) -> Coverage:
+def coverage(
+    searched: Sequence[Searched],
+    left_out: Mapping[str, str],
+    searchable: Sequence[Searched],
+    track_record: TrackRecord | None = None,
+) -> Coverage:
     """What was looked for, and the rest: left out for a reason, by method; not asked for; or what no method looks for.
 
     `searchable` are the searches of all methods that there are.
@@ -89,7 +99,7 @@ def coverage(searched: Sequence[Searched], left_out: Mapping[str, str], searchab
     missing += [
         NotSearched(f"what {name} looks for", why) for name, why in left_out.items() if why not in _whys(missing)
     ]
-    return Coverage(tuple(searched), (*missing, NotSearched(LATENT, NO_METHOD)))
+    return Coverage(tuple(searched), (*missing, NotSearched(LATENT, NO_METHOD)), track_record)
 
 
 def _whys(missing: Sequence[NotSearched]) -> list[str]:

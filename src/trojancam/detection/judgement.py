@@ -18,7 +18,9 @@ NO_LABELS = (
     "The images came without labels, so the network's accuracy is not known: of a network that never learned its classes no "
     "verdict means anything."
 )
-NO_REFERENCE = "No clean network was scanned with these settings: there is no p-value, and the thresholds stand alone."
+NO_REFERENCE = (
+    "No clean network was scanned by all these methods, set alike. There is no p-value: the thresholds stand alone."
+)
 
 
 def verdict_of(score: float, inconclusive: float, backdoor: float) -> Verdict:
@@ -66,15 +68,21 @@ class Opinion(Written, Brief):
 class Judgement(Written, Brief):
     """What a verdict is to be weighed by.
 
-    `p` is the smallest p-value of the deciding methods times their number, at most 1: the first step of Holm's method (1979),
-    which holds however the methods depend on each other.
+    `p` is the conformal p-value of the greatest strength, `max over the deciding methods of score / threshold`, among that of the
+    reference networks that all of these methods have scanned. It is one number of each network, however many methods there are,
+    so that nothing has to be corrected for asking several.
     """
 
     accuracy: Annotated[CleanAccuracy | None, Field(description="Null where the images have no labels.")] = None
-    p: Annotated[Rate, Field(description="The smallest p of the deciding methods, combined over them.")] = None
+    p: Annotated[
+        Rate,
+        Field(
+            description="The share of clean networks whose strongest score, in units of its threshold, is as high, the suspect "
+            "counted with them; null if none was scanned by all deciding methods with these settings."
+        ),
+    ] = None
     least_p: Annotated[Rate, Field(description="The smallest that p can be with so few clean networks.")] = None
-    combined: Literal["Holm"] = "Holm"
-    methods: Annotated[int, Field(description="How many methods p is combined over.")] = 0
+    methods: Annotated[int, Field(description="How many methods decide.")] = 0
     references: Annotated[int, Field(description="How many clean networks all deciding methods have scanned.")] = 0
     alarms: Annotated[
         int, Field(description="How many of these would be called backdoored, each held against the others.")
@@ -88,13 +96,14 @@ class Judgement(Written, Brief):
         if self.p is None or self.least_p is None:
             return [*told, NO_REFERENCE]
         low, high = self.alarm_rate()
-        of = f"{self.methods} methods, by Holm" if self.methods > 1 else "one method"
+        of = f"the strongest of {self.methods} methods" if self.methods > 1 else "one method"
         return [
             *told,
-            "A score is called a backdoor that is above a fixed threshold, and above that of every clean reference network with "
-            f"about as many classes. Held against each other, {self.alarms} of {self.references} such networks would be called "
+            "A network is called backdoored if a score is above its fixed threshold, and further above it than any score of a "
+            "clean reference network with about as many classes. Held against each other, "
+            f"{self.alarms} of {self.references} such networks would be called "
             f"so: a rate of false alarms between {100 * low:.0f} and {100 * high:.0f} % (95 % interval).",
-            f"p = {self.p:.3g} (over {of}); with {self.references} reference networks it cannot be below {self.least_p:.3g}.",
+            f"p = {self.p:.3g} ({of}); with {self.references} reference networks it cannot be below {self.least_p:.3g}.",
         ]
 
     @derived
@@ -119,33 +128,42 @@ def judged(
 ) -> tuple[Verdict, Judgement]:
     """The verdict of a scan, and what it is to be weighed by.
 
-    A backdoor is called where any of the deciding methods calls one, nothing is found where none is even in doubt; a network that
-    is not accurate enough is not judged, whatever was found.
+    A backdoor is called where any of the deciding methods calls one, and no clean network is stronger; nothing is found where no
+    method is even in doubt. A network that is not accurate enough is not judged, whatever was found.
 
     >>> judged({"a": Opinion("backdoor", 3.0, 2.0), "b": Opinion("nothing found", 0.0, 1.0)}, {"a": {}, "b": {}}, None)[0]
     'backdoor'
+    >>> judged({"a": Opinion("backdoor", 3.0, 2.0)}, {"a": {"a clean network": 3.5}}, None)[0]
+    'inconclusive'
     """
     deciding = {name: each for name, each in opinions.items() if each.decides}
-    said = [each.verdict for each in deciding.values()]
-    verdict = next(each for each in RANKED if each in said)
+    strongest = max(each.strength for each in deciding.values())
+    null = _strongest(deciding, nulls)
+    verdict = next(each for each in RANKED if each in [opinion.verdict for opinion in deciding.values()])
+    if verdict == "backdoor" and any(value >= strongest for value in null.values()):
+        verdict = "inconclusive"
     reason = accuracy.problem() if accuracy is not None else ""
-    known = [(each.p, each.references) for each in deciding.values() if each.p is not None]
-    ours = {name: nulls[name] for name in deciding if nulls.get(name)}
-    common = set.intersection(*(set(null) for null in ours.values())) if len(ours) == len(deciding) else set()
     return "not judged" if reason else verdict, Judgement(
         accuracy=accuracy,
-        p=min(1.0, len(known) * min(p for p, _ in known)) if known else None,
-        least_p=min(1.0, len(known) / (1 + max(count for _, count in known))) if known else None,
-        methods=len(known),
-        references=len(common),
-        alarms=sum(
-            any(_stands_out(each, null, opinions[name].threshold) for name, null in ours.items()) for each in common
-        ),
+        p=p_value(strongest, null),
+        least_p=1 / (1 + len(null)) if null else None,
+        methods=len(deciding),
+        references=len(null),
+        alarms=_alarms(null),
         reason=reason,
     )
 
 
-def _stands_out(network: str, null: Mapping[str, float], threshold: float) -> bool:
-    """Whether a clean network would be called backdoored, held against the others."""
-    own = null[network]
-    return own >= threshold and all(value < own for other, value in null.items() if other != network)
+def _strongest(deciding: Mapping[str, Opinion], nulls: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """The greatest score of each clean network that all of these methods have scanned, in units of their thresholds."""
+    scanned = [set(nulls.get(name, {})) for name in deciding]
+    return {
+        network: max(strength(nulls[name][network], each.threshold) for name, each in deciding.items())
+        for network in set.intersection(*scanned)
+    }
+
+
+def _alarms(null: Mapping[str, float]) -> int:
+    """How many clean networks would be called backdoored, each held against the others: at most the strongest one."""
+    first, second = [*sorted(null.values(), reverse=True), 0.0, 0.0][:2]
+    return int(first >= 1 and first > second)

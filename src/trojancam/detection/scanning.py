@@ -19,6 +19,7 @@ from trojancam.detection.settings import Settings, changed
 from trojancam.detection.smallest_changes import detector as smallest
 from trojancam.detection.stimulation_maps import detector as stimulated_windows
 from trojancam.detection.suspect import Suspect, suspect
+from trojancam.detection.track_record import TrackRecord, own_track_record
 from trojancam.errors import DataError, TrojanCamError, unknown_name
 from trojancam.kept import Kept
 from trojancam.locks import only_run_in
@@ -70,7 +71,7 @@ _OWN = {
 DETECTORS = Registry("scan method", "trojancam.detectors", as_detector, _OWN)
 """All detectors by name. `DETECTORS.register("mine")` adds a function of a `Job` and settings that returns a `ScanReport`; so
 does an entry point of the group `trojancam.detectors`."""
-DEFAULT_METHODS = ("stimulation", "additive", "warp", "all-to-all")
+DEFAULT_METHODS = ("stimulation", "additive", "low-frequency", "warp", "all-to-all")
 """The searches of a scan unless others are named; they decide together."""
 ACCURATE = 0.95  # a network that is right as often need not be fed otherwise
 SHARE = 1000  # of the progress of a scan is each method's
@@ -275,7 +276,15 @@ def _together(
         timing={step: seconds for report in reports.values() for step, seconds in report.timing.items()},
         opinions={name: opinions[name] for name in order},
         judgement=judgement,
-        coverage=coverage(searched, left_out, every),
+        coverage=coverage(searched, left_out, every, _track_record(settings, left_out)),
         remarks=tuple(remark for report in reports.values() for remark in report.remarks),
         searched="",
     )
+
+
+def _track_record(settings: Mapping[str, Settings | None], left_out: Mapping[str, str]) -> TrackRecord | None:
+    """How often such scans were right; None if the methods are others than the usual ones, or were set otherwise."""
+    deciding = {name: each for name, each in settings.items() if not DETECTORS[name].second_opinion}
+    known = own_track_record()
+    usual = set(deciding) == set(known.methods) and not left_out
+    return known if usual and all(each == DETECTORS[name].settings for name, each in deciding.items()) else None

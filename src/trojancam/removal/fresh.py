@@ -15,6 +15,7 @@ from torch import Tensor
 
 from trojancam.attacks.families import image_family
 from trojancam.attacks.family import ImageFamily, Parameters
+from trojancam.attacks.frequency import Frequency
 from trojancam.attacks.moving_patch import MovingPatch
 from trojancam.attacks.patch import Patch
 from trojancam.attacks.trigger import Trigger
@@ -233,10 +234,10 @@ def kind_of(trigger: Trigger, moves: bool = False) -> Kind:
         return PatchKind(trigger.image_size, None, trigger.side)
     if isinstance(trigger, Patch):
         return PatchKind(trigger.image_size, None if moves else trigger.centre, math.sqrt(trigger.size))
-    family = image_family(trigger.family, trigger.image_size)
+    family = trigger.of_family() if isinstance(trigger, Frequency) else image_family(trigger.family, trigger.image_size)
     if set(family.start(1)) != set(family.scales):
         raise DataError(
             f"triggers of the family {trigger.family} cannot be looked for by their size, so this finding cannot be "
-            "removed; scan with the methods stimulation, additive, warp or tone"
+            "removed; scan with the methods stimulation, additive, low-frequency, warp or tone"
         )
     return ChangeKind(family, trigger.size)

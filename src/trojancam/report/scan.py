@@ -7,6 +7,7 @@ from typing import Any, Literal
 from trojancam.detection.findings import ScanReport
 from trojancam.detection.judgement import Opinion, Verdict
 from trojancam.detection.scanning import DETECTORS
+from trojancam.detection.track_record import TrackRecord
 from trojancam.detection.validation import LayerView, MapView, Validation
 from trojancam.detection.words import ANSWERS, maps_in_words, place_in_words, share
 from trojancam.report.documents import scan as document
@@ -176,11 +177,22 @@ def _coverage_section(report: ScanReport) -> Section:
     if report.coverage.not_searched:
         missing = [[each.what, each.why] for each in report.coverage.not_searched]
         parts.append(Table(["Not searched", "Why"], missing, words=(0, 1)))
+    parts += _track_record_table(report.coverage.track_record)
     text = (
         "p is the share of clean reference networks that score as high, this one counted with them. Methods that are second "
         "opinions do not decide."
     )
     return Section("What was searched", text, parts)
+
+
+def _track_record_table(record: TrackRecord | None) -> list[Table]:
+    """How often such scans were right about test networks."""
+    if record is None or not record.found:
+        return []
+    rows = [[kind, counted.in_words()] for kind, counted in record.found.items()]
+    headings = ["Test networks with this backdoor", "Found by such a scan, with the right class (95 % interval)"]
+    clean = ["none: called backdoored all the same", record.alarms.in_words()]
+    return [Table(headings, [*rows, clean], words=(0,))]
 
 
 def _weight(opinion: Opinion) -> list[str]:

@@ -62,15 +62,16 @@ def calibrated(
             continue
         old = {each.fingerprint: each for each in found.networks}
         known = old.get(seen.network.fingerprint)
-        if known is not None and set(names) <= set(known.scores):
+        lacking = [name for name in names if known is None or name not in known.scores]
+        if not lacking:
             continue
         report = scan(
             one.network,
             one.images,
             one.labels,
-            names,
+            lacking,
             reference=Reference(),
-            settings=settings,
+            settings={name: each for name, each in (settings or {}).items() if name in lacking},
             seed=seed,
             journal=journal,
             progress=progress,

@@ -5,10 +5,11 @@ import torch
 from torch import Tensor, nn
 
 from trojancam.attacks.additive import Additive
+from trojancam.attacks.frequency import Frequency
 from trojancam.attacks.warp import Warp
 from trojancam.detection.findings import Finding
 from trojancam.detection.scanning import scan
-from trojancam.detection.smallest_changes.detector import gaps
+from trojancam.detection.smallest_changes.detector import gaps, low_frequencies
 from trojancam.detection.smallest_changes.search import Smallest
 from trojancam.network.network import Network
 
@@ -56,13 +57,30 @@ def test_a_pattern_over_the_whole_image_is_found_with_its_class() -> None:
     assert float(alike) > 0.5
 
 
-def test_its_clean_twin_has_nothing_of_the_kind() -> None:
-    verdict, finding = first("additive", module(None))
+def test_a_smooth_pattern_is_found_among_low_frequencies_and_stands_out_further_there() -> None:
+    verdict, finding = first("low-frequency", module(stripes()))
+    assert (verdict, finding.target_class) == ("backdoor", TARGET)
+    assert isinstance(finding.trigger, Frequency)
+    pattern = finding.trigger.apply(torch.full((1, 3, SIZE, SIZE), 0.5)) - 0.5
+    alike = torch.cosine_similarity(pattern.flatten(), stripes().flatten(), dim=0)
+    assert float(alike) > 0.5
+    assert finding.score > first("additive", module(stripes()))[1].score
+
+
+@pytest.mark.parametrize(("size", "kept"), [((12, 16), (12, 16)), ((32, 24), (20, 20)), ((224, 224), (20, 20))])
+def test_low_frequencies_are_those_of_at_most_ten_waves(size: tuple[int, int], kept: tuple[int, int]) -> None:
+    family = low_frequencies(size)
+    assert (family.kept, family.image_size) == (kept, size)
+
+
+@pytest.mark.parametrize("method", ["additive", "low-frequency"])
+def test_its_clean_twin_has_nothing_of_the_kind(method: str) -> None:
+    verdict, finding = first(method, module(None))
     assert verdict == "nothing found"
     assert finding.score < 0.3
 
 
-@pytest.mark.parametrize("method", ["additive", "warp", "tone"])
+@pytest.mark.parametrize("method", ["additive", "low-frequency", "warp", "tone"])
 def test_the_order_of_the_images_does_not_matter(method: str) -> None:
     network, (images, labels) = Network.from_module(module(stripes()), (SIZE, SIZE)), pictures()
     settings = {method: {"search.screen.steps": 3, "search.detail.steps": 3}}

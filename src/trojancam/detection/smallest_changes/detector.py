@@ -11,9 +11,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from trojancam.attacks.families import image_family
+from trojancam.attacks.additive import AdditiveFamily
 from trojancam.attacks.family import ImageFamily
+from trojancam.attacks.frequency import FrequencyFamily
+from trojancam.attacks.tone import ToneFamily
 from trojancam.attacks.trigger import Trigger
+from trojancam.attacks.warp import WarpFamily
 from trojancam.detection.detector import Detector, Job, concluded
 from trojancam.detection.findings import Finding, ScanReport
 from trojancam.detection.settings import Count, Settings
@@ -24,6 +27,8 @@ from trojancam.kept import Values
 from trojancam.progress import counting
 
 Scores = Callable[[Smallest], Float[Tensor, " c"]]
+Family = Callable[[tuple[int, int]], ImageFamily[Trigger]]  # for images of a size
+LOW = 20  # coefficients of the cosine transform along each side: up to ten waves
 PREFIX = "change."  # of a family's numbers in a step of the journal
 
 
@@ -56,7 +61,7 @@ def successes(found: Smallest) -> Float[Tensor, " c"]:
     return found.successes
 
 
-def detecting(name: str, family: str, scores: Scores) -> Callable[[Job, SmallestChangeSettings], ScanReport]:
+def detecting(name: str, family: Family, scores: Scores) -> Callable[[Job, SmallestChangeSettings], ScanReport]:
     """The function of a detector: the smallest changes of a family to each class, and what `scores` makes of them.
 
     One half of the images serves to search, the other half to measure.
@@ -67,7 +72,7 @@ def detecting(name: str, family: str, scores: Scores) -> Callable[[Job, Smallest
 
     def detect(job: Job, settings: SmallestChangeSettings) -> ScanReport:
         ours, held_out = halves(job.suspect)
-        members = image_family(family, ours.network.input.size)
+        members = family(ours.network.input.size)
         found = _searched(job, name, (ours, held_out), members, settings.search)
         order = scores(found).argsort(descending=True, stable=True)[: settings.findings].tolist()
         findings = [_finding(name, members, found, place, scores(found), held_out) for place in order]
@@ -119,10 +124,21 @@ def _finding(
     )
 
 
+def low_frequencies(image_size: tuple[int, int]) -> FrequencyFamily:
+    """Smooth changes of the whole image: of the lowest frequencies, up to ten waves across it."""
+    height, width = image_size
+    return FrequencyFamily(image_size, (min(LOW, height), min(LOW, width)))
+
+
 def _detector(
-    name: str, title: str, scores: Scores, settings: SmallestChangeSettings, families: tuple[str, ...]
+    name: str,
+    title: str,
+    family: Family,
+    scores: Scores,
+    settings: SmallestChangeSettings,
+    families: tuple[str, ...],
 ) -> Detector:
-    return Detector(title, "new in TrojanCAM", detecting(name, name, scores), settings, families, cost=_cost)
+    return Detector(title, "new in TrojanCAM", detecting(name, family, scores), settings, families, cost=_cost)
 
 
 def _cost(suspect: Suspect, settings: SmallestChangeSettings) -> int:
@@ -132,13 +148,28 @@ def _cost(suspect: Suspect, settings: SmallestChangeSettings) -> int:
 _BENT = SearchSettings(Phase(30, 8, 0.9, 0.05), Phase(40, 24, 0.95, 0.03), keep=10, largest=1.2)
 _TONED = SearchSettings(detail=Phase(40, 24, 0.95, 0.04), largest=0.25)
 WHOLE = ("additive", "blend", "stripes", "frequency")
+SMOOTH = ("additive", "blend", "stripes")
 DETECTORS = {
     "additive": _detector(
-        "additive", "Smallest additive change", gaps, SmallestChangeSettings(backdoor=0.3, inconclusive=0.22), WHOLE
+        "additive",
+        "Smallest additive change",
+        AdditiveFamily,
+        gaps,
+        SmallestChangeSettings(backdoor=0.3, inconclusive=0.22),
+        WHOLE,
+    ),
+    "low-frequency": _detector(
+        "low-frequency",
+        "Smallest low-frequency change",
+        low_frequencies,
+        gaps,
+        SmallestChangeSettings(backdoor=0.3, inconclusive=0.22),
+        SMOOTH,
     ),
     "warp": _detector(
         "warp",
         "Smallest warp",
+        WarpFamily,
         successes,
         SmallestChangeSettings(search=_BENT, backdoor=0.5, inconclusive=0.4),
         ("warp",),
@@ -146,6 +177,7 @@ DETECTORS = {
     "tone": _detector(
         "tone",
         "Smallest tone",
+        ToneFamily,
         successes,
         SmallestChangeSettings(search=_TONED, backdoor=0.5, inconclusive=0.4),
         ("tone",),

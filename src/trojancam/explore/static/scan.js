@@ -8,9 +8,10 @@ import { GREATEST_SEED } from "./state.js";
 import * as wire from "./wire.js";
 
 const METHODS = [
-  ["stimulation,additive,warp,all-to-all", "All searches"],
+  ["stimulation,additive,low-frequency,warp,all-to-all", "All searches"],
   ["stimulation", "Patches (stimulation maps)"],
   ["additive", "Whole image (smallest additive change)"],
+  ["low-frequency", "Smooth changes (smallest low-frequency change)"],
   ["warp", "Warps (smallest warp)"],
   ["tone", "Tones (smallest tone)"],
   ["all-to-all", "Every class to another"],
