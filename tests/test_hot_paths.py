@@ -32,6 +32,7 @@ QUICK = {
     "abs": {"classes": 1, "agreement": 0.1, "inversion.rounds": 2},
     "neural-cleanse": {"inversion.rounds": 2},
     **{name: {"screen.steps": 2, "detail.steps": 2} for name in ("additive", "low-frequency", "warp", "tone")},
+    "stripes": {"waves": 2, "keep": 2},
     "all-to-all": {"screen": 2, "detail": 2},
 }
 

@@ -43,7 +43,7 @@ JUDGING = (
     "track_record",
     "words",
 )
-SCANNED = ("stimulation", "additive", "low-frequency", "warp", "all-to-all", "tone")
+SCANNED = ("stimulation", "additive", "stripes", "warp", "all-to-all", "low-frequency", "tone")
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ class Stripes(Trigger):
     def _apply(self, images: Float[Tensor, "n 3 h w"], generator: torch.Generator | None) -> Float[Tensor, "n 3 h w"]:
         own = {"amplitude": self.amplitude, "frequency": self.frequency, "phase": self.phase}
         return StripesFamily(self.image_size).apply(
-            images, {name: torch.tensor([each]).to(images) for name, each in own.items()}
+            images, {name: torch.tensor([each], device=images.device).to(images) for name, each in own.items()}
         )[0]
 
     def _to_record(self) -> dict[str, Any]:
@@ -83,8 +83,8 @@ class StripesFamily(ImageFamily[Stripes]):
         """`clip(x + a sin(...))`."""
         height, width = self.image_size
         frequency, phase = parameters["frequency"], parameters["phase"]
-        down = torch.arange(height).to(frequency) / height * frequency[:, :1]
-        across = torch.arange(width).to(frequency) / width * frequency[:, 1:]
+        down = torch.arange(height, device=frequency.device).to(frequency) / height * frequency[:, :1]
+        across = torch.arange(width, device=frequency.device).to(frequency) / width * frequency[:, 1:]
         waves = (2 * math.pi * (down[:, :, None] + across[:, None, :]) + phase.view(-1, 1, 1)).sin()
         pattern = parameters["amplitude"][:, :, None, None] * waves[:, None]
         return (for_each(images) + pattern[:, None]).clamp(0, 1)

@@ -40,10 +40,10 @@ def scan(
     methods: Annotated[
         str | None,
         typer.Option(
-            help="stimulation (patches), additive, low-frequency, warp and tone (all over the image), all-to-all, abs, "
+            help="stimulation (patches), additive, stripes, low-frequency, warp and tone (all over the image), all-to-all, abs, "
             "neural-cleanse or an added one ('trojancam methods' lists all), with commas between: they decide together, but "
             "for abs and neural-cleanse, which are second opinions.  "
-            "[default: stimulation,additive,low-frequency,warp,all-to-all]",
+            "[default: stimulation,additive,stripes,warp,all-to-all]",
             show_default=False,
         ),
     ] = None,

@@ -17,6 +17,7 @@ from trojancam.detection.judgement import RANKED, judged, opinion
 from trojancam.detection.references import Reference, own_reference, read_reference
 from trojancam.detection.settings import Settings, changed
 from trojancam.detection.smallest_changes import detector as smallest
+from trojancam.detection.smallest_changes import smallest_stripes
 from trojancam.detection.stimulation_maps import detector as stimulated_windows
 from trojancam.detection.suspect import Suspect, suspect
 from trojancam.detection.track_record import TrackRecord, own_track_record
@@ -40,6 +41,7 @@ _OWN = {
         cost=stimulated_windows.cost,
     ),
     **smallest.DETECTORS,
+    **smallest_stripes.DETECTORS,
     "all-to-all": Detector(
         "One patch for all classes",
         "new in TrojanCAM",
@@ -71,7 +73,7 @@ _OWN = {
 DETECTORS = Registry("scan method", "trojancam.detectors", as_detector, _OWN)
 """All detectors by name. `DETECTORS.register("mine")` adds a function of a `Job` and settings that returns a `ScanReport`; so
 does an entry point of the group `trojancam.detectors`."""
-DEFAULT_METHODS = ("stimulation", "additive", "low-frequency", "warp", "all-to-all")
+DEFAULT_METHODS = ("stimulation", "additive", "stripes", "warp", "all-to-all")
 """The searches of a scan unless others are named; they decide together."""
 ACCURATE = 0.95  # a network that is right as often need not be fed otherwise
 SHARE = 1000  # of the progress of a scan is each method's

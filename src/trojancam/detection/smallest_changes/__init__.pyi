@@ -1,9 +1,0 @@
-from . import (
-    detector,
-    search,
-)
-
-__all__ = [
-    "detector",
-    "search",
-]

@@ -73,24 +73,39 @@ def detecting(name: str, family: Family, scores: Scores) -> Callable[[Job, Small
     def detect(job: Job, settings: SmallestChangeSettings) -> ScanReport:
         ours, held_out = halves(job.suspect)
         members = family(ours.network.input.size)
-        found = _searched(job, name, (ours, held_out), members, settings.search)
-        order = scores(found).argsort(descending=True, stable=True)[: settings.findings].tolist()
-        findings = [_finding(name, members, found, place, scores(found), held_out) for place in order]
-        bound = "" if settings.search.largest is None else f" up to {settings.search.largest:g} {members.unit}"
-        near = f"the {len(found.targets)} classes that are nearest, of {ours.classes}"
-        return concluded(job, name, findings, settings, f"changes{bound or ' of any size'} to {near}")
+        advance = counting(job.progress, cost(ours, settings.search), f"smallest {members.name} changes")
+        found = once(job, name, lambda: smallest_changes(ours, held_out, members, settings.search, job.seed, advance))
+        largest = settings.search.largest
+        bound = " of any size" if largest is None else f" up to {largest:g} {members.unit}"
+        findings = found_among(name, members, found, scores(found), held_out, settings.findings)
+        return concluded(job, name, findings, settings, f"changes{bound} to {near(found, ours)}")
 
     return detect
 
 
-def _searched(
-    job: Job, name: str, parts: tuple[Suspect, Suspect], family: ImageFamily[Trigger], settings: SearchSettings
-) -> Smallest:
-    """The smallest changes, now or from the journal."""
+def near(found: Smallest, suspect: Suspect) -> str:
+    """Which classes were searched, in words."""
+    return f"the {len(found.targets)} classes that are nearest, of {suspect.classes}"
+
+
+def found_among(
+    name: str,
+    family: ImageFamily[Trigger],
+    found: Smallest,
+    scores: Float[Tensor, " c"],
+    held_out: Suspect,
+    count: int,
+) -> list[Finding]:
+    """The findings of the greatest scores."""
+    order = scores.argsort(descending=True, stable=True)[:count].tolist()
+    return [_finding(name, family, found, place, scores, held_out) for place in order]
+
+
+def once(job: Job, name: str, search: Callable[[], Smallest]) -> Smallest:
+    """The smallest changes, searched now or from the journal."""
 
     def work() -> Values:
-        advance = counting(job.progress, cost(parts[0], settings), f"smallest {family.name} changes")
-        found = smallest_changes(*parts, family, settings, job.seed, advance)
+        found = search()
         kept = {PREFIX + key: values for key, values in found.parameters.items()}
         return {"targets": found.targets, "sizes": found.sizes, "successes": found.successes} | kept
 
@@ -163,7 +178,7 @@ DETECTORS = {
         "Smallest low-frequency change",
         low_frequencies,
         gaps,
-        SmallestChangeSettings(backdoor=0.3, inconclusive=0.22),
+        SmallestChangeSettings(backdoor=0.4, inconclusive=0.3),
         SMOOTH,
     ),
     "warp": _detector(

@@ -90,12 +90,7 @@ def smallest_changes(
         DataError: if the family has numbers that its size does not scale.
     """
     able, able_held_out = movable(suspect), movable(held_out)
-    targets = (able.any(1) & able_held_out.any(1)).nonzero()[:, 0]
-    if not len(targets):
-        raise CannotSearchError(
-            "no image could be sent to another class: each half of the images needs some that the network does not name "
-            "alike; add images of other classes"
-        )
+    targets = reachable(able, able_held_out)
     search = _Search(suspect, able, targets, family, settings, seed, advance)
     search.run(settings.screen)
     search.keep(search.measured(suspect, able, (0.7, 1.0, 1.4), settings.screen.success)[0].argsort()[: settings.keep])
@@ -213,7 +208,7 @@ class _Search:
             )
             images = held_out.images[able[self.targets[place]]]
             shares = self._shares(images, place, tried)
-            sizes[place] = _first_reaching(tried * size, shares, success)
+            sizes[place] = first_reaching(tried * size, shares, success)
             successes[place] = shares.max()
         return sizes, successes
 
@@ -243,15 +238,30 @@ def movable(suspect: Suspect) -> Bool[Tensor, "classes n"]:
     return (suspect.labels != classes) & (named != classes)
 
 
+def reachable(*able: Bool[Tensor, "classes _"]) -> Int64[Tensor, " c"]:
+    """The classes to which an image of each half could be sent.
+
+    Raises:
+        CannotSearchError: if there is none.
+    """
+    targets = torch.stack([each.any(1) for each in able]).all(0).nonzero()[:, 0]
+    if not len(targets):
+        raise CannotSearchError(
+            "no image could be sent to another class: each half of the images needs some that the network does not name "
+            "alike; add images of other classes"
+        )
+    return targets
+
+
 def _along(factor: Float[Tensor, " c"], values: Float[Tensor, "c ..."]) -> Float[Tensor, "c ..."]:
     """One number for each candidate, with as many axes as its values."""
     return factor.view(-1, *[1] * (values.ndim - 1))
 
 
-def _first_reaching(sizes: Float[Tensor, " s"], shares: Float[Tensor, " s"], success: float) -> Float[Tensor, ""]:
+def first_reaching(sizes: Float[Tensor, " s"], shares: Float[Tensor, " s"], success: float) -> Float[Tensor, ""]:
     """The smallest size at which the share is reached, interpolated; if none does, more than the largest, by what is missing.
 
-    >>> _first_reaching(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([0.1, 0.8, 1.0]), 0.9)
+    >>> first_reaching(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([0.1, 0.8, 1.0]), 0.9)
     tensor(2.5000)
     """
     reaching = (shares >= success).nonzero()

@@ -8,10 +8,11 @@ import { GREATEST_SEED } from "./state.js";
 import * as wire from "./wire.js";
 
 const METHODS = [
-  ["stimulation,additive,low-frequency,warp,all-to-all", "All searches"],
+  ["stimulation,additive,stripes,warp,all-to-all", "All searches"],
   ["stimulation", "Patches (stimulation maps)"],
   ["additive", "Whole image (smallest additive change)"],
   ["low-frequency", "Smooth changes (smallest low-frequency change)"],
+  ["stripes", "Stripes (smallest stripes)"],
   ["warp", "Warps (smallest warp)"],
   ["tone", "Tones (smallest tone)"],
   ["all-to-all", "Every class to another"],
