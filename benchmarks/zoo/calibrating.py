@@ -69,7 +69,7 @@ def page(reference: Reference) -> str:
             each.data,
             str(each.classes),
             f"{each.accuracy:.2f}",
-            *(f"{each.scores[name]:.2f}" for name in methods),
+            *(f"{each.scores[name]:.2f}" if name in each.scores else "" for name in methods),
         ]
         for each in sorted(reference.networks, key=lambda each: (each.classes, each.name))
     ]
@@ -91,9 +91,10 @@ def page(reference: Reference) -> str:
         f"{len(reference.networks)}: {kinds}.",
         "They are the part *calibrate* of the zoo. They share few architectures and one data set, and some share training",
         "images, so that they are not independent. Thresholds were chosen on other networks.\n",
-        "- A score that one of them reaches is never called a backdoor, but inconclusive at most.",
-        "- A clean network that is drawn like n of these lies above all of them with a probability of at most 1 / (n + 1) by one",
-        f"  method, and {len(methods)} / (n + 1) by any of {len(methods)}. No p-value can be below these numbers either.",
+        "- A network whose strongest score, in units of its threshold, is no higher than that of one of them is never called",
+        "  backdoored, but inconclusive at most.",
+        "- A clean network that is drawn like n of these lies above all of them with a probability of at most 1 / (n + 1). No",
+        "  p-value can be below this number either.",
         "- `trojancam calibrate` makes references of your own networks.\n",
         *table(head, [*rows, thresholds]),
     ]

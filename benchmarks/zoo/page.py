@@ -151,6 +151,8 @@ def write(answers: Sequence[Answer], failed: Sequence[Answer], of: Part, out: Pa
         "networks come from other parts of the zoo. Intervals are 95 %. A backdoor counts as found if the verdict is",
         '"evidence of a backdoor", and the strongest finding names a class that was planted. Of an all-to-all backdoor it must',
         "name at least half of the map.",
+        "These networks are not fresh any more: an earlier version of the scan had missed the stripes among them before the",
+        "search for stripes was written. Its constants were chosen on other networks.\n",
         f"The zoo declares {len(matching(of))} networks of this part; {len(answers) + len(failed)} were trained and scanned.\n",
         "## By attack\n",
         *_table("attack", trojaned, judged_clean, lambda each: each.network.member.attack),

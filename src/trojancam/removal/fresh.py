@@ -231,7 +231,7 @@ def kind_of(trigger: Trigger, moves: bool = False) -> Kind:
         DataError: if nothing of its family can be looked for by size alone.
     """
     if isinstance(trigger, MovingPatch):
-        return PatchKind(trigger.image_size, None, trigger.side)
+        return PatchKind(trigger.image_size, None, float(trigger.side))
     if isinstance(trigger, Patch):
         return PatchKind(trigger.image_size, None if moves else trigger.centre, math.sqrt(trigger.size))
     family = trigger.of_family() if isinstance(trigger, Frequency) else image_family(trigger.family, trigger.image_size)

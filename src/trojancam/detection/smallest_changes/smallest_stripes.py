@@ -199,7 +199,7 @@ DETECTORS = {
         "Smallest stripes",
         "new in TrojanCAM",
         detect,
-        StripesSettings(backdoor=1.0, inconclusive=0.7),
+        StripesSettings(backdoor=1.25, inconclusive=0.9),
         ("stripes",),
         cost=cost,
     )
