@@ -4,7 +4,6 @@ Run as a program, with a JSON description on its standard input, it prints a lin
 needs is imported once; each run is a fork, in a folder of its own.
 """
 
-import gc
 import io
 import json
 import os
@@ -70,8 +69,6 @@ def _main() -> None:
     command, folder = asked["command"], Path(asked["folder"])
     _forked(command, folder / "warm", lambda: None)  # imports in a fork are lost: the second is in this process
     _import_all(command, folder / "imports")
-    gc.collect()
-    gc.freeze()  # so that forks share what there is
     for kind, number in _failures(asked["kinds"]):
         place = folder / f"{kind}{number}"
         code, said, happened = _forked(command, place, lambda kind=kind, number=number: INJECT[kind](number))

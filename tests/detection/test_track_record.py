@@ -43,5 +43,5 @@ def test_it_is_said_with_its_interval_and_of_clean_networks_too() -> None:
     )
     first, second = record.in_words()
     assert "patch 5 of 5 (57 to 100 %), warp 0 of 2 (0 to 66 %)" in first
-    assert "1 of 9 (2 to 43 %) clean" in second
+    assert second.endswith("it called backdoored: 1 of 9 (2 to 43 %).")
     assert TrackRecord().in_words() == []

@@ -9,7 +9,6 @@ with what was said; the count stands in `FOLDER/count.json`. It ends with 1 if t
 """
 
 import argparse
-import gc
 import json
 import os
 import resource
@@ -72,8 +71,6 @@ class Fuzzing:
             shutil.rmtree(folder / "valid")
             if end.code not in ENDS:
                 raise RuntimeError(end.said)
-        gc.collect()
-        gc.freeze()  # so that forks share what there is
 
     def file(self, number: int) -> tuple[str, bytes]:
         """The name of the seed that is damaged, and what the damage makes of it."""

@@ -5,7 +5,7 @@ import re
 
 from docs.making import glossary
 
-from trojancam.report.glossary import TERMS, meaning, terms_in
+from trojancam.report.glossary import TERMS, THINGS, meaning, said, terms_in
 from trojancam.report.page import Page, Section, Table, render
 
 
@@ -31,6 +31,14 @@ def test_a_page_explains_its_words_at_the_number_and_at_its_end() -> None:
         assert f'title="{meaning(word)}"' in text
     assert text.count("<dt>REASR</dt>") == 0
     assert "Words on this page" not in render(Page("A page", "It is done.", []))
+
+
+def test_numbers_are_explained_by_what_they_measure_and_by_nothing_else() -> None:
+    assert {*THINGS} <= {term.name for term in TERMS}
+    text = "Feature map 5, by Grad-CAM 0.3: energy 12% (chance: 3%), ablation ASR 7%."
+    told = [(piece.text, piece.term.name) for piece in said(text) if piece.term]
+    assert told == [("12%", "energy"), ("3%", "chance"), ("7%", "ablation ASR")]
+    assert "".join(piece.text for piece in said(text)) == text
 
 
 def test_the_glossarys_page_has_every_word_under_a_heading() -> None:

@@ -12,6 +12,7 @@ import pytest
 import torch
 import typer
 from tests.detection.planted import CLASSES, TARGET, planted
+from tests.detection.smallest_changes import test_smallest_stripes as stripes
 from tests.report.test_page import Reader
 
 import trojancam.report.scan_pictures
@@ -22,6 +23,7 @@ from trojancam.detection.words import ANSWERS, place_in_words
 from trojancam.report.next_steps import next_steps
 from trojancam.report.page import Table
 from trojancam.report.scan import write_scan
+from trojancam.report.scan_pictures import amplification
 from trojancam.report.scan_words import facts, headline, in_words
 from trojancam.tasks.scan import Scanned, folded, least, scanned, strong
 
@@ -209,3 +211,39 @@ def test_no_example_of_another_class() -> None:
 )
 def test_places_in_words(row: float, column: float, words: str) -> None:
     assert place_in_words((row, column), (32, 32)) == words
+
+
+@cache
+def striped() -> Scanned:
+    seen, (images, labels) = stripes.network(stripes.planted((3.0, -2.0))), stripes.pictures()
+    return scanned(seen, images, labels, scan(seen, images, labels, "stripes"))
+
+
+def test_a_change_of_the_whole_image_is_shown_on_three_images_and_by_its_difference(tmp_path: Path) -> None:
+    found = striped()
+    (case, *_) = found.cases
+    assert case.finding.trigger is not None
+    assert len(case.examples) == 3
+    classes = [int(each.logits.argmax()) for each in case.examples]
+    assert len(set(classes)) == 3
+    assert stripes.TARGET not in classes
+    for each in case.examples:
+        assert int(each.logits_changed.argmax()) == stripes.TARGET
+        torch.testing.assert_close(each.changed, case.finding.trigger.apply(each.image[None])[0])
+        torch.testing.assert_close(each.logits, found.network(each.image[None])[0])
+    assert case.examples[0].image.equal(case.image)
+    reader, _ = page(found, tmp_path)
+    assert "the difference, amplified" in reader.words
+    assert "in the pixels that it changes most" in reader.words
+    assert "grown by one cell" not in reader.words
+
+
+def test_a_patch_has_no_such_examples_and_a_chance_below_certainty() -> None:
+    (case, *_) = judged(report()).cases
+    assert case.examples == ()
+    assert all(view.chance < 1 for view in case.validation.layers)
+
+
+@pytest.mark.parametrize(("change", "times"), [(0.08, 6.0), (0.5, 1.0), (0.9, 1.0), (0.0, 500.0)])
+def test_a_difference_is_amplified_as_far_as_it_fits(change: float, times: float) -> None:
+    assert amplification(torch.full((2, 3, 4, 4), -change)) == times

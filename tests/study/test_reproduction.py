@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from tests.report.test_page import Reader
 from tests.study.conftest import kept_for_all
 
 from trojancam import figures
@@ -76,10 +77,10 @@ def test_the_page_holds_the_numbers_of_the_file(study: Study, made: Made, tmp_pa
 
 def assert_shown(results: dict[str, Any], page: str) -> None:
     """Every number of the file stands in the page, in its own row, and every sentence and table cell."""
-    text = html.unescape(page)
+    text, words = html.unescape(page), Reader(page).words
     rows = [re.findall(r"<td[^>]*>([^<]*)</td>", row) for row in re.findall(r"<tr>(.*?)</tr>", text, re.DOTALL)]
     for name, record in results["pieces"].items():
-        assert record["found"] in text, name
+        assert record["found"] in words, name
         for each in record["measurements"]:
             chance = "" if each["chance"] is None else f"{each['chance']:.3f}"
             by_seed = ", ".join(f"{mean:.3f}" for mean in each["by_seed"])

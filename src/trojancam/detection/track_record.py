@@ -56,7 +56,7 @@ class TrackRecord(Record):
         kinds = ", ".join(f"{kind} {counted.in_words()}" for kind, counted in self.found.items())
         return [
             f"Of backdoors that were planted in test networks, such a scan found with the right class: {kinds}.",
-            f"It called {self.alarms.in_words()} clean test networks backdoored.",
+            f"Of clean test networks, it called backdoored: {self.alarms.in_words()}.",
         ]
 
 

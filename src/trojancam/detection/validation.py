@@ -272,11 +272,12 @@ def _seen(
     expected: tuple[Map, Map | None],
 ) -> tuple[list[LayerView], Float[Tensor, " k"] | None]:
     """Every layer's view, and each feature map's share of energy in the core where the finding names a layer."""
-    near = {name: dilated(core, network.layer(name).placement.cell) for name in layers}
+    assert finding.trigger is not None
+    placed = finding.trigger.weight is not None  # a change of the whole image is everywhere within a cell of its core
+    near = {name: dilated(core, network.layer(name).placement.cell) if placed else core for name in layers}
     heat: dict[str, list[Tensor]] = {name: [] for name in layers}
     shares: dict[str, list[Tensor]] = {name: [] for name in layers}
     single: list[Tensor] = []
-    assert finding.trigger is not None
     rows = network.rows(gradients=True, beside=_bytes_of_maps(network, finding.layer))
     for batch in images.split(rows):
         for name, cam in grad_cam(

@@ -88,6 +88,11 @@ TERMS: tuple[Term, ...] = (
     Term("works elsewhere", "Whether the recovered trigger still works when it is moved by a quarter of the image.", ("moves",)),
 )  # fmt: skip
 """Every word, in alphabetical order."""
+THINGS = (
+    "backdoor", "feature map", "fingerprint", "Grad-CAM", "Holm", "stimulation", "suspicious", "target class", "trigger",
+    "works elsewhere",
+)  # fmt: skip
+"""Words for things and methods: a number behind one of them is no measure of it."""
 
 
 def terms_in(text: str) -> list[Term]:
@@ -110,7 +115,9 @@ class Said(Brief):
 def said(text: str) -> list[Said]:
     """A text in pieces: numbers that stand beside the name of what they count, and what lies between.
 
-    >>> [(piece.text, piece.term.name) for piece in said("Its score is 18, and p = 0.111; 5 images.") if piece.term]
+    A number behind a thing that is not measured, such as a feature map, is its number or that of something else.
+
+    >>> [(piece.text, piece.term.name) for piece in said("Its score is 18, and p = 0.111; feature map 5.") if piece.term]
     [('18', 'score'), ('0.111', 'p-value')]
     """
     pieces, end = list[Said](), 0
@@ -124,6 +131,8 @@ def _counted(text: str) -> list[tuple[tuple[int, int], Term]]:
     """Where numbers stand behind a term, each once; the longest term counts: of “ablation ASR 3%” it is not “ASR”."""
     found: dict[tuple[int, int], tuple[int, Term]] = {}
     for term in TERMS:
+        if term.name in THINGS:
+            continue
         for name in _pattern(term).finditer(text):
             number = NUMBER.match(text, name.end())
             if number and len(name[0]) > found.get(number.span(1), (0, term))[0]:

@@ -13,7 +13,7 @@ from trojancam.detection.words import ANSWERS, maps_in_words, place_in_words, sh
 from trojancam.report.documents import scan as document
 from trojancam.report.next_steps import next_steps
 from trojancam.report.page import Page, Part, Section, Table, write_page
-from trojancam.report.scan_pictures import example_numbers, feature_map_grid, sheet
+from trojancam.report.scan_pictures import change_sheet, example_numbers, feature_map_grid, sheet
 from trojancam.report.scan_words import case_in_words, facts, folded_in_words, summary
 from trojancam.stimulation import Stimulation
 from trojancam.tasks.scan import Case, Scanned, least, opinion_of
@@ -63,10 +63,7 @@ def write_scan(scan: Scanned, out: Path, settings: Mapping[str, Any]) -> Path:
 
 def _sections(scan: Scanned, options: Mapping[str, Any]) -> Iterator[Section]:
     if scan.cases:
-        text = (
-            "A scan does not know the true trigger. It stimulates feature maps of clean images, and recovers a trigger from "
-            "the network alone."
-        )
+        text = "A scan does not know the true trigger. It recovers one from the network and clean images alone."
         yield Section("What it looks like", text)
     for case in scan.cases:
         yield _case_section(scan, case)
@@ -80,10 +77,11 @@ def _sections(scan: Scanned, options: Mapping[str, Any]) -> Iterator[Section]:
 def _case_section(scan: Scanned, case: Case) -> Section:
     network, validation = scan.network, case.validation
     evidence = Table(["Evidence", "Value", "What it is"], facts(scan, case.finding, validation), words=(0, 2))
-    parts: list[Part] = [sheet(network, case), evidence]
+    picture = change_sheet(network, case) if case.examples else sheet(network, case)
+    parts: list[Part] = [picture, evidence]
     if validation.flagged:
         parts += [_maps_table(scan, case), feature_map_grid(case)]
-    parts.append(_layers_table(validation))
+    parts.append(_layers_table(case))
     name = scan.report.class_names[case.finding.target_class]
     words = " ".join(filter(None, [case_in_words(case, network.input.size), folded_in_words(scan, case)]))
     return Section(f"“{name}”, by {DETECTORS[case.finding.detector].title}", words, parts)
@@ -116,13 +114,15 @@ def _map_row(view: MapView, count: int) -> list[str]:
             f"{view.energy:.1%}", f"{view.rank} of {count}"]  # fmt: skip
 
 
-def _layers_table(validation: Validation) -> Table:
+def _layers_table(case: Case) -> Table:
+    validation = case.validation
+    region = "the pixels that it changes most" if case.examples else "the trigger, grown by one cell"
     headings = ["Layer", "Energy in the trigger", "Points at it", "Chance", "Blank", "With the mask", "With the place",
                 "Agreement"]  # fmt: skip
     rows = [_layer_row(validation, view) for view in validation.layers]
     caption = (
-        f"Grad-CAM of each layer on {validation.images} images stamped with the recovered trigger, grown by one cell: share of "
-        "energy, share of images whose maximum lies in it; correlation with the recovered mask and the stimulated place."
+        f"Grad-CAM of each layer on {validation.images} images with the recovered trigger on: share of the energy in "
+        f"{region}, and share of images whose maximum lies there; correlation with the recovered mask and the stimulated place."
     )
     return Table(headings, rows, caption, sortable=True)
 

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
+import torch
+from jaxtyping import Float
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -16,7 +18,7 @@ from trojancam.network.network import Network
 from trojancam.report.maps import Backdrop, Maps, Numbers, feature_maps, map_numbers
 from trojancam.report.page import Picture
 from trojancam.stimulation import Stimulation
-from trojancam.tasks.scan import Case, most
+from trojancam.tasks.scan import Case, Example, most
 
 DPI = 200  # twice what the page shows at its natural size
 
@@ -33,6 +35,34 @@ def sheet(network: Network, case: Case) -> Picture:
             "where the network listens."
         )
     return _picture(figure, f"{words} The recovered trigger, the core of which is outlined, turns it, too.")
+
+
+def change_sheet(network: Network, case: Case) -> Picture:
+    """A change that lies in no one place: images before and after, what it adds, and the heat maps of the first image."""
+    target = case.finding.target_class
+    name = network.class_names[target]
+    gain = amplification(torch.stack([each.changed - each.image for each in case.examples]))
+    panels = [list(_change_panels(network, example, gain)) for example in case.examples]
+    layer = most(case.validation.layers).layer
+    panels.append(
+        [
+            _heat("Heat map of the first image before", case.image, case.views.clean_cam),
+            _heat("Heat map after", case.views.stamped_image, case.views.stamped_cams[layer]),
+        ]
+    )
+    figure = panel_sheet(panels, name, [f"heat: what speaks for {name}; each panel has a scale of its own"])
+    return _picture(
+        figure, f"Images before and after the recovered change, and the difference, amplified {gain:g} times."
+    )
+
+
+def amplification(changes: Float[Tensor, "n 3 h w"]) -> float:
+    """How many times a change can be enlarged so that it fits around grey: a round number, at least 1.
+
+    >>> amplification(torch.full((1, 3, 2, 2), 0.08))
+    6.0
+    """
+    return float(max(1, int(0.5 / max(float(changes.abs().max()), 1e-3))))
 
 
 def feature_map_grid(case: Case) -> Maps:
@@ -82,6 +112,14 @@ def _clean_panels(network: Network, case: Case) -> Iterator[Panel]:
     if case.validation.leads is not None:
         title, note = "The stimulation moved over the image", "logit by which the class leads (red) or trails (blue)"
         yield lead_panel(image, case.validation.leads, title=title, note=note, mask=found.place)
+
+
+def _change_panels(network: Network, example: Example, gain: float) -> Iterator[Panel]:
+    """An image before and after, and the difference over grey."""
+    names, difference = network.class_names, example.changed - example.image
+    yield Panel("Before", example.image, figures.caption(example.logits, names))
+    yield Panel("After", example.changed, figures.caption(example.logits_changed, names))
+    yield Panel("The difference", (0.5 + gain * difference).clamp(0, 1), f"amplified {gain:g} times, over grey")
 
 
 def _stamped_panels(network: Network, case: Case) -> Iterator[Panel]:

@@ -20,7 +20,7 @@ EVIDENCE = {  # what detectors measure; shares of something begin with "of"
     "stimulation_value": "what the feature map is set to",
     "prediction_value": "mean logit of the class then",
     "median_mask_l1": "pixels: the size of the recovered trigger of the median class",
-    "size": "the size at which the change sends nine in ten held-out images of other classes to its class",
+    "size": "the size at which the change sends most held-out images of other classes, as many as asked for, to its class",
     "next_size": "the same for the class that is next",
     "median_size": "the same for the median class of those searched closely",
     "greatest_success": "of held-out images of other classes go to the class with the change, at the best size tried",
@@ -206,9 +206,9 @@ def case_in_words(case: Case, size: tuple[int, int]) -> str:
             f" With the feature maps stimulated, the heat map of {view.layer} has {view.energy:.0%} of its energy there, on "
             f"clean images (chance: {view.chance:.0%})."
         )
-    best = most(case.validation.layers)
+    best, where = most(case.validation.layers), "in the pixels that it changes most" if case.examples else "in it"
     words += (
-        f" With the recovered trigger on, the heat map of {best.layer} has {best.energy:.0%} of its energy in it "
+        f" With the recovered trigger on, the heat map of {best.layer} has {best.energy:.0%} of its energy {where} "
         f"(chance: {best.chance:.0%})."
     )
     return words.strip()

@@ -30,6 +30,7 @@ CASES = 3  # strong findings, at most, that are drawn and validated
 SHORT_LIST = 32  # images, at most, among which one is chosen by its heat maps
 OVERLAP = 0.5  # of the smaller trigger's core lies in the other's: then they are in one place
 LOCAL = 0.25  # of the image, at most, is the core of a trigger with a place
+EXAMPLES = 3  # images on which a change that lies in no one place is shown
 FAINT = 1e-3  # energy that every heat map has
 
 View = TypeVar("View", LayerView, PlaceView)
@@ -40,6 +41,7 @@ class Case(Brief):
     """A strong finding by its number in the report, what heat maps say of it, and a clean image to show it on.
 
     The image is of another class than the finding's. `also` are the numbers of weaker findings that are folded into this one.
+    `examples` show a change that lies in no one place: that image and two more.
     """
 
     number: int
@@ -49,6 +51,17 @@ class Case(Brief):
     label: int
     views: "CaseViews"
     also: tuple[int, ...] = ()
+    examples: tuple["Example", ...] = ()
+
+
+@dataclass(frozen=True)
+class Example(Brief):
+    """An image before and after a recovered trigger, with the logits of both."""
+
+    image: Float[Tensor, "3 h w"]
+    changed: Float[Tensor, "3 h w"]
+    logits: Float[Tensor, " classes"]
+    logits_changed: Float[Tensor, " classes"]
 
 
 @dataclass(frozen=True)
@@ -139,7 +152,8 @@ def scanned(
             validation = validated(network, images, labels, finding)
             place = _shown(network, images, labels, finding, validation)
             seen = _views(network, images[place], finding, validation)
-            cases.append(Case(number, finding, validation, images[place], int(labels[place]), seen, also))
+            examples = _examples(network, images, labels, finding, place)
+            cases.append(Case(number, finding, validation, images[place], int(labels[place]), seen, also, examples))
     return Scanned(network, report, tuple(cases))
 
 
@@ -226,12 +240,32 @@ def _can_be_shown(finding: Finding, labels: Int64[Tensor, " n"]) -> bool:
     return trigger is not None and trigger.size > 0 and bool((labels != finding.target_class).any())
 
 
+def _examples(network: Network, images: Tensor, labels: Tensor, finding: Finding, first: int) -> tuple[Example, ...]:
+    """Images of several classes before and after, the given one first; none of a trigger that lies in one place."""
+    trigger = finding.trigger
+    if trigger is None or trigger.weight is not None:
+        return ()
+    order = [first, *_convincing(network, images, labels, finding).argsort(descending=True, stable=True).tolist()]
+    by_class = {int(labels[place]): place for place in reversed(order) if labels[place] != finding.target_class}
+    by_class[int(labels[first])] = first
+    chosen = sorted(by_class.values(), key=order.index)[:EXAMPLES]
+    before, after = images[chosen], trigger.apply(images[chosen])
+    logits, changed = network(before).cpu(), network(after).cpu()
+    return tuple(Example(*each) for each in zip(before, after, logits, changed, strict=True))
+
+
+def _convincing(network: Network, images: Tensor, labels: Tensor, finding: Finding) -> Float[Tensor, " n"]:
+    """The probability that an image has of its own class, times that of the finding's class with the trigger on."""
+    assert finding.trigger is not None
+    own = network(images).cpu().softmax(1).gather(1, labels[:, None])[:, 0] * (labels != finding.target_class)
+    return own * network(finding.trigger.apply(images)).cpu().softmax(1)[:, finding.target_class]
+
+
 def _shown(network: Network, images: Tensor, labels: Tensor, finding: Finding, validation: Validation) -> int:
     """The image that shows it best: known for what it is, turned by trigger and by stimulation, with the heat where it acts."""
     assert finding.trigger is not None
     target, stamped = finding.target_class, finding.trigger.apply(images)
-    best = network(images).cpu().softmax(1).gather(1, labels[:, None])[:, 0] * (labels != target)
-    best = best * network(stamped).cpu().softmax(1)[:, target]
+    best = _convincing(network, images, labels, finding)
     if finding.stimulation is not None:
         best = best * stimulated_logits(network, images, [finding.stimulation])[0].cpu().softmax(1)[:, target]
     few = best.topk(min(SHORT_LIST, len(best))).indices
