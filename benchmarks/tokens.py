@@ -1,4 +1,4 @@
-"""Token heat maps and stimulations of a triggered image, on a small transformer: pictures of docs/networks.md.
+"""Token heat maps and stimulations of a triggered image, on a small transformer: pictures of docs/gallery.md.
 
     python -m benchmarks.tokens [--model FILE]
 

@@ -90,6 +90,14 @@ def session(data: Path, model_file: Path) -> Iterator[Session]:
     made.close()
 
 
+def wait(until: Callable[[], object], seconds: float = 20) -> None:
+    """Until something holds, but not for ever."""
+    end = time.monotonic() + seconds
+    while not until():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
 def new_session(data: Path, model_file: Path) -> Session:
     made = Session(lambda network: tc.data.load_dataset(data, size=network.input.size), data)
     made.add(tc.load(model_file), Source(model_file, model_file.name))

@@ -2,11 +2,10 @@
 
 import json
 import sys
-import time
 
 import pytest
 import torch
-from tests.explore.conftest import SUBJECT, asking, new_session, served
+from tests.explore.conftest import SUBJECT, asking, new_session, served, wait
 
 from trojancam.explore.refusals import RefusedError, UnknownError
 from trojancam.explore.repairs import Repairs
@@ -42,13 +41,6 @@ def begin(data, model_file):
         repairs.close()
         scans.close()
         session.close()
-
-
-def wait(until, seconds=20):
-    end = time.monotonic() + seconds
-    while not until():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def test_progress_is_told_and_a_repair_is_cancelled(begin):

@@ -5,10 +5,9 @@ import re
 import sys
 import textwrap
 import threading
-import time
 
 import pytest
-from tests.explore.conftest import SUBJECT, asking, new_session, served, unpacked
+from tests.explore.conftest import SUBJECT, asking, new_session, served, unpacked, wait
 
 import trojancam as tc
 from trojancam.explore import answers
@@ -35,13 +34,6 @@ def scans(data, model_file):
     for each in opened:
         each.close()
     session.close()
-
-
-def wait(until, seconds=20):
-    end = time.monotonic() + seconds
-    while not until():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def test_progress_is_told(scans):

@@ -4,6 +4,7 @@ import hashlib
 import itertools
 import shutil
 import threading
+from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +23,7 @@ KEPT = 16  # children whose reports are kept
 Asked = TypeVar("Asked", ScanRequest, RepairRequest)
 
 
-class Children(Generic[Asked]):
+class Children(ABC, Generic[Asked]):
     """Children of one kind in a session, one at a time; their steps are kept in the cache until they are finished."""
 
     kind: Kind
@@ -109,17 +110,17 @@ class Children(Generic[Asked]):
         for identifier in list(self._children):
             self.cancel(identifier)
 
+    @abstractmethod
     def _check(self, asked: Asked) -> None:
         """Refuse what cannot be begun."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _job(self, folder: Path, model: Model, asked: Asked) -> Any:
         """What the process is to do, left in its folder."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _learn(self, identifier: str, child: Running, report: Report) -> None:
         """Take in what one that is finished found; `child.rates` are those of feature maps."""
-        raise NotImplementedError
 
     def _made(self, identifier: str, name: str, otherwise: str = "") -> Path:
         path = self.child(identifier).folder / name

@@ -100,12 +100,12 @@ def run(folder: Path, progress: Progress) -> None:
 
 def write_words(found: Scanned, folder: Path) -> None:
     """Leave the words of the report's page: the verdict, what stands below it, and what no scan could see."""
-    report = found.report
+    report, known = found.report, found.report.coverage.track_record
     words = {
         "answer": ANSWERS[report.verdict],
         "tone": TONES[report.verdict],
         "summary": summary(found),
-        "weighed": report.judgement.in_words(),
+        "weighed": [*report.judgement.in_words(), *(known.in_words() if known else ())],
         "limits": [f"{limit}: {meaning}" for limit, meaning in LIMITS],
     }
     (folder / WORDS).write_text(json.dumps(words), encoding="utf-8")

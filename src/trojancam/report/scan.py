@@ -13,7 +13,7 @@ from trojancam.detection.words import ANSWERS, maps_in_words, place_in_words, sh
 from trojancam.report.documents import scan as document
 from trojancam.report.next_steps import next_steps
 from trojancam.report.page import Page, Part, Section, Table, write_page
-from trojancam.report.scan_pictures import change_sheet, example_numbers, feature_map_grid, sheet
+from trojancam.report.scan_pictures import example_numbers, feature_map_grid, sheet
 from trojancam.report.scan_words import case_in_words, facts, folded_in_words, summary
 from trojancam.stimulation import Stimulation
 from trojancam.tasks.scan import Case, Scanned, least, opinion_of
@@ -77,8 +77,7 @@ def _sections(scan: Scanned, options: Mapping[str, Any]) -> Iterator[Section]:
 def _case_section(scan: Scanned, case: Case) -> Section:
     network, validation = scan.network, case.validation
     evidence = Table(["Evidence", "Value", "What it is"], facts(scan, case.finding, validation), words=(0, 2))
-    picture = change_sheet(network, case) if case.examples else sheet(network, case)
-    parts: list[Part] = [picture, evidence]
+    parts: list[Part] = [sheet(network, case), evidence]
     if validation.flagged:
         parts += [_maps_table(scan, case), feature_map_grid(case)]
     parts.append(_layers_table(case))

@@ -24,6 +24,11 @@ DPI = 200  # twice what the page shows at its natural size
 
 
 def sheet(network: Network, case: Case) -> Picture:
+    """What a finding looks like: what its trigger does in one place, or to the whole of several images."""
+    return _change_sheet(network, case) if case.examples else _place_sheet(network, case)
+
+
+def _place_sheet(network: Network, case: Case) -> Picture:
     """One image, eight views: as it is and stimulated above (the study's figure 17), with the recovered trigger on below."""
     name = network.class_names[case.finding.target_class]
     panels = [list(_clean_panels(network, case)), list(_stamped_panels(network, case))]
@@ -37,7 +42,7 @@ def sheet(network: Network, case: Case) -> Picture:
     return _picture(figure, f"{words} The recovered trigger, the core of which is outlined, turns it, too.")
 
 
-def change_sheet(network: Network, case: Case) -> Picture:
+def _change_sheet(network: Network, case: Case) -> Picture:
     """A change that lies in no one place: images before and after, what it adds, and the heat maps of the first image."""
     target = case.finding.target_class
     name = network.class_names[target]

@@ -150,9 +150,10 @@ def scanned(
         finding = report.findings[number]
         if _can_be_shown(finding, labels):
             validation = validated(network, images, labels, finding)
-            place = _shown(network, images, labels, finding, validation)
+            convincing = _convincing(network, images, labels, finding)
+            place = _shown(network, images, convincing, finding, validation)
             seen = _views(network, images[place], finding, validation)
-            examples = _examples(network, images, labels, finding, place)
+            examples = _examples(network, images, labels, convincing, finding, place)
             cases.append(Case(number, finding, validation, images[place], int(labels[place]), seen, also, examples))
     return Scanned(network, report, tuple(cases))
 
@@ -240,12 +241,14 @@ def _can_be_shown(finding: Finding, labels: Int64[Tensor, " n"]) -> bool:
     return trigger is not None and trigger.size > 0 and bool((labels != finding.target_class).any())
 
 
-def _examples(network: Network, images: Tensor, labels: Tensor, finding: Finding, first: int) -> tuple[Example, ...]:
+def _examples(
+    network: Network, images: Tensor, labels: Tensor, convincing: Float[Tensor, " n"], finding: Finding, first: int
+) -> tuple[Example, ...]:
     """Images of several classes before and after, the given one first; none of a trigger that lies in one place."""
     trigger = finding.trigger
     if trigger is None or trigger.weight is not None:
         return ()
-    order = [first, *_convincing(network, images, labels, finding).argsort(descending=True, stable=True).tolist()]
+    order = [first, *convincing.argsort(descending=True, stable=True).tolist()]
     by_class = {int(labels[place]): place for place in reversed(order) if labels[place] != finding.target_class}
     by_class[int(labels[first])] = first
     chosen = sorted(by_class.values(), key=order.index)[:EXAMPLES]
@@ -261,11 +264,13 @@ def _convincing(network: Network, images: Tensor, labels: Tensor, finding: Findi
     return own * network(finding.trigger.apply(images)).cpu().softmax(1)[:, finding.target_class]
 
 
-def _shown(network: Network, images: Tensor, labels: Tensor, finding: Finding, validation: Validation) -> int:
+def _shown(
+    network: Network, images: Tensor, convincing: Float[Tensor, " n"], finding: Finding, validation: Validation
+) -> int:
     """The image that shows it best: known for what it is, turned by trigger and by stimulation, with the heat where it acts."""
     assert finding.trigger is not None
     target, stamped = finding.target_class, finding.trigger.apply(images)
-    best = _convincing(network, images, labels, finding)
+    best = convincing
     if finding.stimulation is not None:
         best = best * stimulated_logits(network, images, [finding.stimulation])[0].cpu().softmax(1)[:, target]
     few = best.topk(min(SHORT_LIST, len(best))).indices

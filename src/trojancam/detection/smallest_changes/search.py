@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from trojancam.attacks.family import ImageFamily, Parameters
+from trojancam.attacks.family import ImageFamily, Images, Parameters
 from trojancam.attacks.trigger import Trigger
 from trojancam.detection.coverage import CannotSearchError
 from trojancam.detection.settings import Count, Positive, Share
@@ -21,6 +21,7 @@ from trojancam.errors import DataError
 from trojancam.network.batches import parts
 from trojancam.network.draws import Draws
 from trojancam.network.margins import leads
+from trojancam.network.network import Network
 from trojancam.showing import Brief
 
 TURN, LEAST_TURN = 0.35, 0.02  # of the size is a step, at first and at the end
@@ -184,16 +185,15 @@ class _Search:
         for part in parts(len(chosen), max(1, fitting // chosen.shape[1])):
             with torch.enable_grad():
                 values = {name: each[part].detach().requires_grad_() for name, each in self.parameters.items()}
-                changed = self.family.apply(self.suspect.images[chosen[part]], values)
-                logits, _ = network.forward_with(network.inputs(changed.flatten(0, 1)), ())
-                wanted = self.targets[part, None].expand(changed.shape[:2])
-                ahead = leads(logits.unflatten(0, changed.shape[:2]), wanted)
+                logits = changed_logits(network, self.family, self.suspect.images[chosen[part]], values)
+                wanted = self.targets[part, None].expand(logits.shape[:2])
+                ahead = leads(logits, wanted)
                 loss = (MARGIN - ahead).relu().mean(1).sum()
                 gradients = torch.autograd.grad(loss, list(values.values()))
             succeeded[part] = (ahead > 0).float().mean(1)
             for name, gradient in zip(values, gradients, strict=True):
                 found[name][part] = gradient
-            self.advance(3 * changed.shape[0] * changed.shape[1])
+            self.advance(3 * ahead.numel())
         length = torch.stack([values.flatten(1).square().sum(1) for values in found.values()]).sum(0).sqrt() + TINY
         return {name: values / _along(length, values) for name, values in found.items()}, succeeded
 
@@ -214,21 +214,37 @@ class _Search:
 
     def _shares(self, images: Float[Tensor, "n 3 h w"], place: int, scales: Float[Tensor, " s"]) -> Float[Tensor, " s"]:
         """The share of images that go to a class, with its change at several scales."""
-        network, target = self.suspect.network, int(self.targets[place])
-        one = {
-            name: values[place : place + 1].expand(len(scales), *values.shape[1:])
-            for name, values in self.parameters.items()
-        }
-        scaled = self.family.scaled(one, scales)
-        hits = torch.zeros(len(scales), device=images.device)
-        fitting = max(1, network.rows() // len(scales))
-        for part in parts(len(images), fitting):
-            with torch.no_grad():
-                changed = self.family.apply(images[part], scaled)
-                logits, _ = network.forward_with(network.inputs(changed.flatten(0, 1)), ())
-            hits += (logits.argmax(1) == target).unflatten(0, changed.shape[:2]).sum(1)
+        one = {name: values[place : place + 1] for name, values in self.parameters.items()}
+        found = shares_sent(self.suspect.network, images, int(self.targets[place]), self.family, one, scales)
         self.advance(len(scales) * len(images))
-        return hits / len(images)
+        return found
+
+
+def shares_sent(
+    network: Network,
+    images: Float[Tensor, "n 3 h w"],
+    target: int,
+    family: ImageFamily[Trigger],
+    one: Parameters,
+    scales: Float[Tensor, " s"],
+) -> Float[Tensor, " s"]:
+    """The share of images that one change sends to a class, at each of several scales."""
+    every = {name: values.expand(len(scales), *values.shape[1:]) for name, values in one.items()}
+    scaled, hits = family.scaled(every, scales), torch.zeros(len(scales), device=images.device)
+    for part in parts(len(images), max(1, network.rows() // len(scales))):
+        with torch.no_grad():
+            hits += (changed_logits(network, family, images[part], scaled).argmax(-1) == target).sum(1)
+    return hits / len(images)
+
+
+def changed_logits(
+    network: Network, family: ImageFamily[Trigger], images: Images, parameters: Parameters
+) -> Float[Tensor, "c n classes"]:
+    """The logits of images, or of each change's own ones, with every change made to them; gradients flow."""
+    changed = family.apply(images, parameters)
+    logits, _ = network.forward_with(network.inputs(changed.flatten(0, 1)), ())
+    answers: Tensor = logits.unflatten(0, changed.shape[:2])
+    return answers
 
 
 def movable(suspect: Suspect) -> Bool[Tensor, "classes n"]:

@@ -18,10 +18,17 @@ from trojancam.detection.detector import Detector, Job, concluded
 from trojancam.detection.findings import ScanReport
 from trojancam.detection.settings import Count, Positive, Settings, Share
 from trojancam.detection.smallest_changes.detector import found_among, gaps, near, once
-from trojancam.detection.smallest_changes.search import MARGIN, Smallest, first_reaching, movable, reachable
+from trojancam.detection.smallest_changes.search import (
+    MARGIN,
+    Smallest,
+    changed_logits,
+    first_reaching,
+    movable,
+    reachable,
+    shares_sent,
+)
 from trojancam.detection.suspect import Suspect, halves
 from trojancam.network.batches import parts
-from trojancam.network.network import Network
 from trojancam.progress import counting
 
 NAME = "stripes"
@@ -97,13 +104,14 @@ def smallest_stripes(
     own = again.unflatten(0, (len(targets), -1)).diagonal(dim1=0, dim2=2)  # each class among its own candidates
     chosen = own.argmax(0) + torch.arange(len(targets), device=own.device) * own.shape[0]
     parameters = {name: values[chosen] for name, values in finer.items()}
+    amplitudes = torch.tensor(AMPLITUDES, device=few.images.device)
     sizes, successes = [], []
     for place, target in enumerate(targets.tolist()):
         one = {name: values[place : place + 1] for name, values in parameters.items()}
         images = held_out.images[able_held_out[target]]
-        size, success = _measured(held_out.network, images, target, family, one, settings.success)
-        sizes.append(size)
-        successes.append(success)
+        shares = shares_sent(held_out.network, images, target, family, one, amplitudes)
+        sizes.append(first_reaching(amplitudes, shares, settings.success))
+        successes.append(shares.max())
         advance(len(AMPLITUDES) * len(images))
     size = torch.stack(sizes)
     parameters["amplitude"] = size.clamp(max=AMPLITUDES[-1])[:, None].expand(-1, 3)
@@ -152,39 +160,12 @@ def _pushed(
         laid = {name: values[part] for name, values in stripes.items()}
         pushed = torch.zeros(len(laid["phase"]), able.shape[0], device=few.images.device)
         for amplitude in (faint, 2 * faint):
-            logits = _logits(network, few.images, family, family.scaled(laid, amplitude))
+            with torch.no_grad():
+                logits = changed_logits(network, family, few.images, family.scaled(laid, amplitude))
             pushed += (_leads(logits).clamp(-MARGIN, MARGIN) * counted).sum(1)
             advance(len(pushed) * count)
         found.append(pushed)
     return torch.cat(found)
-
-
-def _measured(
-    network: Network,
-    images: Float[Tensor, "n 3 h w"],
-    target: int,
-    family: StripesFamily,
-    one: Parameters,
-    success: float,
-) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-    """The amplitude at which stripes send the share asked for to a class, and their greatest share."""
-    amplitudes = torch.tensor(AMPLITUDES, device=images.device)
-    every = {name: values.expand(len(amplitudes), *values.shape[1:]) for name, values in one.items()}
-    scaled, hits = family.scaled(every, amplitudes), torch.zeros(len(amplitudes), device=images.device)
-    for part in parts(len(images), max(1, network.rows() // len(amplitudes))):
-        hits += (_logits(network, images[part], family, scaled).argmax(-1) == target).sum(1)
-    shares = hits / len(images)
-    return first_reaching(amplitudes, shares, success), shares.max()
-
-
-def _logits(
-    network: Network, images: Float[Tensor, "n 3 h w"], family: StripesFamily, stripes: Parameters
-) -> Float[Tensor, "k n classes"]:
-    with torch.no_grad():
-        changed = family.apply(images, stripes)
-        logits, _ = network.forward_with(network.inputs(changed.flatten(0, 1)), ())
-    answers: Tensor = logits.unflatten(0, changed.shape[:2])
-    return answers
 
 
 def _leads(logits: Float[Tensor, "*m classes"]) -> Float[Tensor, "*m classes"]:

@@ -54,15 +54,10 @@ function limits(sentences) {
 /** What was searched, and what was not. */
 function covered(coverage) {
   const searched = coverage.searched.map((each) => `${each.method} (${each.families.join(", ")})`).join("; "),
-    missing = coverage.not_searched.map((each) => `${each.what} (${each.why})`).join("; "),
-    known = coverage.track_record,
-    told = ([what, { count, of }]) => `${what} ${count} of ${of}`,
-    found = Object.entries(known?.found ?? {}).map(told).join(", ");
+    missing = coverage.not_searched.map((each) => `${each.what} (${each.why})`).join("; ");
   return [
     ["Searched", searched],
     ["Not searched", missing],
-    ["Found with the right class by such scans of test networks", found],
-    ["Called backdoored by mistake", found && told(["clean test networks:", known.alarms])],
   ]
     .filter(([, words]) => words)
     .map(([name, words]) => el("p", { class: "words small" }, `${name}: ${words}.`));
