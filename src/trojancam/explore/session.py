@@ -22,6 +22,7 @@ from trojancam.attribution.attribution import FeatureMapAttribution
 from trojancam.data.framing import frame
 from trojancam.data.image_files import UnreadableImageError, rgb_image
 from trojancam.data.image_set import Dataset, ImageSet, as_floats
+from trojancam.detection.scanning import DEFAULT_METHODS, DETECTORS
 from trojancam.errors import DataError, unknown_name
 from trojancam.explore.caches import Cache
 from trojancam.explore.models import Model, Peaks, Source
@@ -183,6 +184,8 @@ class Session:
             "models": [described(model) for model in models],
             "data": {"source": self.source, "splits": {"test": len(models[0].images) if models else 0}},
             "methods": [{"name": name, "title": title} for name, title in explaining().items()],
+            "searches": [{"name": name, "title": title} for name, title in searching().items()],
+            "default_searches": list(DEFAULT_METHODS),
             "limits": {"upload_bytes": IMAGE_BYTES, "model_bytes": MODEL_BYTES},
         }
 
@@ -276,6 +279,16 @@ def explaining() -> dict[str, str]:
     'LayerCAM'
     """
     return {name: method.title for name, method in METHODS.items() if method.splits and method.from_recording}
+
+
+def searching() -> dict[str, str]:
+    """What a scan may look for, by the name of the search, with its title and the triggers that it finds.
+
+    >>> searching()["stripes"]
+    'Smallest stripes (stripes)'
+    """
+    found = {name: search.families if "every-class" in search.victims else search.victims for name, search in DETECTORS.items()}
+    return {name: f"{search.title} ({', '.join(found[name])})" for name, search in DETECTORS.items()}
 
 
 def given_method(name: str) -> str:

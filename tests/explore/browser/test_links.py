@@ -37,6 +37,7 @@ def test_a_link_restores_the_view_with_what_was_painted(visits: Visits, signs: E
 def test_the_back_button_returns(visits: Visits, signs: Explorer) -> None:
     page = visits.open(signs, "image=test:3")
     page.get_by_role("button", name="conv2d_6").click()
+    settle(page)  # until then the grid holds empty frames, twelve at most
     shown = page.locator("#grid .map").count()
     page.locator("#grid .map").nth(4).click()
     settle(page)

@@ -9,6 +9,7 @@ from tests.explore.browser.conftest import Visits
 from tests.explore.browser.reading import number, pairs, settle
 from tests.explore.browser.serving import Explorer
 
+from trojancam.detection.scanning import DEFAULT_METHODS, DETECTORS
 from trojancam.report.scan import LIMITS
 
 LONG = 180_000  # milliseconds that a scan may take on a busy machine: its process steps back behind all others
@@ -38,6 +39,12 @@ def test_a_scan_finds_the_backdoor_and_leads_to_its_map(visits: Visits, planted:
     assert page.locator("dl.numbers dd").last.inner_text().endswith("%")  # and that of all maps of its layer
     page.go_back()
     page.get_by_text("Evidence of a backdoor").wait_for()
+
+
+def test_a_scan_looks_for_what_every_scan_looks_for_unless_told(visits: Visits, signs: Explorer) -> None:
+    method = visits.open(signs, "view=scan").locator("#scan select")
+    assert method.input_value() == ",".join(DEFAULT_METHODS)
+    assert method.locator("option").count() == 1 + len(DETECTORS)
 
 
 def test_a_finding_of_one_number_is_drawn_as_it_is_stimulated(visits: Visits, planted: Explorer) -> None:

@@ -7,19 +7,6 @@ import { toast } from "./notices.js";
 import { GREATEST_SEED } from "./state.js";
 import * as wire from "./wire.js";
 
-const METHODS = [
-  ["stimulation,additive,stripes,warp,all-to-all", "All searches"],
-  ["stimulation", "Patches (stimulation maps)"],
-  ["additive", "Whole image (smallest additive change)"],
-  ["low-frequency", "Smooth changes (smallest low-frequency change)"],
-  ["stripes", "Stripes (smallest stripes)"],
-  ["warp", "Warps (smallest warp)"],
-  ["tone", "Tones (smallest tone)"],
-  ["all-to-all", "Every class to another"],
-  ["abs", "Artificial Brain Stimulation"],
-  ["neural-cleanse", "Neural Cleanse"],
-];
-
 export function mountScan(app) {
   const report = findings(app),
     intro = el("p", { class: "quiet words" }),
@@ -82,6 +69,10 @@ export function mountScan(app) {
 }
 
 function settings(app) {
+  const offered = [
+    [app.session.default_searches.join(","), "The default searches"],
+    ...app.session.searches.map(({ name, title }) => [name, title]),
+  ];
   const change = (patch) => app.store.set({ scanning: { ...app.state.scanning, ...patch } });
   const images = numberField("Clean test images", { min: "4", max: "2000" }, (value) => change({ images: value }));
   const seed = numberField("Seed", { min: "0", max: String(GREATEST_SEED) }, (value) => change({ seed: value }));
@@ -93,7 +84,7 @@ function settings(app) {
     seed.show(scanning.seed);
     options(
       method,
-      METHODS.some(([name]) => name === chosen) ? METHODS : [...METHODS, [chosen, scanning.methods.join(", ")]],
+      offered.some(([name]) => name === chosen) ? offered : [...offered, [chosen, scanning.methods.join(", ")]],
       chosen,
     );
   });

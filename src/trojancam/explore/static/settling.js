@@ -26,7 +26,7 @@ export function settler(session) {
       grid = layer.size;
     }
     settled.repairing ??= { images: 5, budget: 1, seed: 0, force: false, method: "ladder" };
-    settled.scanning ??= { images: 100, seed: 0, methods: ["stimulation", "additive", "warp", "all-to-all"] };
+    settled.scanning ??= { images: 100, seed: 0, methods: session.default_searches };
     if (settled.view === "compare") settleSecond(session, settled);
     if (settled.both !== null && settled.both >= model.layers.length) settled.both = null;
     return settled;
