@@ -287,7 +287,10 @@ def searching() -> dict[str, str]:
     >>> searching()["stripes"]
     'Smallest stripes (stripes)'
     """
-    found = {name: search.families if "every-class" in search.victims else search.victims for name, search in DETECTORS.items()}
+    found = {
+        name: search.families if "every-class" in search.victims else search.victims
+        for name, search in DETECTORS.items()
+    }
     return {name: f"{search.title} ({', '.join(found[name])})" for name, search in DETECTORS.items()}
 
 

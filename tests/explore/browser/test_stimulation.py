@@ -149,7 +149,8 @@ def test_marked_cells_are_left_behind_where_a_layer_of_the_same_name_has_others(
         const { BLANK, parse } = await import("./static/state.js");
         const layer = (size) => ({ name: "conv", size, feature_maps: 9 });
         const model = (id, size) => ({ id, name: id, classes: [], size: [32, 32], layers: [layer(size)] });
-        const settle = settler({ models: [model("m1", [12, 12]), model("m2", [6, 6])], data: { splits: { test: 1 } }, default_searches: [] });
+        const settle = settler({ models: [model("m1", [12, 12]), model("m2", [6, 6])], data: { splits: { test: 1 } },
+            default_searches: [] });
         const first = settle({ ...BLANK, model: "m1", layer: "conv", map: 1, paint: "AAAA_w", window: [4, 4, 1, 1] });
         window.same = settle({ ...first, map: 2 }, { map: 2 });
         window.other = settle({ ...first, model: "m2" }, { model: "m2" });
