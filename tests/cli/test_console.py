@@ -130,11 +130,14 @@ MISSING: dict[str, list[list[str]]] = {
         ["scan", __file__, "--reference", "missing.json"], ["scan", __file__, "--class-names", "missing.json"],
         ["repair", __file__, "--out", "m.pt2", "--scan", "missing.json"],
         ["stimulate", __file__, "--stimulation", "missing.json"], ["explain", __file__, "--preprocessing", "missing.json"],
+        ["sign-off", __file__, "--scan", "missing.json"],
     ],
-    "missing is missing; the data may be": [
-        ["train", "trojan2", "--data", "missing", "--out", "m.safetensors"], ["scan", __file__, "--data", "missing"],
-        ["explain", __file__, "--data", "missing"], ["cleanse", __file__, "--data", "missing"],
+    "there is no file missing.json; give PASSPORT a file that is there": [["verify", "missing.json", __file__]],
+    "missing is missing; give image files or folders that are there": [
+        ["sift", __file__, "missing"], ["sift", __file__, "missing", "missing/too.png"], ["explain", __file__, "missing"],
     ],
+    "missing is missing; give a folder of training images": [["cleanse", __file__, "missing"]],
+    "missing is missing; give a manifest (.csv, .jsonl), a folder": [["fleet", "missing"]],
 }  # fmt: skip
 
 

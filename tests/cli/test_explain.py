@@ -115,7 +115,7 @@ def test_what_is_refused(refused: Refused, model: Path, image: Path, options: tu
 def test_images_that_are_none(refused: Refused, model: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "text.png").write_text("text")
-    assert "cannot read the image no.png: there is no such file; check the path" in refused("explain", model, "no.png")
+    assert "no.png is missing; give image files or folders" in refused("explain", model, "no.png")
     assert "the folder empty holds no image; give image files" in refused("explain", model, "empty")
     assert "cannot read the image text.png: it is not an image" in refused("explain", model, "text.png")
     assert "none of the 2 images can be read; the first is no.png" in refused("explain", model, "no.png", "text.png")

@@ -132,7 +132,7 @@ def test_bad_input_ends_in_one_sentence(refused: Refused, model: Path, signs: Pa
     )
     assert refused("sift", model, folder / "*.gif", *options(signs)).startswith("no file fits")
     assert "did you mean 'strip'" in refused("sift", model, folder, *options(signs), "--methods", "stripp")
-    assert "there is no such file" in refused("sift", model, folder / "missing.png", *options(signs))
+    assert "missing.png is missing; give image files" in refused("sift", model, folder / "missing.png", *options(signs))
     assert "between 0 and 1" in refused("sift", model, folder, "--data", signs, "--clean", 12, "--false-alarms", 2)
     assert "names no image" in refused("sift", model, "-", *options(signs))
     for file in folder.iterdir():

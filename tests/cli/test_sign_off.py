@@ -35,6 +35,6 @@ def test_from_a_scan_to_a_passport_and_back(
 
 def test_what_is_missing_is_told(refused: Callable[..., str], model: Path, tmp_path: Path) -> None:
     assert "make one with 'trojancam scan'" in refused("sign-off", model)
-    assert "check the path" in refused("verify", tmp_path / "nowhere.json", model)
+    assert "give PASSPORT a file that is there" in refused("verify", tmp_path / "nowhere.json", model)
     assert "check the path" in refused("verify", model, tmp_path / "nowhere.onnx")
     assert "is not what 'trojancam sign-off' writes" in refused("verify", model, model)

@@ -13,6 +13,7 @@ from trojancam.cli.options import (
     ModelOptions,
     Parsed,
     SeedOption,
+    any_there,
     data_there,
     images_for,
     labelled_by,
@@ -31,7 +32,13 @@ NOTHING, SUSPICIOUS = 0, 1
 def cleanse(
     context: Parsed,  # noqa: ARG001 - all commands that open a model have it
     model: ModelArgument,
-    folders: Annotated[Path, typer.Argument(help="The training images: a folder with a folder for each class.")],
+    folders: Annotated[
+        Path,
+        typer.Argument(
+            callback=any_there("a folder of training images with a folder for each class"),
+            help="The training images: a folder with a folder for each class.",
+        ),
+    ],
     told: ModelOptions,
     methods: Annotated[
         str,

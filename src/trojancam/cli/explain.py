@@ -12,6 +12,7 @@ from trojancam.cli.options import (
     ModelOptions,
     Parsed,
     SeedOption,
+    any_there,
     command_line,
     data_there,
     fitted,
@@ -33,7 +34,12 @@ if TYPE_CHECKING:
 def explain(
     context: Parsed,
     model: ModelArgument,
-    images: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
+    images: Annotated[
+        list[Path],
+        typer.Argument(
+            callback=any_there("image files or folders that are there"), help="Image files, or folders of them."
+        ),
+    ],
     told: ModelOptions,
     layer: Annotated[list[str] | None, typer.Option(help="Only this layer; may be repeated.")] = None,
     method: Annotated[

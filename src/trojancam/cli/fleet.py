@@ -7,7 +7,7 @@ import typer
 
 from trojancam.cli.answers import Answering
 from trojancam.cli.console import interruptible, names_in, progress_bar, say
-from trojancam.cli.options import DataOption, SeedOption, takes_options
+from trojancam.cli.options import DataOption, SeedOption, any_there, takes_options
 
 
 @takes_options
@@ -15,7 +15,8 @@ def fleet(
     models: Annotated[
         str,
         typer.Argument(
-            help="A manifest (.csv with a column path, or .jsonl), a folder, or a pattern in quotes, such as 'nets/*.pt'."
+            callback=any_there("a manifest (.csv, .jsonl), a folder, a pattern, or a model file"),
+            help="A manifest (.csv with a column path, or .jsonl), a folder, or a pattern in quotes, such as 'nets/*.pt'.",
         ),
     ],
     answering: Answering,

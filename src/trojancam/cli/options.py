@@ -1,6 +1,7 @@
 """The options that commands share: a model file as they say it is, opened, given labelled images, and fed as it wants."""
 
 import functools
+import glob
 import inspect
 import re
 import shlex
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from trojancam.opening.output_choice import ImagesFor, LabelledImages
 
 SHOWING = ("form", "as_json")  # parameters that say how a result is shown, and change nothing of it
+STDIN = "-"  # names of files come on standard input
 LARGEST = 4096  # pixels: images are read up to this size
 
 
@@ -55,19 +57,34 @@ def data_there(data: Path | None) -> Path | None:
     return data
 
 
-def read_later(option: str) -> Callable[[Path | None], Path | None]:
+def read_later(option: str, otherwise: str = "") -> Callable[[Path | None], Path | None]:
     """The same of any other file that this option names: what is to check it, as soon as the command is parsed."""
 
     def checked(path: Path | None) -> Path | None:
-        try:
-            there = path is None or path.exists()
-        except (OSError, ValueError):  # the system says more when it is opened
-            there = True
-        if not there:
-            raise DataError(f"there is no file {path}; give {option} a file that is there")
+        if path is not None and not _exists(path):
+            raise DataError(f"there is no file {path}; give {option} a file that is there{otherwise}")
         return path
 
     return checked
+
+
+def any_there(wanted: str) -> Callable[[Any], Any]:
+    """The same of one file or many that an argument names; some may be missing, and patterns are read later."""
+
+    def checked(given: str | Path | list[str] | list[Path]) -> Any:
+        names = [str(name) for name in (given if isinstance(given, list) else [given])]
+        if not any(name == STDIN or glob.has_magic(name) or _exists(Path(name)) for name in names):
+            raise DataError(f"{names[0]} is missing; give {wanted}")
+        return given
+
+    return checked
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # the system says more when it is opened
+        return True
 
 
 def _way_there(way: str | None) -> str | None:

@@ -11,11 +11,13 @@ import typer
 from trojancam.cli.answers import Answering
 from trojancam.cli.console import console, interruptible, list_broken, names_in, progress_bar, say
 from trojancam.cli.options import (
+    STDIN,
     DataOption,
     ModelArgument,
     ModelOptions,
     Parsed,
     SeedOption,
+    any_there,
     command_line,
     fitted,
     images_for,
@@ -30,7 +32,6 @@ from trojancam.text import printable
 if TYPE_CHECKING:
     from trojancam.report.documents.sift import Sift
 
-STDIN = "-"
 SHOWN = 20  # suspicious images in the table
 NOTHING, SUSPICIOUS, UNREAD = 0, 1, 2
 
@@ -41,7 +42,10 @@ def sift(
     model: ModelArgument,
     images: Annotated[
         list[str],
-        typer.Argument(help="Image files, folders of them, patterns such as 'in/*.png'; '-' reads names, one a line."),
+        typer.Argument(
+            callback=any_there("image files or folders that are there"),
+            help="Image files, folders of them, patterns such as 'in/*.png'; '-' reads names, one a line.",
+        ),
     ],
     told: ModelOptions,
     answering: Answering,

@@ -6,13 +6,17 @@ from typing import Annotated
 import typer
 
 from trojancam.cli.console import say
-from trojancam.cli.options import ModelArgument
+from trojancam.cli.options import ModelArgument, read_later
 
 
 def sign_off(
     model: ModelArgument,
     scan: Annotated[
-        Path, typer.Option(help="The folder that 'trojancam scan' wrote to, or the scan.json in it.")
+        Path,
+        typer.Option(
+            callback=read_later("--scan", ", or make one with 'trojancam scan'"),
+            help="The folder that 'trojancam scan' wrote to, or the scan.json in it.",
+        ),
     ] = Path("trojancam-scan"),
     out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("trojancam-passport"),
 ) -> None:

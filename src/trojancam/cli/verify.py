@@ -6,11 +6,13 @@ from typing import Annotated
 import typer
 
 from trojancam.cli.console import say
-from trojancam.cli.options import ModelArgument
+from trojancam.cli.options import ModelArgument, read_later
 
 
 def verify(
-    passport: Annotated[Path, typer.Argument(help="The passport.json of 'trojancam sign-off'.")],
+    passport: Annotated[
+        Path, typer.Argument(callback=read_later("PASSPORT"), help="The passport.json of 'trojancam sign-off'.")
+    ],
     model: ModelArgument,
 ) -> None:
     """Compare a model file with its passport: is it the same file, and what was its verdict?
