@@ -26,7 +26,8 @@ from trojancam.network.network import Network
 from trojancam.stimulation import Stimulation, donated, dose_response, stimulated_logits
 
 SIZE = (12, 12)
-LABELS = torch.arange(8) % 3
+CLASSES = 4
+LABELS = torch.arange(8) % CLASSES
 QUICK = {
     "stimulation": {"candidates": 1, "inversion.rounds": 2},
     "abs": {"classes": 1, "agreement": 0.1, "inversion.rounds": 2},
@@ -34,6 +35,7 @@ QUICK = {
     **{name: {"screen.steps": 2, "detail.steps": 2} for name in ("additive", "low-frequency", "warp", "tone")},
     "stripes": {"waves": 2, "keep": 2},
     "all-to-all": {"screen": 2, "detail": 2},
+    "mm-bd": {"starts": 2, "steps": 3},
 }
 
 
@@ -47,14 +49,14 @@ class Skipping(nn.Module):
             nn.BatchNorm2d(4),
             nn.Conv2d(4, 4, 3, padding=1),
         )
-        self.last = nn.Linear(4 * 6 * 6, 3)
+        self.last = nn.Linear(4 * 6 * 6, CLASSES)
         self.register_buffer("scale", torch.tensor([1.0, 2.0, 0.5, 1.0]).view(4, 1, 1))
 
     def forward(self, images: Tensor) -> Tensor:
         early = self.norm(self.first(images)).relu()
         late = (self.second(early) * self.scale + early).relu()
         pooled = nn.functional.max_pool2d(late, 2).flatten(1)
-        return self.last(pooled) + torch.arange(3, device=images.device) / 10
+        return self.last(pooled) + torch.arange(CLASSES, device=images.device) / 10
 
 
 @pytest.fixture(scope="module")

@@ -40,9 +40,9 @@ def scan(
     methods: Annotated[
         str | None,
         typer.Option(
-            help="stimulation (patches), additive, stripes, low-frequency, warp and tone (all over the image), all-to-all, abs, "
-            "neural-cleanse or an added one ('trojancam methods' lists all), with commas between: they decide together, but "
-            "for abs and neural-cleanse, which are second opinions.  "
+            help="stimulation (patches), additive, stripes, low-frequency, warp and tone (all over the image), all-to-all, or an "
+            "added one ('trojancam methods' lists all), with commas between: they decide together. abs, neural-cleanse and mm-bd "
+            "are second opinions: they decide nothing.  "
             "[default: stimulation,additive,stripes,warp,all-to-all]",
             show_default=False,
         ),

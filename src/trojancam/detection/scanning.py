@@ -7,7 +7,7 @@ from pathlib import Path
 
 from trojancam.attacks.families import FAMILIES
 from trojancam.detection import abs as artificial_brain_stimulation
-from trojancam.detection import neural_cleanse, one_to_one
+from trojancam.detection import mm_bd, neural_cleanse, one_to_one
 from trojancam.detection.accuracy import CleanAccuracy, clean_accuracy
 from trojancam.detection.budget import Budget, seconds_per_image
 from trojancam.detection.coverage import VICTIMS, CannotSearchError, coverage
@@ -68,6 +68,15 @@ _OWN = {
         families=("patch",),
         second_opinion=True,
         cost=neural_cleanse.cost,
+    ),
+    "mm-bd": Detector(
+        "Maximum margins (MM-BD)",
+        "Wang et al., S&P 2024",
+        mm_bd.detect,
+        mm_bd.MaximumMarginSettings(),
+        families=("patch", "moving-patch"),
+        second_opinion=True,
+        cost=mm_bd.cost,
     ),
 }
 DETECTORS = Registry("scan method", "trojancam.detectors", as_detector, _OWN)

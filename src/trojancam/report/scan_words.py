@@ -26,6 +26,10 @@ EVIDENCE = {  # what detectors measure; shares of something begin with "of"
     "greatest_success": "of held-out images of other classes go to the class with the change, at the best size tried",
     "classes": "classes that were sent",
     "classes_sent": "classes most images of which go where their class is sent",
+    "maximum_margin": "logit: the greatest lead of the class over all others, among images found from noise",
+    "next_maximum_margin": "logit: the same for the class that is next",
+    "median_maximum_margin": "logit: the same for the median class",
+    "p_of_margins": "how often the greatest of so many margins would be as great, were all of one Gamma distribution",
     "success": "of the images that the trigger was recovered from go to the class with it",
 }
 
