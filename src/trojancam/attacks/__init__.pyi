@@ -11,6 +11,7 @@ from . import (
     catalogue,
     combined,
     encoding,
+    explanation_fooling,
     families,
     family,
     frequency,
@@ -27,6 +28,7 @@ from . import (
     stripes,
     tone,
     trigger,
+    trigger_setting,
     trojaning,
     wanet,
     warp,
@@ -42,6 +44,7 @@ from .blended import Blended
 from .bpp import BppAttack, Quantised
 from .catalogue import ATTACKS, make_attack
 from .combined import AllOf, OneOf
+from .explanation_fooling import ExplanationFooling
 from .families import FAMILIES, image_family
 from .family import Family, ImageFamily, Parameters
 from .frequency import Frequency, FrequencyFamily
@@ -80,6 +83,7 @@ __all__ = [
     "Branched",
     "CleanNetwork",
     "DataAttack",
+    "ExplanationFooling",
     "Family",
     "Frequency",
     "FrequencyFamily",
@@ -130,6 +134,7 @@ __all__ = [
     "corner",
     "drawn_indices",
     "encoding",
+    "explanation_fooling",
     "families",
     "family",
     "frequency",
@@ -155,6 +160,7 @@ __all__ = [
     "tint",
     "tone",
     "trigger",
+    "trigger_setting",
     "trojaning",
     "wanet",
     "wanet_flow",

@@ -9,6 +9,7 @@ from trojancam.attacks.attack import Attack, with_settings
 from trojancam.attacks.badnets import BadNets
 from trojancam.attacks.blended import Blended
 from trojancam.attacks.bpp import BppAttack
+from trojancam.attacks.explanation_fooling import ExplanationFooling
 from trojancam.attacks.input_aware import InputAware
 from trojancam.attacks.label_consistent import LabelConsistent
 from trojancam.attacks.latent_backdoor import LatentBackdoor
@@ -35,7 +36,7 @@ _OWN: dict[str, type[Attack]] = {
     attack.name: attack
     for attack in (
         BadNets, Blended, Sig, WaNet, BppAttack, AdapBlend, AdapPatch, Physical, LabelConsistent, InputAware, Trojaning,
-        LatentBackdoor,
+        LatentBackdoor, ExplanationFooling,
     )
 }  # fmt: skip
 ATTACKS = Registry("attack", "trojancam.attacks", as_attack, _OWN)
