@@ -3,9 +3,11 @@
 from collections import OrderedDict
 from pathlib import Path
 
+import onnx
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tests.formats.onnx_graphs import by_onnxruntime, exported
 from torch import nn
 
 from trojancam.errors import ModelError
@@ -66,13 +68,45 @@ def test_any_network_can_be_an_exported_program(tmp_path: Path):
     torch.testing.assert_close(opened(ModelFile(out))(images), fixed(images))
 
 
+@pytest.mark.parametrize("kind", ["onnx", "pt"])
+def test_any_network_can_be_an_onnx_file(tmp_path: Path, kind: str):
+    """One that came as ONNX keeps its graph; others are exported with their class names."""
+    path, out = tmp_path / f"net.{kind}", tmp_path / "fixed.onnx"
+    if kind == "pt":
+        torch.save(build().state_dict(), path)
+        file = ModelFile(path, build, size=8, class_names=("a", "b", "c"))
+    else:
+        file = ModelFile(exported(path, build().eval(), (8, 8), dynamo=False, opset=18))
+    network = opened(file)
+    check_saveable(network, file, out)
+    fixed = changed(network)
+    assert save_as(fixed, file, out) == out
+    images = torch.rand(5, 3, 8, 8)
+    torch.testing.assert_close(by_onnxruntime(out, images), fixed(images), atol=1e-5, rtol=1e-5)
+    again = opened(ModelFile(out))
+    torch.testing.assert_close(again(images), fixed(images), atol=1e-5, rtol=1e-5)
+    assert again.class_names == network.class_names
+    if kind == "onnx":
+        assert [node.output for node in onnx.load(out).graph.node] == [
+            node.output for node in onnx.load(path).graph.node
+        ]
+
+
+def test_an_onnx_file_whose_weights_are_other_ones_is_refused(tmp_path: Path):
+    file = ModelFile(exported(tmp_path / "net.onnx", build().eval(), (8, 8), dynamo=False, opset=18))
+    with pytest.raises(ModelError, match="the weights .* are not those of .* as they stand there.*call the file x.pt2"):
+        check_saveable(changed(opened(file)), file, tmp_path / "x.onnx")
+
+
 def test_what_cannot_be_written_back_is_refused(tmp_path: Path):
     path = tmp_path / "net.pt"
     torch.save(build().state_dict(), path)
     file = ModelFile(path, build, size=8)
     network = opened(file)
-    for name in ("fixed.onnx", "fixed.safetensors", "fixed"):
-        with pytest.raises(ModelError, match="cannot be written back as .*; call the file fixed.pt2"):
+    for name in ("fixed.h5", "fixed.safetensors", "fixed"):
+        with pytest.raises(
+            ModelError, match="cannot be written back as .*; call the file fixed.pt2, or .* .onnx or .pt"
+        ):
             check_saveable(network, file, tmp_path / name)
     with pytest.raises(ModelError, match="are not those of .* as they stand there"):
         check_saveable(changed(network), file, tmp_path / "fixed.pt")

@@ -37,7 +37,7 @@ STEPS = "steps"  # the folder in `--report` where finished steps are kept until 
 def repair(
     context: Parsed,
     model: ModelArgument,
-    out: Annotated[Path, typer.Option(help="The file of the repaired network: of the kind it came in, or .pt2.")],
+    out: Annotated[Path, typer.Option(help="The file of the repaired network: of the kind it came in, .pt2 or .onnx.")],
     told: ModelOptions,
     data: DataOption = None,
     images: Annotated[

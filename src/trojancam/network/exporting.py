@@ -234,13 +234,23 @@ def write(
     Raises:
         ModelError: if the graph cannot be exported again.
     """
+    with exported_again(whole, specification, "an exported program") as program:
+        torch.export.save(program, stream, extra_files=dict(beside))
+
+
+@contextmanager
+def exported_again(whole: fx.GraphModule, specification: InputSpecification, wanted: str) -> Iterator[ExportedProgram]:
+    """A graph's program for any number of images; what PyTorch says meanwhile is not heard, `wanted` is what it becomes.
+
+    Raises:
+        ModelError: if the graph cannot be exported again, or become that.
+    """
     example = torch.zeros(2, specification.number_of_channels, *specification.size)
     try:
         with _tracing, torch.inference_mode(False), _torch_quiet():
-            program = export(whole, (example,), dynamic_shapes=({0: Dim("n")},), strict=False)
-            torch.export.save(program, stream, extra_files=dict(beside))
+            yield export(whole, (example,), dynamic_shapes=({0: Dim("n")},), strict=False)
     except (RuntimeError, ValueError, TypeError) as error:
-        raise ModelError(f"this network cannot be written as an exported program: {_reason(error)}") from error
+        raise ModelError(f"this network cannot be written as {wanted}: {_reason(error)}") from error
 
 
 @contextmanager

@@ -7,12 +7,14 @@ import hashlib
 import re
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, fx, nn
+from torch.export import ExportedProgram
 
 from trojancam.errors import ModelError, SeveralOutputsError, unknown_name
 from trojancam.files import written_whole
@@ -327,6 +329,14 @@ class Network:
         with written_whole(path) as partial, partial.open("wb") as stream:
             exporting.write(self.to(CPU)._own, self.input, stream, {RECORD: said.model_dump_json()})
         return path
+
+    def exported(self, wanted: str) -> AbstractContextManager[ExportedProgram]:
+        """The network's graph as PyTorch's exporter gives it, to be written in another form; `wanted` names that form.
+
+        Raises:
+            ModelError: if the graph cannot be exported again, or become what is wanted.
+        """
+        return exporting.exported_again(self.to(CPU)._own, self.input, wanted)
 
     @cached_property
     def footprint(self) -> Footprint:

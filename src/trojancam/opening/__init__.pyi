@@ -1,4 +1,4 @@
-from . import feeding, images, open, output_choice, preprocessing, saving
+from . import feeding, images, open, output_choice, placed_weights, preprocessing, saving
 from .feeding import with_feeding_found
 from .images import fitted_to, labelled_images
 from .open import ModelFile, load, opened
@@ -13,6 +13,7 @@ __all__ = [
     "open",
     "opened",
     "output_choice",
+    "placed_weights",
     "preprocessing",
     "saving",
     "with_feeding_found",

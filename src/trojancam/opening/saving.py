@@ -1,29 +1,45 @@
 """Saving: a network whose weights were changed goes back into the kind of file that it came from, under the same names."""
 
+import math
 from collections import OrderedDict
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor
 
-from trojancam.errors import ModelError
+from trojancam.errors import ModelError, SeveralOutputsError
 from trojancam.files import written_whole
-from trojancam.formats.kinds import WEIGHTS, kind_of
+from trojancam.formats.keras.writing_back import keras_arrays, write_keras
+from trojancam.formats.kinds import kind_of
+from trojancam.formats.onnx.from_network import check_exporter, write_network
+from trojancam.formats.onnx.writing_back import onnx_arrays, write_onnx
 from trojancam.formats.safetensors import CARD, read_card
 from trojancam.formats.weights.architecture import builder_of, skeleton_of
 from trojancam.formats.weights.fitting import best_fit
 from trojancam.formats.weights.reader import read_checkpoint, read_metadata
+from trojancam.network.devices import CPU
 from trojancam.network.network import Network
-from trojancam.opening.open import ModelFile
+from trojancam.opening.open import ModelFile, opened
+from trojancam.opening.placed_weights import Place, places
 from trojancam.showing import Brief
 
-PROGRAM = ".pt2"
+PROGRAM, ONNX = ".pt2", ".onnx"
+ANY = (PROGRAM, ONNX)  # what every network can be written as
 SUFFIXES = {"safetensors": (".safetensors",), "torch": (".pt", ".pth", ".bin")}
 INSIDE = "inside."  # what a graph puts before the names of some modules
+Arrays = Mapping[str, NDArray[Any]]
+# Files that hold their weights as arrays: what reads them all, and what writes a copy with others.
+ARRAYS: dict[str, tuple[Callable[[Path], Arrays], Callable[[Path, Arrays, Path], None]]] = {
+    "onnx": (onnx_arrays, write_onnx),
+    "keras": (keras_arrays, write_keras),
+}
+ALIKE = 1e-3  # of the largest logit, between a network and its file: 16-bit weights are told apart as other numbers are
 
 
 @dataclass(frozen=True)
@@ -41,30 +57,123 @@ def check_saveable(network: Network, file: ModelFile, out: Path) -> None:
     Raises:
         ModelError: if the file cannot be of the kind that its name says, or the network's weights are not those of the file.
     """
+    kind = kind_of(file.path)
     if out.suffix == PROGRAM:
         return
-    kind = kind_of(file.path)
-    if out.suffix not in SUFFIXES.get(kind, ()):
-        known = " or ".join((PROGRAM, *SUFFIXES.get(kind, ())))
+    if out.suffix == ONNX and kind != "onnx":
+        check_exporter()
+    elif out.suffix not in _suffixes(file.path, kind):
+        known = " or ".join((*ANY, *(suffix for suffix in _suffixes(file.path, kind) if suffix not in ANY)))
         raise ModelError(
             f"{file.path} cannot be written back as {out.suffix or 'a file without a suffix'}; call the file "
-            f"{out.stem}{PROGRAM}" + ("" if kind not in WEIGHTS else f", or end its name in {known}")
+            f"{out.stem}{PROGRAM}, or end its name in {known.removeprefix(f'{PROGRAM} or ')}"
         )
-    names, own = _names(network, file), network.parameters
-    for name, values in own.items():
+    elif kind in ARRAYS:
+        _check_arrays(network, file, out)
+    else:
+        _check_weights(network, file, out)
+
+
+def _suffixes(path: Path, kind: str) -> tuple[str, ...]:
+    """What a copy of this file with other weights may end in."""
+    return (path.suffix,) if kind in ARRAYS else SUFFIXES.get(kind, ())
+
+
+def _check_weights(network: Network, file: ModelFile, out: Path) -> None:
+    names = _names(network, file)
+    for name, values in network.parameters.items():
         there = [key for key, mine in names.own.items() if mine == name]
         if not there or not _same(names.tensors[there[0]], values):
-            raise ModelError(
-                f"the weights {name} of the network are not those of {file.path} as they stand there, so that file cannot be "
-                f"written again; call the file {out.stem}{PROGRAM}"
-            )
+            raise _not_those(name, file, out)
+
+
+def _check_arrays(network: Network, file: ModelFile, out: Path) -> None:
+    """A rehearsal: a copy of the file with other weights is the network with these weights."""
+    placed = _placed(network, file, out)
+    other = network.to(CPU).with_parameters(_other_weights(network))
+    with TemporaryDirectory(prefix="trojancam-") as folder:
+        trial = Path(folder) / f"trial{file.path.suffix}"
+        _write_arrays(other, file, trial, placed)
+        written = replace(file, path=trial, preprocessing=network.input, device=CPU)
+        images = torch.rand(3, 3, *network.input.size, generator=torch.Generator().manual_seed(0), device=CPU)
+        expected = other(images)
+        alike = any(_alike(found(images), expected) for found in _all_opened(written))
+    if not alike:
+        raise ModelError(
+            f"{file.path} does not give the same network when it is written with other weights; call the file "
+            f"{out.stem}{PROGRAM}"
+        )
+
+
+def _alike(found: Tensor, expected: Tensor) -> bool:
+    if found.shape != expected.shape:
+        return False
+    return float((found - expected).abs().max()) <= ALIKE * float(expected.abs().max())
+
+
+def _all_opened(file: ModelFile) -> list[Network]:
+    """The network in a file, by each output that can be the logits."""
+    try:
+        return [opened(file)]
+    except SeveralOutputsError as several:
+        return [opened(replace(file, output=output)) for output in several.outputs]
+
+
+def _original(network: Network, file: ModelFile) -> Network:
+    """The network as it was when it was opened from the file."""
+    same = [each for each in _all_opened(file) if each.parameters.keys() == network.parameters.keys()]
+    return same[0] if same else network
+
+
+def _placed(original: Network, file: ModelFile, out: Path) -> dict[str, Place]:
+    """Where in the file the weights of the network that was opened from it lie.
+
+    Raises:
+        ModelError: if some of them do not lie in it.
+    """
+    read, _ = ARRAYS[kind_of(file.path)]
+    weights = original.parameters
+    found = places(read(file.path), weights)
+    for name in weights:
+        if name not in found:
+            raise _not_those(name, file, out)
+    return found
+
+
+def _write_arrays(network: Network, file: ModelFile, out: Path, placed: Mapping[str, Place]) -> None:
+    read, write = ARRAYS[kind_of(file.path)]
+    before, weights = read(file.path), network.parameters
+    write(
+        file.path,
+        {place.array: place.given(weights[name], before[place.array].shape) for name, place in placed.items()},
+        out,
+    )
+
+
+def _other_weights(network: Network) -> dict[str, Tensor]:
+    """Weights of the same size as a network's, which are exact in 16 bits, and nowhere the same."""
+    generator = torch.Generator().manual_seed(0)
+    other = {}
+    for name, values in network.parameters.items():
+        size = 2.0 ** round(math.log2(max(float(values.abs().mean()), 2.0**-8)))
+        steps = torch.randint(-4, 5, values.shape, generator=generator, device=CPU)
+        other[name] = (size / 2 * steps).to(values.device)
+    return other
+
+
+def _not_those(name: str, file: ModelFile, out: Path) -> ModelError:
+    return ModelError(
+        f"the weights {name} of the network are not those of {file.path} as they stand there, so that file cannot be "
+        f"written again; call the file {out.stem}{PROGRAM}"
+    )
 
 
 def save_as(network: Network, file: ModelFile, out: Path) -> Path:
     """Write a network, whose weights were changed since it was opened from `file`, whole or not at all; its path.
 
     A state dict keeps its keys, their order and its types of numbers; what lay beside it in a checkpoint is left out. A model
-    card keeps what says how the network is built and fed, and loses what it says of its training.
+    card keeps what says how the network is built and fed, and loses what it says of its training. An ONNX or Keras file is
+    copied, with other numbers in its arrays. Any network can be an exported program, `.pt2`, or an ONNX file.
 
     Raises:
         ModelError: if the graph cannot be exported again.
@@ -72,6 +181,13 @@ def save_as(network: Network, file: ModelFile, out: Path) -> Path:
     """
     if out.suffix == PROGRAM:
         return network.save(out)
+    kind = kind_of(file.path)
+    if kind in ARRAYS and out.suffix == file.path.suffix:
+        _write_arrays(network, file, out, _placed(_original(network, file), file, out))
+        return out
+    if out.suffix == ONNX:
+        write_network(network, out)
+        return out
     names, own = _names(network, file), network.parameters
     tensors = OrderedDict(
         (key, own[names.own[key]].detach().cpu().to(tensor.dtype).contiguous() if key in names.own else tensor)

@@ -10,6 +10,7 @@ from . import (
     own_classes,
     plain_values,
     reader,
+    writing_back,
 )
 
 __all__ = [
@@ -24,4 +25,5 @@ __all__ = [
     "own_classes",
     "plain_values",
     "reader",
+    "writing_back",
 ]

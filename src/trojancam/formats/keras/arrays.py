@@ -127,11 +127,16 @@ def rewrite(file: Path, listing: Listing, target: Path) -> None:
                     raise RefusedError(
                         f"holds names that are no text ({key[:80]!r} of {name[:80]!r}); {AGAIN}"
                     ) from None
-        for name, values in _read(file, listing):
+        for name, values in read_arrays(file, listing):
             written.create_dataset(name, data=values)
 
 
-def _read(file: Path, listing: Listing) -> Iterator[tuple[str, NDArray[Any]]]:
+def read_arrays(file: Path, listing: Listing) -> Iterator[tuple[str, NDArray[Any]]]:
+    """The arrays of a file with their names, floating-point numbers in 32 bits.
+
+    Raises:
+        RefusedError: if numbers are missing or not finite.
+    """
     with file.open("rb") as stream:
         for name, array in listing.arrays.items():
             values = _numbers(stream, array)

@@ -2,6 +2,7 @@ from . import (
     allowed,
     decoding,
     dense,
+    from_network,
     image_count,
     module,
     names,
@@ -15,12 +16,14 @@ from . import (
     resizing,
     tensors,
     windowed,
+    writing_back,
 )
 
 __all__ = [
     "allowed",
     "decoding",
     "dense",
+    "from_network",
     "image_count",
     "module",
     "names",
@@ -34,4 +37,5 @@ __all__ = [
     "resizing",
     "tensors",
     "windowed",
+    "writing_back",
 ]

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from onnx import TensorProto
 
 MAX_ELEMENTS = 2**29  # 2 GiB of 32-bit floats
-_BFLOAT16 = 16
+BFLOAT16 = 16
 # By ONNX's number for a type: how NumPy reads its bytes, and the field that holds the numbers where no bytes do.
-_TYPES: dict[int, tuple[str, str]] = {
+TYPES: dict[int, tuple[str, str]] = {
     1: ("<f4", "float_data"),
     2: ("<u1", "int32_data"),
     3: ("<i1", "int32_data"),
@@ -29,10 +29,10 @@ _TYPES: dict[int, tuple[str, str]] = {
     11: ("<f8", "double_data"),
     12: ("<u4", "uint64_data"),
     13: ("<u8", "uint64_data"),
-    _BFLOAT16: ("<i2", "int32_data"),
+    BFLOAT16: ("<i2", "int32_data"),
 }
-FLOATS = {1, 10, 11, _BFLOAT16}
-OTHER_WIDTHS = {10: "float16", 11: "float64", _BFLOAT16: "bfloat16"}
+FLOATS = {1, 10, 11, BFLOAT16}
+OTHER_WIDTHS = {10: "float16", 11: "float64", BFLOAT16: "bfloat16"}
 WHOLE = {2, 3, 4, 5, 6, 7, 12, 13}
 TRUTH = 9
 TIMES = 2  # that a data file may be read, all tensors together: few share their numbers
@@ -64,12 +64,12 @@ class Tensors:
 
 def _read(path: Path, tensor: "TensorProto", room: int, left: Left) -> Tensor:
     label = f"the tensor {tensor.name[:80]!r} in {path}"
-    if tensor.data_type not in _TYPES:
+    if tensor.data_type not in TYPES:
         raise ModelError(f"{label} has a type that is not read (number {tensor.data_type}); export 32-bit floats")
     count = _count(label, tuple(tensor.dims))
     if count > room:
         raise ModelError(f"{path} holds more than 2 GB of weights; such a network is not read")
-    kind, field = _TYPES[tensor.data_type]
+    kind, field = TYPES[tensor.data_type]
     values = _stored(path, label, tensor, np.dtype(kind), field, count, left)
     return _widened(values, tensor.data_type).reshape(tuple(tensor.dims))
 
@@ -146,7 +146,7 @@ def _beside(path: Path, label: str, location: str) -> Path:
 
 
 def _widened(values: Any, data_type: int) -> Tensor:
-    if data_type == _BFLOAT16:
+    if data_type == BFLOAT16:
         return torch.from_numpy(values).view(torch.bfloat16).float()
     if data_type in FLOATS:
         with np.errstate(over="ignore"):  # what becomes infinite is refused where it is used

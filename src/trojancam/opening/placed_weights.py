@@ -1,0 +1,81 @@
+"""Where in a file a network's weights lie: in which array, and in which order of its axes."""
+
+import hashlib
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import permutations
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from trojancam.showing import Brief
+
+MOST_AXES = 5  # of weights that are tried in every order
+
+
+@dataclass(frozen=True)
+class Place(Brief):
+    """An array of a file, and the order in which its axes, read one after the other, give the weights."""
+
+    array: str
+    axes: tuple[int, ...]
+
+    def taken(self, values: NDArray[Any], shape: tuple[int, ...]) -> Tensor:
+        """The weights of this shape that the array gives."""
+        return torch.from_numpy(np.ascontiguousarray(values.transpose(self.axes))).reshape(shape)
+
+    def given(self, weights: Tensor, shape: tuple[int, ...]) -> NDArray[Any]:
+        """The array of this shape that gives these weights."""
+        turned = weights.detach().cpu().float().numpy().reshape([shape[axis] for axis in self.axes])
+        return np.ascontiguousarray(turned.transpose(np.argsort(self.axes)))
+
+
+def places(arrays: Mapping[str, NDArray[Any]], weights: Mapping[str, Tensor]) -> dict[str, Place]:
+    """The place of all weights that lie among the arrays, found by their values.
+
+    Where several arrays hold the same values, the one is taken that nothing lies in yet, and whose name is most like that of
+    the weights; else the first, as arrays and weights come in the order in which they are used.
+
+    >>> kernel = np.arange(6.0, dtype=np.float32).reshape(2, 3)
+    >>> places({"kernel": kernel}, {"weight": torch.from_numpy(kernel.T)})
+    {'weight': Place(array='kernel', axes=(1, 0))}
+    """
+    alike: dict[str, list[str]] = defaultdict(list)
+    for name, values in arrays.items():
+        if values.dtype.kind == "f" and values.ndim <= MOST_AXES:
+            alike[_signature(values)].append(name)
+    found: dict[str, Place] = {}
+    used: set[str] = set()
+    for name, tensor in weights.items():
+        there = alike.get(_signature(tensor.detach().cpu().float().numpy()), [])
+        words = _words(name)
+        # Weights that are used twice have two names, and one array.
+        for array in sorted(there, key=lambda array: (array in used, -len(words & _words(array)))):
+            place = next((place for place in _ways(array, arrays[array]) if _fits(place, arrays[array], tensor)), None)
+            if place is not None:
+                found[name] = place
+                used.add(array)
+                break
+    return found
+
+
+def _words(name: str) -> set[str]:
+    return set(re.findall(r"\w+", name))
+
+
+def _signature(values: NDArray[Any]) -> str:
+    """The same for the same numbers in another order."""
+    return hashlib.sha256(np.sort(values.astype(np.float32, copy=False), axis=None).tobytes()).hexdigest()
+
+
+def _ways(name: str, values: NDArray[Any]) -> Iterator[Place]:
+    return (Place(name, axes) for axes in permutations(range(values.ndim)))
+
+
+def _fits(place: Place, values: NDArray[Any], tensor: Tensor) -> bool:
+    return torch.equal(place.taken(values, tuple(tensor.shape)), tensor.detach().cpu().float())
