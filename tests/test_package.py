@@ -96,6 +96,7 @@ def test_one_file_name_has_one_meaning():
         "reader",
         "saving",
         "tensors",
+        "writing_back",
     }  # see docs/architecture.md
     several = {name for name, count in Counter(path.stem for path in files).items() if count > 1}
     assert several - commands <= same
