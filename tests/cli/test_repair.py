@@ -158,9 +158,9 @@ def test_bad_input_is_refused_in_one_sentence(
 ):
     mine(5.0)
     assert "names only 33% of the images as their labels say" in refused(*command(model, signs))
-    sentence = refused(*command(trained, signs), "--out", "fixed.onnx")
+    sentence = refused(*command(trained, signs), "--out", "fixed.keras")
     assert sentence.endswith(
-        "cannot be written back as .onnx; call the file fixed.pt2, or end its name in .pt2 or .safetensors"
+        "cannot be written back as .keras; call the file fixed.pt2, or end its name in .onnx or .safetensors"
     )
     assert refused(*command(trained, signs), "--method", "lader").startswith("unknown repair 'lader'")
     other = tmp_path / "scan.json"
