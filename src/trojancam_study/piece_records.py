@@ -5,8 +5,9 @@ import csv
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +42,7 @@ def key_of(study: Study, name: str, piece: Piece) -> str:
 
 def sources(module: str) -> list[str]:
     """The source of a module of this package and of those that it imports, and of the whole library below it."""
-    below = [path for path in LIBRARY.rglob("*.py") if path.relative_to(LIBRARY).parts[0] != "cli"]
-    found: dict[Path, str] = {path: path.read_text(encoding="utf-8") for path in below}
+    found = dict(_library())
     waiting = [module]
     while waiting:
         path = SOURCE.joinpath(*waiting.pop().split(".")).with_suffix(".py")
@@ -50,6 +50,13 @@ def sources(module: str) -> list[str]:
             found[path] = path.read_text(encoding="utf-8")
             waiting += _imported(found[path])
     return [found[path] for path in sorted(found)]
+
+
+@cache
+def _library() -> Mapping[Path, str]:
+    """The source of the library as it was when it was first asked for, without the command line."""
+    below = [path for path in LIBRARY.rglob("*.py") if path.relative_to(LIBRARY).parts[0] != "cli"]
+    return {path: path.read_text(encoding="utf-8") for path in below}
 
 
 def _imported(text: str) -> Iterator[str]:
