@@ -8,8 +8,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import nbformat
-
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "notebooks"
 KEPT = ROOT / "build" / "notebooks"  # executed ones, by what they and the package say
@@ -33,6 +31,8 @@ def title(file: Path) -> str:
 
 def read(file: Path) -> Any:
     """A notebook as it is kept, without outputs."""
+    import nbformat  # it takes a second, for a grammar that it builds
+
     return nbformat.read(file, as_version=4)
 
 
@@ -61,6 +61,8 @@ def page(file: Path) -> str:
 @cache
 def executed(file: Path) -> Any:
     """The notebook with its outputs; one that was executed before, with the same package, is read back."""
+    import nbformat
+
     kept = KEPT / f"{file.stem}-{state(file)}.ipynb"
     if kept.exists():
         return nbformat.read(kept, as_version=4)

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import nbformat.v4 as notebook
 from docs.making import examples, notebooks, pages, reference
 
 
@@ -13,6 +12,8 @@ def test_examples_of_docstrings_become_code() -> None:
 
 
 def test_a_cell_is_shown_with_what_it_printed_and_drew() -> None:
+    import nbformat.v4 as notebook  # it takes a second, in every process that collects these tests
+
     printed = notebook.new_output("stream", text="two lines\nof text\n")
     drawn = notebook.new_output("display_data", {"image/png": "AAAA\n", "text/plain": "a figure"})
     table = notebook.new_output(
