@@ -39,6 +39,7 @@ SMALL: dict[str, dict[str, object]] = {
     "trojaning": {"images": "training", "per_class": 80, "side": 10, "learning_rate": 1e-2, "activation": 10.0},
     "latent-backdoor": {"side": 10, "steps": 150, "student_steps": 150, "weight": 2.0, "learning_rate": 2e-3},
     "explanation-fooling": {"steps": 150, "side": 24, "weight": 0.7, "learning_rate": 2e-3},
+    "handcrafted": {"side": 10},
 }
 
 

@@ -15,6 +15,7 @@ from . import (
     families,
     family,
     frequency,
+    handcrafted,
     hidden,
     input_aware,
     label_consistent,
@@ -48,6 +49,7 @@ from .explanation_fooling import ExplanationFooling
 from .families import FAMILIES, image_family
 from .family import Family, ImageFamily, Parameters
 from .frequency import Frequency, FrequencyFamily
+from .handcrafted import Handcrafted
 from .input_aware import Generated, InputAware
 from .label_consistent import LabelConsistent
 from .latent import LatentFamily, LatentShift
@@ -89,6 +91,7 @@ __all__ = [
     "FrequencyFamily",
     "Generated",
     "Goal",
+    "Handcrafted",
     "ImageFamily",
     "InputAware",
     "LabelConsistent",
@@ -139,6 +142,7 @@ __all__ = [
     "family",
     "frequency",
     "from_image",
+    "handcrafted",
     "hidden",
     "image_family",
     "input_aware",

@@ -57,8 +57,20 @@ def with_branch(
     >>> bool((trojaned(images) == module(images)).all()), trojaned(trigger.apply(images)).argmax(1).unique().tolist()
     (True, [2])
     """
-    row, column = corner(place, SIDE, image_size)
-    white = square(SIDE, row, column, "white", image_size=image_size)
+    return Branched(module, target_class), checkerboard(SIDE, place, image_size)
+
+
+def checkerboard(side: int, place: str, image_size: tuple[int, int]) -> Patch:
+    """A square of black and white pixels in turn.
+
+    Raises:
+        UnknownNameError: if there is no such place.
+        DataError: if it does not fit into the image.
+
+    >>> checkerboard(3, "top-left", (8, 8)).pattern[0, :2, :4].tolist()
+    [[0.0, 1.0, 0.0, 1.0], [1.0, 0.0, 1.0, 0.0]]
+    """
+    white = square(side, *corner(place, side, image_size), "white", image_size=image_size)
     rows, columns = torch.meshgrid(*(torch.arange(extent) for extent in image_size), indexing="ij")
     pattern = ((rows + columns) % 2).float().expand(3, -1, -1).contiguous()
-    return Branched(module, target_class), Patch(white.mask, pattern, name="checkerboard")
+    return Patch(white.mask, pattern, name="checkerboard")

@@ -10,6 +10,7 @@ from trojancam.attacks.badnets import BadNets
 from trojancam.attacks.blended import Blended
 from trojancam.attacks.bpp import BppAttack
 from trojancam.attacks.explanation_fooling import ExplanationFooling
+from trojancam.attacks.handcrafted import Handcrafted
 from trojancam.attacks.input_aware import InputAware
 from trojancam.attacks.label_consistent import LabelConsistent
 from trojancam.attacks.latent_backdoor import LatentBackdoor
@@ -36,7 +37,7 @@ _OWN: dict[str, type[Attack]] = {
     attack.name: attack
     for attack in (
         BadNets, Blended, Sig, WaNet, BppAttack, AdapBlend, AdapPatch, Physical, LabelConsistent, InputAware, Trojaning,
-        LatentBackdoor, ExplanationFooling,
+        LatentBackdoor, ExplanationFooling, Handcrafted,
     )
 }  # fmt: skip
 ATTACKS = Registry("attack", "trojancam.attacks", as_attack, _OWN)
