@@ -136,6 +136,32 @@ def _failed(ruling: repairing.Ruling, before: float | None) -> repairing.Ruling:
     return repairing.Ruling(ruling.accuracy, ruling.images, ruling.trials, broken)
 
 
+def test_figures_of_a_clean_reference_stand_beside_those_of_the_result(
+    run: Run,
+    refused: Refused,
+    trained: Path,
+    signs: Path,
+    tmp_path: Path,
+    mine: Callable[[float], None],
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """The network itself is the reference here: its figures are those of before."""
+    mine(5.0)
+    monkeypatch.setattr(repairing, "ruling_on", _passing)
+    assert run(*command(trained, signs, "--reference", trained)).exit_code == 0
+    ledger = json.loads((tmp_path / "trojancam-repair" / "repair.json").read_text())["ledger"]
+    assert ledger["reference"]["accuracy"] == ledger["accuracy_before"]
+    assert ledger["reference"]["judged"]["images"] == ledger["judged_before"]["images"]
+    page = (tmp_path / "trojancam-repair" / "repair.html").read_text()
+    assert "Clean reference" in page
+    assert "Success of the recovered trigger after ten poisoned images" in page
+    other = tmp_path / "other.safetensors"
+    chosen = architecture("trojan2")
+    card = ModelCard(architecture="trojan2", class_names=CLASSES[:2], input=chosen.input)
+    save_model(other, chosen.build(2), card)
+    assert "2 classes" in refused(*command(trained, signs), "--out", "second.safetensors", "--reference", other)
+
+
 def test_nothing_found_is_nothing_to_repair_unless_forced(
     run: Run,
     refused: Refused,

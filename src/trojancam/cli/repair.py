@@ -23,6 +23,7 @@ from trojancam.cli.options import (
     opened,
     read_later,
     takes_options,
+    there,
 )
 
 if TYPE_CHECKING:
@@ -59,6 +60,13 @@ def repair(
         float, typer.Option(min=0, max=100, help="How many points of clean accuracy may be lost.")
     ] = 1.0,
     force: Annotated[bool, typer.Option("--force", help="Repair even where the scan finds nothing.")] = False,
+    reference: Annotated[
+        Path | None,
+        typer.Option(
+            callback=there,
+            help="A network of the same classes that is known to be clean: its figures stand beside the result's.",
+        ),
+    ] = None,
     seed: SeedOption = 0,
     report: Annotated[Path, typer.Option(help="The folder for the page and its numbers.")] = Path("trojancam-repair"),
 ) -> None:
@@ -88,6 +96,7 @@ def repair(
     found = None if scan is None else _scanned(scan, network)
     dataset = images_for(network, data)
     network = fitted(network, dataset, seed)
+    clean = None if reference is None else fitted(opened(reference, told, labelled_by(data, seed)), dataset, seed)
     ours, further = parted(dataset.test, images, seed)
     settings = {
         **file_facts(model), "data": dataset.source, "images of a class": images, **input_settings(network),
@@ -101,7 +110,7 @@ def repair(
             result = run(
                 network, *ours.take(len(ours), seed), found, method,
                 test=None if further is None else further.take(len(further), seed),
-                scan_methods=names, budget=accuracy_budget / 100, force=force, seed=seed,
+                scan_methods=names, budget=accuracy_budget / 100, force=force, reference=clean, seed=seed,
                 journal=report / STEPS, progress=progress,
             )  # fmt: skip
         written = None

@@ -84,10 +84,20 @@ class TryRecord(Brief):
 
 
 @dataclass(frozen=True)
+class CleanReference(Brief):
+    """The same measures of a network that is known to be clean: what a repaired one can be expected to reach."""
+
+    accuracy: MeasuredAccuracy
+    judged: Ruling
+    reactivation: Reactivation
+
+
+@dataclass(frozen=True)
 class Ledger(Brief):
     """Before and after: what the judge measured, clean accuracy, scans, layers, re-activation; and what is not covered.
 
-    `rung` is the try that became the result; `seconds` are those of the whole repair, by its parts.
+    `rung` is the try that became the result; `seconds` are those of the whole repair, by its parts. `reference` is a network
+    that is known to be clean, where one was given.
     """
 
     verdict: Literal["repaired", "not repaired"]
@@ -104,11 +114,13 @@ class Ledger(Brief):
     tries: tuple[TryRecord, ...]
     seconds: Mapping[str, float]
     remarks: tuple[str, ...] = ()
+    reference: CleanReference | None = None
 
     def to_json(self) -> dict[str, Any]:
         """A form that JSON can hold."""
         plain = asdict(self)
-        for accuracy in (plain["accuracy_before"], plain["accuracy_after"]):
+        beside = (plain["reference"] or {}).get("accuracy")
+        for accuracy in (plain["accuracy_before"], plain["accuracy_after"], beside):
             if accuracy is not None:
                 accuracy["of_class"] = {str(number): each for number, each in accuracy["of_class"].items()}
         return plain

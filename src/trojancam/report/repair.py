@@ -78,18 +78,20 @@ def _sections(result: Repaired) -> Iterator[Section]:
 
 
 def ledger_rows(ledger: Ledger) -> list[list[str]]:
-    """The ledger side by side: what was measured, before, and after."""
-    after, measured = ledger.judged_after, ledger.accuracy_after
+    """The ledger side by side: what was measured, before, after, and of a clean reference network, where there is one."""
+    measured, beside = ledger.accuracy_after, ledger.reference
+    clean = [ledger.accuracy_before, measured, *([beside.accuracy] if beside else [])]
     rows = [
         [
             f"Clean accuracy on {ledger.accuracy_before.overall.images} images",
-            str(ledger.accuracy_before.overall), str(measured.overall) if measured else NOTHING,
+            *(str(each.overall) if each else NOTHING for each in clean),
         ]
-    ]  # fmt: skip
+    ]
+    judged = [ledger.judged_before, ledger.judged_after, *([beside.judged] if beside else [])]
     several = len(ledger.judged_before.trials) > 1
     for place, before in enumerate(ledger.judged_before.trials):
         number = f"finding {place + 1}, " if several else ""  # two methods may find triggers of one class
-        named, now = f"{number}class {before.target_class}", _rates(after.trials[place] if after else None)
+        named = f"{number}class {before.target_class}"
         what = (
             f"Success of the recovered trigger, {named}",
             f"Success of fresh triggers, {named}",
@@ -97,15 +99,23 @@ def ledger_rows(ledger: Ledger) -> list[list[str]]:
             f"Greatest success of relatives of triggers that worked before, {named}",
             f"Robust accuracy with the recovered trigger, {named}",
         )
-        rows += [list(row) for row in zip(what, _rates(before), now, strict=True)]
+        found = [_rates(each.trials[place] if each else None) for each in judged]
+        rows += [list(row) for row in zip(what, *found, strict=True)]
     scans = (ledger.scan_before, ledger.scan_after)
     rows.append(["Scan", *(f"{each.verdict}, score {each.score:.3g}" if each else NOTHING for each in scans)])
+    if beside:
+        rows[-1].append(NOTHING)
+        back = [None, ledger.reactivation, beside.reactivation]
+        for words, name in (("after ten poisoned images", "relearned"), ("with a small push", "pushed")):
+            shares = [share(getattr(each, name)) if each else NOTHING for each in back]
+            rows.append([f"Success of the recovered trigger {words}", *shares])
     return rows
 
 
 def _ledger_table(ledger: Ledger) -> Table:
     caption = f"Rates of triggers are those of {ledger.judged_before.images} images that no try learned from."
-    return Table(["", "Before", "After"], ledger_rows(ledger), caption)
+    headings = ["", "Before", "After", *(["Clean reference"] if ledger.reference else [])]
+    return Table(headings, ledger_rows(ledger), caption)
 
 
 def _rates(trial: Trial | None) -> list[str]:

@@ -21,8 +21,9 @@ from trojancam.locks import only_run_in
 from trojancam.network import given
 from trojancam.network.network import Network
 from trojancam.progress import Progress, shown, stages
-from trojancam.removal.ledger import MAY_COME_BACK, Ledger, ScanSummary, TryRecord, accuracy, changes
-from trojancam.removal.reactivation import Reactivation, reactivation
+from trojancam.removal.judging import ruling_on
+from trojancam.removal.ledger import MAY_COME_BACK, CleanReference, Ledger, ScanSummary, TryRecord, accuracy, changes
+from trojancam.removal.reactivation import reactivation
 from trojancam.removal.repairing import DEFAULT, Outcome, check_labels, remove
 from trojancam.showing import Brief
 from trojancam.tasks.repair_views import RepairView, repair_views
@@ -74,7 +75,7 @@ def in_words(ledger: Ledger) -> tuple[str, str, str, str, str]:
     head = f"{ledger.verdict}: {ledger.method}, {ledger.rung or 'no try kept clean accuracy'}"
     after = ledger.accuracy_after.overall if ledger.accuracy_after else None
     clean = f"clean accuracy: {ledger.accuracy_before.overall} before, {after or '-'} after"
-    return head, clean, _triggers_in_words(ledger), _scans_in_words(ledger), _return_in_words(ledger.reactivation)
+    return head, clean, _triggers_in_words(ledger), _scans_in_words(ledger), _return_in_words(ledger)
 
 
 def _triggers_in_words(ledger: Ledger) -> str:
@@ -93,11 +94,13 @@ def _scans_in_words(ledger: Ledger) -> str:
     return told if after is None else f"{told}; {after.verdict}, score {after.score:.3g}, after"
 
 
-def _return_in_words(found: Reactivation | None) -> str:
+def _return_in_words(ledger: Ledger) -> str:
+    found, beside = ledger.reactivation, ledger.reference
     if found is None:
         return "re-activation: not measured"
+    clean = f"; of the clean reference {share(beside.reactivation.relearned)}" if beside else ""
     return (
-        f"re-activation: {share(found.relearned)} after ten poisoned images, {share(found.pushed)} with a small push "
+        f"re-activation: {share(found.relearned)} after ten poisoned images{clean}, {share(found.pushed)} with a small push "
         f"(without the trigger {share(found.push_alone)})"
     )
 
@@ -113,6 +116,7 @@ def repair(
     scan_methods: str | Sequence[str] | None = None,
     budget: float = BUDGET,
     force: bool = False,
+    reference: Network | None = None,
     seed: int = 0,
     journal: Path | None = None,
     progress: Progress | None = None,
@@ -121,19 +125,22 @@ def repair(
 
     `images` are clean ones with their true classes, two or more of each class; a few of each are enough. `test` are further ones,
     which nothing is learned from: accuracy is measured and the network scanned again on them; without them, this is done on the
-    images that were held back. `report` is the scan, if there was one. `budget` is the share of clean accuracy that may be lost.
-    With `journal`, a folder, finished steps are kept, so that a repair that was killed goes on. Nothing of the network's model
-    card is read, nor kept.
+    images that were held back. `report` is the scan, if there was one. `reference` is a network of the same classes that is
+    known to be clean: its figures stand beside those of the repaired one, and decide nothing. `budget` is the share of clean
+    accuracy that may be lost. With `journal`, a folder, finished steps are kept, so that a repair that was killed goes on.
+    Nothing of the network's model card is read, nor kept.
 
     Raises:
         UnknownNameError: if there is no such method, or a label is no class of the network.
         DataError: if the scan found nothing (unless `force` is given), a class has only one image, the labels do not fit the
-            network, it cannot take the images, or no finding has a trigger.
+            network, it cannot take the images, no finding has a trigger, or the reference is of other classes or images.
         TrojanCamError: if another run keeps its steps in that folder.
     """
     started = time.perf_counter()
     seen = suspect(network, images, labels)
     check_labels(seen)
+    if reference is not None:
+        _check_reference(network, reference)
     told = stages(shown(progress), SHARES)
     with only_run_in(journal) if journal else nullcontext():
         if report is None:
@@ -145,7 +152,7 @@ def repair(
             budget=budget, seed=seed, journal=_in(journal, "repair"), progress=told[1],
         )  # fmt: skip
         seconds["repair"] = time.perf_counter() - started - seconds["scan"]
-        return _measured(seen, outcome, report, scan_methods, test, seed, journal, told[2], seconds, started)
+        return _measured(seen, outcome, report, scan_methods, test, reference, seed, journal, told[2], seconds, started)
 
 
 def parted(images: ImageSet, count: int, seed: int) -> tuple[ImageSet, ImageSet | None]:
@@ -183,6 +190,19 @@ def culpable(report: ScanReport, force: bool = False) -> list[Finding]:
     return [report.findings[0]]
 
 
+def _check_reference(network: Network, reference: Network) -> None:
+    """Refuse a clean reference that nothing can be compared with."""
+    for what, mine, its in (
+        ("classes", len(network.class_names), len(reference.class_names)),
+        ("pixels a side", network.input.size, reference.input.size),
+    ):
+        if mine != its:
+            raise DataError(
+                f"the clean reference network is one of {its} {what}, and the network of {mine}; give a reference that was "
+                "trained for the same classes and images"
+            )
+
+
 def _in(journal: Path | None, name: str) -> Path | None:
     return journal / name if journal else None
 
@@ -214,6 +234,7 @@ def _measured(
     report: ScanReport,
     methods: str | Sequence[str] | None,
     test: tuple[given.GivenImages, given.GivenLabels] | None,
+    reference: Network | None,
     seed: int,
     journal: Path | None,
     progress: Progress,
@@ -226,6 +247,9 @@ def _measured(
     held_back = Suspect(original, seen.images[outcome.held_back], seen.labels[outcome.held_back])
     witnesses = further or held_back
     images, labels = witnesses.images, witnesses.labels
+    learned = torch.ones(len(seen.images), dtype=torch.bool, device=seen.labels.device)
+    learned[outcome.held_back] = False
+    ours = Suspect(original, seen.images[learned], seen.labels[learned])
     again, back = None, None
     if best is not None:
         names = tuple(report.opinions) or methods
@@ -233,10 +257,14 @@ def _measured(
             (further.images[1::2][:SCANNED], further.labels[1::2][:SCANNED]) if further else (seen.images, seen.labels)
         )
         again = _scanned(best.network, rest, names, seed, _in(journal, "rescan"), progress)
-        learned = torch.ones(len(seen.images), dtype=torch.bool, device=seen.labels.device)
-        learned[outcome.held_back] = False
-        ours = Suspect(original, seen.images[learned], seen.labels[learned])
         back = reactivation(best.network, outcome.culprits[0], ours, held_back, seed)
+    beside = None
+    if reference is not None:
+        beside = CleanReference(
+            accuracy(reference, images, labels),
+            ruling_on(reference, outcome.culprits, held_back, None, 0.0, seed),
+            reactivation(reference, outcome.culprits[0], ours, held_back, seed),
+        )
     seconds["measures"] = time.perf_counter() - started - sum(seconds.values())
     ledger = Ledger(
         verdict="repaired" if outcome.repaired else "not repaired",
@@ -253,6 +281,7 @@ def _measured(
         tries=tuple(TryRecord(each.rung, each.words, each.ruling) for each in outcome.tries),
         seconds=seconds,
         remarks=tuple(_remarks(seen, further is None, again)),
+        reference=beside,
     )
     network = best.network if best else None
     views = repair_views(original, best.network, outcome.culprits[0], held_back) if best else ()

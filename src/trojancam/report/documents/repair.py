@@ -80,6 +80,14 @@ class TryRecord(Part):
     ruling: Ruling
 
 
+class CleanReference(Part):
+    """The same measures of a network that is known to be clean."""
+
+    accuracy: MeasuredAccuracy
+    judged: Ruling
+    reactivation: Reactivation
+
+
 class RepairLedger(Part):
     """Before and after, and what is not known."""
 
@@ -97,6 +105,7 @@ class RepairLedger(Part):
     tries: list[TryRecord]
     seconds: dict[str, float]
     remarks: list[str]
+    reference: CleanReference | None = Field(description="Null where no clean reference network was given.")
 
 
 class Repair(Document):
