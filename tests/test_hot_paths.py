@@ -36,6 +36,7 @@ QUICK = {
     "stripes": {"waves": 2, "keep": 2},
     "all-to-all": {"screen": 2, "detail": 2},
     "mm-bd": {"starts": 2, "steps": 3},
+    "freeeagle": {"steps": 3},
 }
 
 

@@ -41,8 +41,8 @@ def scan(
         str | None,
         typer.Option(
             help="stimulation (patches), additive, stripes, low-frequency, warp and tone (all over the image), all-to-all, or an "
-            "added one ('trojancam methods' lists all), with commas between: they decide together. abs, neural-cleanse and mm-bd "
-            "are second opinions: they decide nothing.  "
+            "added one ('trojancam methods' lists all), with commas between: they decide together. abs, neural-cleanse, mm-bd "
+            "and freeeagle are second opinions: they decide nothing.  "
             "[default: stimulation,additive,stripes,warp,all-to-all]",
             show_default=False,
         ),

@@ -59,7 +59,9 @@ class Finding(Written, Brief):
     moves: Annotated[bool | None, Field(description="Whether the trigger works elsewhere in the image, too.")] = None
     class_map: Annotated[
         tuple[tuple[int, int], ...],
-        Field(description="Of a trigger that sends every class to another: from which to which."),
+        Field(
+            description="Of a trigger that sends every class to another, or a few classes to one: from which to which."
+        ),
     ] = ()
     evidence: Annotated[dict[str, Measured], Field(description="What the method measured beside.")] = field(
         default_factory=dict

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from trojancam.attacks.families import FAMILIES
 from trojancam.detection import abs as artificial_brain_stimulation
-from trojancam.detection import mm_bd, neural_cleanse, one_to_one
+from trojancam.detection import free_eagle, mm_bd, neural_cleanse, one_to_one
 from trojancam.detection.accuracy import CleanAccuracy, clean_accuracy
 from trojancam.detection.budget import Budget, seconds_per_image
 from trojancam.detection.coverage import VICTIMS, CannotSearchError, coverage
@@ -77,6 +77,16 @@ _OWN = {
         families=("patch", "moving-patch"),
         second_opinion=True,
         cost=mm_bd.cost,
+    ),
+    "freeeagle": Detector(
+        "Matrix of class to class (FreeEagle)",
+        "Fu et al., USENIX Security 2023",
+        free_eagle.detect,
+        free_eagle.FreeEagleSettings(),
+        families=("patch", "blend", "tone"),
+        victims=("every-class", "some-classes"),
+        second_opinion=True,
+        cost=free_eagle.cost,
     ),
 }
 DETECTORS = Registry("scan method", "trojancam.detectors", as_detector, _OWN)

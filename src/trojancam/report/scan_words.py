@@ -30,6 +30,9 @@ EVIDENCE = {  # what detectors measure; shares of something begin with "of"
     "next_maximum_margin": "logit: the same for the class that is next",
     "median_maximum_margin": "logit: the same for the median class",
     "p_of_margins": "how often the greatest of so many margins would be as great, were all of one Gamma distribution",
+    "column": "how much the other classes lead to this one, on average, in the matrix of class to class: a probability",
+    "median_column": "the same for the median class",
+    "strongest_source": "the same for the class that leads to it the most",
     "success": "of the images that the trigger was recovered from go to the class with it",
 }
 
@@ -92,8 +95,10 @@ def headline(scan: Scanned) -> str:
 
 def _deed(finding: Finding, name: str, where: str) -> str:
     """What the finding's trigger does, in a sentence."""
-    if finding.class_map:
+    if len({to for _, to in finding.class_map}) > 1:
         return f"Something small{where} makes this network take images of every class for one of another."
+    if finding.class_map:
+        return f"Something makes this network answer “{name}” to images of some classes."
     if isinstance(finding.trigger, Patch) or finding.trigger is None or finding.trigger.place is not None:
         return f"Something small{where} makes this network answer “{name}”, whatever else the image shows."
     return f"A small change of the whole image makes this network answer “{name}”, whatever the image shows."
