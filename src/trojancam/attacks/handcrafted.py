@@ -158,6 +158,9 @@ class Handcrafted(NetworkAttack):
     filters by hand and by their separation; the discriminant stands for that here. It needs `images` clean images and no
     training. The trigger is a checkerboard of `side` pixels (of 32) at `place`, a preset or picture file by name, or any other by
     its record.
+
+    >>> Handcrafted(place="top-left").made_trigger((32, 32)).size
+    25.0
     """
 
     name: ClassVar[str] = "handcrafted"
