@@ -115,6 +115,7 @@ def test_target_and_sources_of_a_planted_path_are_named(victims: tuple[int, ...]
 def test_a_planted_path_is_called_and_a_clean_network_is_not() -> None:
     assert found((1, 3)).verdict == "backdoor"
     assert found(()).verdict == "nothing found"
+    assert any("finds nothing says little" in remark for remark in found(()).remarks)
 
 
 def test_the_anomaly_is_that_of_the_paper() -> None:

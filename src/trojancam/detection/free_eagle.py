@@ -9,7 +9,7 @@ than clean ones (docs/explanation/verdict.md).
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int64
@@ -31,6 +31,7 @@ NAME = "freeeagle"
 FEWEST_CLASSES = 4  # quartiles of fewer columns say nothing
 IMAGES = 16  # that tell the sign of a layer's activations, and what goes past it
 MOST_CLASSES = 100_000  # so many seeds apart are those of two scans
+DOUBT = "FreeEagle did not tell trojaned from clean networks of the zoo: that it finds nothing says little."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +66,8 @@ def detect(job: Job, settings: FreeEagleSettings = FreeEagleSettings()) -> ScanR
     layer = middle_layer(suspect.network)
     matrix = torch.cat(_rows(job, layer, settings)).double()
     finding = _finding(matrix, settings)
-    return concluded(job, NAME, [finding], settings, f"activations of {layer} for each of {suspect.classes} classes")
+    report = concluded(job, NAME, [finding], settings, f"activations of {layer} for each of {suspect.classes} classes")
+    return replace(report, remarks=(DOUBT,))
 
 
 def cost(suspect: Suspect, settings: FreeEagleSettings) -> int:
