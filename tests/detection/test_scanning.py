@@ -30,6 +30,8 @@ def test_second_opinions_decide_nothing_beside_others() -> None:
         alone.findings
     )
     assert {finding.detector for finding in both.findings} == {"stimulation", "abs"}
+    assert [search.method for search in both.coverage.searched] == ["stimulation"]
+    assert [search.method for search in scanned("abs").coverage.searched] == ["abs"]
 
 
 @pytest.mark.parametrize("method", DETECTORS)

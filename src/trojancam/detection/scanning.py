@@ -287,8 +287,9 @@ def _together(
     strongest = sorted(deciding, key=lambda name: (RANKED.index(opinions[name].verdict), -opinions[name].strength))
     order = [*strongest, *(name for name in reports if name not in deciding)]
     first = reports[order[0]]
-    searched = [DETECTORS[name].searches(name, report.searched) for name, report in reports.items()]
-    every = [each.searches(name) for name, each in DETECTORS.items()]
+    # What a second opinion looks for is not covered: it does not count in the verdict.
+    searched = [DETECTORS[name].searches(name, reports[name].searched) for name in reports if name in deciding]
+    every = [each.searches(name) for name, each in DETECTORS.items() if name in deciding or not each.second_opinion]
     return replace(
         first,
         verdict=verdict,
