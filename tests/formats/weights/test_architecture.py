@@ -246,7 +246,7 @@ def test_nothing_is_built_for_a_file_that_is_refused(tmp_path: Path, monkeypatch
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"0.bias": None}, "'small'|small': 0.bias is missing; check"),
+        ({"0.bias": None}, "0.bias is missing; check"),
         ({"9.bias": torch.ones(1)}, "9.bias has no place in it"),
         ({"3.bias": torch.ones(3)}, r"3.bias is \(3,\) in the file and \(2,\) in the architecture"),
         ({f"{i}.x": torch.ones(1) for i in range(9)}, "0.x, 1.x, 2.x and 6 more have no place in it"),

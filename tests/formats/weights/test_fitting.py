@@ -214,3 +214,24 @@ def test_grey_weights_are_fed_one_channel(tmp_path: Path) -> None:
     fed = opened.plain_input((28, 28))
     assert fed == InputSpecification(size=(28, 28), channels="grey")
     assert Network.from_module(opened.module, specification=fed)(torch.rand(2, 3, 28, 28)).shape == (2, 10)
+
+
+@pytest.mark.parametrize(
+    ("state", "reason"),
+    [
+        (Small(7).state_dict(), "the file has 7 classes and the architecture 5"),
+        (
+            {name: each for name, each in OWN.items() if name != "conv.bias"},
+            "the file holds a part of the architecture",
+        ),
+        (
+            {name.replace("conv", "first").replace("fc", "last"): each for name, each in OWN.items()},
+            "the shapes are the architecture's, but these names are other ones: rename them",
+        ),
+    ],
+)
+def test_other_likely_reasons_of_a_builder_without_a_choice_of_classes(
+    tmp_path: Path, state: State, reason: str
+) -> None:
+    with pytest.raises(ModelError, match=f"do not fit the architecture .*: {reason}"):
+        read_with_architecture(saved(tmp_path / "m.pth", state), lambda: Small(5))

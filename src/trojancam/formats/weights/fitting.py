@@ -167,7 +167,10 @@ def _reason(
 ) -> Iterator[str]:
     """The likely reason, where there is one."""
     own = skeleton.shapes
-    if missing and len(missing) == sum(not key.endswith(COUNTED) for key in own):
+    same_shapes = [own[key] for key in missing] == [tuple(tensors[key].shape) for key in foreign]
+    if len(missing) > 1 and same_shapes and not other:
+        yield "the shapes are the architecture's, but these names are other ones: rename them in the file"
+    elif missing and len(missing) == sum(not key.endswith(COUNTED) for key in own):
         yield "no name in the file is one of the architecture's, so it is another architecture or lacks a prefix"
     elif other and not missing and not foreign:
         if all(skeleton.fits(key, tuple(tensors[key].shape)) for key in other):
@@ -175,6 +178,16 @@ def _reason(
         elif _channels(own) != _channels({key: tuple(tensor.shape) for key, tensor in tensors.items()}):
             theirs, ours = _channels({key: tuple(tensors[key].shape) for key in tensors}), _channels(own)
             yield f"the file's network takes {theirs} channel{'s' * (theirs != 1)} and the architecture {ours}"
+        elif _of_the_last_layer(list(own), other):
+            theirs, ours = (shapes[other[0]][0] for shapes in ({other[0]: tuple(tensors[other[0]].shape)}, own))
+            yield f"the file has {theirs} classes and the architecture {ours}"
+    elif missing and not foreign and not other:
+        yield "the file holds a part of the architecture's weights"
+
+
+def _of_the_last_layer(names: list[str], other: list[str]) -> bool:
+    """Whether these are the last weights of an architecture, of one layer."""
+    return other == names[-len(other) :] and len({name.rpartition(".")[0] for name in other}) == 1
 
 
 def _channels(shapes: Mapping[str, Shape]) -> int:
