@@ -235,3 +235,16 @@ def test_other_likely_reasons_of_a_builder_without_a_choice_of_classes(
 ) -> None:
     with pytest.raises(ModelError, match=f"do not fit the architecture .*: {reason}"):
         read_with_architecture(saved(tmp_path / "m.pth", state), lambda: Small(5))
+
+
+def test_one_network_of_several_in_one_dictionary_is_chosen_by_what_its_names_begin_with(tmp_path: Path) -> None:
+    """As distillation saves them."""
+    both = {f"student.{name}": each for name, each in OWN.items()} | {
+        f"teacher.{name}": -each for name, each in OWN.items()
+    }
+    for key, state, sign in (("teacher", both, -1), ("state_dict/student", {"state_dict": both}, 1)):
+        opened = read_with_architecture(saved(tmp_path / "m.pth", state), f"{HERE}:Small", key=key)
+        assert torch.equal(dict(opened.module.named_parameters())["fc.bias"], sign * OWN["fc.bias"])
+        assert any("names begin with" in note for note in opened.notes)
+    with pytest.raises(UnknownNameError, match="unknown key in .* 'stud'"):
+        read_with_architecture(tmp_path / "m.pth", f"{HERE}:Small", key="stud")

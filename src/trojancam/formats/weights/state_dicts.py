@@ -20,7 +20,8 @@ MOST_SEARCHED = 20_000  # values; the state of an optimiser has a few for each w
 class StateDict:
     """One dictionary of tensors: the keys that lead to it, its tensors' shapes, and how to read them.
 
-    `others` counts its entries that are no tensors; `versions` are those that its modules had, by their names.
+    `others` counts its entries that are no tensors; `versions` are those that its modules had, by their names. `part` is what the
+    names begin with where only some of the tensors are meant.
     """
 
     way: tuple[str, ...]
@@ -28,6 +29,17 @@ class StateDict:
     read: Callable[[], dict[str, Tensor]] = field(repr=False)
     others: int = 0
     versions: Mapping[str, int] = field(default_factory=dict)
+    part: str = ""
+
+    def only(self, prefix: str) -> "StateDict":
+        """What of it has names that begin so: one network of several that were saved in one dictionary."""
+        shapes = {name: shape for name, shape in self.shapes.items() if name.startswith(prefix)}
+        versions = {name: version for name, version in self.versions.items() if f"{name}.".startswith(prefix)}
+
+        def read() -> dict[str, Tensor]:
+            return {name: tensor for name, tensor in self.read().items() if name in shapes}
+
+        return StateDict(self.way, shapes, read, 0, versions, prefix)
 
     @property
     def key(self) -> str:
@@ -38,6 +50,8 @@ class StateDict:
     def notes(self) -> list[str]:
         """Sentences: where it lies, and what beside its tensors was left out."""
         notes = [f"the weights are those that the checkpoint calls {' / '.join(self.way)}"] if self.way else []
+        if self.part:
+            notes.append(f"of them, those whose names begin with {self.part[:60]!r}")
         if self.others:
             notes.append(f"{self.others} entries beside the weights are no tensors and were left out")
         return notes
@@ -57,7 +71,7 @@ class Checkpoint:
         return self.found[0]
 
     def under(self, key: str) -> StateDict:
-        """The one that these keys lead to, with slashes between.
+        """The one that these keys lead to, with slashes between; the last may be what names in a dictionary begin with.
 
         Raises:
             UnknownNameError: if there is none; it lists those there are.
@@ -66,6 +80,11 @@ class Checkpoint:
         for state in self.found:
             if state.key == wanted:
                 return state
+        for state in self.found:
+            inside = f"{state.key}/" if state.key else ""
+            prefix = f"{wanted.removeprefix(inside)}."
+            if wanted.startswith(inside) and any(name.startswith(prefix) for name in state.shapes):
+                return state.only(prefix)
         raise unknown_name(f"key in {self.path}", key, [state.key or "(the whole file)" for state in self.found[:12]])
 
 
