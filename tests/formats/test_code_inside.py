@@ -5,6 +5,7 @@ import io
 import lzma
 import os
 import pickle
+import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,8 @@ from tests.formats.hostile_pytorch import (
     CARELESS,
     HOSTILE,
     code,
+    joined,
+    member,
     members,
     plain_program,
     plain_zip,
@@ -28,6 +31,7 @@ from tests.formats.hostile_pytorch import (
 
 from trojancam.errors import ModelError
 from trojancam.formats.code_inside import BROKEN_OFF, NOT_SEEN, would_run
+from trojancam.formats.inspection import inspection
 
 
 def names(tmp_path: Path, content: bytes, suffix: str = ".pt") -> tuple[str, ...]:
@@ -177,15 +181,99 @@ def test_a_flipped_bit_in_a_member(tmp_path: Path, name: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("called", ["data", "DATA.PKL", "numbers.bin", "readme.txt"])
+@pytest.mark.parametrize("called", ["data", "OTHER.PKL", "numbers.bin", "readme.txt", "config.json"])
 @pytest.mark.parametrize("protocol", [0, 1, 2, 4])
 def test_a_member_s_content_tells_that_it_is_a_pickle(tmp_path: Path, called: str, protocol: int) -> None:
     """Those of old protocols have no head."""
-    parts = {
-        "archive/data.pkl": pickle.dumps({}),
-        f"archive/{called.replace('DATA', 'OTHER')}": pickle.dumps(os.getpid, protocol),
-    }
+    parts = {"archive/data.pkl": pickle.dumps({}), f"archive/{called}": pickle.dumps(os.getpid, protocol)}
     assert names(tmp_path, zipped(parts)) == ("posix.getpid",)  # type: ignore[arg-type]
+
+
+def seen_through(tmp_path: Path, content: bytes) -> tuple[tuple[str, ...], str]:
+    """The names in an archive that is refused, and the first reason for that."""
+    path = tmp_path / "m.pt"
+    path.write_bytes(content)
+    with pytest.raises(ModelError) as refused:
+        would_run(path)
+    problems = list[str]()
+    found = would_run(path, problems)
+    assert problems[0] == str(refused.value)
+    assert found == tuple(inspection(path).would_run)
+    return found, problems[0]
+
+
+EVIL = b"cposix\nsystem\n(S'touch canary'\ntR."
+
+
+@pytest.mark.parametrize("called", ["archive/DATA.PKL", "Archive/data.pkl", "archive/data.pkl", "archive/DATA"])
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_both_of_two_members_of_one_name_are_looked_at(
+    tmp_path: Path, called: str, first: bool, compression: int
+) -> None:
+    """Which of them a reader takes differs, so the archive is refused, and the code in either is named."""
+    beside = [*members(plain_zip()).items(), ("archive/data", b"")]
+    found, problem = seen_through(
+        tmp_path, zipped([(called, EVIL), *beside] if first else [*beside, (called, EVIL)], compression)
+    )
+    assert found == ("posix.system",)
+    assert "has two members called" in problem
+
+
+def plain_members() -> list[tuple[bytes, bytes]]:
+    return [member(name, content) for name, content in members(plain_zip()).items()]
+
+
+CALLS_SYSTEM = b'{"class_name": "function", "module": "posix", "config": "system"}'
+
+
+def nested(times: int) -> bytes:
+    content = b""
+    for _ in range(times):
+        content = zipped({"a/b": content})
+    return content
+
+
+def broken_off() -> bytes:
+    """A packed pickle that ends before the damage: unpicklers that read from the archive have run it by then."""
+    packed = zipped({"a/data.pkl": EVIL + os.urandom(300)}, zipfile.ZIP_DEFLATED)
+    place = packed.index(b"a/data.pkl") + len("a/data.pkl")
+    shallow = zlib.compressobj(9, zlib.DEFLATED, -15)
+    begun = shallow.compress(EVIL) + shallow.flush(zlib.Z_SYNC_FLUSH) + b"\xff" * 9
+    return packed[:place] + begun + packed[place + len(begun) :]
+
+
+REFUSED: dict[str, Callable[[], bytes]] = {
+    "a name that leads out": lambda: joined([*plain_members(), member("/archive/other", EVIL)]),
+    "listed by another name": lambda: joined([*plain_members(), member("archive/data/9", EVIL, name="archive/x")]),
+    "listed as encrypted": lambda: joined([*plain_members(), member("archive/x", EVIL, flags=1, local_flags=1)]),
+    "listed as packed in an unknown way": lambda: joined([*plain_members(), member("archive/x", EVIL, method=99)]),
+    "listed as empty": lambda: joined([*plain_members(), member("archive/x", EVIL, sizes=(len(EVIL), 0))]),
+    "listed as huge": lambda: joined([*plain_members(), member("archive/x", EVIL, sizes=(len(EVIL), 1 << 31))]),
+    "before something else": lambda: zipped({"archive/x": EVIL}) + b"something else",
+    "in an archive that is refused": lambda: zipped({"a/b": zipped({"/c": EVIL}), "a/d": b""}),
+    "beside archives in archives": lambda: zipped({"a/b": nested(5), "a/d": EVIL}),
+    "two configurations of Keras": lambda: zipped({"config.json": b"{}", "CONFIG.JSON": CALLS_SYSTEM}),
+    "with a script in capitals": lambda: zipped({"a/CODE/x.PY": b"", "a/code/x.py": b""}),
+    "damaged after the pickle": broken_off,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_the_code_in_an_archive_that_is_refused_is_named(tmp_path: Path, name: str) -> None:
+    found, _ = seen_through(tmp_path, REFUSED[name]())
+    assert found[0] in ("posix.system", "TorchScript a/CODE/x.PY")
+
+
+def test_a_list_of_too_many_members_is_not_read_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = {"a/data.pkl": EVIL, **{f"a/{place}": b"" for place in range(20)}}
+    monkeypatch.setattr("trojancam.formats.unchecked_members.MOST_MEMBERS", 10)
+    assert names(tmp_path, zipped(parts)) == ("posix.system", NOT_SEEN)
+    monkeypatch.setattr("trojancam.formats.unchecked_members.LARGEST_DIRECTORY", 100)
+    (tmp_path / "m.pt").write_bytes(zipped(parts))
+    with pytest.raises(ModelError, match="is not a whole zip archive .its members cannot be listed"):
+        would_run(tmp_path / "m.pt")
 
 
 def test_values_that_only_make_data_are_no_code(tmp_path: Path) -> None:

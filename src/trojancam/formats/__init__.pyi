@@ -10,6 +10,7 @@ from . import (
     onnx,
     opened,
     safetensors,
+    unchecked_members,
     weights,
 )
 
@@ -25,5 +26,6 @@ __all__ = [
     "onnx",
     "opened",
     "safetensors",
+    "unchecked_members",
     "weights",
 ]

@@ -127,11 +127,11 @@ class Archive:
                 self._stream.seek(member.start)
                 read = _filled(self._stream, content)
         except WHAT_ZIPS_RAISE as error:
-            raise _damaged(self.path, f"{name}: {_first_line(error)}") from None
+            raise damaged(self.path, f"{name}: {_first_line(error)}") from None
         if read < len(content):
-            raise _damaged(self.path, f"{name} breaks off")
+            raise damaged(self.path, f"{name} breaks off")
         if len(content) == member.size and self._checksums and zlib.crc32(content) != member.entry.CRC:
-            raise _damaged(self.path, f"{name}: Bad CRC-32")
+            raise damaged(self.path, f"{name}: Bad CRC-32")
 
     def check_stored(self) -> None:
         """Refuse an archive with a member that is compressed: PyTorch never does that, and reads all of it at once.
@@ -158,6 +158,15 @@ def archive(path: Path, file: BufferedIOBase | None = None) -> Iterator[Archive]
         opened, members = _looked_at(path, stream)
         with opened:
             yield Archive(path, stream, opened, members)
+
+
+def check_archive(path: Path, stream: BufferedIOBase) -> None:
+    """Refuse what `archive` refuses, and leave the stream open.
+
+    Raises:
+        ModelError: as `archive`.
+    """
+    _looked_at(path, stream)
 
 
 def led_astray(path: str | Path) -> tuple[str, ...]:
@@ -194,7 +203,7 @@ def _looked_at(path: Path, stream: BufferedIOBase) -> tuple[zipfile.ZipFile, lis
         opened = zipfile.ZipFile(stream)
         members = [_member(path, stream, info) for info in opened.infolist()]
     except WHAT_ZIPS_RAISE as error:
-        raise _damaged(path, _first_line(error)) from None
+        raise damaged(path, _first_line(error)) from None
     _check_places(path, members, opened.start_dir)
     _check_sizes(path, members, end)
     return opened, members
@@ -204,22 +213,22 @@ def _check_end(path: Path, stream: BufferedIOBase, end: int) -> None:
     """The list of members must end where the file does: other readers then see the same list as we do."""
     tail = _at(stream, max(end - 98, 0), 98).rjust(98, b"\0")
     if tail[-22:-18] != END or tail[-2:] != b"\0\0":
-        raise _damaged(path, "it does not end as one")
+        raise damaged(path, "it does not end as one")
     count, size, offset = struct.unpack("<HII", tail[-12:-2])
     closing = 22
     if tail[-42:-38] == LOCATOR_64:
         if tail[:4] != END_64:
-            raise _damaged(path, "its two ends contradict each other")
+            raise damaged(path, "its two ends contradict each other")
         closing, small = 98, (count, size, offset)
         count, size, offset = struct.unpack("<QQQ", tail[32:56])
         if any(
             short not in (long, limit) for short, long, limit in zip(small, (count, size, offset), FULL, strict=True)
         ):
-            raise _damaged(path, "its two ends contradict each other")
+            raise damaged(path, "its two ends contradict each other")
     if count > MOST_MEMBERS or size > LARGEST_DIRECTORY:
         raise ModelError(f"{path} claims {count} members, more than a model has; do not unpack it")
     if offset + size != end - closing:
-        raise _damaged(path, "there is something before, or in between")
+        raise damaged(path, "there is something before, or in between")
 
 
 def _member(path: Path, stream: BufferedIOBase, info: zipfile.ZipInfo) -> Member:
@@ -248,7 +257,7 @@ def _start_of(path: Path, stream: BufferedIOBase, info: zipfile.ZipInfo) -> int:
     """Where a member's bytes begin; the header before them must say what the list of members says."""
     name, head = info.orig_filename, _at(stream, info.header_offset, 30)
     if len(head) < 30 or not head.startswith(LOCAL):
-        raise _damaged(path, f"{name} is not where it should be")
+        raise damaged(path, f"{name} is not where it should be")
     flags, method, _, _, *numbers, name_length, extra_length = struct.unpack("<HHHHIIIHH", head[6:30])
     beside = stream.read(name_length + extra_length)
     later, listed = bool(flags & LATER), (info.CRC, info.compress_size, info.file_size)
@@ -301,16 +310,16 @@ def _check_places(path: Path, members: Sequence[Member], directory: int) -> None
                 f"{path} has members that overlap ({member.name!r:.80}), as in a zip bomb; do not unpack it"
             )
         if member.header > place + DESCRIPTOR * (place > 0):
-            raise _damaged(path, f"there is something before {member.name!r:.80}")
+            raise damaged(path, f"there is something before {member.name!r:.80}")
         place = member.start + member.packed
     if directory > place + DESCRIPTOR:
-        raise _damaged(path, "there is something before its list of members")
+        raise damaged(path, "there is something before its list of members")
 
 
 def _check_sizes(path: Path, members: Sequence[Member], end: int) -> None:
     for member in members:
         if not member.compressed and member.size != member.packed:
-            raise _damaged(path, f"{member.name} has two sizes")
+            raise damaged(path, f"{member.name} has two sizes")
     unpacked = sum(member.size for member in members)
     if unpacked > GROWTH * end + ALLOWANCE:
         raise ModelError(
@@ -334,7 +343,8 @@ def _at(stream: BufferedIOBase, place: int, length: int) -> bytes:
     return stream.read(length)
 
 
-def _damaged(path: Path, reason: str) -> ModelError:
+def damaged(path: Path, reason: str) -> ModelError:
+    """An archive that is not whole, and in what."""
     return ModelError(f"{path} is not a whole zip archive ({reason}); get it again from its source")
 
 

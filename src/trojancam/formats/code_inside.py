@@ -7,6 +7,7 @@ import bz2
 import lzma
 import re
 import warnings
+import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from io import BufferedIOBase, BytesIO
@@ -16,11 +17,13 @@ from tokenize import TokenError
 import numpy as np
 
 from trojancam.errors import ModelError
-from trojancam.formats.archives import Archive, Member, archive, is_archive
+from trojancam.formats.archives import check_archive, damaged, is_archive
 from trojancam.formats.exported_program.allowed import operation
 from trojancam.formats.exported_program.expressions import code_in
 from trojancam.formats.json_text import json_in
+from trojancam.formats.keras.embedded_code import code_in_config
 from trojancam.formats.model_file import opened_file
+from trojancam.formats.unchecked_members import UncheckedMembers
 from trojancam.formats.weights.inert import is_harmless
 from trojancam.formats.weights.pickles import (
     LARGEST,
@@ -34,7 +37,8 @@ from trojancam.formats.weights.pickles import (
 
 DEEPEST = 3  # archives in archives
 NUMPY = b"\x93NUMPY"
-PROGRAM = re.compile(r"(^|/)(models/[^/]+|serialized_exported_program)\.json$")
+PROGRAM = re.compile(r"(^|/)(models/[^/]+|serialized_exported_program)\.json$", re.IGNORECASE)
+KERAS = re.compile(r"(^|/)config\.json$", re.IGNORECASE)
 PICKLES = (".pkl", ".pickle", ".p", ".joblib", ".sav")
 BEGINNING, FIRST_STEPS = 4096, 1000  # bytes of a member, and steps in them, that tell whether it is a pickle
 IMPORTABLE = re.compile(r"[\w.]+")
@@ -55,20 +59,28 @@ PACKED: dict[bytes, Unpack] = {  # as joblib packs pickles
 }
 
 
-def would_run(path: str | Path) -> tuple[str, ...]:
+def would_run(path: str | Path, problems: list[str] | None = None) -> tuple[str, ...]:
     """The names that a careless loader would import from a file, beyond those that PyTorch takes for harmless.
+
+    Careless loaders do not refuse what is refused here. So all members of a refused archive are looked at, too, if a list
+    of `problems` is given: it is told why, and the search goes on.
 
     It looks into pickles (also several, one after another), zip archives of PyTorch, TorchScript, `.pt2` and `.npz` and the
     archives in them, `.npy` files of objects, and packed pickles. TorchScript's own code is named by its place in the
-    archive, code in the expressions of a `.pt2` is given as it stands. Where a pickle breaks off, or is too long to look
-    at, that is among the names.
+    archive, code in the expressions of a `.pt2` is given as it stands, and so is that in a Keras configuration. Where a pickle
+    breaks off, or is too long to look at, that is among the names.
 
     Raises:
-        ModelError: if the file cannot be read, or is an archive that is damaged or hostile as such.
+        ModelError: if the file cannot be read, or, without `problems`, is or holds an archive that is damaged or hostile as
+            such.
     """
-    path = Path(path)
+    path, search = Path(path), _Search(Path(path))
     with opened_file(path) as file:
-        found = list(_Search(path).names(file, path.name))
+        found = list(search.names(file, path.name))
+    if search.problems and problems is None:
+        raise ModelError(search.problems[0])
+    if problems is not None:
+        problems += search.problems
     return tuple(dict.fromkeys(name for name in found if not is_harmless(name)))
 
 
@@ -80,6 +92,7 @@ class _Search:
         self.steps = MOST_STEPS
         self.bytes = MOST_BYTES
         self.unpacked = LARGEST  # bytes of packed pickles
+        self.problems = list[str]()
 
     def names(self, file: BufferedIOBase, name: str, depth: int = DEEPEST) -> Iterator[str]:
         """The names in a file, or in a member of an archive."""
@@ -97,22 +110,68 @@ class _Search:
 
     def _in_archive(self, file: BufferedIOBase, depth: int) -> Iterator[str]:
         if depth == 0:
-            raise ModelError(f"{self.path} holds archives in archives in archives, as no model does; do not unpack it")
-        with archive(self.path, file=file) as opened:
-            for member in opened.members.values():
-                if _is_script(member.name):
-                    yield f"TorchScript {member.name}"
-                elif PROGRAM.search(member.name) or self._may_hold_pickles(opened, member):
-                    yield from self._in_member(opened, member, depth)
+            self.problems.append(
+                f"{self.path} holds archives in archives in archives, as no model does; do not unpack it"
+            )
+            return
+        try:
+            check_archive(self.path, file)
+            refused = False
+        except ModelError as error:
+            refused = True
+            self.problems.append(str(error))
+        try:
+            members = UncheckedMembers(self.path, file)
+        except ModelError as error:
+            self.problems += [] if refused else [str(error)]
+            return
+        for line in members.lines:
+            yield from self._in_member(members, line, depth)
+        if not members.all_listed:
+            yield NOT_SEEN
 
-    def _may_hold_pickles(self, opened: Archive, member: Member) -> bool:
+    def _in_member(self, members: UncheckedMembers, line: zipfile.ZipInfo, depth: int) -> Iterator[str]:
+        name = line.orig_filename
+        if _is_script(name):
+            yield f"TorchScript {name}"
+            return
+        text = bool(PROGRAM.search(name) or KERAS.search(name))
+        start = members.start(line, BEGINNING)
+        pickles = self._may_hold_pickles(name, start)
+        if not (text or pickles):
+            self._check(line, start, BEGINNING)
+            return
+        most = LARGEST_PROGRAM if text else LARGEST
+        content = members.start(line, most + 1) if self.bytes > 0 else b""
+        self.bytes -= len(content)
+        if len(content) > most or self.bytes <= 0:
+            yield NOT_SEEN
+            return
+        self._check(line, content, most)
+        if KERAS.search(name):
+            yield from code_in_config(content)
+        elif text:
+            yield from _in_program(content)
+        if pickles:
+            yield from self.names(BytesIO(content), name, depth - 1)
+
+    def _check(self, line: zipfile.ZipInfo, content: bytes, most: int) -> None:
+        """Whether a member, read up to so many bytes, is whole; `torch.save` can be told to write zeros for check sums."""
+        damage = ""
+        if len(content) < min(line.file_size, most):
+            damage = " breaks off"
+        elif len(content) == line.file_size and line.CRC and zlib.crc32(content) != line.CRC:
+            damage = ": Bad CRC-32"
+        if damage and not self.problems:
+            self.problems.append(str(damaged(self.path, f"{line.orig_filename}{damage}")))
+
+    def _may_hold_pickles(self, name: str, start: bytes) -> bool:
         """Whether a member is a pickle, or an archive or array that may hold one; most are the numbers of tensors.
 
         Its content tells, not its name: the pickles of old Pythons begin with their first step. Numbers break off there.
         """
-        if member.name.lower().endswith(PICKLES):
+        if name.lower().endswith(PICKLES):
             return True
-        start = opened.start(member.name, BEGINNING)
         return is_archive(start) or start.startswith((NUMPY, b"\x80", *PACKED)) or self._begins_as_pickle(start)
 
     def _begins_as_pickle(self, start: bytes) -> bool:
@@ -124,17 +183,6 @@ class _Search:
             to_its_end = stream.tell() >= len(start) == BEGINNING
             return bool(seen.names) or seen.steps > FIRST_STEPS or to_its_end
         return True
-
-    def _in_member(self, opened: Archive, member: Member, depth: int) -> Iterator[str]:
-        self.bytes -= member.size
-        if member.size > (LARGEST_PROGRAM if PROGRAM.search(member.name) else LARGEST) or self.bytes < 0:
-            yield NOT_SEEN
-            return
-        content = opened.read(member.name)
-        if PROGRAM.search(member.name):
-            yield from _in_program(content)
-        else:
-            yield from self.names(BytesIO(content), member.name, depth - 1)
 
     def _in_packed(self, file: BufferedIOBase, unpack: Unpack) -> Iterator[str]:
         """The names in packed pickles: those of one file may unpack to so much together, as few bytes do it."""
@@ -184,7 +232,7 @@ class _Search:
 
 def _is_script(name: str) -> bool:
     """Whether a member of an archive is a part of TorchScript's code."""
-    return name.endswith(".py") and "/code/" in f"/{name}"
+    return name.lower().endswith(".py") and "/code/" in f"/{name.lower()}"
 
 
 def _in_program(text: bytes) -> Iterator[str]:

@@ -76,7 +76,7 @@ def inspection(path: str | Path) -> Inspection:
         size = stream.seek(0, 2)
     found, problems = _Findings(reaches=list(led_astray(path))), list[str]()
     kind = _attempt(path, lambda: kind_of(path), problems)
-    found.runs += _attempt(path, lambda: would_run(path), problems) or ()
+    found.runs += _attempt(path, lambda: would_run(path, problems), problems) or ()
     if kind is not None:
         _attempt(path, lambda: LOOKS[kind](path, found), problems)
     return Inspection(
