@@ -148,6 +148,22 @@ def test_what_is_left_out_is_said_with_its_count(tmp_path: Path) -> None:
         folder(tmp_path)
 
 
+def test_images_that_lie_elsewhere_are_said_with_their_count(tmp_path: Path) -> None:
+    for name in ("cat", "dog"):
+        for number in range(4):
+            paint(tmp_path / name / "deep" / "er" / f"{number}.png")
+    paint(tmp_path / "dog" / "deep" / "er" / "est" / "1.png")
+    paint(tmp_path / "dog" / "deep" / ".hidden" / "1.png")
+    with pytest.raises(DataError, match="hold no images, but 9 images more than two folders deep; put the images"):
+        load_dataset(tmp_path)
+    for name in ("cat/1.png", "dog/deep/1.png", "loose.png"):
+        paint(tmp_path / name)
+    assert folder(tmp_path).skipped == (
+        f"{tmp_path}: left out are 9 images more than two folders deep",
+        f"{tmp_path}: left out is 1 image beside the class folders",
+    )
+
+
 def test_class_folders_may_hold_one_more_level(tmp_path: Path) -> None:
     for name in ("a/images/1.png", "a/2.png", "b/images/3.png", "b/more/4.png"):
         paint(tmp_path / name)

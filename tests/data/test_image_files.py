@@ -1,3 +1,4 @@
+import contextlib
 import struct
 import zlib
 from pathlib import Path
@@ -11,7 +12,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
 from trojancam.data import read_image, read_images
-from trojancam.data.image_files import UnreadableImageError, rgb_image
+from trojancam.data.image_files import EXTENSIONS, FORMATS, LEFT_ALONE, UnreadableImageError, image_files, rgb_image
 from trojancam.errors import DataError
 
 
@@ -204,3 +205,26 @@ def test_an_image_that_the_machine_failed_once_is_read_all_the_same(
     with pytest.raises(UnreadableImageError, match="MemoryError"):
         rgb_image(tmp_path / "red.png")  # it fails again
     assert rgb_image(tmp_path / "red.png").getpixel((0, 0)) == (255, 0, 0)  # it fails once
+
+
+def test_every_format_of_pillow_counts_as_an_image_or_there_is_a_reason(tmp_path: Path) -> None:
+    """Also those that Pillow reads by the reader of another format, as `.mpo`."""
+    assert set(Image.OPEN) == {*FORMATS, *LEFT_ALONE}
+    read = list[str]()
+    for ending, kind in Image.registered_extensions().items():
+        if kind in LEFT_ALONE:
+            assert ending not in EXTENSIONS
+            continue
+        assert kind not in Image.OPEN or ending in EXTENSIONS
+        path = tmp_path / f"picture{ending}"
+        for mode in ("RGB", "L", "1", "P"):
+            with contextlib.suppress(Exception):
+                Image.new(mode, (32, 32)).save(path)
+                break
+        with contextlib.suppress(Exception), Image.open(path) as opened:
+            opened.load()
+            read.append(ending)
+    assert {".mpo", ".png", ".jpg"} < set(read)
+    assert sorted(set(read) - EXTENSIONS) == []
+    assert read_image(tmp_path / "picture.mpo").shape == (3, 32, 32)
+    assert [file.name for file in image_files(tmp_path) if file.suffix == ".mpo"] == ["picture.mpo"]

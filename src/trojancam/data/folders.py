@@ -9,13 +9,15 @@ import torch
 
 from trojancam.data.framing import Size, frame
 from trojancam.data.gtsrb_classes import class_index
-from trojancam.data.image_files import image_files, other_files, read_all, rgb_image, system_errors
+from trojancam.data.image_files import count_below, image_files, other_files, read_all, rgb_image, system_errors
 from trojancam.data.image_set import ImageSet
 from trojancam.errors import DataError, UnknownNameError
 from trojancam.progress import Progress, silent
 from trojancam.text import as_text
 
 EXPECTED = "put the images of each class into a folder of its own, such as stop/1.png or 14/1.png"
+
+TOO_DEEP = "more than two folders deep"
 
 
 def folder(
@@ -30,7 +32,8 @@ def folder(
 
     The classes are the folders in the order of their names, numbers by value; if `class_names` are given, each folder
     is matched to one of them by name or number. A class folder may hold one more level of folders (`path/stop/images/1.png`).
-    Files that cannot be read are listed in `skipped`, and those that are no images by their number.
+    Files that cannot be read are listed in `skipped`. By their number it gives those that are no images, images in deeper
+    folders, and images beside the class folders.
 
     Raises:
         DataError: if there are no class folders, no images, or a folder is none of `class_names`.
@@ -53,8 +56,11 @@ def folder(
         places = [(place, label) for each, label in zip(folders, labels, strict=True) for place in _within(each)]
         files = [(file, label) for place, label in places for file in image_files(place)]
         others = sum((other_files(place) for place, _ in places), Counter[str]())
+        deeper = sum(count_below(place) for place, _ in places if place.parent != root)
+        beside = len(image_files(root))
     if not files:
-        raise DataError(f"the folders in {root} hold no images{_counted(others)}; {EXPECTED}")
+        there = f", but {_images(deeper)} {TOO_DEEP}" if deeper else ""
+        raise DataError(f"the folders in {root} hold no images{_counted(others)}{there}; {EXPECTED}")
     images, good, errors = read_all([file for file, _ in files], rgb_image, shown, progress, "reading images")
     return ImageSet(
         images,
@@ -68,8 +74,19 @@ def folder(
                 if others
                 else ()
             ),
+            *_misplaced(root, deeper, TOO_DEEP),
+            *_misplaced(root, beside, "beside the class folders"),
         ),
     )
+
+
+def _images(count: int) -> str:
+    return f"{count} image{'s' * (count > 1)}"
+
+
+def _misplaced(root: Path, count: int, where: str) -> tuple[str, ...]:
+    """How many images are not read because of where they lie."""
+    return (f"{root}: left out {'are' if count > 1 else 'is'} {_images(count)} {where}",) if count else ()
 
 
 def _within(place: Path) -> list[Path]:

@@ -21,10 +21,22 @@ from trojancam.pictures import PictureError, as_rgb, as_rgba
 from trojancam.progress import Progress, silent
 
 Image.init()
-# What Pillow opens by running another program, by asking the system, or not as one picture.
-_LEFT_ALONE = {"BUFR", "EPS", "FITS", "GRIB", "HDF5", "MPEG", "WMF"}
-FORMATS = tuple(sorted(set(Image.OPEN) - _LEFT_ALONE))
-EXTENSIONS = frozenset(ending for ending, kind in Image.registered_extensions().items() if kind in FORMATS)
+LEFT_ALONE = {
+    "BUFR": "the system or a plug-in is asked to draw it",
+    "EPS": "another program is run to draw it",
+    "FITS": "it holds measurements, and does not say which of them is white",
+    "GRIB": "the system or a plug-in is asked to draw it",
+    "HDF5": "it holds arrays, and a plug-in is asked which of them is a picture",
+    "MPEG": "it is a film, which Pillow knows but does not decode",
+    "WMF": "the system is asked to draw it",
+}
+"""Formats that Pillow opens, and why they do not count as images here."""
+
+_READ_BY_ANOTHER = {"MPO": "JPEG"}  # formats without a reader of their own: stereo cameras write JPEG after JPEG
+FORMATS = tuple(sorted(set(Image.OPEN) - LEFT_ALONE.keys()))
+EXTENSIONS = frozenset(
+    ending for ending, kind in Image.registered_extensions().items() if _READ_BY_ANOTHER.get(kind, kind) in FORMATS
+)
 _OF_THE_SYSTEM = {"thumbs.db", "desktop.ini"}
 
 MAX_PIXELS = 50_000_000
@@ -179,6 +191,16 @@ def _opened(path: Path, convert: Callable[[Image.Image], Image.Image]) -> Image.
 def image_files(folder: Path) -> list[Path]:
     """The image files directly in a folder, by name, of all kinds that Pillow reads; hidden files do not count."""
     return [file for file in _files(folder) if file.suffix.lower() in EXTENSIONS]
+
+
+def count_below(folder: Path) -> int:
+    """How many image files there are in the folders in a folder, however deep; links to folders are not followed."""
+    count = 0
+    for place, inner, names in os.walk(folder):
+        inner[:] = [name for name in inner if not name.startswith((".", "__"))]
+        if Path(place) != folder:
+            count += sum(Path(name).suffix.lower() in EXTENSIONS and not name.startswith(".") for name in names)
+    return count
 
 
 def other_files(folder: Path) -> Counter[str]:
