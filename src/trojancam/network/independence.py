@@ -1,8 +1,8 @@
 """Rehearsal: an image's logits may depend on nothing but that image, neither on others, nor on their number, nor on the run.
 
 What acts in training only is left out while a module becomes a graph, and said. The module itself is run twice on the same
-images: numbers that Python draws or counts would be constants of its graph. The graph is then tried on one image, on two, on
-these in the other order, and on seven: what still makes the answers differ is found, and named in the refusal.
+images: numbers that Python draws or counts would be constants of its graph. The graph is then tried on each of seven images
+alone, on two of them, and on all: what still makes the answers differ is found, and named in the refusal.
 """
 
 import operator
@@ -113,25 +113,21 @@ def check_each_image_alone(whole: fx.GraphModule, logits: fx.Node, specification
         return
     images = tried_images(specification).to(device)
     with torch.inference_mode(False), torch.no_grad():
-        alone = _value(whole, logits, images[:1])
-        pair = images[:PAIR]
-        for among, first in (
-            (pair, True),
-            (pair.flip(0), False),
-            (images, True),
-        ):  # where the image stands in the batch
+        alone = torch.cat([_value(whole, logits, image) for image in images.split(1)])
+        for among in (images[:PAIR], images):
             several = _value(whole, logits, among)
             if len(several) != len(among):
                 rows = f"{len(several)} rows of logits for {len(among)} images, not one for each"
                 raise ModelError(
                     f"this module gives {rows} ({_folding(needed, logits)}); is this the size of its images?"
                 )
-            if not _alike(_end(several, 1, first), alone):
-                place = _first_difference(whole, needed, images[:1], among, first)
-                raise ModelError(
-                    f"this module's answer to an image depends on the other images ({place}), so it means nothing alone; give "
-                    "running statistics to its normalisations, and keep the axis of the images apart"
-                )
+            for row, answer in enumerate(several.split(1)):
+                if not _alike(answer, alone[row : row + 1]):
+                    place = _first_difference(whole, needed, among, row)
+                    raise ModelError(
+                        f"this module's answer to an image depends on the other images ({place}), so it means nothing alone; "
+                        "give running statistics to its normalisations, and keep the axis of the images apart"
+                    )
 
 
 def check_runs_alike(runs: Sequence[Tensor]) -> None:
@@ -197,20 +193,16 @@ def values(whole: fx.GraphModule, images: Tensor, wanted: set[fx.Node]) -> Itera
                 del interpreter.env[source]
 
 
-def _end(values: Tensor, count: int, first: bool) -> Tensor:
-    """The first rows, or the last."""
-    return values[:count] if first else values[len(values) - count :]
-
-
-def _first_difference(whole: fx.GraphModule, needed: set[fx.Node], one: Tensor, several: Tensor, first: bool) -> str:
-    """Where an image's value differs for the first time between itself alone and among several, as their first or last."""
-    pairs = zip(values(whole, one, needed), values(whole, several, needed), strict=True)
+def _first_difference(whole: fx.GraphModule, needed: set[fx.Node], images: Tensor, row: int) -> str:
+    """Where the value of one of these images differs for the first time between itself alone and among the others."""
+    one = images[row : row + 1]
+    pairs = zip(values(whole, one, needed), values(whole, images, needed), strict=True)
     for (node, alone), (_, among) in pairs:
         if not isinstance(alone, Tensor) or not alone.is_floating_point() or not alone.ndim or node.op == "get_attr":
             continue
-        if among.shape[1:] != alone.shape[1:] or (
-            len(among) > len(alone) and not _alike(_end(among, len(alone), first), alone)
-        ):
+        rows = len(alone)  # several for each image where places or heads are rows of their own
+        own = among[row * rows : (row + 1) * rows] if len(among) == rows * len(images) else alone
+        if among.shape[1:] != alone.shape[1:] or not _alike(own, alone):
             return _place(node)
     return "the whole of it"
 
