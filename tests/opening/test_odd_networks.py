@@ -1,10 +1,12 @@
 """Odd networks: each opens, from a module and from the formats that hold it, is recorded and stimulated, or says why not."""
 
+import re
 import warnings
-from collections import namedtuple
+from collections import OrderedDict, UserDict, UserList, namedtuple
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -77,12 +79,42 @@ class Result:
 
 Pair = namedtuple("Pair", "maps logits")
 
+
+class Output(dict[str, Any]):
+    """As libraries let their results be asked for by name and by key."""
+
+    def __getattr__(self, name: str) -> Any:
+        return self[name]
+
+
+class Ordered(OrderedDict[str, Any]):
+    """Results that keep their order."""
+
+
+class Mapped(UserDict[str, Any]):
+    """A mapping that is no dict."""
+
+
+class Held:
+    """Results as attributes, beside what is none."""
+
+    def __init__(self, maps: Tensor, logits: Tensor) -> None:
+        self.maps, self.logits, self.settings, self._own = maps, logits, object(), logits
+
+
 RETURNED: dict[str, Callable[[Tensor, Tensor, Tensor], Any]] = {
     "tuple": lambda maps, logits, other: (maps, logits, other),
     "list": lambda maps, logits, other: [maps, [logits, other]],
     "dict": lambda maps, logits, other: {"maps": maps, "auxiliary": other, "logits": logits},
     "named tuple": lambda maps, logits, _: Pair(maps, logits),
     "dataclass": lambda maps, logits, _: Result(logits, maps),
+    "kind of dict": lambda maps, logits, _: Output(maps=maps, logits=logits),
+    "kind of ordered dict": lambda maps, logits, _: Ordered(maps=maps, logits=logits),
+    "mapping": lambda maps, logits, _: Mapped(maps=maps, logits=logits),
+    "namespace": lambda maps, logits, _: SimpleNamespace(maps=maps, logits=logits),
+    "object": lambda maps, logits, _: Held(maps, logits),
+    "dataclass in dict": lambda maps, logits, _: {"out": Result(logits, maps)},
+    "kinds in kinds": lambda maps, logits, _: (UserList([maps]), Output(out=Mapped(logits=logits, device=maps.device))),
 }
 CALLED = {
     "tuple": ("0, 1, 2", "1"),
@@ -90,6 +122,11 @@ CALLED = {
     "dict": ("maps, auxiliary, logits", "logits"),
     "named tuple": ("maps, logits", "logits"),
     "dataclass": ("logits, maps", "logits"),
+    **dict.fromkeys(
+        ("kind of dict", "kind of ordered dict", "mapping", "namespace", "object"), ("maps, logits", "logits")
+    ),
+    "dataclass in dict": ("out.logits, out.maps", "out.logits"),
+    "kinds in kinds": ("0.0, 1.out.logits, 1.out.device", "1.out.logits"),
 }
 
 
@@ -118,7 +155,7 @@ def test_of_several_results_the_logits_are_found(kind: str) -> None:
     if kind in ("tuple", "list"):  # without a name, only the number of classes tells
         with pytest.raises(SeveralOutputsError, match="can be its logits .*; say which with output="):
             Network.from_module(module, SIZE)
-    network = Network.from_module(module, SIZE, class_names=None if CALLED[kind][1] == "logits" else "abc")
+    network = Network.from_module(module, SIZE, class_names=None if CALLED[kind][1].endswith("logits") else "abc")
     listed, taken = CALLED[kind]
     assert network.notes == (f"of its outputs ({listed}) {taken!r} is taken for the logits",)
     assert "forward" not in vars(module)
@@ -155,6 +192,30 @@ def test_a_result_that_is_no_tensor_is_refused() -> None:
     assert_usable(Network.from_module(module, SIZE), module.logits(images(3)))
     with pytest.raises(ModelError, match="this module gives no tensor"):
         Network.from_module(module, SIZE, output="words")
+
+
+class Endless:
+    """Holds itself, and no tensor."""
+
+    def __init__(self) -> None:
+        self.own = self
+
+
+@pytest.mark.parametrize("result", [object(), [Endless()], {"inside": {1, 2}}, nn.ReLU()])
+def test_a_result_of_another_kind_is_refused_with_the_remedy(result: Any) -> None:
+    class Odd(Several):
+        def forward(self, x: Tensor) -> Any:
+            super().forward(x)
+            return result
+
+    with pytest.raises(ModelError) as caught:
+        Network.from_module(made(lambda: Odd("tuple")), SIZE)
+    kind = type(result["inside"] if isinstance(result, dict) else result[0] if isinstance(result, list) else result)
+    assert re.fullmatch(
+        rf"this module returns an object of the kind \S+{kind.__name__}, in which no tensors are found; "
+        "return a tensor, or a dict of tensors",
+        str(caught.value),
+    )
 
 
 @pytest.mark.parametrize("kind", ["dict", "list"])

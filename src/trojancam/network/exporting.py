@@ -3,8 +3,6 @@
 `torch.export` gives a functional graph without hooks, in-place operations or hidden state.
 """
 
-import dataclasses
-import functools
 import inspect
 import io
 import keyword
@@ -31,7 +29,8 @@ from trojancam.network.functional import functional
 from trojancam.network.graph import moved
 from trojancam.network.input import InputSpecification
 from trojancam.network.layers import CALLED
-from trojancam.network.modules import COMPILED, check_usable, evaluating
+from trojancam.network.modules import check_usable, evaluating, other_input, uncompiled
+from trojancam.network.plain_results import plain_results
 
 aten = torch.ops.aten
 
@@ -62,7 +61,14 @@ def traced(module: nn.Module, specification: InputSpecification) -> Traced:
             names = _names_of_leaves(program.call_spec.out_spec)
             whole = whole if device.type == "cpu" else moved(whole, device)  # with it all that its code holds itself
             _weights_channels_last(whole)
+    except ModelError:
+        raise
     except Exception as error:  # a foreign module can raise anything
+        if (kind := other_input(module)) is not None:
+            raise ModelError(
+                f"forward() of this module takes {kind}, but images alone are given; wrap it in a module that takes images, and "
+                "makes that of them"
+            ) from error
         height, width = specification.size
         raise ModelError(
             f"this module cannot be exported as a graph for images of {height}x{width} pixels: {_reason(error)}"
@@ -78,11 +84,11 @@ def traced(module: nn.Module, specification: InputSpecification) -> Traced:
 
 def _twice(module: nn.Module, specification: InputSpecification, device: torch.device) -> list[list[Any]]:
     """All that a module returns for the same images, twice; nothing where it cannot be run so."""
-    if device.type == "meta" or any(type(part).__name__ == COMPILED for part in module.modules()):
-        return []  # there are no numbers, or it would be compiled for this alone
+    if device.type == "meta":
+        return []  # there are no numbers
     images = independence.tried_images(specification)[: independence.PAIR].to(device)
     try:
-        with torch.no_grad(), torch.random.fork_rng(devices=[]), independence.unchanged(module), _plain_results(module):
+        with torch.no_grad(), torch.random.fork_rng(devices=[]), independence.unchanged(module), _as_taken(module):
             return [pytree.tree_leaves(module(images)) for _ in range(2)]
     except Exception:  # a foreign module can raise anything; what the exporter says of that is more
         return []
@@ -97,7 +103,7 @@ def _exported(module: nn.Module, example: Tensor) -> tuple[nn.Module, ExportedPr
     any_number = ({0: Dim("n")},)
     outer = _Around(module) if _TAKEN.intersection(_own_names(module)) or _takes_any(module) else module
     try:
-        with _plain_results(module):
+        with _as_taken(module):
             return outer, export(outer, (example,), dynamic_shapes=any_number, strict=False)
     except Exception as error:  # a foreign module can raise anything
         if "Constraints violated" not in str(error):
@@ -107,6 +113,13 @@ def _exported(module: nn.Module, example: Tensor) -> tuple[nn.Module, ExportedPr
             return outer, export(outer, (example,), dynamic_shapes=any_number, strict=True)
         except Exception:  # the first reason is the one that its author understands
             raise error from None
+
+
+@contextmanager
+def _as_taken(module: nn.Module) -> Iterator[None]:
+    """The module runs uncompiled meanwhile, and returns what the exporter knows."""
+    with uncompiled(), plain_results(module):
+        yield
 
 
 class _Around(nn.Module):
@@ -156,32 +169,6 @@ def _lift(whole: fx.GraphModule, inside: nn.Module) -> None:
     for node in whole.graph.find_nodes(op="get_attr"):
         node.target = node.target.removeprefix("inside.")
     whole.recompile()
-
-
-@contextmanager
-def _plain_results(module: nn.Module) -> Iterator[None]:
-    """The module returns dicts for dataclasses meanwhile: the exporter knows no results of kinds of somebody's own."""
-    before = vars(module).get("forward")
-    forward = module.forward
-
-    @functools.wraps(forward)
-    def plain(*args: Any, **named: Any) -> Any:
-        return _in_dicts(forward(*args, **named))
-
-    module.forward = plain
-    try:
-        yield
-    finally:
-        del module.forward
-        if before is not None:
-            module.forward = before
-
-
-def _in_dicts(result: Any) -> Any:
-    if not dataclasses.is_dataclass(result) or isinstance(result, dict) or type(result) in pytree.SUPPORTED_NODES:
-        return result
-    parts = {field.name: _in_dicts(getattr(result, field.name)) for field in dataclasses.fields(result)}
-    return {name: part for name, part in parts.items() if part is not None}
 
 
 def _names_of_leaves(structure: pytree.TreeSpec) -> tuple[str, ...]:

@@ -1,8 +1,11 @@
 """Modules: what is done to one is undone; what wraps one is taken off; what one takes, and which ones cannot be used."""
 
 import inspect
-from collections.abc import Iterator
+import sys
+import typing
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import nn
@@ -61,18 +64,15 @@ def check_usable(module: nn.Module, channels: int) -> None:
     Raises:
         ModelError: if it is one; the sentence says what to give instead.
     """
-    if isinstance(module, torch.jit.ScriptModule):
+    parts = dict(module.named_modules())
+    if (script := _first(parts, lambda part: isinstance(part, torch.jit.ScriptModule))) is not None:
         raise ModelError(
-            "this module is TorchScript, traced or scripted, which holds no parts to look at; give the module it was made from, "
+            f"{script} is TorchScript, traced or scripted, which holds no parts to look at; give the module it was made from, "
             "or export it to ONNX"
         )
-    if any(type(part).__module__.startswith(QUANTISED) for part in module.modules()):
-        raise ModelError("this module is quantised, and has no gradients; give the module before it was quantised")
-    if len(wanted := _inputs(module)) > 1:
-        raise ModelError(
-            f"forward() of this module takes {len(wanted)} inputs ({', '.join(wanted)[:80]}), but images alone are given; wrap "
-            "it in a module that takes images, and sets the others"
-        )
+    if (quantised := _first(parts, lambda part: type(part).__module__.startswith(QUANTISED))) is not None:
+        raise ModelError(f"{quantised} is quantised, and has no gradients; give the module before it was quantised")
+    _check_inputs(module)
     first = next((part for part in module.modules() if isinstance(part, nn.Conv2d)), None)
     if first is not None and first.in_channels not in (1, 3) and _is_first_used(module, first):
         raise ModelError(
@@ -81,11 +81,90 @@ def check_usable(module: nn.Module, channels: int) -> None:
         )
 
 
-def _inputs(module: nn.Module) -> list[str]:
-    """The names of what `forward` must be given."""
+def _first(parts: Mapping[str, nn.Module], is_so: Callable[[nn.Module], bool]) -> str | None:
+    """The first part that is so, in words: `this module`, or one of its parts by name."""
+    name = next((name for name, part in parts.items() if is_so(part)), None)
+    return None if name is None else f"the part {name:.80} of this module" if name else "this module"
+
+
+@contextmanager
+def uncompiled() -> Iterator[None]:
+    """What is compiled, a module, its `forward` or a function that it calls, runs as it was written inside of the block."""
+    if "torch._dynamo" not in sys.modules:  # which is slow to import: nothing is compiled without it
+        yield
+        return
+    with torch.compiler.set_stance("force_eager"):
+        yield
+
+
+def other_input(module: nn.Module) -> str | None:
+    """What else than one tensor a module takes, in words: what its `forward` says or asks of it; None for nothing else.
+
+    >>> class Named(nn.Module):
+    ...     def forward(self, batch):
+    ...         return batch["image"]
+    >>> other_input(Named())
+    "a dict of inputs ('image')"
+    """
+    said = next(iter(inspect.signature(module.forward).parameters.values()), None)
+    kind = typing.get_origin(said.annotation) or said.annotation if said is not None else None
+    if isinstance(kind, type) and issubclass(kind, Mapping):
+        return "a dict of inputs"
+    if isinstance(kind, type) and issubclass(kind, Sequence):
+        return "a list of inputs"
+    asked = _Asked()
+    try:
+        with uncompiled(), torch.no_grad():
+            module.forward(asked)
+    except Exception:  # it is no tensor
+        return asked.kind
+    return asked.kind
+
+
+class _Asked:
+    """Stands for a module's input, and keeps what is asked of it first, where a tensor would not be asked that."""
+
+    kind: str | None = None
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._stop(
+            f"a dict of inputs ({key!r:.80})"
+            if isinstance(key, str)
+            else "a list of inputs"
+            if type(key) is int
+            else None
+        )
+
+    def __iter__(self) -> Any:
+        return self._stop("a list of inputs")
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        if name in dir(dict):
+            return self._stop("a dict of inputs")
+        return self._stop(None if hasattr(torch.Tensor, name) else f"an object with inputs (.{name:.80})")
+
+    def _stop(self, kind: str | None) -> Any:
+        self.kind = kind
+        raise LookupError("no input for this run")
+
+
+def _check_inputs(module: nn.Module) -> None:
+    """Refuse a module that wants more than images, or does not take them by their place."""
     parameters = inspect.signature(module.forward).parameters.values()
-    fixed = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return [each.name for each in parameters if each.kind in fixed and each.default is each.empty]
+    variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    wanted = [each.name for each in parameters if each.kind not in variable and each.default is each.empty]
+    if len(wanted) > 1:
+        raise ModelError(
+            f"forward() of this module takes {len(wanted)} inputs ({', '.join(wanted)[:80]}), but images alone are given; wrap "
+            "it in a module that takes images, and sets the others"
+        )
+    if all(each.kind in (each.KEYWORD_ONLY, each.VAR_KEYWORD) for each in parameters):
+        raise ModelError(
+            "forward() of this module takes its inputs by name alone, but images are given by their place; wrap it in a module "
+            "that takes images, and hands them on by name"
+        )
 
 
 def _is_first_used(module: nn.Module, convolution: nn.Conv2d) -> bool:
