@@ -250,3 +250,20 @@ def test_without_training_the_rendered_test_signs_are_the_same(monkeypatch: pyte
     assert in_all == [24, 8]
     assert (len(whole.train), len(tested.train)) == (16, 0)
     assert torch.equal(whole.test.images, tested.test.images)
+
+
+@pytest.mark.parametrize("inner", ["MNIST/raw", "cifar-10-batches-bin", "data"])
+def test_a_folder_around_a_data_set_is_told_which_to_give(tmp_path: Path, inner: str) -> None:
+    place = tmp_path / inner
+    place.mkdir(parents=True)
+    if inner == "data":
+        for part in ("train", "test"):
+            paint(place / part / "a" / "1.png")
+    elif inner == "MNIST/raw":
+        for part, kind in ((part, kind) for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")):
+            (place / f"{part}-{kind}-ubyte").write_bytes(b"")
+    else:
+        for name in ("data_batch_1.bin", "test_batch.bin"):
+            (place / name).write_bytes(bytes(3073))
+    with pytest.raises(DataError, match=f"is a folder around a data set; give {place}$"):
+        load_dataset(tmp_path)

@@ -14,7 +14,7 @@ from trojancam.data.folders import class_folders, folder, no_class_folders, spli
 from trojancam.data.framing import Frame, Size, frame
 from trojancam.data.gtsrb_classes import GTSRB_CLASS_NAMES
 from trojancam.data.gtsrb_files import gtsrb
-from trojancam.data.image_files import system_errors
+from trojancam.data.image_files import image_files, system_errors
 from trojancam.data.image_set import Dataset, ImageSet
 from trojancam.data.layouts import child, find_layout
 from trojancam.data.listed import classes_of, listed_images, rows_of
@@ -215,3 +215,24 @@ def _check_folders(root: Path) -> None:
     problem = no_class_folders(root)
     if problem:
         raise not_data(problem)
+    inner = [] if _parts(root) else _data_sets_in(root)
+    if len(inner) == 1:
+        raise DataError(f"{root} is a folder around a data set; give {inner[0]}")
+
+
+def _data_sets_in(root: Path) -> list[Path]:
+    """Folders in a folder, or in those, that are data sets themselves, where there are no images as in class folders."""
+    classes = class_folders(root)
+    if any(image_files(place) for place in classes):
+        return []
+    folders = [*classes, *(place for each in classes for place in sorted(each.iterdir()) if place.is_dir())]
+    if any(image_files(place) for place in folders):
+        return []
+    return [place for place in folders if len(_parts(place)) > 1 or _is_known(place)]
+
+
+def _is_known(place: Path) -> bool:
+    try:
+        return find_layout(place) is not None or find_arrays(place) is not None
+    except DataError:
+        return False
