@@ -41,6 +41,7 @@ SCANNED, MEASURED, SEED = 100, 2000, 23
 MOST = (
     10  # images of a class that a repair may have; the same others are scanned and measured with, however many it has
 )
+FEW = 4  # names in a sentence
 BAR = 0.10  # the greatest true success rate of a network that may be called repaired
 
 
@@ -185,6 +186,11 @@ def all_kept() -> list[Measured]:
     return sorted(rows, key=lambda row: (list(REPAIRS).index(row.method), row.images, row.attack, order[row.member]))
 
 
+OTHERS = """
+The other methods have their authors' constants. Where these came from networks with batch normalisation, steps that would diverge are
+shortened (see `trojancam.removal.fine_tuning`). The judge and the accuracy budget of one point are the same for all. No rate after a
+repair (–) means that no try stayed within the budget.
+"""
 HEAD = f"""# Repairs, measured
 
 A repair gets a network, clean test images, and what a scan of {SCANNED} other images found. It knows no true trigger, and its
@@ -205,7 +211,7 @@ PART_WORDS = {
 def text(rows: Sequence[Measured]) -> str:
     """docs/repair.md."""
     reported = [row for row in rows if row.part == "report" and row.method == "ladder" and row.attack != "clean"]
-    lines = [HEAD, *_in_short(reported)]
+    lines = [HEAD, *_in_short(reported), *([OTHERS] if any(row.method != "ladder" for row in rows) else [])]
     for part in PARTS:
         own = [row for row in rows if row.part == part]
         if own:
@@ -274,7 +280,8 @@ def _missing(rows: Sequence[Measured]) -> Iterator[str]:
         for images in (2, 5, 10) if method == "ladder" else (5,):
             lacking = [name for name in names if (name, method, images) not in there]
             if lacking:
-                which = "all networks" if len(lacking) == len(names) else ", ".join(lacking)
+                many = f"{len(lacking)} of the {len(names)} networks" if len(lacking) < len(names) else "all networks"
+                which = ", ".join(lacking) if len(lacking) <= FEW else many
                 yield f"- `{method}` with {images} images a class: {which}."
 
 

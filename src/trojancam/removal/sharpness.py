@@ -7,7 +7,7 @@ from torch import Tensor
 from trojancam.network.network import Network
 from trojancam.progress import Progress, counting
 from trojancam.removal.contract import RepairJob, single
-from trojancam.removal.fine_tuning import cross_entropy
+from trojancam.removal.fine_tuning import LONGEST_GRADIENT, cross_entropy
 from trojancam.removal.ladder import generator_of
 from trojancam.removal.learner import Learner, batches, check_finite, varied
 
@@ -44,6 +44,7 @@ def sharpness_aware(job: RepairJob, progress: Progress, epochs: int = EPOCHS) ->
         _move(learner.weights, away, -1)
         for weight, gradient in zip(learner.weights, found, strict=True):
             weight.grad = gradient
+        torch.nn.utils.clip_grad_norm_(learner.weights, LONGEST_GRADIENT)  # as in `tuned`
         sgd.step()
         falling.step()
         advance(1)
