@@ -187,9 +187,9 @@ def all_kept() -> list[Measured]:
 
 
 OTHERS = """
-The other methods have their authors' constants. Where these came from networks with batch normalisation, steps that would diverge are
-shortened (see `trojancam.removal.fine_tuning`). The judge and the accuracy budget of one point are the same for all. No rate after a
-repair (–) means that no try stayed within the budget.
+The other methods have their authors' constants. Where these came from networks with batch normalisation, steps that would diverge
+are shortened (see `trojancam.removal.fine_tuning`). The judge and the accuracy budget of one point are the same for all. No rate
+after a repair (–) means that no try stayed within the budget.
 """
 HEAD = f"""# Repairs, measured
 
