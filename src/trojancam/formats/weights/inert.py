@@ -6,11 +6,11 @@ nothing is imported for them.
 
 from functools import cache
 
-_BUILTINS = "set frozenset complex slice range xrange bytes bytearray object int float bool str list dict tuple"
+_BUILTINS = "set frozenset complex slice range xrange object int float bool str list dict tuple"
 _NUMPY = """
     dtype ndarray core.multiarray.scalar core.multiarray._reconstruct core.numeric._frombuffer _core.multiarray.scalar
     _core.multiarray._reconstruct _core.numeric._frombuffer bool_ bool int8 int16 int32 int64 uint8 uint16 uint32 uint64
-    float16 float32 float64 longdouble complex64 complex128 str_ bytes_ datetime64 timedelta64
+    float16 float32 float64 longdouble
 """
 _PATHS = "PosixPath WindowsPath PurePosixPath PureWindowsPath Path PurePath"
 _DATES = "datetime date time timedelta timezone"
@@ -21,7 +21,7 @@ INERT = frozenset(
         *(f"{module}.{name}" for module in ("pathlib", "pathlib._local") for name in _PATHS.split()),
         *(f"datetime.{name}" for name in _DATES.split()),
         *(f"collections.{name}" for name in ("OrderedDict", "defaultdict", "Counter", "deque")),
-        *("decimal.Decimal", "fractions.Fraction", "uuid.UUID"),
+        *("decimal.Decimal", "uuid.UUID"),
         *("argparse.Namespace", "types.SimpleNamespace", "copyreg._reconstructor", "copy_reg._reconstructor"),
     ]
 )

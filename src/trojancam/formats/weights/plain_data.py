@@ -26,6 +26,7 @@ PARAMETER = "torch._utils._rebuild_parameter"
 DICT = "collections.OrderedDict"
 DICTS = (DICT, "collections.defaultdict")
 CALLED = (*TENSOR, PARAMETER, "torch.Size", "torch.device", "_codecs.encode")
+BYTES = "builtins.bytearray"
 FILLS = ("BUILD", "APPENDS")
 LONGEST_NAME = 300
 
@@ -146,11 +147,19 @@ def _check_call(path: Path, call: Call) -> None:
         name = _name(call.function)
         if name in INERT or (call.kind == "REDUCE" and name in CALLED and isinstance(call.arguments, tuple)):
             return
+        if name == BYTES and call.kind == "REDUCE" and _is_text(call.arguments):
+            return
     what = name or "what is not known before"
     raise ModelError(
         f"{path} asks for {what[:LONGEST_NAME]} while it is loaded, which plain weights never do; "
         "get them as safetensors or a plain state_dict"
     )
+
+
+def _is_text(arguments: Any) -> bool:
+    """Whether bytes are made of bytes or of text, and not of a number: that would ask for so many."""
+    first = arguments[0] if isinstance(arguments, tuple) and arguments else None
+    return isinstance(first, bytes) or (isinstance(first, Call) and _name(first.function) == "_codecs.encode")
 
 
 def _name(function: Any) -> str:
