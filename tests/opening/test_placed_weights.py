@@ -14,15 +14,15 @@ def test_weights_lie_in_any_order_of_axes_and_go_back_in_it(axes: tuple[int, ...
     kernel = np.random.default_rng(0).normal(size=(2, 3, 4, 5)).astype(np.float32)
     weights = torch.from_numpy(np.ascontiguousarray(kernel.transpose(axes)))
     found = places({"other": kernel + 1, "kernel": kernel}, {"weight": weights})
-    assert found == {"weight": Place("kernel", axes)}
-    np.testing.assert_array_equal(found["weight"].given(weights, kernel.shape), kernel)
+    assert found == {"weight": Place("kernel", kernel.shape, axes)}
+    np.testing.assert_array_equal(found["weight"].given(weights), kernel)
     assert torch.equal(found["weight"].taken(kernel, tuple(weights.shape)), weights)
 
 
 def test_what_has_another_shape_is_the_same_numbers():
     scale = np.arange(6, dtype=np.float32).reshape(6, 1, 1)
     found = places({"scale": scale}, {"weight": torch.arange(6.0)})
-    assert found["weight"].given(torch.arange(6.0) * 2, scale.shape).tolist() == (scale * 2).tolist()
+    assert found["weight"].given(torch.arange(6.0) * 2).tolist() == (scale * 2).tolist()
 
 
 def test_equal_arrays_are_taken_in_their_order_and_names_of_one_weight_share_its_array():

@@ -20,18 +20,19 @@ MOST_AXES = 5  # of weights that are tried in every order
 
 @dataclass(frozen=True)
 class Place(Brief):
-    """An array of a file, and the order in which its axes, read one after the other, give the weights."""
+    """An array of a file, its shape, and the order in which its axes, read one after the other, give the weights."""
 
     array: str
+    shape: tuple[int, ...]
     axes: tuple[int, ...]
 
     def taken(self, values: NDArray[Any], shape: tuple[int, ...]) -> Tensor:
         """The weights of this shape that the array gives."""
         return torch.from_numpy(np.ascontiguousarray(values.transpose(self.axes))).reshape(shape)
 
-    def given(self, weights: Tensor, shape: tuple[int, ...]) -> NDArray[Any]:
-        """The array of this shape that gives these weights."""
-        turned = weights.detach().cpu().float().numpy().reshape([shape[axis] for axis in self.axes])
+    def given(self, weights: Tensor) -> NDArray[Any]:
+        """The array that gives these weights."""
+        turned = weights.detach().cpu().float().numpy().reshape([self.shape[axis] for axis in self.axes])
         return np.ascontiguousarray(turned.transpose(np.argsort(self.axes)))
 
 
@@ -43,7 +44,7 @@ def places(arrays: Mapping[str, NDArray[Any]], weights: Mapping[str, Tensor]) ->
 
     >>> kernel = np.arange(6.0, dtype=np.float32).reshape(2, 3)
     >>> places({"kernel": kernel}, {"weight": torch.from_numpy(kernel.T)})
-    {'weight': Place(array='kernel', axes=(1, 0))}
+    {'weight': Place(array='kernel', shape=(2, 3), axes=(1, 0))}
     """
     alike: dict[str, list[str]] = defaultdict(list)
     for name, values in arrays.items():
@@ -74,7 +75,7 @@ def _signature(values: NDArray[Any]) -> str:
 
 
 def _ways(name: str, values: NDArray[Any]) -> Iterator[Place]:
-    return (Place(name, axes) for axes in permutations(range(values.ndim)))
+    return (Place(name, values.shape, axes) for axes in permutations(range(values.ndim)))
 
 
 def _fits(place: Place, values: NDArray[Any], tensor: Tensor) -> bool:

@@ -141,13 +141,9 @@ def _placed(original: Network, file: ModelFile, out: Path) -> dict[str, Place]:
 
 
 def _write_arrays(network: Network, file: ModelFile, out: Path, placed: Mapping[str, Place]) -> None:
-    read, write = ARRAYS[kind_of(file.path)]
-    before, weights = read(file.path), network.parameters
-    write(
-        file.path,
-        {place.array: place.given(weights[name], before[place.array].shape) for name, place in placed.items()},
-        out,
-    )
+    _, write = ARRAYS[kind_of(file.path)]
+    weights = network.parameters
+    write(file.path, {place.array: place.given(weights[name]) for name, place in placed.items()}, out)
 
 
 def _other_weights(network: Network) -> dict[str, Tensor]:

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from trojancam.errors import ModelError, Remedy
-from trojancam.files import written_whole
-from trojancam.formats.onnx.decoding import MAX_BYTES
+from trojancam.formats.onnx.writing_back import write_model
 from trojancam.network.network import Network
 
 
@@ -39,11 +38,6 @@ def write_network(network: Network, out: Path) -> None:
             program, (), None, input_names=["images"], output_names=["logits"], dynamo=True, verbose=False
         )
     model = made.model_proto
-    if model.ByteSize() > MAX_BYTES:
-        raise ModelError(
-            f"{out} would be larger than the 2 GB that an ONNX file can have; call the file {out.stem}.pt2"
-        )
     names = model.metadata_props.add()
     names.key, names.value = "class_names", json.dumps(network.class_names)
-    with written_whole(out) as partial:
-        partial.write_bytes(model.SerializeToString())
+    write_model(model, out)

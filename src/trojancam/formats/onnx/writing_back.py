@@ -46,6 +46,16 @@ def write_onnx(path: Path, changed: Mapping[str, NDArray[Any]], out: Path) -> No
             _fill(tensor, torch.from_numpy(np.ascontiguousarray(changed[name])))
         elif tensor.data_location == tensor.EXTERNAL:
             _fill(tensor, tensors.read(tensor))
+    write_model(model, out)
+
+
+def write_model(model: "ModelProto", out: Path) -> None:
+    """Write a model as an ONNX file, whole or not at all.
+
+    Raises:
+        ModelError: if it would be larger than an ONNX file can be.
+        TrojanCamError: if the file cannot be written.
+    """
     if model.ByteSize() > MAX_BYTES:
         raise ModelError(
             f"{out} would be larger than the 2 GB that an ONNX file can have; call the file {out.stem}.pt2"
