@@ -1,6 +1,7 @@
 """Data sets in arrays and in tables: the pixels and labels that went in come out, and damage is a sentence."""
 
 import gzip
+import struct
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -152,6 +153,28 @@ def test_a_flipped_bit_in_packed_mnist_is_a_sentence(tmp_path: Path) -> None:
         file.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
         with pytest.raises(DataError, match="cannot read|is no whole IDX file"):
             load_dataset(tmp_path)
+
+
+@pytest.mark.parametrize("ending", ["", ".gz"])
+def test_a_file_of_mnist_that_ends_early_is_a_sentence(tmp_path: Path, ending: str) -> None:
+    for name in ("train-images-idx3-ubyte", "t10k-labels-idx1-ubyte"):
+        file = mnist(tmp_path, ending) / f"{name}{ending}"
+        whole = gzip.decompress(file.read_bytes()) if ending else file.read_bytes()
+        for length in {*range(17), len(whole) - 1}:
+            file.write_bytes(gzip.compress(whole[:length]) if ending else whole[:length])
+            with pytest.raises(DataError, match="is no whole IDX file"):
+                load_dataset(tmp_path)
+
+
+def test_a_small_file_that_unpacks_to_very_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = mnist(tmp_path, ".gz") / "train-images-idx3-ubyte.gz"
+    file.write_bytes(gzip.compress(struct.pack(">4s3I", b"\0\0\x08\x03", 1 << 20, 32, 32) + bytes(1 << 20)))
+    with pytest.raises(DataError, match="claim to unpack to 1073741824, as in a zip bomb"):
+        load_dataset(tmp_path)
+    monkeypatch.setattr("trojancam.data.array_files.ALLOWANCE", 0)
+    np.savez_compressed(tmp_path / "x.npz", images=np.zeros((1 << 14, 32, 32), np.uint8), labels=np.zeros(1 << 14, int))
+    with pytest.raises(DataError, match=r"claim to unpack to 16\d+, as in a zip bomb"):
+        load_dataset(tmp_path / "x.npz")
 
 
 TABLES = {

@@ -1,7 +1,10 @@
 """Images that lie in arrays: NumPy's `.npz` and `.npy`, MNIST's IDX files and CIFAR's binary ones. Nothing in them is run."""
 
 import gzip
+import math
 import re
+import struct
+import zipfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +29,7 @@ IMAGE_KEYS, LABEL_KEYS = ("images", "image", "x", "data", "imgs"), ("labels", "l
 PARTS = (("train", "training"), ("test", "testing", "val", "valid", "validation"))
 AGAIN = "get the file again"
 MOST_CLASSES = 100_000
+GROWTH, ALLOWANCE = 100, 256 << 20  # packed arrays may grow to 100 times the file, and 256 MB more
 _IDX = re.compile(r"(train|t10k|test)-(images|labels)[-.]idx[13]-ubyte(\.gz)?")
 _CIFAR_SIDE = 32
 
@@ -131,6 +135,9 @@ def _in_archive(path: Path) -> ArrayFiles:
 
 
 def _of_archive(path: Path, images: str, labels: str) -> tuple[Array, Array]:
+    with zipfile.ZipFile(path) as packed:
+        sizes = {info.filename.removesuffix(".npy"): info.file_size for info in packed.infolist()}
+    _check_growth(path, sizes.get(images, 0) + sizes.get(labels, 0))
     with np.load(path, allow_pickle=False) as archive:
         return _without_objects(path, lambda: (archive[images], archive[labels]))
 
@@ -208,15 +215,28 @@ def _of_idx(images: Path, labels: Path) -> tuple[Array, Array]:
 
 def _idx_array(path: Path, axes: int) -> Array:
     """Four bytes (0, 0, 8 for bytes, the number of axes), the extents as 32-bit numbers, big end first, and the bytes."""
+    head, packed = struct.Struct(f">4s{axes}I"), path.suffix.lower() == ".gz"
     try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix.lower() == ".gz" else path.read_bytes()
+        with gzip.open(path) if packed else path.open("rb") as stream:
+            magic, *extents = head.unpack(stream.read(head.size))
+            size = math.prod(extents)
+            if packed:
+                _check_growth(path, size)
+            content = stream.read(size + 1 if packed else -1)
+    except struct.error:
+        magic, size, content = b"", 0, b""
     except (OSError, EOFError, ValueError, zlib.error) as error:
         raise DataError(f"cannot read {path} ({error}); {AGAIN}") from None
-    start = 4 + 4 * axes
-    extents = tuple(int(extent) for extent in np.frombuffer(content[4:start], ">u4"))
-    if content[:4] != bytes([0, 0, 8, axes]) or len(content) != start + int(np.prod(extents, dtype=object)):
+    if magic != bytes([0, 0, 8, axes]) or len(content) != size:
         raise DataError(f"{path} is no whole IDX file of bytes with {axes} axes; {AGAIN}")
-    return np.frombuffer(content, np.uint8, offset=start).reshape(extents).copy()
+    return np.frombuffer(content, np.uint8).reshape(extents).copy()
+
+
+def _check_growth(path: Path, unpacked: int) -> None:
+    """Refuse a small file that unpacks to very much."""
+    packed = path.stat().st_size
+    if unpacked > GROWTH * packed + ALLOWANCE:
+        raise DataError(f"{path} holds {packed} bytes that claim to unpack to {unpacked}, as in a zip bomb; {AGAIN}")
 
 
 def _cifar(path: Path, files: Mapping[str, Path]) -> ArrayFiles | None:

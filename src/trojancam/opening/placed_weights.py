@@ -46,10 +46,7 @@ def places(arrays: Mapping[str, NDArray[Any]], weights: Mapping[str, Tensor]) ->
     >>> places({"kernel": kernel}, {"weight": torch.from_numpy(kernel.T)})
     {'weight': Place(array='kernel', shape=(2, 3), axes=(1, 0))}
     """
-    alike: dict[str, list[str]] = defaultdict(list)
-    for name, values in arrays.items():
-        if values.dtype.kind == "f" and values.ndim <= MOST_AXES:
-            alike[_signature(values)].append(name)
+    alike = _alike(arrays)
     found: dict[str, Place] = {}
     used: set[str] = set()
     for name, tensor in weights.items():
@@ -63,6 +60,30 @@ def places(arrays: Mapping[str, NDArray[Any]], weights: Mapping[str, Tensor]) ->
                 used.add(array)
                 break
     return found
+
+
+def told_apart(arrays: Mapping[str, NDArray[Any]], weights: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:
+    """Other numbers for all arrays that hold the same as another one and as some weights: then their values tell them apart.
+
+    Sixty-fourths are added, up to one, so that a variance stays one.
+
+    >>> zeros = np.zeros(2, dtype=np.float32)
+    >>> list(told_apart({"bias": zeros, "mean": zeros, "kernel": zeros + 3}, {"bias": torch.zeros(2)}))
+    ['bias', 'mean']
+    """
+    chance = np.random.default_rng(0)
+    here = {_signature(tensor.detach().cpu().float().numpy()) for tensor in weights.values()}
+    several = [name for held, names in _alike(arrays).items() if held in here and len(names) > 1 for name in names]
+    return {name: arrays[name] + chance.integers(1, 65, arrays[name].shape).astype(np.float32) / 64 for name in several}
+
+
+def _alike(arrays: Mapping[str, NDArray[Any]]) -> dict[str, list[str]]:
+    """The arrays that can be weights, by what they hold."""
+    alike: dict[str, list[str]] = defaultdict(list)
+    for name, values in arrays.items():
+        if values.dtype.kind == "f" and values.ndim <= MOST_AXES:
+            alike[_signature(values)].append(name)
+    return alike
 
 
 def _words(name: str) -> set[str]:

@@ -3,6 +3,7 @@
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor
 
-from trojancam.errors import ModelError, SeveralOutputsError
+from trojancam.errors import ModelError, SeveralOutputsError, TrojanCamError
 from trojancam.files import written_whole
 from trojancam.formats.keras.writing_back import keras_arrays, write_keras
 from trojancam.formats.kinds import kind_of
@@ -26,7 +27,7 @@ from trojancam.formats.weights.reader import read_checkpoint, read_metadata
 from trojancam.network.devices import CPU
 from trojancam.network.network import Network
 from trojancam.opening.open import ModelFile, opened
-from trojancam.opening.placed_weights import Place, places
+from trojancam.opening.placed_weights import Place, places, told_apart
 from trojancam.showing import Brief
 
 PROGRAM, ONNX = ".pt2", ".onnx"
@@ -132,12 +133,28 @@ def _placed(original: Network, file: ModelFile, out: Path) -> dict[str, Place]:
         ModelError: if some of them do not lie in it.
     """
     read, _ = ARRAYS[kind_of(file.path)]
-    weights = original.parameters
-    found = places(read(file.path), weights)
+    arrays, weights = read(file.path), original.parameters
+    found = places(arrays, weights)
     for name in weights:
         if name not in found:
             raise _not_those(name, file, out)
-    return found
+    return found | _placed_apart(original, file, told_apart(arrays, weights))
+
+
+def _placed_apart(original: Network, file: ModelFile, apart: Arrays) -> dict[str, Place]:
+    """Where weights lie whose values lie in several arrays, as biases of zeros do: a copy with other numbers in these tells."""
+    if not apart:
+        return {}
+    read, write = ARRAYS[kind_of(file.path)]
+    with TemporaryDirectory(prefix="trojancam-") as folder:
+        trial = Path(folder) / f"trial{file.path.suffix}"
+        write(file.path, apart, trial)
+        with suppress(TrojanCamError):  # such numbers can be more than weights, and what they mean cannot change
+            other = _original(original, replace(file, path=trial, preprocessing=original.input, device=CPU))
+            if other is not original:
+                found = places(read(trial), other.parameters)
+                return {name: place for name, place in found.items() if place.array in apart}
+    return {}
 
 
 def _write_arrays(network: Network, file: ModelFile, out: Path, placed: Mapping[str, Place]) -> None:

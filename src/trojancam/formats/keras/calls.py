@@ -57,7 +57,7 @@ def _call_argument(value: object) -> Any:
         return plain(value, "a call")
     tensor = mapping(value.get("config"), "a call")
     kind = value.get("class_name")
-    if kind in _CONSTANTS:
+    if isinstance(kind, str) and kind in _CONSTANTS:
         return _CONSTANTS[kind](tensor)
     if kind != "__keras_tensor__":
         raise RefusedError(f"hands its layers {shown(kind)}, not results of others; {OWN_CODE}")
@@ -100,7 +100,7 @@ def _is_rectangular(value: Any) -> bool:
         return False
 
 
-_CONSTANTS: dict[object, Callable[[Config], Config]] = {
+_CONSTANTS: dict[str, Callable[[Config], Config]] = {
     "__ellipsis__": _ellipsis,
     "__numpy__": _array,
     "__slice__": _slice,
