@@ -2,24 +2,21 @@
 
 from tests.detection.planted import MAGENTA
 from tests.explore.browser.conftest import Visits
-from tests.explore.browser.reading import number, settle
+from tests.explore.browser.reading import number, settle, until
 from tests.explore.browser.serving import Explorer
 
 import trojancam as tc
-
-LONG = 240_000  # milliseconds that a repair may take on a busy machine: its process steps back behind all others
 
 
 def test_a_repair_removes_what_a_scan_found_and_is_compared(visits: Visits, planted: Explorer) -> None:
     page = visits.open(planted, "view=scan&scanning=18,0,stimulation&repairing=4,1,0,found,ladder")
     page.get_by_role("button", name="Start the scan").click()
-    page.get_by_text("Evidence of a backdoor").wait_for(timeout=LONG)
+    until(page, "#scan", "Evidence of a backdoor")
     page.get_by_role("button", name="Repair", exact=True).click()
     assert page.get_by_text("It removes what the scan in the Scan view found.").is_visible()
     page.get_by_role("button", name="Start the repair").click()
     page.locator("#repair").get_by_role("progressbar").wait_for()
-    page.locator("#ledger .verdict").wait_for(timeout=LONG)
-    assert page.locator("#ledger .verdict").inner_text() == "Repaired"
+    until(page, "#ledger .verdict", "Repaired")
     before, after = page.locator("#ledger tbody tr", has_text="Success of the recovered trigger").locator("td").all()
     assert (before.inner_text(), after.inner_text()) == ("100%", "0%")
     settle(page)
@@ -57,5 +54,5 @@ def test_nothing_found_is_refused_in_a_sentence(visits: Visits, signs: Explorer)
     assert start.is_disabled()
     images.fill("2")
     start.click()
-    page.locator("#repair").get_by_text("the repair failed").wait_for(timeout=LONG)
+    until(page, "#repair", "the repair failed")
     assert page.get_by_role("button", name="Start the repair").is_visible()

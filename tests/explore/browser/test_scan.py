@@ -3,16 +3,16 @@
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 from tests.detection.planted import MAGENTA, TARGET
 from tests.explore.browser.conftest import Visits
-from tests.explore.browser.reading import number, pairs, settle
+from tests.explore.browser.reading import LONG, number, pairs, settle, until
 from tests.explore.browser.serving import Explorer
 
 from trojancam.detection.scanning import DEFAULT_METHODS, DETECTORS
 from trojancam.report.scan import LIMITS
 
-LONG = 180_000  # milliseconds that a scan may take on a busy machine: its process steps back behind all others
 
 
 def test_a_scan_finds_the_backdoor_and_leads_to_its_map(visits: Visits, planted: Explorer) -> None:
@@ -20,7 +20,7 @@ def test_a_scan_finds_the_backdoor_and_leads_to_its_map(visits: Visits, planted:
     page.get_by_role("button", name="Start the scan").click()
     page.get_by_role("progressbar").wait_for()
     assert page.get_by_role("button", name="Cancel").is_visible()
-    page.get_by_text("Evidence of a backdoor").wait_for(timeout=LONG)
+    until(page, "#scan", "Evidence of a backdoor")
     visits.picture(page, "scan")
     limits = [f"{limit}: {meaning}" for limit, meaning in LIMITS]  # those of the report's page
     assert page.locator("#findings .limits li").all_inner_texts() == limits
@@ -75,6 +75,22 @@ def test_a_finding_of_one_number_is_drawn_as_it_is_stimulated(visits: Visits, pl
     assert {index: pair[1] for index, pair in pairs(page).items()} == {
         index: number(float(after[index])) for index in pairs(page)
     }
+
+
+def test_a_scan_is_followed_though_the_server_has_too_much_to_do(visits: Visits, planted: Explorer) -> None:
+    told = {"model": "m1", "state": "failed", "done": 0, "total": 0, "note": "", "seconds_left": None}
+    answers = [(503, {"error": "busy"})] * 5 + [(200, {**told, "message": "the end", "words": None, "report": None})]
+
+    def answer(route: Any) -> None:
+        status, said = answers.pop(0)
+        route.fulfill(status=status, json=said)
+
+    visits.expected.append("503")
+    visits.window.route("**/api/scans/s8-0a1b2c", answer)
+    page = visits.open(planted, "view=scan&scan=s8-0a1b2c", ready=False)
+    page.get_by_text("The end").wait_for()
+    visits.window.unroute("**/api/scans/s8-0a1b2c")
+    assert not answers
 
 
 def test_no_scan_is_started_of_a_number_that_is_none(visits: Visits, signs: Explorer) -> None:

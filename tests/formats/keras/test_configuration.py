@@ -14,7 +14,21 @@ from tests.formats.keras_nets import built
 from trojancam.formats.keras.configuration import Rebuilding, rebuilt
 from trojancam.formats.keras.plain_values import RefusedError
 
-OTHERS = (None, True, -1, 0.5, 1e999, "", "relu", [], [[]], [None], {}, {"class_name": {}}, {"class_name": [], "config": 0})
+OTHERS = (
+    None,
+    True,
+    -1,
+    0.5,
+    1e999,
+    "",
+    "relu",
+    [],
+    [[]],
+    [None],
+    {},
+    {"class_name": {}},
+    {"class_name": [], "config": 0},
+)
 
 
 def places(value: Any, way: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:

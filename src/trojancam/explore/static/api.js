@@ -3,7 +3,7 @@
 const token = document.querySelector('meta[name="trojancam-token"]').content;
 const PATIENCE = [300, 900, 2000]; // ms before a busy server is asked again
 const RETRY = 1500; // ms between looks for a server that has gone
-const BUSY = 503;
+export const BUSY = 503;
 
 /** What the server refused, in its own sentence; `scan` is the running one that is in the way, if it is that. */
 export class Refusal extends Error {

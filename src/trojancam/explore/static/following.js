@@ -1,6 +1,6 @@
 /** Following a scan or a repair: its server-sent events, read by hand for they need the page's token; begun anew where they break off. */
 
-import { get, pause, request } from "./api.js";
+import { BUSY, get, pause, request } from "./api.js";
 
 const ENDED = ["finished", "cancelled", "failed"];
 const AGAIN = 1500; // ms
@@ -14,27 +14,32 @@ export async function follow(path, id, onStatus, onError) {
   const running = new AbortController();
   following.set(path, running);
   try {
-    let status = await get(`${path}/${id}`, { signal: running.signal });
-    onStatus(status);
-    while (!ENDED.includes(status.state)) {
+    for (;;) {
+      let status = await patiently(() => get(`${path}/${id}`, { signal: running.signal }), running.signal);
+      onStatus(status);
+      if (ENDED.includes(status.state)) return;
       for await (status of events(path, id, running.signal)) onStatus(status);
       if (ENDED.includes(status.state)) return;
       await pause(AGAIN, running.signal);
-      status = await get(`${path}/${id}`, { signal: running.signal }).catch(waiting(running.signal, status));
-      onStatus(status);
     }
   } catch (error) {
     if (!running.signal.aborted) onError(error);
   }
 }
 
-/** A server that does not answer is waited for; what it refuses is an error. */
-function waiting(signal, status) {
-  return (error) => {
-    if (signal.aborted || error.status) throw error;
-    return status;
-  };
+/** A server that does not answer, or has too much to do, is waited for; what it refuses is an error. */
+async function patiently(ask, signal) {
+  for (;;) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (signal.aborted || refused(error)) throw error;
+    }
+    await pause(AGAIN, signal);
+  }
 }
+
+const refused = (error) => error.status && error.status !== BUSY;
 
 /** The events of a stream, until it ends or breaks off. */
 async function* events(path, id, signal) {
@@ -57,6 +62,6 @@ async function* events(path, id, signal) {
       }
     }
   } catch (error) {
-    if (signal.aborted || error.status) throw error;
+    if (signal.aborted || refused(error)) throw error;
   }
 }
