@@ -113,10 +113,18 @@ def test_names_and_shapes_by_themselves() -> None:
     assert chosen_output(["predictions", "logits"], [3, 3]) == 1
     assert chosen_output(["a", "b", "c"], [1, None, UNKNOWN]) == 2
     assert chosen_output(["a", "b"], [UNKNOWN, 7], classes=3) == 0
+    assert chosen_output(["a", "b", "b", "b"], [None, 3, 3, 7]) == 1  # the name stands for the first
     for names in (["a.logits", "b.logits"], ["logits_a", "logits_b"], ["aux_logits", "head"], ["a", "b"]):
         with pytest.raises(SeveralOutputsError) as told:
             chosen_output(names, [3, 3])
         assert set(told.value.outputs) <= set(names)
+
+
+def test_many_outputs_are_not_tried_one_after_another(tmp_path: Path) -> None:
+    path = file(tmp_path, lambda head, other: [head + other] * 9 + [head - other] * 9)
+    with pytest.raises(SeveralOutputsError) as told:
+        load(path, *shades())
+    assert len(told.value.outputs) == 18
 
 
 def test_commands_are_told_by_their_data(tmp_path: Path) -> None:

@@ -18,8 +18,8 @@ def chosen_output(
 
     `widths` says how many numbers each gives for an image: `UNKNOWN` if nobody says, None if it gives no row of numbers. Of
     `classes`, where their number is known, there must be as many. Without a `wanted` one, the only one that can be it is
-    taken, else the one that is called so. An output without a name is called by its number, from 0. Where no output gives
-    rows of numbers, it is the first.
+    taken, else the one that is called so. An output without a name is called by its number, from 0. Of several with one
+    name the first counts. Where no output gives rows of numbers, it is the first.
 
     Raises:
         UnknownNameError: if there is no such output.
@@ -32,7 +32,7 @@ def chosen_output(
     """
     if wanted is not None:
         return _place(names, wanted)
-    able = [place for place, width in enumerate(widths) if width is not None]
+    able = [place for place, width in enumerate(widths) if width is not None and names[place] not in names[:place]]
     able = [place for place in able if widths[place] != 1] or able  # one number may be a measure of doubt, or a value
     if classes is not None:
         able = [place for place in able if widths[place] in (classes, UNKNOWN)] or able

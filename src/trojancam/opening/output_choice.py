@@ -12,6 +12,7 @@ from trojancam.opening.preprocessing import CERTAIN, Preprocessing, answers, is_
 
 LabelledImages = tuple[Float[Tensor, "n 3 h w"], Int64[Tensor, " n"]]
 Made = TypeVar("Made")
+MOST_TRIED = 16  # outputs that are opened one after another to find the one that is meant
 ImagesFor = Callable[[Network], LabelledImages]
 
 
@@ -24,9 +25,11 @@ def output_found(
     a network, and their classes; it refuses a network of more or fewer classes than these are of.
 
     Raises:
-        SeveralOutputsError: if several outputs remain, and there are no images.
+        SeveralOutputsError: if several outputs remain, and there are no images, or there are too many to try all.
         ModelError: if none of them is right on most images, and clearly more often than every other one.
     """
+    if len(several.outputs) > MOST_TRIED:
+        raise several
     networks = _accepted(several.outputs, opened)
     if len(networks) == 1:
         return next(iter(networks)), "no other output is one of a classifier of as many classes"
