@@ -37,6 +37,7 @@ check: $(VENV)/installed-dev  ## lint, formatting, types, direction of imports, 
 	$(BIN)/lint-imports
 	$(BIN)/proselint --config .proselintrc.json check README.md SECURITY.md CONTRIBUTING.md CHANGELOG.md docs
 	$(BIN)/python -m docs.making.words
+	@! git grep --line-number --extended-regexp '^(<{7}|>{7}) ' # what a merge left open
 
 test: check  ## every check and every test
 	$(BIN)/python -m compileall -q src # once, not in every process that a test starts

@@ -43,7 +43,7 @@ def test_the_dialog_of_a_network_is_open_to_all(visits: Visits, signs: Explorer,
         visits.picture(page, f"open-{look}")
         assert violations(page, axe) == []
         page.keyboard.press("Escape")
-        assert page.get_by_role("dialog").count() == 0
+        page.get_by_role("dialog").wait_for(state="hidden")
 
 
 def test_what_is_wrong_with_a_number_is_open_to_all(visits: Visits, signs: Explorer, axe: str) -> None:

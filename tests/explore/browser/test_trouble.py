@@ -23,7 +23,7 @@ def test_a_wrong_file_is_refused_in_a_sentence(
     alert = page.get_by_role("dialog").get_by_role("alert").locator(":scope:not(:empty)")
     assert alert.inner_text().strip()
     page.keyboard.press("Escape")
-    assert page.get_by_role("dialog").count() == 0
+    page.get_by_role("dialog").wait_for(state="hidden")
     assert bars(page) == expected_bars(signs.network()(signs.images(3))[0])
 
 
@@ -76,7 +76,7 @@ def test_a_network_is_not_opened_after_all(visits: Visits, signs: Explorer) -> N
     before = list(signs.session.models)
     page.get_by_label("Model file").set_input_files(signs.session.model("m2").source.path)
     page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
-    assert page.get_by_role("dialog").count() == 0
+    page.get_by_role("dialog").wait_for(state="hidden")
     assert list(signs.session.models) == before
 
 
