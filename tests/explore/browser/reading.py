@@ -5,7 +5,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-LONG = 600_000  # milliseconds that a scan or a repair may take on a busy machine: its process steps back behind all others
+LONG = (
+    600_000  # milliseconds that a scan or a repair may take on a busy machine: its process steps back behind all others
+)
 
 
 def until(page: Any, selector: str, words: str) -> None:

@@ -14,7 +14,6 @@ from trojancam.detection.scanning import DEFAULT_METHODS, DETECTORS
 from trojancam.report.scan import LIMITS
 
 
-
 def test_a_scan_finds_the_backdoor_and_leads_to_its_map(visits: Visits, planted: Explorer) -> None:
     page = visits.open(planted, "view=scan&scanning=18,0,stimulation")
     page.get_by_role("button", name="Start the scan").click()
