@@ -148,6 +148,19 @@ def test_what_is_left_out_is_said_with_its_count(tmp_path: Path) -> None:
         folder(tmp_path)
 
 
+@pytest.mark.parametrize("training", [True, False])
+def test_images_beside_the_parts_of_a_data_set_are_said_with_their_count(tmp_path: Path, training: bool) -> None:
+    for part in ("train", "test"):
+        for name in ("cat", "dog"):
+            paint(tmp_path / part / name / "1.png")
+    assert load_dataset(tmp_path, training=training).skipped == ()
+    for name in ("1.png", "2.png"):
+        paint(tmp_path / name)
+    assert load_dataset(tmp_path, training=training).skipped == (
+        f"{tmp_path}: left out are 2 images beside the folders of its parts",
+    )
+
+
 def test_images_that_lie_elsewhere_are_said_with_their_count(tmp_path: Path) -> None:
     for name in ("cat", "dog"):
         for number in range(4):

@@ -44,6 +44,23 @@ def test_four_hundred_silent_connections_shut_nobody_out(open_session):
             each.close()
 
 
+def test_who_is_refused_does_not_stay(open_session):
+    """A hundred of them, who would ask again before their connections are closed for silence, shut nobody out."""
+    with served(open_session) as (access, _):
+        refused = [socket.create_connection(("127.0.0.1", access.port)) for _ in range(CONNECTIONS)]
+        for each in refused:
+            each.sendall(f"GET / HTTP/1.1\r\nHost: 127.0.0.1:{access.port}\r\n\r\n".encode())
+        for each in refused:
+            each.settimeout(10)
+            assert b"403" in each.recv(1 << 16)
+        with asking(access, f"http://127.0.0.1:{access.port}") as client:
+            assert client.get("/api/session").status_code == 200
+        for each in refused:
+            while each.recv(1 << 16):  # until the server closes it
+                pass
+            each.close()
+
+
 @pytest.mark.parametrize("first", [b"", b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"])
 def test_a_head_that_comes_byte_by_byte_is_not_waited_for(open_session, monkeypatch, first):
     """Neither the first on a connection nor the next."""

@@ -30,7 +30,7 @@ from tests.formats.hostile_pytorch import (
 )
 
 from trojancam.errors import ModelError
-from trojancam.formats.code_inside import BROKEN_OFF, NOT_SEEN, would_run
+from trojancam.formats.code_inside import BROKEN_OFF, NOT_LISTED, NOT_SEEN, would_run
 from trojancam.formats.inspection import inspection
 
 
@@ -274,6 +274,18 @@ def test_a_list_of_too_many_members_is_not_read_to_its_end(tmp_path: Path, monke
     (tmp_path / "m.pt").write_bytes(zipped(parts))
     with pytest.raises(ModelError, match="is not a whole zip archive .its members cannot be listed"):
         would_run(tmp_path / "m.pt")
+
+
+def test_an_archive_whose_members_cannot_be_listed_is_not_called_harmless(tmp_path: Path) -> None:
+    """The list is cut off here: a loader that looks for the members themselves still finds the code."""
+    whole = zipped({"a/data.pkl": EVIL, "a/version": b"3"})
+    (tmp_path / "m.pt").write_bytes(whole[: whole.rindex(b"PK\x05\x06")])
+    problems: list[str] = []
+    assert would_run(tmp_path / "m.pt", problems) == (NOT_LISTED,)
+    assert len(problems) == 1
+    assert "is not a whole zip archive" in problems[0]
+    (tmp_path / "n.pt").write_bytes(zipped({"a/inner": (tmp_path / "m.pt").read_bytes()}))
+    assert NOT_LISTED in would_run(tmp_path / "n.pt", [])
 
 
 def test_values_that_only_make_data_are_no_code(tmp_path: Path) -> None:

@@ -74,8 +74,8 @@ def folder(
                 if others
                 else ()
             ),
-            *_misplaced(root, deeper, TOO_DEEP),
-            *_misplaced(root, beside, "beside the class folders"),
+            *misplaced(root, deeper, TOO_DEEP),
+            *misplaced(root, beside, "beside the class folders"),
         ),
     )
 
@@ -84,8 +84,12 @@ def _images(count: int) -> str:
     return f"{count} image{'s' * (count > 1)}"
 
 
-def _misplaced(root: Path, count: int, where: str) -> tuple[str, ...]:
-    """How many images are not read because of where they lie."""
+def misplaced(root: Path, count: int, where: str) -> tuple[str, ...]:
+    """How many images are not read because of where they lie, in a line; none if there are none.
+
+    >>> misplaced(Path("signs"), 2, "beside the class folders")
+    ('signs: left out are 2 images beside the class folders',)
+    """
     return (f"{root}: left out {'are' if count > 1 else 'is'} {_images(count)} {where}",) if count else ()
 
 

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from trojancam.data.array_files import ArrayFiles, find_arrays, image_set
-from trojancam.data.folders import class_folders, folder, no_class_folders, split_images
+from trojancam.data.folders import class_folders, folder, misplaced, no_class_folders, split_images
 from trojancam.data.framing import Frame, Size, frame
 from trojancam.data.gtsrb_classes import GTSRB_CLASS_NAMES
 from trojancam.data.gtsrb_files import gtsrb
@@ -188,6 +188,7 @@ def _from_folders(
         )
     with system_errors():
         names = list(class_names or (as_text(each.name) for each in class_folders(parts[0] if parts else root)))
+        loose = misplaced(root, len(image_files(root)), "beside the folders of its parts")
     check(len(names))
     if not parts:
         images = read(root, class_names=class_names)
@@ -201,7 +202,7 @@ def _from_folders(
     unread = tuple(f"{each}: left out, for {first.name} and {second.name} are read" for each in between)
     test = read(second, class_names=names)
     train = read(first, class_names=class_names or names) if training else test.select(())
-    return Dataset(replace(train, skipped=(*train.skipped, *unread)), test, source)
+    return Dataset(replace(train, skipped=(*train.skipped, *unread, *loose)), test, source)
 
 
 def _parts(root: Path) -> list[Path]:

@@ -121,6 +121,7 @@ class Guard:
             _check_length(Headers(scope=scope), limit)
         except RefusedError as refusal:
             answer = refused(refusal, scope)
+            answer.headers["connection"] = "close"  # or many who are refused could stay, and leave its owner no place
         if answer is not None:
             await answer(scope, receive, guarded)
             return

@@ -45,6 +45,7 @@ IMPORTABLE = re.compile(r"[\w.]+")
 MOST_BYTES = 512 << 20  # of members that are looked at
 LARGEST_PROGRAM = 24 << 20  # bytes of the JSON of an exported program
 NOT_SEEN = "something after more than is looked at"
+NOT_LISTED = "something in an archive whose members cannot be listed"
 BROKEN_OFF = "something that cannot be read as a pickle to its end"
 
 
@@ -124,6 +125,7 @@ class _Search:
             members = UncheckedMembers(self.path, file)
         except ModelError as error:
             self.problems += [] if refused else [str(error)]
+            yield NOT_LISTED  # a loader that reads it otherwise may find what is not seen here
             return
         for line in members.lines:
             yield from self._in_member(members, line, depth)
