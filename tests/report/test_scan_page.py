@@ -20,7 +20,7 @@ from trojancam.attacks.patch import Patch
 from trojancam.cli import app
 from trojancam.detection import Finding, ScanReport, scan
 from trojancam.detection.words import ANSWERS, place_in_words
-from trojancam.report.next_steps import next_steps
+from trojancam.report.next_steps import in_command, next_steps
 from trojancam.report.page import Table
 from trojancam.report.scan import write_scan
 from trojancam.report.scan_pictures import amplification
@@ -247,3 +247,12 @@ def test_a_patch_has_no_such_examples_and_a_chance_below_certainty() -> None:
 @pytest.mark.parametrize(("change", "times"), [(0.08, 6.0), (0.5, 1.0), (0.9, 1.0), (0.0, 500.0)])
 def test_a_difference_is_amplified_as_far_as_it_fits(change: float, times: float) -> None:
     assert amplification(torch.full((2, 3, 4, 4), -change)) == times
+
+
+@pytest.mark.parametrize(
+    ("given", "written"),
+    [("", "trojancam-scan/scan.json"), (" --out a/b", "a/b/scan.json"), (" --out='my scan'", "'my scan/scan.json'")],
+)
+def test_the_repair_that_a_page_names_finds_the_scan_where_it_was_written(given: str, written: str) -> None:
+    words = in_command("repair {model} --scan {scan}", report(), {"command": f"trojancam scan net.pt{given}"})
+    assert words == f"trojancam repair net.pt --scan {written}"

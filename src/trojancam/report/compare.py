@@ -158,7 +158,8 @@ def _randomisation_section(randomised: dict[str, Randomisation]) -> Section:
     )
     sentences = [f"{method_title(name)} {found}." for name, found in randomised.items()]
     text += " ".join(sentence[0].upper() + sentence[1:] for sentence in sentences)
-    return Section("Do the maps depend on the weights?", text, [Table(["Random down to", *modules], rows)])
+    caption = "Spearman correlation with the original maps"
+    return Section("Do the maps depend on the weights?", text, [Table(["Random down to", *modules], rows, caption)])
 
 
 def _randomisation_json(found: Randomisation) -> dict[str, Any]:

@@ -88,6 +88,51 @@ TERMS: tuple[Term, ...] = (
     Term("works elsewhere", "Whether the recovered trigger still works when it is moved by a quarter of the image.", ("moves",)),
 )  # fmt: skip
 """Every word, in alphabetical order."""
+COLUMNS: tuple[Term, ...] = (
+    Term("Above the median", "The network's score less the median score of its architecture, in robust standard deviations."),
+    Term("Accuracy", "The share of labelled clean images that the network classifies correctly."),
+    Term("After", "What was measured on the network after the change."),
+    Term("Agreement", "How well the heat map, the recovered mask and the stimulated place agree. 1 is the most."),
+    Term("Agreement of images", "Krippendorff's alpha: whether images agree on the order of the methods. 1 is full agreement."),
+    Term("Backdoor from", "The lowest score of the method that counts as evidence of a backdoor."),
+    Term("Before", "What was measured on the network before the change."),
+    Term("Best feature map", "The number of the feature map with the greatest share of its energy in the trigger."),
+    Term("Between methods", "The mean Spearman correlation of the scores of two methods over the images."),
+    Term("Between metrics", "The mean Spearman correlation of a method's scores under two metrics over the images."),
+    Term("Blank", "The share of images whose heat map is zero everywhere.", ("Blank on images",)),
+    Term("Cells", "The height and width of the layer's feature maps."),
+    Term("Change", "The length of the change as a share of the length of the weights."),
+    Term("Clean networks", "How many clean reference networks the score was compared with."),
+    Term("Clean reference", "What was measured on a network without a backdoor, for comparison."),
+    Term("Contribute most", "The numbers of the feature maps with the greatest contributions, which stand in brackets."),
+    Term("Energy in the trigger", "The share of the heat map's total that lies inside the trigger.",
+         ("Share of energy in the trigger", "Its share", "Layer's own map")),
+    Term("Found by such a scan, with the right class",
+         "How many of the test networks such a scan found, out of how many, and the 95 % interval of this share."),
+    Term("Fresh", "The success rate of triggers that were recovered anew from this network."),
+    Term("Fresh, other classes", "The success rate of triggers recovered anew for classes that the backdoor does not aim at."),
+    Term("Images", "How many images were measured."),
+    Term("Largest cell", "The greatest value in the layer's heat map."),
+    Term("Logit after", "The class's raw score after stimulation."),
+    Term("Logit before", "The class's raw score before stimulation."),
+    Term("MB", "The most memory that the work took, in megabytes."),
+    Term("Networks", "How many judged networks of this architecture are on the shelf."),
+    Term("Probability", "The softmax of the logits: the share of certainty that the network gives to the class.",
+         ("Its probability",)),
+    Term("Rank", "The place of the feature map among all of its layer, by its share of energy in the trigger."),
+    Term("Recovered", "The success rate of the trigger that the scan recovered."),
+    Term("Relatives", "The greatest success rate of triggers that resemble those that worked before."),
+    Term("Robust", "The share of images with the recovered trigger that still get their correct class."),
+    Term("Score (p)", "The method's score of the image, and in brackets its p-value among clean images."),
+    Term("Seconds", "How long the work took, in seconds."),
+    Term("Spearman correlation with the original maps",
+         "1 means that the heat map stays as it was although the weights are random; 0 means that it depends on the weights."),
+    Term("Training images", "How many images the network was trained on."),
+    Term("Weights", "How many weights the module has."),
+    Term("With the mask", "The correlation of the layer's heat map with the recovered mask. 1 is the most."),
+    Term("With the place", "The correlation of the layer's heat map with the stimulated place. 1 is the most."),
+)  # fmt: skip
+"""Headings of columns of numbers that are too plain to be terms in sentences, and what stands below them."""
 THINGS = (
     "backdoor", "feature map", "fingerprint", "Grad-CAM", "Holm", "stimulation", "suspicious", "target class", "trigger",
     "works elsewhere",
@@ -146,13 +191,25 @@ def meaning(words: str) -> str:
     >>> meaning("Stimulation ASR")[:27], meaning("Layer")
     ('The share of images of othe', '')
     """
-    return _meanings().get(words.strip().lower(), "")
+    term = term_of(words)
+    return term.meaning if term else ""
+
+
+def term_of(heading: str) -> Term | None:
+    """The term that a heading names; what stands in brackets behind it, such as a unit, may be left out.
+
+    >>> [term and term.name for term in map(term_of, ("Prediction value (logit)", "STRIP (p)", "Layer"))]
+    ['prediction value', 'Score (p)', None]
+    """
+    words = heading.strip().lower()
+    plain = "score (p)" if words.endswith(" (p)") else re.sub(r" \([^()]*\)$", "", words).removeprefix("its ")
+    return _by_spelling().get(words) or _by_spelling().get(plain)
 
 
 @cache
-def _meanings() -> dict[str, str]:
-    """The meaning of each spelling, in small letters."""
-    return {word.lower(): term.meaning for term in TERMS for word in (term.name, *term.spellings)}
+def _by_spelling() -> dict[str, Term]:
+    """Each term by its spellings, in small letters."""
+    return {word.lower(): term for term in (*COLUMNS, *TERMS) for word in (term.name, *term.spellings)}
 
 
 @cache

@@ -2,6 +2,8 @@
 
 import shlex
 from collections.abc import Mapping
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 from trojancam.detection import DETECTORS
@@ -10,12 +12,13 @@ from trojancam.detection.judgement import Verdict
 from trojancam.report.page import Section, Table
 
 MORE_IMAGES = 400
+FOLDER = "trojancam-scan"  # where a scan writes when it is not told where
 SECOND_OPINIONS = ("abs", "neural-cleanse")
 
 STEPS: dict[Verdict, tuple[tuple[str, str], ...]] = {
     "backdoor": (
         ("Do not use the network. Ask whoever trained it for the training data and the log.", ""),
-        ("Remove what was found, and scan the result.", "repair {model}{data} --scan scan.json --out {fixed}"),
+        ("Remove what was found, and scan the result.", "repair {model}{data} --scan {scan} --out {fixed}"),
         ("If it already runs: find the images that bear the trigger.", "sift {model} IMAGES{data}"),
         ("Search the training data for poisoned images.", "cleanse {model} TRAINING-IMAGES"),
     ),
@@ -53,12 +56,13 @@ def in_command(command: str, report: ScanReport, options: Mapping[str, Any]) -> 
     """
     if not command:
         return ""
-    model, data = _given(str(options.get("command", "")))
+    model, data, folder = _given(str(options.get("command", "")))
     others = [name for name in SECOND_OPINIONS if name in DETECTORS and name not in report.opinions]
     suffix = model.rpartition(".")[2] if "." in model else "pt2"
     values = {
         "model": shlex.quote(model),
         "data": f" --data {shlex.quote(data)}" if data else "",
+        "scan": shlex.quote((Path(folder) / "scan.json").as_posix()),
         "fixed": f"repaired.{suffix}",
         "more": str(MORE_IMAGES),
         "others": ",".join(others or report.opinions),
@@ -66,9 +70,18 @@ def in_command(command: str, report: ScanReport, options: Mapping[str, Any]) -> 
     return f"trojancam {command.format(**values)}"
 
 
-def _given(command: str) -> tuple[str, str]:
-    """The model file and the data of a scan's command; of data nothing, where it names none."""
+def _given(command: str) -> tuple[str, str, str]:
+    """The model file, the data and the folder of results of a scan's command; of data nothing, where it names none."""
     words = shlex.split(command)
     model = words[2] if len(words) > 2 and not words[2].startswith("-") else "MODEL"
-    place = words.index("--data") + 1 if "--data" in words[:-1] else 0
-    return model, words[place] if place else ""
+    return model, _option(words, "--data"), _option(words, "--out") or FOLDER
+
+
+def _option(words: list[str], name: str) -> str:
+    """What a command line says behind an option, or behind "=" in the same word; nothing where it does not name it."""
+    for word, value in pairwise([*words, ""]):
+        if word == name:
+            return value
+        if word.startswith(f"{name}="):
+            return word.partition("=")[2]
+    return ""

@@ -13,7 +13,7 @@ import jinja2
 
 from trojancam.files import written_whole
 from trojancam.report.documents.document import Document, versions
-from trojancam.report.glossary import Term, meaning, said, terms_in
+from trojancam.report.glossary import Term, meaning, said, term_of, terms_in
 from trojancam.report.maps import Backdrop, Maps
 from trojancam.text import as_text
 
@@ -206,7 +206,7 @@ class Page:
 
     @property
     def terms(self) -> list[Term]:
-        """The words on it that the glossary explains."""
+        """The words on it that the glossary explains, and after these the headings of columns that are no such words."""
         said = [self.verdict, self.weighed]
         for section in self.sections:
             said += [section.title, section.text]
@@ -214,7 +214,10 @@ class Page:
             said.append(part.caption)
             if isinstance(part, Table):
                 said += [*part.headings, *(str(row[0]) for row in part.rows if row)]
-        return terms_in("\n".join(said))
+        words = terms_in("\n".join(said))
+        tables = [part for part in self.parts if isinstance(part, Table)]
+        columns = [term_of(name) for table in tables for name in (*table.headings, table.caption)]
+        return list(dict.fromkeys([*words, *(term for term in columns if term)]))
 
     @property
     def backdrops(self) -> list[Backdrop]:
