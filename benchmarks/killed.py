@@ -1,6 +1,6 @@
 """Commands killed at random moments: whatever was done when the kill came, the same command goes on to the same result.
 
-    python -m benchmarks.killed [train scan compare reproduce fleet] [--kills 20] [--seed 0]
+    python -m benchmarks.killed [train scan compare reproduce repair fleet] [--kills 20] [--seed 0]
 
 Each command runs once to its end. Then it is begun again, in a new folder with an empty cache, and killed with SIGKILL at a
 random moment of the time that it took; the same command follows, to be killed again or to end. When one ends, its result is
@@ -26,10 +26,13 @@ from typing import Any
 import torch
 from PIL import Image
 from safetensors import safe_open
+from tests.detection.planted import module, pictures
 
 from trojancam.architectures import architecture
 from trojancam.formats.safetensors import read_card, save_model
 from trojancam.network.card import ModelCard
+from trojancam.network.network import Network
+from trojancam.opening.open import load
 from trojancam.training.recipe import initial_module
 
 CLASSES = ("dark", "grey", "light")
@@ -63,6 +66,12 @@ def numbers(name: str) -> Callable[[Path], Any]:
     return lambda folder: timeless(json.loads((folder / "out" / name).read_text(encoding="utf-8")))
 
 
+def repaired(folder: Path) -> Any:
+    """The weights of the repaired network, and the ledger."""
+    weights = {name: values.numpy().tobytes() for name, values in load(folder / "fixed.pt2").parameters.items()}
+    return weights, numbers("repair.json")(folder)
+
+
 def rows(folder: Path) -> Any:
     """The table of a fleet, but for times and memory, and for the folder in which the command was given."""
     text = (folder / "out" / "fleet.jsonl").read_text(encoding="utf-8").replace(str(folder), "")
@@ -91,12 +100,13 @@ COMMANDS = {
         numbers("results.json"),
     ),
     "reproduce": Command("reproduce --quick --only fig1,claim-a --out out", numbers("results.json")),
+    "repair": Command("repair ../planted.pt2 --data ../ninths --images 5 --out fixed.pt2 --report out", repaired),
     "fleet": Command("fleet ../shelf --task inspect --data ../signs --images 40 --out out", rows),
 }
 
 
 def material(folder: Path) -> None:
-    """Grainy images of three shades in class folders, and a network that tells them apart by chance."""
+    """Grainy images of three shades in class folders, networks that tell them apart by chance, and one with a backdoor."""
     generator = torch.Generator().manual_seed(0)
     for part, count in (("train", 120), ("test", 40)):
         for number, name in enumerate(CLASSES):
@@ -108,6 +118,12 @@ def material(folder: Path) -> None:
     chosen = architecture("trojan2")
     card = ModelCard(architecture="trojan2", class_names=CLASSES, input=chosen.input)
     save_model(folder / "model.safetensors", initial_module(chosen, len(CLASSES), seed=0).eval(), card)
+    Network.from_module(module(True), (12, 12)).save(folder / "planted.pt2")
+    for seed, (part, count) in enumerate((("train", 180), ("test", 90))):
+        for index, (image, label) in enumerate(zip(*pictures(count, seed), strict=True)):
+            place = folder / "ninths" / part / str(int(label))
+            place.mkdir(parents=True, exist_ok=True)
+            Image.fromarray((image.permute(1, 2, 0) * 255).round().byte().numpy()).save(place / f"{index}.png")
     (folder / "shelf").mkdir()
     for seed in range(5):
         save_model(

@@ -113,10 +113,10 @@ def repair(
                 scan_methods=names, budget=accuracy_budget / 100, force=force, reference=clean, seed=seed,
                 journal=report / STEPS, progress=progress,
             )  # fmt: skip
-        written = None
-        if result.network is not None:
-            written = save_as(result.network, told.of(model), out if result.repaired else apart)
         page = write_repair(result, report, settings)
+        written = None
+        if result.network is not None:  # last: a file that is there is refused, so all else must be there by then
+            written = save_as(result.network, told.of(model), out if result.repaired else apart)
     Kept(report / STEPS).clear()
     for line in in_words(result.ledger):
         say(line)
