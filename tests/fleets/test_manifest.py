@@ -1,6 +1,7 @@
 """Manifests: tables, JSON lines, folders and patterns give the same entries; what cannot be understood is said by its line."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,24 @@ def test_what_cannot_be_understood_is_told_by_its_line(tmp_path: Path, name: str
         read_manifest(tmp_path / name)
     assert said in str(told.value)
     assert name in str(told.value)
+
+
+def test_size_and_class_names_of_a_row(tmp_path: Path) -> None:
+    (tmp_path / "names.txt").write_text("stop\nyield\n")
+    (tmp_path / "m.csv").write_text("path,size,class_names\na.pt,32x48,names.txt\nb.pt,,\n")
+    first, second = read_manifest(tmp_path / "m.csv")
+    assert (first.size, first.class_names) == ((32, 48), ("stop", "yield"))
+    assert (second.size, second.class_names) == (None, None)
+    (tmp_path / "m.jsonl").write_text('{"path": "a.pt", "size": 32, "class_names": ["stop", "yield"]}')
+    assert read_manifest(tmp_path / "m.jsonl")[0].model_copy(update={"size": (32, 48)}) == first
+    for column, cell, said in (
+        ("size", "big", "line 2: size takes height"),
+        ("class_names", "no.txt", "no.txt (No such"),
+    ):
+        (tmp_path / "m.csv").write_text(f"path,{column}\na.pt,{cell}\n")
+        with pytest.raises(DataError, match=re.escape(said)) as told:
+            read_manifest(tmp_path / "m.csv")
+        assert "line 2" in str(told.value)
 
 
 def test_what_is_not_there_or_no_text_is_refused(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 import functools
 import glob
 import inspect
-import re
 import shlex
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 
 SHOWING = ("form", "as_json")  # parameters that say how a result is shown, and change nothing of it
 STDIN = "-"  # names of files come on standard input
-LARGEST = 4096  # pixels: images are read up to this size
 
 
 Files = TypeVar("Files", Path, list[Path], None)
@@ -157,9 +155,10 @@ class ModelOptions:
         Raises:
             DataError: if the size is not to be understood.
         """
+        from trojancam.data.framing import size_in_words
         from trojancam.opening.open import ModelFile
 
-        size = None if self.size is None else _size(self.size)
+        size = None if self.size is None else size_in_words(self.size)
         return ModelFile(
             model,
             self.architecture,
@@ -312,18 +311,3 @@ def warn_unless_said(network: "Network", model: Path) -> None:
             Remedy.LABELLED_IMAGES,
         )
         warn(doubt.told(OPTIONS))
-
-
-def _size(text: str) -> tuple[int, int]:
-    """Height and width.
-
-    >>> _size("64x48"), _size("64")
-    ((64, 48), (64, 64))
-    """
-    match = re.fullmatch(r"([0-9]{1,5})(?:[x×*]([0-9]{1,5}))?", text.strip().lower())
-    sides = tuple(int(side) for side in match.groups(match[1])) if match else ()
-    if len(sides) != 2 or not all(1 <= side <= LARGEST for side in sides):
-        raise DataError(
-            f"--size takes height and width from 1 to {LARGEST} pixels, such as 64x48, or one number, not {text!r}"
-        )
-    return sides[0], sides[1]

@@ -1,5 +1,6 @@
 """Framing: which part of an image a network sees, and on how many pixels."""
 
+import re
 from dataclasses import dataclass
 
 import torch
@@ -82,3 +83,21 @@ def frame(size: Size, share: float = 1.0) -> Frame:
     if not 0 < share <= 1 or max(height, width) / share > 2 * LARGEST:
         raise DataError(f"the share of an image that is cut out must be above 0 and at most 1, not {share:g}")
     return Frame(height, width, float(share))
+
+
+def size_in_words(text: str, what: str = "--size") -> tuple[int, int]:
+    """Height and width, as people write them; `what` is what the sentence of a refusal begins with.
+
+    Raises:
+        DataError: if it is none, or excessive.
+
+    >>> size_in_words("64x48"), size_in_words("64")
+    ((64, 48), (64, 64))
+    """
+    match = re.fullmatch(r"([0-9]{1,5})(?:[x×*]([0-9]{1,5}))?", text.strip().lower())
+    sides = tuple(int(side) for side in match.groups(match[1])) if match else ()
+    if len(sides) != 2 or not all(1 <= side <= LARGEST for side in sides):
+        raise DataError(
+            f"{what} takes height and width from 1 to {LARGEST} pixels, such as 64x48, or one number, not {text!r}"
+        )
+    return sides[0], sides[1]

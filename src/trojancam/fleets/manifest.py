@@ -33,6 +33,8 @@ class Entry(Record):
     key: str | None = None
     output: str | None = None
     preprocessing: str | None = None
+    size: tuple[int, int] | None = None
+    class_names: tuple[str, ...] | None = None
     data: Path | None = None
 
 
@@ -199,8 +201,15 @@ def _entry(row: Mapping[str, Any], root: Path, where: str) -> Entry:
     """
     if not row.get("path"):
         raise DataError(f"{where}: the path of the model is missing")
+    said = {name: value for name, value in row.items() if value is not None}
+    if "size" in said:
+        from trojancam.data.framing import size_in_words  # imports PyTorch, which a manifest by itself does not need
+
+        said["size"] = size_in_words(str(said["size"]), f"{where}: size")
+    if "class_names" in said:
+        said["class_names"] = _names(said["class_names"], root, where)
     try:
-        told = Entry.model_validate({name: value for name, value in row.items() if value is not None}, strict=False)
+        told = Entry.model_validate(said, strict=False)
     except ValidationError as error:
         first = error.errors()[0]
         raise DataError(f"{where}: {first['loc'][0]}: {first['msg'][:1].lower()}{first['msg'][1:]}") from None
@@ -211,3 +220,15 @@ def _entry(row: Mapping[str, Any], root: Path, where: str) -> Entry:
     if told.preprocessing is not None and told.preprocessing.endswith(".json"):
         found = found.model_copy(update={"preprocessing": str(root / told.preprocessing)})
     return found
+
+
+def _names(said: object, root: Path, where: str) -> tuple[str, ...] | None:
+    """The class names in a text file, or those that a line of JSON lists."""
+    if isinstance(said, list):
+        return tuple(str(name) for name in said)
+    from trojancam.opening.open import names_said
+
+    try:
+        return names_said(root / str(said))
+    except DataError as error:
+        raise DataError(f"{where}: {error}") from None

@@ -117,7 +117,9 @@ def _attempted(unit: Unit, store: Store) -> Result:
 
 def _file(unit: Unit) -> ModelFile:
     said = unit.entry
-    return ModelFile(said.path, said.architecture, said.output, said.preprocessing, key=said.key)
+    return ModelFile(
+        said.path, said.architecture, said.output, said.preprocessing, said.size, said.class_names, key=said.key
+    )
 
 
 @contextmanager

@@ -126,7 +126,7 @@ def _opened(file: ModelFile, notes: tuple[str, ...] = ()) -> Network:
         module.module,
         output=module.output,
         specification=specification,
-        class_names=_names(file.class_names) or module.class_names,
+        class_names=names_said(file.class_names) or module.class_names,
         name=module.name,
         card=module.card,
         notes=(*module.notes, *notes),
@@ -181,8 +181,15 @@ def _check_channels(file: ModelFile, module: OpenedModel, specification: InputSp
         )
 
 
-def _names(said: Sequence[str] | Path | None) -> tuple[str, ...] | None:
-    """Class names; of a text file those that it holds, one a line. Empty lines at its end do not count."""
+def names_said(said: Sequence[str] | Path | None) -> tuple[str, ...] | None:
+    """Class names; of a text file those that it holds, one a line. Empty lines at its end do not count.
+
+    Raises:
+        DataError: if the file cannot be read.
+
+    >>> names_said(["stop", "yield"])
+    ('stop', 'yield')
+    """
     if said is None:
         return None
     if not isinstance(said, str | Path):
