@@ -1,7 +1,7 @@
 """Whatever is kept, and wherever it is damaged: that is said, and the run goes on to what it comes to undamaged."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,18 +12,26 @@ import torch
 from tests.attribution.test_streaming import image_set as streamed_images
 from tests.data.test_gtsrb_files import official
 from tests.detection.planted import planted
+from tests.fleets.shelf import good, timeless
 from tests.nets import network
+from tests.removal import test_repairing as repairs
+from tests.removal import trojaned
 from tests.training import test_recipe as trained
 
+import trojancam as tc
 from trojancam import figures
 from trojancam.attribution.streaming import read_stream, stream
 from trojancam.data.gtsrb_files import gtsrb
 from trojancam.data.image_set import Dataset
 from trojancam.detection import scan
-from trojancam.errors import TrojanCamWarning
+from trojancam.errors import TrojanCamError, TrojanCamWarning
 from trojancam.evaluation import comparison
+from trojancam.fleets.store import Store
+from trojancam.fleets.table import Row, read_rows
+from trojancam.fleets.work import work_on
 from trojancam.formats.safetensors import read_model
 from trojancam.progress import silent
+from trojancam.removal.repairing import remove
 from trojancam.report.page import Table
 from trojancam.training.recipe import cached_model, make_model
 from trojancam_study import detections, piece_records
@@ -113,6 +121,37 @@ def scanned(folder: Path) -> dict[str, Any]:
     return {name: value for name, value in report.to_json().items() if name != "timing"}
 
 
+def repaired(folder: Path) -> dict[str, Any]:
+    with pytest.MonkeyPatch.context() as patched:
+        repairs.registered(patched, mine=repairs.by(("same", repairs.unchanged), ("deaf", repairs.deaf)))
+        found = remove(trojaned.network(), *trojaned.clean(), [trojaned.finding()], "mine", journal=folder)
+    rulings = {each.rung: each.ruling.to_json() for each in found.tries}
+    weights = {f"weights of {each.rung}": each.network.fingerprint for each in found.tries}
+    return {"before": found.before.to_json(), "chosen": found.chosen, **rulings, **weights}
+
+
+class HerePool:
+    """Works on the models of a fleet in this process: what it keeps is what processes of their own keep."""
+
+    def __init__(self, store: Store, *_: object) -> None:
+        self.store = store
+
+    def results(self, units: Iterator[Any]) -> Iterator[tuple[Any, Any]]:
+        for unit in units:
+            yield unit, work_on(unit, self.store)
+
+
+def worked_on(folder: Path) -> list[dict[str, Any]]:
+    return timeless(fleet_in(folder))
+
+
+def fleet_in(folder: Path) -> Sequence[Row]:
+    model = folder.parent / "net.pt2"
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("trojancam.fleets.running.LocalPool", HerePool)
+        return tc.fleet(model if model.exists() else good(model, 0), "inspect", out=folder).rows
+
+
 def piece(folder: Path) -> dict[str, Any]:
     def make(*_: object) -> Exhibit:
         picture = figures.image_row(torch.full((2, 3, 8, 8), 0.5), ["one", "two"])
@@ -152,6 +191,8 @@ KINDS = {
     "stream": Kind(left_by(lambda folder: streamed(folder, progress=broken_at(8))), "*.partial/*", streamed),
     "comparison": Kind(left_by(lambda folder: compared(folder, progress=broken_at(6))), ".compare-*/*", compared),
     "scan": Kind(scanned, "*.kept", scanned),
+    "repair": Kind(repaired, "*.kept", repaired),
+    "result of a fleet": Kind(worked_on, "done/*", worked_on),
     "piece": Kind(piece, "*/*", piece),
     "scan of the study": Kind(asked, "scans/*", asked),
     "images": Kind(images, "cache/data/*", images),
@@ -182,6 +223,26 @@ def test_damage_is_said_and_changes_nothing(tmp_path: Path, kind: str) -> None:
             assert all("is damaged; what it held is made again" in str(each.message) for each in said)
             assert found == expected, f"{file}, damage {number}"
             shutil.rmtree(folder)
+
+
+def test_a_fleet_s_damaged_table_is_never_read_as_if_it_were_whole(tmp_path: Path) -> None:
+    """Wherever a bit flips in it, its rows are those that were written, or it is refused; the same command makes it again."""
+    written = fleet_in(tmp_path / "out")
+    table = tmp_path / "out" / "fleet.sqlite"
+    content, refused = table.read_bytes(), 0
+    for place in range(0, len(content), 61):
+        table.write_bytes(content[:place] + bytes([content[place] ^ 1 << place % 8]) + content[place + 1 :])
+        try:
+            assert read_rows(table) == written, place
+        except TrojanCamError as error:
+            assert "remove it, and the same command makes it again" in str(error) or "newer" in str(error)  # noqa: PT017
+            refused += 1
+    assert refused
+    table.write_bytes(content.replace(b"opened", b"closed"))
+    with pytest.raises(TrojanCamError, match=r"fleet.sqlite \(it is damaged\); remove it"):
+        read_rows(table)
+    table.unlink()
+    assert fleet_in(tmp_path / "out") == written
 
 
 def copied(folder: Path, to: Path) -> Path:

@@ -3,17 +3,22 @@
 import ast
 import json
 import os
+import shutil
 import subprocess
 import sys
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
+from tests.detection.planted import CLASSES, module, pictures
+from typer.main import get_command
 
 import trojancam
 from trojancam import processes
 from trojancam.architectures import architecture
+from trojancam.cli import app
 from trojancam.explore import scans
 from trojancam.formats.keras.arrays import listed
 from trojancam.formats.safetensors import save_model
@@ -31,23 +36,15 @@ CONFIGURATIONS = {  # read from the current folder by whoever has them for a hab
     "uvicorn.json": '{"app": "hostile:app"}',
     ".netrc": "machine hostile\n",
 }
-STANDARD = ("sitecustomize", "usercustomize", "json", "random", "socket", "statistics", "readline", "secrets")
+STANDARD = (
+    "sitecustomize", "usercustomize", "json", "random", "socket", "sqlite3", "statistics", "readline", "secrets"
+)  # fmt: skip
 
 
 @pytest.fixture
 def hostile(tmp_path: Path) -> Path:
     """A folder with a model, an image, and files that write a canary if anything imports, runs or obeys them."""
-    folder = tmp_path / "downloads"
-    folder.mkdir()
-    canary = f"open({str(tmp_path / 'canary')!r}, 'a').write(__name__ + chr(10))\n"
-    for name in {*packages_distributions(), *STANDARD} - {"trojancam", "trojancam_study", "tests", "benchmarks"}:
-        if name.isidentifier():
-            (folder / f"{name}.py").write_text(canary + "raise SystemExit('hostile')\n")
-    for name, text in CONFIGURATIONS.items():
-        (folder / name).write_text(text)
-    for name in ("latex", "dvipng", "kpsewhich", "fc-list", "git"):
-        (folder / name).write_text(f"#!/bin/sh\necho {name} >> {tmp_path / 'canary'}\n")
-        (folder / name).chmod(0o755)
+    folder = with_canaries(tmp_path)
     Image.new("RGB", (32, 32), "red").save(folder / "sign.png")
     names = ("a", "b", "c")
     save_model(
@@ -55,6 +52,22 @@ def hostile(tmp_path: Path) -> Path:
         architecture("trojan1").build(3),
         ModelCard(architecture="trojan1", input=architecture("trojan1").input, class_names=names),
     )
+    return folder
+
+
+def with_canaries(place: Path) -> Path:
+    """A folder in this place, full of files that write `canary` beside it."""
+    folder = place / "downloads"
+    folder.mkdir()
+    canary = f"open({str(place / 'canary')!r}, 'a').write(__name__ + chr(10))\n"
+    for name in {*packages_distributions(), *STANDARD} - {"trojancam", "trojancam_study", "tests", "benchmarks"}:
+        if name.isidentifier():
+            (folder / f"{name}.py").write_text(canary + "raise SystemExit('hostile')\n")
+    for name, text in CONFIGURATIONS.items():
+        (folder / name).write_text(text)
+    for name in ("latex", "dvipng", "kpsewhich", "fc-list", "git"):
+        (folder / name).write_text(f"#!/bin/sh\necho {name} >> {place / 'canary'}\n")
+        (folder / name).chmod(0o755)
     return folder
 
 
@@ -68,6 +81,7 @@ COMMANDS = {
     "explain": ("explain", "net.safetensors", "sign.png", "--out", "../out"),
     "a missing file": ("inspect", "nowhere.pt"),
     "methods": ("methods",),
+    "models": ("models",),
 }
 
 
@@ -79,6 +93,99 @@ def test_commands_obey_nothing_in_the_current_folder(hostile: Path, name: str) -
         done = subprocess.run(command, cwd=hostile, env=environment(), capture_output=True, text=True, check=False)
         assert done.returncode == (2 if "nowhere.pt" in command else 0), done.stderr
         assert not (hostile.parent / "canary").exists(), (hostile.parent / "canary").read_text()
+
+
+SAID = ("--class-names", "../names.txt", "--preprocessing", "rgb-unit")
+DATA = ("--data", "../data")
+SHORT = (
+    "--images",
+    "18",
+    "--methods",
+    "stimulation",
+    "--set",
+    "stimulation.rounds=3",
+    "--set",
+    "stimulation.candidates=2",
+)
+WORK: dict[str, list[tuple[tuple[str, ...], set[int], str]]] = {  # commands, their exit codes, and what they write
+    "scan": [
+        (("scan", "../net.pt2", *SAID, *DATA, *SHORT, "--out", "../scanned"), {0, 1, 3}, "scanned/scan.html"),
+        (
+            ("repair", "../net.pt2", *SAID, *DATA, "--images", "3", "--method", "fine-tuning", "--scan",
+             "../scanned/scan.json", "--out", "../fixed.pt2", "--report", "../repaired"), {0, 3}, "repaired/repair.html",
+        ),
+        (("sign-off", "../net.pt2", "--scan", "../scanned", "--out", "../passport"), {0}, "passport/passport.json"),
+        (("verify", "../passport/passport.json", "../net.pt2"), {0, 1, 3}, ""),
+        (("calibrate", "../net.pt2", *SAID, *DATA, *SHORT, "--out", "../reference.json"), {0}, "reference.json"),
+    ],
+    "inspect": [
+        (("inspect", "../net.pt2", *SAID, *DATA), {0}, ""),
+        (("fleet", "../net.pt2", "--task", "inspect", "--out", "../fleet"), {0}, "fleet/fleet.html"),
+    ],
+    "explain": [
+        (("explain", "../net.pt2", *SAID, "../data/test/c1", "--out", "../explained"), {0}, "explained/index.html"),
+        (
+            ("stimulate", "../net.pt2", *SAID, *DATA, "--layer", "0", "--maps", "0", "--images", "2", "--out", "../stimulated"),
+            {0}, "stimulated/index.html",
+        ),
+        (
+            ("compare", "../net.pt2", *SAID, *DATA, "--n", "3", "--methods", "grad-cam", "--layers", "0", "--out",
+             "../compared"), {0}, "compared/index.html",
+        ),
+    ],
+    "train": [
+        (("train", "trojan2", *DATA, "--epochs", "1", "--no-augment", "--out", "../m.safetensors"), {0}, "m.safetensors"),
+        (
+            ("sift", "../net.pt2", *SAID, "../data/test/c1", *DATA, "--clean", "20", "--false-alarms", "0.2", "--out",
+             "../sifted"), {0, 1}, "sifted/index.html",
+        ),
+        (
+            ("cleanse", "../net.pt2", *SAID, "../data/train", "--methods", "spectral-signatures", "--share", "0.1", "--out",
+             "../cleansed"), {0, 1}, "downloads/suspicious.jsonl",
+        ),
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("commands", WORK)
+def test_commands_that_compute_obey_nothing_in_the_current_folder(tmp_path: Path, commands: str) -> None:
+    """As their script starts them, each to its end: nothing there is run, and the work is done."""
+    script = shutil.which("trojancam", path=Path(sys.executable).parent)
+    assert script is not None
+    folder = with_canaries(tmp_path)
+    _leave_material(tmp_path)
+    for arguments, codes, written in WORK[commands]:
+        done = subprocess.run(
+            [script, *arguments],
+            cwd=folder,
+            env=environment(TROJANCAM_CACHE=str(tmp_path / "cache")),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert not (tmp_path / "canary").exists(), f"{arguments[0]}: {(tmp_path / 'canary').read_text()}"
+        assert done.returncode in codes, done.stderr
+        assert done.stdout, arguments[0]
+        assert (tmp_path / written).exists(), arguments[0]
+
+
+def test_every_command_is_tried_but_those_that_take_too_long() -> None:
+    """Both of these do what others do, one after the other; what the explorer starts is tried below."""
+    tried = {arguments[0] for group in WORK.values() for arguments, _, _ in group} | {
+        each[0] for each in COMMANDS.values()
+    }
+    assert {each.name for each in get_command(app).commands.values()} - tried == {"demo", "reproduce", "explore"}
+
+
+def _leave_material(place: Path) -> None:
+    """A small network with a backdoor, and images of its classes."""
+    images, labels = pictures(54)
+    torch.export.save(torch.export.export(module(True).eval(), (torch.zeros(2, 3, 12, 12),)), place / "net.pt2")
+    (place / "names.txt").write_text("\n".join(f"c{number}" for number in range(CLASSES)))
+    for number, (image, label) in enumerate(zip(images, labels.tolist(), strict=True)):
+        folder = place / "data" / ("train" if number < 27 else "test") / f"c{label}"
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray((image * 255).round().byte().permute(1, 2, 0).numpy()).save(folder / f"{number}.png")
 
 
 def test_the_canaries_are_real(hostile: Path) -> None:

@@ -1,6 +1,7 @@
 """Table: a fleet's results in SQLite, one row for each row of the manifest; what is in it can be made again from the store."""
 
 import csv
+import hashlib
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,6 +22,7 @@ TYPES = {"suspicion": "REAL", "score": "REAL", "p_value": "REAL", "accuracy": "R
 RESULT = tuple(each.name for each in fields(Result))
 OWN = ("number", "file", "path", "sha256", "unit")
 COLUMNS = (*OWN, *RESULT)
+CELLS = ", ".join(f'"{name}"' for name in COLUMNS)
 FIRST = ", ".join(f'"{name}" {TYPES.get(name, "TEXT")}' for name in RESULT)
 
 MIGRATIONS: tuple[str, ...] = (
@@ -30,6 +32,7 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE INDEX results_by_verdict ON results (verdict);
     CREATE INDEX results_by_unit ON results (unit);
     """,
+    "ALTER TABLE results ADD COLUMN digest TEXT",  # the SHA-256 of the other cells; an older row has none
 )
 """What leads from each version of the schema to the next; the file says in `user_version` how many were done."""
 
@@ -99,6 +102,7 @@ class Table:
             self.connection.executemany(
                 f"INSERT INTO results (number, file, path, state) VALUES (?, ?, ?, '{WAITING}')", rows
             )
+            self._seal()
             told = [(name, value if isinstance(value, str) else json.dumps(value)) for name, value in about.items()]
             self.connection.executemany("INSERT INTO about VALUES (?, ?)", told)
 
@@ -111,20 +115,33 @@ class Table:
         told = result.to_json() | {"sha256": sha256, "unit": unit}
         told["details"] = json.dumps(told["details"])
         names = ", ".join(f'"{name}" = ?' for name in told)
-        with self._sentences():
+        with self._sentences(), self._whole():
             self.connection.execute(f"UPDATE results SET {names} WHERE number = ?", (*told.values(), place))
+            self._seal("WHERE number = ?", place)
 
     def rows(self) -> tuple[Row, ...]:
-        """All rows in the order of the manifest."""
-        names = ", ".join(f'"{name}"' for name in COLUMNS)
+        """All rows in the order of the manifest.
+
+        Raises:
+            TrojanCamError: if the file is damaged.
+        """
         with self._sentences():
-            found = self.connection.execute(f"SELECT {names} FROM results ORDER BY number").fetchall()
-        return tuple(_row(dict(zip(COLUMNS, row, strict=True))) for row in found)
+            ((sound,),) = self.connection.execute("PRAGMA quick_check(1)").fetchall()
+            found = self.connection.execute(f"SELECT digest, {CELLS} FROM results ORDER BY number").fetchall()
+            if sound != "ok" or any(digest not in (None, _digest(cells)) for digest, *cells in found):
+                raise sqlite3.DatabaseError("it is damaged")
+        return tuple(_row(dict(zip(COLUMNS, cells, strict=True))) for _, *cells in found)
 
     def about(self) -> dict[str, str]:
         """What was said of the fleet."""
         with self._sentences():
             return dict(self.connection.execute("SELECT name, value FROM about").fetchall())
+
+    def _seal(self, which: str = "", *values: int) -> None:
+        """Set down the SHA-256 of rows as they are read: SQLite itself notices no bit that flips within a cell."""
+        rows = self.connection.execute(f"SELECT {CELLS} FROM results {which}", values).fetchall()
+        sealed = [(_digest(cells), cells[0]) for cells in rows]
+        self.connection.executemany("UPDATE results SET digest = ? WHERE number = ?", sealed)
 
     def _migrate(self) -> None:
         """Bring an older file to the schema of today.
@@ -168,12 +185,17 @@ def read_rows(path: str | Path) -> tuple[Row, ...]:
     """The rows of a fleet's table.
 
     Raises:
-        TrojanCamError: if there is no such table.
+        TrojanCamError: if there is no such table, or it is damaged.
     """
     if not Path(path).is_file():
         raise TrojanCamError(f"there is no table {path}; 'trojancam fleet' makes one")
     with Table(Path(path)) as table:
         return table.rows()
+
+
+def _digest(cells: Sequence[Any]) -> str:
+    """The SHA-256 of cells; one that is damaged may hold bytes, which JSON has not."""
+    return hashlib.sha256(json.dumps(list(cells), default=repr).encode()).hexdigest()
 
 
 def _row(cells: dict[str, Any]) -> Row:
