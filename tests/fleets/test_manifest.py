@@ -82,6 +82,11 @@ def test_size_and_class_names_of_a_row(tmp_path: Path) -> None:
     assert (second.size, second.class_names) == (None, None)
     (tmp_path / "m.jsonl").write_text('{"path": "a.pt", "size": 32, "class_names": ["stop", "yield"]}')
     assert read_manifest(tmp_path / "m.jsonl")[0].model_copy(update={"size": (32, 48)}) == first
+    (tmp_path / "m.jsonl").write_text('{"path": "a.pt", "size": [32, 48]}')
+    assert read_manifest(tmp_path / "m.jsonl")[0].size == (32, 48)
+    (tmp_path / "m.jsonl").write_text('{"path": "a.pt", "class_names": ["stop", null]}')
+    with pytest.raises(DataError, match="line 1: class_names: every name must be a text"):
+        read_manifest(tmp_path / "m.jsonl")
     for column, cell, said in (
         ("size", "big", "line 2: size takes height"),
         ("class_names", "no.txt", "no.txt (No such"),

@@ -203,6 +203,14 @@ def a_million_empty_nodes(folder: Path) -> Path:
     return written(folder, field(GRAPH, field(NODE, b"") * 1_000_000))
 
 
+def many_outputs(folder: Path) -> Path:
+    model = network()
+    model.graph.output.extend(
+        helper.make_tensor_value_info(f"y{number}", TensorProto.FLOAT, ["n", 2]) for number in range(100_000)
+    )
+    return written(folder, model.SerializeToString())
+
+
 def a_million_empty_strings(folder: Path) -> Path:
     return written(folder, field(GRAPH, field(NODE, field(1, b"") * 1_000_000)))
 
@@ -541,6 +549,7 @@ IDEAS: dict[str, dict[str, Generator]] = {
     },
     "graphs that would take hours": {
         "too many nodes": too_many_nodes,
+        "a hundred thousand outputs": many_outputs,
         "long, and then nonsense": long_and_then_nonsense,
         "constants folded again and again": folding_again_and_again,
         "places known again and again": knowing_again_and_again,

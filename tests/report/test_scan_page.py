@@ -251,8 +251,14 @@ def test_a_difference_is_amplified_as_far_as_it_fits(change: float, times: float
 
 @pytest.mark.parametrize(
     ("given", "written"),
-    [("", "trojancam-scan/scan.json"), (" --out a/b", "a/b/scan.json"), (" --out='my scan'", "'my scan/scan.json'")],
+    [
+        (None, "scan.json"),
+        ("", "trojancam-scan/scan.json"),
+        (" --out a/b", "a/b/scan.json"),
+        (" --out='my scan'", "'my scan/scan.json'"),
+    ],
 )
-def test_the_repair_that_a_page_names_finds_the_scan_where_it_was_written(given: str, written: str) -> None:
-    words = in_command("repair {model} --scan {scan}", report(), {"command": f"trojancam scan net.pt{given}"})
-    assert words == f"trojancam repair net.pt --scan {written}"
+def test_the_repair_that_a_page_names_finds_the_scan_where_it_was_written(given: str | None, written: str) -> None:
+    command = {} if given is None else {"command": f"trojancam scan net.pt{given}"}  # other pages lie beside their file
+    words = in_command("repair {model} --scan {scan}", report(), command)
+    assert words == f"trojancam repair {'net.pt' if command else 'MODEL'} --scan {written}"

@@ -115,7 +115,7 @@ def repair(
             )  # fmt: skip
         page = write_repair(result, report, settings)
         written = None
-        if result.network is not None:  # last: a file that is there is refused, so all else must be there by then
+        if result.network is not None:  # last: a file that is there is refused, so all else must be there
             written = save_as(result.network, told.of(model), out if result.repaired else apart)
     Kept(report / STEPS).clear()
     for line in in_words(result.ledger):

@@ -136,8 +136,8 @@ def _in_archive(path: Path) -> ArrayFiles:
 
 def _of_archive(path: Path, images: str, labels: str) -> tuple[Array, Array]:
     with zipfile.ZipFile(path) as packed:
-        sizes = {info.filename.removesuffix(".npy"): info.file_size for info in packed.infolist()}
-    _check_growth(path, sizes.get(images, 0) + sizes.get(labels, 0))
+        taken = [info for info in packed.infolist() if info.filename.removesuffix(".npy") in (images, labels)]
+    _check_growth(path, sum(info.file_size for info in taken))
     with np.load(path, allow_pickle=False) as archive:
         return _without_objects(path, lambda: (archive[images], archive[labels]))
 
@@ -219,7 +219,7 @@ def _idx_array(path: Path, axes: int) -> Array:
     try:
         with gzip.open(path) if packed else path.open("rb") as stream:
             magic, *extents = head.unpack(stream.read(head.size))
-            size = math.prod(extents)
+            size = math.prod(extents) if magic == bytes([0, 0, 8, axes]) else 0
             if packed:
                 _check_growth(path, size)
             content = stream.read(size + 1 if packed else -1)

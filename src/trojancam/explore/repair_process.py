@@ -58,10 +58,10 @@ def run(folder: Path, progress: Progress) -> None:
         None if work.report is None else read_scan(work.report, network.fingerprint), work.method,
         test=test, budget=work.budget, force=work.force, seed=work.seed, journal=work.journal, progress=progress,
     )  # fmt: skip
-    if result.network is not None:
-        _save(result.network, network, work, folder)
     (folder / WORDS).write_text(json.dumps(words(result)), encoding="utf-8")
     write_repair(result, folder, work.settings)
+    if result.network is not None:
+        _save(result.network, network, work, folder)
     Kept(work.journal).clear()
 
 

@@ -121,7 +121,8 @@ class Guard:
             _check_length(Headers(scope=scope), limit)
         except RefusedError as refusal:
             answer = refused(refusal, scope)
-            answer.headers["connection"] = "close"  # or many who are refused could stay, and leave its owner no place
+            if isinstance(refusal, ForbiddenError):  # strangers do not stay, or many could leave its owner no place
+                answer.headers["connection"] = "close"
         if answer is not None:
             await answer(scope, receive, guarded)
             return

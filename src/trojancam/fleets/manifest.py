@@ -38,6 +38,7 @@ class Entry(Record):
     data: Path | None = None
 
 
+LATER = ("size", "class_names")  # columns that results of before do not have in their keys
 COLUMNS = ("path", *(name for name in Entry.model_fields if name not in ("path", "file")))
 
 
@@ -205,7 +206,8 @@ def _entry(row: Mapping[str, Any], root: Path, where: str) -> Entry:
     if "size" in said:
         from trojancam.data.framing import size_in_words  # imports PyTorch, which a manifest by itself does not need
 
-        said["size"] = size_in_words(str(said["size"]), f"{where}: size")
+        sides = said["size"] if isinstance(said["size"], list) else [said["size"]]
+        said["size"] = size_in_words("x".join(str(side) for side in sides), f"{where}: size")
     if "class_names" in said:
         said["class_names"] = _names(said["class_names"], root, where)
     try:
@@ -225,7 +227,9 @@ def _entry(row: Mapping[str, Any], root: Path, where: str) -> Entry:
 def _names(said: object, root: Path, where: str) -> tuple[str, ...] | None:
     """The class names in a text file, or those that a line of JSON lists."""
     if isinstance(said, list):
-        return tuple(str(name) for name in said)
+        if not all(isinstance(name, str) for name in said):
+            raise DataError(f"{where}: class_names: every name must be a text")
+        return tuple(said)
     from trojancam.opening.open import names_said
 
     try:

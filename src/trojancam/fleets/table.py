@@ -79,9 +79,13 @@ class Table:
         self.path = path
         with self._sentences():
             self.connection = sqlite3.connect(path, isolation_level=None)
-            self.connection.execute("PRAGMA journal_mode = WAL")
-            self.connection.execute("PRAGMA synchronous = NORMAL")
-            self._migrate()
+            try:
+                self.connection.execute("PRAGMA journal_mode = WAL")
+                self.connection.execute("PRAGMA synchronous = NORMAL")
+                self._migrate()
+            except BaseException:
+                self.connection.close()
+                raise
 
     def __enter__(self) -> "Table":
         return self
@@ -143,19 +147,25 @@ class Table:
         sealed = [(_digest(cells), cells[0]) for cells in rows]
         self.connection.executemany("UPDATE results SET digest = ? WHERE number = ?", sealed)
 
+    def _version(self) -> int:
+        (version,) = self.connection.execute("PRAGMA user_version").fetchone()
+        return int(version)
+
     def _migrate(self) -> None:
         """Bring an older file to the schema of today.
 
         Raises:
             TrojanCamError: if it was made by a newer TrojanCAM.
         """
-        (version,) = self.connection.execute("PRAGMA user_version").fetchone()
+        version = self._version()
         if version > len(MIGRATIONS):
             raise TrojanCamError(
                 f"{self.path} was made by a newer TrojanCAM; update this one, or choose another folder"
             )
         for number, script in enumerate(MIGRATIONS[version:], version + 1):
             with self._whole():
+                if self._version() >= number:
+                    continue  # another process did it meanwhile
                 for statement in filter(str.strip, script.split(";")):
                     self.connection.execute(statement)
                 self.connection.execute(f"PRAGMA user_version = {number}")

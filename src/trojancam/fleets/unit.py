@@ -9,7 +9,7 @@ from typing import Any, Literal
 from trojancam.data.image_files import system_errors
 from trojancam.errors import DataError
 from trojancam.files import digest
-from trojancam.fleets.manifest import Entry
+from trojancam.fleets.manifest import LATER, Entry
 from trojancam.formats.inspection import sha256
 from trojancam.records import Record
 from trojancam.text import as_text
@@ -59,6 +59,7 @@ class Unit(Record):
     def key(self) -> str:
         """What the result depends on, in 32 hexadecimal digits: not on where the file lies."""
         said = self.entry.model_dump(mode="json", exclude={"path", "file", "data"})
+        said = {name: value for name, value in said.items() if value is not None or name not in LATER}
         settings = self.settings.model_dump(mode="json", exclude={"reference"})
         if self.entry.architecture is not None and ":" in self.entry.architecture:
             said["code"] = str(self.code)

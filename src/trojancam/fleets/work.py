@@ -270,9 +270,9 @@ def _repair(unit: Unit, folder: Path) -> Result:
             seed=said.seed,
             journal=folder / STEPS,
         )
+        write_repair(result, folder, _said(unit, network, dataset) | {"images of a class": said.count})
         if result.network is not None:
             save_as(result.network, file, out if result.repaired else out.with_stem("not-repaired"))
-        write_repair(result, folder, _said(unit, network, dataset) | {"images of a class": said.count})
     ledger = result.ledger
     return replace(
         _of_scan(report, network, f"{MODELS}/{folder.name}/{PAGE}"),

@@ -32,7 +32,8 @@ def chosen_output(
     """
     if wanted is not None:
         return _place(names, wanted)
-    able = [place for place, width in enumerate(widths) if width is not None and names[place] not in names[:place]]
+    first = {name: place for place, name in reversed(list(enumerate(names)))}
+    able = [place for place, width in enumerate(widths) if width is not None and first[names[place]] == place]
     able = [place for place in able if widths[place] != 1] or able  # one number may be a measure of doubt, or a value
     if classes is not None:
         able = [place for place in able if widths[place] in (classes, UNKNOWN)] or able

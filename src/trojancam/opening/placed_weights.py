@@ -16,6 +16,7 @@ from torch import Tensor
 from trojancam.showing import Brief
 
 MOST_AXES = 5  # of weights that are tried in every order
+MOST_DRAWN = 100  # times that other numbers are drawn for an array, until they are its alone
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def places(arrays: Mapping[str, NDArray[Any]], weights: Mapping[str, Tensor]) ->
 def told_apart(arrays: Mapping[str, NDArray[Any]], weights: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:
     """Other numbers for all arrays that hold the same as another one and as some weights: then their values tell them apart.
 
-    Sixty-fourths are added, up to one, so that a variance stays one.
+    Sixty-fourths are added, so that a variance stays one.
 
     >>> zeros = np.zeros(2, dtype=np.float32)
     >>> list(told_apart({"bias": zeros, "mean": zeros, "kernel": zeros + 3}, {"bias": torch.zeros(2)}))
@@ -73,8 +74,17 @@ def told_apart(arrays: Mapping[str, NDArray[Any]], weights: Mapping[str, Tensor]
     """
     chance = np.random.default_rng(0)
     here = {_signature(tensor.detach().cpu().float().numpy()) for tensor in weights.values()}
-    several = [name for held, names in _alike(arrays).items() if held in here and len(names) > 1 for name in names]
-    return {name: arrays[name] + chance.integers(1, 65, arrays[name].shape).astype(np.float32) / 64 for name in several}
+    alike = _alike(arrays)
+    taken, apart = {*here, *alike}, dict[str, NDArray[Any]]()
+    for name in [name for held, names in alike.items() if held in here and len(names) > 1 for name in names]:
+        made = arrays[name]
+        for _ in range(MOST_DRAWN):
+            made = arrays[name] + chance.integers(1, 1025, made.shape).astype(np.float32) / 64
+            if _signature(made) not in taken:
+                break
+        taken.add(_signature(made))
+        apart[name] = made
+    return apart
 
 
 def _alike(arrays: Mapping[str, NDArray[Any]]) -> dict[str, list[str]]:

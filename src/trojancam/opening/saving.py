@@ -138,7 +138,11 @@ def _placed(original: Network, file: ModelFile, out: Path) -> dict[str, Place]:
     for name in weights:
         if name not in found:
             raise _not_those(name, file, out)
-    return found | _placed_apart(original, file, told_apart(arrays, weights))
+    apart = told_apart(arrays, weights)
+    unsure = [name for name, place in found.items() if place.array in apart]
+    surely = _placed_apart(original, file, apart)
+    known = all(name in surely and surely[name].array in apart for name in unsure)
+    return found | {name: surely[name] for name in unsure} if known else found
 
 
 def _placed_apart(original: Network, file: ModelFile, apart: Arrays) -> dict[str, Place]:
@@ -152,8 +156,7 @@ def _placed_apart(original: Network, file: ModelFile, apart: Arrays) -> dict[str
         with suppress(TrojanCamError):  # such numbers can be more than weights, and what they mean cannot change
             other = _original(original, replace(file, path=trial, preprocessing=original.input, device=CPU))
             if other is not original:
-                found = places(read(trial), other.parameters)
-                return {name: place for name, place in found.items() if place.array in apart}
+                return places(read(trial), other.parameters)
     return {}
 
 

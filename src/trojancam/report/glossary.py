@@ -115,7 +115,7 @@ COLUMNS: tuple[Term, ...] = (
     Term("Largest cell", "The greatest value in the layer's heat map."),
     Term("Logit after", "The class's raw score after stimulation."),
     Term("Logit before", "The class's raw score before stimulation."),
-    Term("MB", "The most memory that the work took, in megabytes."),
+    Term("MB", "The most memory that the process took that worked on it, with Python and its libraries, in megabytes."),
     Term("Networks", "How many judged networks of this architecture are on the shelf."),
     Term("Probability", "The softmax of the logits: the share of certainty that the network gives to the class.",
          ("Its probability",)),

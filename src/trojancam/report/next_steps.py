@@ -74,7 +74,7 @@ def _given(command: str) -> tuple[str, str, str]:
     """The model file, the data and the folder of results of a scan's command; of data nothing, where it names none."""
     words = shlex.split(command)
     model = words[2] if len(words) > 2 and not words[2].startswith("-") else "MODEL"
-    return model, _option(words, "--data"), _option(words, "--out") or FOLDER
+    return model, _option(words, "--data"), _option(words, "--out") or (FOLDER if words else "")
 
 
 def _option(words: list[str], name: str) -> str:

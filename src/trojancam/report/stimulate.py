@@ -108,7 +108,7 @@ def _draw(answer: StimulationAnswer, out: Path) -> list[tuple[Path, Picture]]:
 def _sections(answer: StimulationAnswer, pictures: Sequence[tuple[Path, Picture]]) -> list[Section]:
     found, by_name = answer.stimulated, {path.stem: picture for path, picture in pictures}
     doses = by_name.pop("doses", None)
-    headings = ["Image", "Its class", "Before", "After", "Logit before", "Logit after"]
+    headings = ["Image", "Its class", "Class before", "Class after", "Logit before", "Logit after"]
     rows = [
         [str(number + 1), row["label_name"], row["before"]["predicted_name"], row["after"]["predicted_name"],
          f"{row['before']['logit']:.2f}", f"{row['after']['logit']:.2f}"]

@@ -16,7 +16,8 @@ def test_a_repair_removes_what_a_scan_found_and_is_compared(visits: Visits, plan
     assert page.get_by_text("It removes what the scan in the Scan view found.").is_visible()
     page.get_by_role("button", name="Start the repair").click()
     page.locator("#repair").get_by_role("progressbar").wait_for()
-    until(page, "#ledger .verdict", "Repaired")
+    until(page, "#ledger .verdict", "repaired")
+    assert page.locator("#ledger .verdict").inner_text() == "Repaired"  # and not "Not repaired"
     before, after = page.locator("#ledger tbody tr", has_text="Success of the recovered trigger").locator("td").all()
     assert (before.inner_text(), after.inner_text()) == ("100%", "0%")
     settle(page)

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
 @pytest.mark.parametrize("suffix", [".keras", ".h5"])
 def test_keras_reads_the_changed_network(tmp_path: Path, suffix: str):
     path, out = tmp_path / f"net{suffix}", tmp_path / f"fixed{suffix}"
-    kl.Conv2D(1, 1)  # Keras counts: the next layers have other names than their arrays, of which six hold zeros or ones
+    kl.Conv2D(1, 1)  # Keras counts: the next layers have other names than their arrays; seven hold zeros or ones
     layers = [kl.Conv2D(4, 3), kl.BatchNormalization(), kl.ReLU(), kl.Conv2D(4, 3), kl.Flatten(), kl.Dense(4)]
     keras.Sequential([keras.Input((8, 8, 3)), *layers]).save(path)
     file = ModelFile(path)

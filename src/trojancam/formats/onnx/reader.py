@@ -173,7 +173,8 @@ def _width(value: "ValueInfoProto") -> int | None:
 def _made_into_probabilities(graph: "GraphProto", outputs: Sequence[str]) -> set[str]:
     """Those of the outputs that are the probabilities of another one, which can be the logits as well."""
     last = [node for node in graph.node if node.op_type in PROBABILITIES and node.input and node.output]
-    return {node.output[0] for node in last if node.input[0] in outputs}
+    given = set(outputs)
+    return {node.output[0] for node in last if node.input[0] in given}
 
 
 def _needed(path: Path, graph: "GraphProto", opset: int, output: str, given: set[str], tensors: Tensors) -> list[Node]:
