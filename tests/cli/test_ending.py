@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -11,6 +12,7 @@ from typer.testing import CliRunner
 from trojancam.cli import app
 from trojancam.errors import ModelError
 from trojancam.faults import FAULT, MENDABLE, in_words, report
+from trojancam.tasks import inspect as tasks_inspect
 
 
 def fails_with(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
@@ -109,3 +111,24 @@ def test_output_that_nobody_reads_is_no_verdict(words: str) -> None:
     done = subprocess.run([sys.executable, "-m", "trojancam", words], stdout=writing, stderr=-1, check=False)
     os.close(writing)
     assert (done.returncode, done.stderr) == (MENDABLE, b"")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize(("error", "code"), [(MemoryError(), FAULT), (ValueError("odd"), 0)])
+def test_memory_that_lacked_where_nothing_can_be_raised_is_a_failure(
+    error: Exception, code: int, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Lacking:
+        def __del__(self) -> None:
+            raise error
+
+    real = tasks_inspect.inspected
+
+    def inspected(*given: Any, **named: Any) -> Any:
+        Lacking()
+        return real(*given, **named)
+
+    monkeypatch.setattr(tasks_inspect, "inspected", inspected)
+    result = CliRunner().invoke(app, ["inspect", str(model)])
+    assert result.exit_code == code
+    assert ("not enough memory" in result.stderr) == (code == FAULT)
