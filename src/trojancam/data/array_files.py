@@ -215,11 +215,11 @@ def _of_idx(images: Path, labels: Path) -> tuple[Array, Array]:
 
 def _idx_array(path: Path, axes: int) -> Array:
     """Four bytes (0, 0, 8 for bytes, the number of axes), the extents as 32-bit numbers, big end first, and the bytes."""
-    head, packed = struct.Struct(f">4s{axes}I"), path.suffix.lower() == ".gz"
+    head, packed, own = struct.Struct(f">4s{axes}I"), path.suffix.lower() == ".gz", bytes([0, 0, 8, axes])
     try:
         with gzip.open(path) if packed else path.open("rb") as stream:
             magic, *extents = head.unpack(stream.read(head.size))
-            size = math.prod(extents) if magic == bytes([0, 0, 8, axes]) else 0
+            size = math.prod(extents) if magic == own else 0
             if packed:
                 _check_growth(path, size)
             content = stream.read(size + 1 if packed else -1)
@@ -227,7 +227,7 @@ def _idx_array(path: Path, axes: int) -> Array:
         magic, size, content = b"", 0, b""
     except (OSError, EOFError, ValueError, zlib.error) as error:
         raise DataError(f"cannot read {path} ({error}); {AGAIN}") from None
-    if magic != bytes([0, 0, 8, axes]) or len(content) != size:
+    if magic != own or len(content) != size:
         raise DataError(f"{path} is no whole IDX file of bytes with {axes} axes; {AGAIN}")
     return np.frombuffer(content, np.uint8).reshape(extents).copy()
 

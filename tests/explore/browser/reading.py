@@ -5,16 +5,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-LONG = (
-    600_000  # milliseconds that a scan or a repair may take on a busy machine: its process steps back behind all others
-)
+LONG = 600_000  # milliseconds that a scan or a repair may take: its process steps back behind all others
 
 
 def until(page: Any, selector: str, words: str) -> None:
     """Wait until a scan or a repair has come to what stands in these words; what stands there instead is the error."""
-    place = page.locator(selector)
     try:
-        place.get_by_text(words).or_(place.filter(has_text=words)).first.wait_for(timeout=LONG)
+        page.locator(selector).filter(has_text=words).wait_for(timeout=LONG)
     except Exception as error:
         raise AssertionError(page.locator("main").inner_text()[:2000]) from error
 

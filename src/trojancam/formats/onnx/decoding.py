@@ -82,12 +82,9 @@ def _check_plain(path: Path, model: "ModelProto") -> None:
     graph = model.graph
     if not graph.node:
         raise ModelError(f"{path} is not a whole ONNX file (it has no graph); get it again from its source")
-    if len(graph.output) > MAX_NODES:
-        raise ModelError(
-            f"{path} has {len(graph.output)} outputs, more than the {MAX_NODES} that are read; export a part"
-        )
-    if len(graph.node) > MAX_NODES:
-        raise ModelError(f"{path} has {len(graph.node)} nodes, more than the {MAX_NODES} that are read; export a part")
+    for count, what in ((len(graph.output), "outputs"), (len(graph.node), "nodes")):
+        if count > MAX_NODES:
+            raise ModelError(f"{path} has {count} {what}, more than the {MAX_NODES} that are read; export a part")
     if model.training_info:
         raise ModelError(f"{path} holds instructions for training; export the network for inference")
     if graph.sparse_initializer:
