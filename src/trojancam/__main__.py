@@ -7,7 +7,7 @@ def main() -> None:
     """Run the command line, and exit; a failure before it is there must not have the exit code of a verdict either."""
     try:
         from trojancam.cli import app
-    except Exception as error:
+    except BaseException as error:  # libraries written in Rust raise what is no `Exception`
         from trojancam.faults import FAULT, in_words, logged
 
         print(f"fault: {in_words(error, logged(error))}", file=sys.stderr)

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from trojancam.cli import app
+from trojancam.cli.console import INTERRUPTED
 from trojancam.errors import ModelError
 from trojancam.faults import FAULT, MENDABLE, in_words, report
 from trojancam.tasks import inspect as tasks_inspect
@@ -22,6 +23,10 @@ def fails_with(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
         raise error
 
     monkeypatch.setattr("trojancam.tasks.inspect.inspected", inspected)
+
+
+class PanicException(BaseException):
+    """As libraries written in Rust raise it: no `Exception`, so that `except Exception` lets it through."""
 
 
 def from_memory(outer: Exception) -> Exception:
@@ -41,6 +46,14 @@ def from_memory(outer: Exception) -> Exception:
         (OSError(28, "No space left on device"), MENDABLE, "error: No space left"),
         (SystemExit(1), FAULT, "code that it ran exited with 1"),
         (SystemExit(0), FAULT, "code that it ran exited with 0"),
+        (PanicException("a pointer is null"), FAULT, "a fault of its own (PanicException: a pointer is null)"),
+        (
+            BaseExceptionGroup("two", [KeyboardInterrupt(), ValueError()]),
+            FAULT,
+            "a fault of its own (BaseExceptionGroup",
+        ),
+        (GeneratorExit(), FAULT, "a fault of its own (GeneratorExit"),
+        (KeyboardInterrupt(), INTERRUPTED, "interrupted"),
     ],
 )
 def test_every_failure_has_its_code_and_one_sentence(

@@ -87,6 +87,8 @@ def test_a_file_that_was_changed_meanwhile_is_no_result_of_the_old_one(model: Pa
         (MemoryError("no room"), "memory", "it takes more memory than a model may (no room)"),
         (RuntimeError("[enforce fail] can't allocate memory: you tried 8 bytes"), "memory", "it takes more memory"),
         (ZeroDivisionError("oh"), "fault", "a fault of its own (ZeroDivisionError: oh)"),
+        (SystemExit(0), "fault", "a fault of its own (SystemExit: 0)"),
+        (BaseException("a pointer is null"), "fault", "a fault of its own (BaseException: a pointer is null)"),
     ],
 )
 def test_what_goes_wrong_is_a_result(

@@ -42,7 +42,9 @@ class CommandLine(typer.Typer):
         """Run the command line, and exit."""
         try:
             return typer.main.get_command(self)(*args, **kwargs)
-        except Exception as error:
+        except SystemExit:
+            raise
+        except BaseException as error:
             sys.exit(_failed(error, debug=False))
 
 
@@ -104,7 +106,9 @@ class Commands(TyperGroup):
             with _memory_missed():
                 code = run()
             sys.stdout.flush()
-        except (Exception, SystemExit) as error:  # a `typer.Exit` is a code already
+        except (
+            BaseException
+        ) as error:  # also what is no `Exception`, as a panic of Rust; a `typer.Exit` is a code already
             code = _failed(error, self.debug)
             if (unwritten := _flushed()) is not None:
                 code = _failed(unwritten, self.debug)
@@ -180,7 +184,7 @@ def _said(error: BaseException) -> int:
     if hasattr(error, "exit_code") and hasattr(error, "show"):  # typer's: wrong arguments
         _usage(error)
         return MENDABLE
-    if isinstance(error, typer.Abort):
+    if isinstance(error, typer.Abort | KeyboardInterrupt):
         complain("interrupted", "bold red")
         return INTERRUPTED
     if isinstance(error, SystemExit):

@@ -53,7 +53,11 @@ def _tried(unit: Unit, store: Store, memory: float) -> Result:
         with warnings.catch_warnings(), chdir(unit.code):
             warnings.simplefilter("ignore")  # nobody reads what one process of many prints
             return _attempted(unit, store)
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except (
+        BaseException
+    ) as error:  # foreign code can end the process, and libraries in Rust raise what is no `Exception`
         cause = out_of_memory(error)
         if cause is not None:
             words = (str(cause).strip().splitlines() or ["out of memory"])[0][:LONGEST]
