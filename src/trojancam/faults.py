@@ -8,9 +8,12 @@ import platform
 import sys
 import tempfile
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from trojancam.version import __version__
 
@@ -76,6 +79,30 @@ def out_of_memory(error: BaseException) -> BaseException | None:
         seen.add(id(cause))
         cause = cause.__cause__ or cause.__context__
     return None
+
+
+@contextmanager
+def memory_missed() -> Iterator[None]:
+    """What lacked memory where no exception can be raised, as in a function that a library calls back, is raised at the end.
+
+    Raises:
+        MemoryError: or what else was about memory.
+    """
+    missed, before = list[BaseException](), sys.unraisablehook
+
+    def hook(told: Any) -> None:
+        if told.exc_value is not None and out_of_memory(told.exc_value) is not None:
+            missed.append(told.exc_value)
+        else:
+            before(told)
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
+    if missed:
+        raise missed[0]
 
 
 def logged(error: BaseException) -> Path | None:

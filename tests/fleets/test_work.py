@@ -70,6 +70,24 @@ def test_an_inspection_with_images(trained: Path, signs: Path, tmp_path: Path) -
     assert (plain.verdict, plain.accuracy, plain.details["classes"]) == ("opened", None, 3)
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_memory_that_lacked_where_nothing_can_be_raised_is_no_result(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Lacking:
+        def __del__(self) -> None:
+            raise MemoryError("no room")
+
+    real = work.TASKS["inspect"]
+
+    def inspected(*given: Any) -> Result:
+        Lacking()
+        return real(*given)
+
+    monkeypatch.setitem(work.TASKS, "inspect", inspected)
+    assert work_on(unit(model, None, task="inspect"), Store(tmp_path)).state == "memory"
+
+
 def test_a_file_that_was_changed_meanwhile_is_no_result_of_the_old_one(model: Path, tmp_path: Path) -> None:
     path = tmp_path / "net.safetensors"
     path.write_bytes(model.read_bytes())
@@ -92,7 +110,7 @@ def test_a_file_that_was_changed_meanwhile_is_no_result_of_the_old_one(model: Pa
     ],
 )
 def test_what_goes_wrong_is_a_result(
-    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, state: str, said: str
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, state: str, said: str
 ) -> None:
     def fail(*_: object) -> Result:
         raise error

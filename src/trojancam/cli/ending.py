@@ -4,8 +4,8 @@ import errno
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from io import TextIOWrapper
 from typing import Any
 
@@ -25,7 +25,7 @@ from trojancam.cli.anywhere import (
 from trojancam.cli.configuration import Defaults, defaults
 from trojancam.cli.console import INTERRUPTED, OPTIONS, complain, warnings_in_a_line
 from trojancam.errors import TrojanCamError
-from trojancam.faults import FAULT, MENDABLE, ForeignExitError, in_words, logged, out_of_memory
+from trojancam.faults import FAULT, MENDABLE, ForeignExitError, in_words, logged, memory_missed, out_of_memory
 from trojancam.startup import draw_as_delivered
 
 COMPLETING = "_TROJANCAM_COMPLETE"
@@ -103,7 +103,7 @@ class Commands(TyperGroup):
     def _ended(self, run: Callable[[], Any]) -> int:
         """The exit code; all that was printed has arrived, or that is an error too."""
         try:
-            with _memory_missed():
+            with memory_missed():
                 code = run()
             sys.stdout.flush()
         except (
@@ -138,30 +138,6 @@ class OneCommand(TyperCommand):
         }
         announce({**configured.common, **used})
         return rest
-
-
-@contextmanager
-def _memory_missed() -> Iterator[None]:
-    """What lacked memory where no exception can be raised, as in a function that a library calls back, is raised at the end.
-
-    Raises:
-        MemoryError: or what else was about memory.
-    """
-    missed, before = list[BaseException](), sys.unraisablehook
-
-    def hook(told: Any) -> None:
-        if told.exc_value is not None and out_of_memory(told.exc_value) is not None:
-            missed.append(told.exc_value)
-        else:
-            before(told)
-
-    sys.unraisablehook = hook
-    try:
-        yield
-    finally:
-        sys.unraisablehook = before
-    if missed:
-        raise missed[0]
 
 
 def _failed(error: BaseException, debug: bool) -> int:

@@ -128,7 +128,8 @@ def main(folder: Path, do: Callable[[Path, Progress], None] = run) -> int:
     os.nice(KINDNESS)
     torch.set_num_threads(max(1, (os.cpu_count() or 1) - 1))
     try:
-        do(folder, lambda done, total, note="": _tell(done=done, total=total, note=note))
+        with faults.memory_missed():
+            do(folder, lambda done, total, note="": _tell(done=done, total=total, note=note))
     except TrojanCamError as error:
         _tell(**told_to_page(error))
         return faults.MENDABLE

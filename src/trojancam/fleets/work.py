@@ -13,7 +13,7 @@ from typing import Any
 from trojancam.data.image_set import Dataset
 from trojancam.detection.judgement import strength
 from trojancam.errors import DataError, Remedy, TrojanCamError
-from trojancam.faults import in_words, logged, out_of_memory
+from trojancam.faults import in_words, logged, memory_missed, out_of_memory
 from trojancam.files import writable_folder
 from trojancam.fleets.result import NOT_JUDGED, UNKNOWN, Result, suspicion
 from trojancam.fleets.store import MODELS, Store
@@ -50,7 +50,7 @@ def work_on(unit: Unit, store: Store, memory: float = math.inf) -> Result:
 
 def _tried(unit: Unit, store: Store, memory: float) -> Result:
     try:
-        with warnings.catch_warnings(), chdir(unit.code):
+        with warnings.catch_warnings(), chdir(unit.code), memory_missed():
             warnings.simplefilter("ignore")  # nobody reads what one process of many prints
             return _attempted(unit, store)
     except KeyboardInterrupt:
