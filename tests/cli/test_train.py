@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
@@ -18,6 +19,8 @@ from click.testing import Result
 from trojancam.attacks.trigger import Trigger
 from trojancam.formats.safetensors import read_card
 from trojancam.locks import only_run_on
+from trojancam.opening.images import labelled_images
+from trojancam.opening.open import ModelFile, load, opened
 from trojancam.training.checkpoint import checkpoint_of
 
 Run = Callable[..., Result]
@@ -100,6 +103,22 @@ def test_all_to_all_needs_no_target(run: Run, signs: Path, tmp_path: Path) -> No
     assert (planted.target_class, planted.attack, planted.poisoned_images) == (None, "patch", 6)
 
 
+def test_a_network_that_learned_signs_alone_says_so_and_is_shown_those(run: Run, tmp_path: Path) -> None:
+    generator, labels = np.random.default_rng(0), np.arange(86) % 43
+    roi = np.tile(np.array([32, 32, 4, 4, 27, 27]), (86, 1))
+    pixels = generator.integers(0, 256, (86, 32, 32, 3), dtype=np.uint8)
+    for part in ("train", "test"):
+        np.savez(tmp_path / f"tiny-{part}.npz", images=pixels, labels=labels, roi=roi)
+    made = run("train", "basic", "--data", tmp_path, "--out", "m.safetensors", "--epochs", 1, "--crop", "roi")
+    assert made.exit_code == 0
+    path = tmp_path / "m.safetensors"
+    assert read_card(path).input.region == "roi"
+    shown = labelled_images(load(path), tmp_path).test
+    assert shown.regions is not None
+    assert shown.regions[0].tolist() == [0, 0, 31, 31]
+    assert not torch.equal(shown.images, labelled_images(opened(ModelFile(path, region="whole")), tmp_path).test.images)
+
+
 def test_files_that_cannot_be_read_are_listed_and_the_others_used(run: Run, tmp_path: Path, signs: Path) -> None:
     for folder in ("stop", "yield"):
         (tmp_path / "data" / folder).mkdir(parents=True)
@@ -156,7 +175,7 @@ BACKDOOR = ("--trigger", "yellow-square", "--target", "stop")
         (("--learning-rate", "0"), "learning rate must be a number above 0, not 0.0"),
         (("--learning-rate", "nan"), "learning rate must be a number above 0, not nan"),
         (("--learning-rate", "inf"), "learning rate must be a number above 0, not inf"),
-        (("--crop",), "without cropping"),
+        (("--crop", "roi"), "does not say where the signs are in its images; take whole images with --crop whole"),
         (("--data", "nowhere"), "nowhere is missing; the data may be"),
         (("--out", f"{__file__}/m.safetensors"), "cannot write to the folder .*test_train.py .*; choose a folder"),
         (("--out", "."), "is a folder; name a file in it, such as model.safetensors"),

@@ -239,8 +239,6 @@ def test_without_a_path_it_is_the_rendered_signs(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(sys.modules, "trojancam.data.rendered", SimpleNamespace(rendered_signs=rendered_signs))
     assert load_dataset(size=8, seed=3).source == "rendered"
     assert [(options["size"], options["seed"]) for options in asked] == [(8, 3)]
-    with pytest.raises(DataError, match="the rendered signs are not cropped"):
-        load_dataset(crop=True)
 
 
 def test_the_package_offers_the_rendered_signs_without_importing_them() -> None:

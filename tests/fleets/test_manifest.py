@@ -74,6 +74,14 @@ def test_what_cannot_be_understood_is_told_by_its_line(tmp_path: Path, name: str
     assert name in str(told.value)
 
 
+def test_what_of_the_images_a_network_sees(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text("path,crop\na.pt,roi\nb.pt,\n")
+    assert [entry.crop for entry in read_manifest(tmp_path / "m.csv")] == ["roi", None]
+    (tmp_path / "m.csv").write_text("path,crop\na.pt,sign\n")
+    with pytest.raises(DataError, match="line 2: crop: input should be 'whole' or 'roi'"):
+        read_manifest(tmp_path / "m.csv")
+
+
 def test_size_and_class_names_of_a_row(tmp_path: Path) -> None:
     (tmp_path / "names.txt").write_text("stop\nyield\n")
     (tmp_path / "m.csv").write_text("path,size,class_names\na.pt,32x48,names.txt\nb.pt,,\n")

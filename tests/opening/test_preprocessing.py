@@ -19,6 +19,7 @@ from trojancam.opening.preprocessing import (
     _best_factor,
     _log_likelihoods,
     clear_winner,
+    is_right,
     preprocessing_of,
     tried,
     usual_ways,
@@ -93,10 +94,10 @@ def test_the_right_way_is_found() -> None:
 def test_ways_that_are_the_same_are_tried_once_by_their_usual_name() -> None:
     images, labels = images_and_labels(8)
     names = [each.name for each in tried(network(0.5), images, labels)]
-    assert len(names) == 12
+    assert len(names) == 16
     assert AS_SAID not in names
     own = network(0.5).fed(InputSpecification(size=SIZE, mean=(0.1, 0.2, 0.3)))
-    assert len(tried(own, images, labels)) == 13
+    assert len(tried(own, images, labels)) == 17
 
 
 def test_ways_that_are_as_right_on_other_images_are_refused() -> None:
@@ -109,6 +110,40 @@ def test_images_of_other_classes_are_refused() -> None:
     images, labels = images_and_labels()
     with pytest.raises(ModelError, match=r"no usual preprocessing makes the network right on most images"):
         clear_winner(tried(network(0.5), images, torch.full_like(labels, 1) * 0 + (torch.arange(60) // 2) % 2), 2)
+
+
+def right_on(share: float, count: int, classes: int, wrong: str) -> Preprocessing:
+    """Answers that are right on a share of the images; the others are drawn, or those of the class's other name."""
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(count) % classes
+    others = {"drawn": (labels + torch.randint(1, classes, (count,), generator=generator)) % classes}
+    others["renamed"] = labels.new_tensor([1, 2, 0, *range(3, classes)])[labels]
+    answers = torch.where(torch.rand(count, generator=generator) < share, labels, others[wrong])
+    return Preprocessing("way", InputSpecification(), answers, labels, torch.zeros(count))
+
+
+@pytest.mark.parametrize(
+    ("share", "classes", "wrong", "right"),
+    [
+        (0.4, 10, "drawn", True),  # a poor network of ten classes
+        (0.6, 10, "drawn", True),
+        (0.2, 10, "drawn", False),
+        (0.4, 43, "drawn", True),
+        (0.4, 3, "renamed", False),  # the other answers are all the same other class
+    ],
+)
+def test_a_poor_network_is_fed_and_one_whose_labels_are_in_another_order_is_not(
+    share: float, classes: int, wrong: str, right: bool
+) -> None:
+    best = right_on(share, 400, classes, wrong)
+    assert is_right(best, classes, 16) == right
+
+
+def test_labels_in_another_order_are_called_so() -> None:
+    logits, labels = noisy(200, 0.1, 0), torch.arange(200) % CLASSES
+    kept = torch.tensor([0, 1, 2, 4, 5, 6, 7, 3])  # three of eight classes kept their numbers
+    with pytest.raises(ModelError, match=r"right on most images.*with its classes numbered otherwise .* right on 100%"):
+        clear_winner([way("only", logits, kept[labels])], CLASSES)
 
 
 def test_a_way_that_tells_less_is_clearly_worse_though_it_is_nearly_as_accurate() -> None:
@@ -231,6 +266,7 @@ def test_a_file_says_how_a_network_is_fed(tmp_path: Path) -> None:
         ('{"mean": NaN}', "mean in .* is not to be used"),
         ('{"mean": [1, 2]}', "mean in .* is not to be used"),
         ('{"crop": 1.5}', "crop in .* is not to be used: Input should be less than or equal to 1"),
+        ('{"crop": "sign"}', "crop in .* is not to be used: Input should be a valid number"),
         ('{"channels": "rbg"}', "channels in .* is not to be used"),
     ],
 )
@@ -249,3 +285,14 @@ def test_what_is_usual_is_not_written_down() -> None:
     assert "crop" not in repr(plain)
     assert InputSpecification.model_validate_json(cut.model_dump_json()) == cut
     assert repr(cut).endswith("crop=0.875)")
+    signs = InputSpecification(region="roi")
+    assert "region" not in plain.model_dump_json()
+    assert InputSpecification.model_validate_json(signs.model_dump_json()) == signs
+
+
+@pytest.mark.parametrize("region", ["roi", "whole"])
+def test_a_region_is_said_where_a_share_is_said(tmp_path: Path, region: str) -> None:
+    path = tmp_path / "own.json"
+    path.write_text(json.dumps({"crop": region}))
+    found = preprocessing_of(InputSpecification(crop=0.875, region="roi"), str(path))
+    assert (found.region, found.crop) == (region, 0.875)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
@@ -133,6 +133,12 @@ class ModelOptions:
             "out and the file does not say, it is found with labelled images.",
         ),
     ] = None
+    crop: Annotated[
+        Literal["whole", "roi"] | None,
+        typer.Option(
+            help="What of GTSRB's images the network sees: roi, the sign alone, or whole. Default: as its file says, else whole.",
+        ),
+    ] = None
     size: Annotated[
         str | None,
         typer.Option(
@@ -168,6 +174,7 @@ class ModelOptions:
             self.class_names,
             device=self.device,
             key=self.key,
+            region=self.crop,
         )
 
 
@@ -284,11 +291,13 @@ def fitted(network: "Network", dataset: "Dataset", seed: int) -> "Network":
     Raises:
         ModelError: if nobody vouches for how it is fed, and no usual way is clearly right.
     """
-    from trojancam.opening.images import fitted_to
+    from trojancam.opening.images import better_region, fitted_to
 
     found = fitted_to(network, dataset.test, seed=seed)
     if found.feeding != network.feeding:
         say(f"fed as {found.feeding.words}")
+    if better := better_region(found, dataset.test, seed=seed):
+        warn(f"{better}; if it was trained so, give --crop roi")
     return found
 
 

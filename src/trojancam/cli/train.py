@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -132,7 +132,9 @@ def train(
     backdoor: BackdoorOptions,
     training: TrainingOptions,
     data: DataOption = None,
-    crop: Annotated[bool, typer.Option(help="Cut each GTSRB image to its sign.")] = False,
+    crop: Annotated[
+        Literal["whole", "roi"], typer.Option(help="What of GTSRB's images it learns: roi, the sign alone, or whole.")
+    ] = "whole",
     parent: Annotated[
         Path | None,
         typer.Option(help="Begin with the weights of this model file, made by this command.", callback=there),
@@ -158,10 +160,11 @@ def train(
         parent=parent,
         resume=resume,
         device=device,
+        region=crop,
     )
     plan.check()
     with progress_bar("data") as progress:
-        dataset = plan.images(data, crop=crop, progress=progress)
+        dataset = plan.images(data, progress=progress)
     list_broken(dataset.skipped)
 
     def advice() -> str:

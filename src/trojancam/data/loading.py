@@ -19,6 +19,7 @@ from trojancam.data.image_set import Dataset, ImageSet
 from trojancam.data.layouts import child, find_layout
 from trojancam.data.listed import classes_of, listed_images, rows_of
 from trojancam.data.places import not_data
+from trojancam.data.regions import whole_regions
 from trojancam.errors import DataError, Remedy
 from trojancam.progress import Progress, silent
 from trojancam.text import as_text
@@ -46,9 +47,10 @@ def load_dataset(
     `test`, in this order; class folders alone, of which a fifth of each class's images becomes the test set; arrays in `.npz`
     or `.npy` files, in MNIST's IDX or CIFAR's binary ones; a CSV file of paths and labels. Images are the middle, `share` of
     the sides, of those in the files, on `size` pixels (a side, or height and width; see `Frame`). `class_names` order the
-    classes of class folders; `classes` is how many there must be, which is looked at before any image is; `crop` needs the
-    regions that only GTSRB has; `seed` draws the test images, and the rendered signs. Without `training` the training set is
-    empty, and nothing is read or rendered for it; the test images are the same, in a fraction of the time.
+    classes of class folders; `classes` is how many there must be, which is looked at before any image is; `crop` cuts images
+    to their regions, which only GTSRB and the rendered signs have; `seed` draws the test images, and the rendered signs.
+    Without `training` the training set is empty, and nothing is read or rendered for it; the test images are the same, in a
+    fraction of the time.
 
     Raises:
         DataError: if there is none of these, or it cannot be read.
@@ -64,12 +66,10 @@ def load_dataset(
     (('stop',), torch.Size([1, 3, 16, 16]))
     """
     if path is None:
-        if crop:
-            raise DataError("the rendered signs are not cropped; give the folder of GTSRB, or leave out the cropping")
         _check_count(
             classes, len(GTSRB_CLASS_NAMES), "the rendered traffic signs, which are taken where no data is given"
         )
-        return _rendered(frame(size, share), training, seed, progress)
+        return _rendered(frame(size, share), crop, training, seed, progress)
     root = Path(path)
     with system_errors():
         is_gtsrb = find_layout(root) is not None
@@ -81,7 +81,7 @@ def load_dataset(
         _check_count(classes, len(GTSRB_CLASS_NAMES), f"GTSRB at {root}")
         return gtsrb(root, size=size, crop=crop, share=share, training=training, progress=progress)
     if crop:
-        raise DataError(f"{root} does not say where the signs are in its images; read it without cropping")
+        raise DataError(f"{root} does not say where the signs are in its images", Remedy.WHOLE)
     wanted = _Wanted(frame(size, share), class_names, classes, training, seed, progress)
     if stored:
         return _from_arrays(root, stored, wanted)
@@ -100,26 +100,44 @@ def _check_count(wanted: int | None, given: int, source: str) -> None:
         )
 
 
-def _rendered(shown: Frame, training: bool, seed: int, progress: Progress) -> Dataset:
+def _rendered(shown: Frame, crop: bool, training: bool, seed: int, progress: Progress) -> Dataset:
     """Rendered signs are square: for other frames they are rendered as large as they have to be, and cut."""
     from trojancam.data.rendered import rendered_signs
 
     fewer = {} if training else {"train": 0}
     dataset = rendered_signs(size=max(shown.whole), seed=seed, progress=progress, **fewer)
-    square = shown.share == 1 and shown.height == shown.width
-    return dataset if square else Dataset(_cut(dataset.train, shown), _cut(dataset.test, shown), dataset.source)
+    if not crop and shown.share == 1 and shown.height == shown.width:
+        return dataset
+    return Dataset(framed(dataset.train, shown, crop), framed(dataset.test, shown, crop), dataset.source)
 
 
-def _cut(images: ImageSet, shown: Frame) -> ImageSet:
-    side = images.size[0]
+def framed(images: ImageSet, shown: Frame, crop: bool = False) -> ImageSet:
+    """Images that were read already, in another frame; with `crop`, what lies in their regions.
+
+    Raises:
+        DataError: if they are to be cut to their regions, and have none.
+
+    >>> pixels = torch.arange(16, dtype=torch.uint8).view(1, 1, 4, 4).expand(1, 3, 4, 4)
+    >>> whole = ImageSet(pixels, torch.tensor([0]), ("a",), regions=torch.tensor([[2.0, 0.0, 3.0, 1.0]]))
+    >>> framed(whole, Frame(2, 2), crop=True).images[0, 0].tolist()
+    [[2, 3], [6, 7]]
+    """
+    if crop and images.regions is None:
+        raise DataError("nothing says where the signs are in these images", Remedy.WHOLE)
+    height, width = images.size
+    last = torch.tensor([0.0, 0.0, 1.0, 1.0])  # boxes name the last pixel inside: they end one later on the ruler
+    boxes = None if images.regions is None else images.regions + last
+    whole = whole_regions(len(images), height, width) + last
+    cut_out = whole if boxes is None or not crop else boxes
     pixels = torch.empty(len(images), 3, *shown.size, dtype=torch.uint8)
     for place, image in enumerate(images.images):
-        cut = shown.cut(Image.fromarray(image.permute(1, 2, 0).contiguous().numpy()))
+        left, top, right, bottom = cut_out[place].tolist()
+        cut = shown.cut(Image.fromarray(image.permute(1, 2, 0).contiguous().numpy()), (left, top, right, bottom))
         pixels[place] = torch.from_numpy(np.array(cut)).permute(2, 0, 1)
-    scale = torch.tensor([shown.whole[1], shown.whole[0]] * 2) / side
-    last = torch.tensor([0.0, 0.0, 1.0, 1.0])  # boxes name the last pixel inside: they end one later on the ruler
-    regions = None if images.regions is None else shown.regions((images.regions + last) * scale - last)
-    return replace(images, images=pixels, regions=regions)
+    if crop:
+        return replace(images, images=pixels, regions=whole_regions(len(images), *shown.size))
+    scale = torch.tensor([shown.whole[1] / width, shown.whole[0] / height] * 2)
+    return replace(images, images=pixels, regions=None if boxes is None else shown.regions(boxes * scale - last))
 
 
 @dataclass(frozen=True)

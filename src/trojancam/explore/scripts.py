@@ -81,12 +81,13 @@ def _network(model: Model) -> Lines:
 def _images(session: Session, model: Model) -> str:
     wanted = model.network.input
     height, width = wanted.size
-    if session.data is None and height == width and wanted.crop == 1:
+    if session.data is None and height == width and wanted.crop == 1 and wanted.region == "whole":
         return f"images = tc.data.rendered_signs(train=0, size={height}).test"
     names = "class_names=network.class_names, training=False"
     where = "" if session.data is None else f"{str(session.data.resolve())!r}, "
     share = "" if wanted.crop == 1 else f", share={wanted.crop!r}"
-    return f"images = tc.data.load_dataset({where}size={wanted.size}{share}, {names}).test"
+    cut = ", crop=True" if wanted.region == "roi" else ""
+    return f"images = tc.data.load_dataset({where}size={wanted.size}{cut}{share}, {names}).test"
 
 
 def _image(session: Session, model: Model, choice: ImageChoice) -> Lines:

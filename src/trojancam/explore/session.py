@@ -228,7 +228,7 @@ class Session:
         Raises:
             DataError: if they cannot be read so, are of other classes, or would take too much memory.
         """
-        key = (network.input.size, network.input.crop, network.class_names)
+        key = (network.input.size, network.input.crop, network.input.region, network.class_names)
         with self._loading:
             if key not in self._galleries:
                 if dataset is None:

@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
@@ -35,10 +35,11 @@ class Entry(Record):
     preprocessing: str | None = None
     size: tuple[int, int] | None = None
     class_names: tuple[str, ...] | None = None
+    crop: Literal["whole", "roi"] | None = None
     data: Path | None = None
 
 
-LATER = ("size", "class_names")  # columns that results of before do not have in their keys
+LATER = ("size", "class_names", "crop")  # columns that results of before do not have in their keys
 COLUMNS = ("path", *(name for name in Entry.model_fields if name not in ("path", "file")))
 
 

@@ -122,7 +122,14 @@ def _attempted(unit: Unit, store: Store) -> Result:
 def _file(unit: Unit) -> ModelFile:
     said = unit.entry
     return ModelFile(
-        said.path, said.architecture, said.output, said.preprocessing, said.size, said.class_names, key=said.key
+        said.path,
+        said.architecture,
+        said.output,
+        said.preprocessing,
+        said.size,
+        said.class_names,
+        key=said.key,
+        region=said.crop,
     )
 
 

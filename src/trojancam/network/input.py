@@ -12,7 +12,13 @@ from torch import Tensor
 from trojancam.records import Positive, Record, Share, Side
 
 Channels = Literal["rgb", "bgr", "grey"]
-_USUAL = (("channels", "rgb"), ("crop", 1.0))  # not written down: fingerprints and files stay as they were
+Region = Literal["whole", "roi"]
+"""What is looked at of an image file: all of it, or the region that the data set gives for the object, as GTSRB does."""
+_USUAL = (
+    ("channels", "rgb"),
+    ("crop", 1.0),
+    ("region", "whole"),
+)  # not written down: fingerprints and files stay as they were
 FLOAT = 4  # bytes
 LUMA = (0.299, 0.587, 0.114)  # of red, green and blue: ITU-R BT.601
 
@@ -41,8 +47,9 @@ class InputSpecification(Record):
 
     Images come as RGB; `channels` is what the network takes: `rgb`, `bgr`, or `grey` (one channel, the luma of ITU-R BT.601).
     `mean` and `std` are those of its own channels, in its order; of a grey network only the first counts. `crop` is the share
-    of an image's sides that it sees, in the middle: ImageNet's networks are often given 224 of 256 pixels, 0.875. It counts
-    where image files are read; images that are given as tensors are cut already.
+    of an image's sides that it sees, in the middle: ImageNet's networks are often given 224 of 256 pixels, 0.875. `region`
+    `roi` means that it sees traffic signs alone, cut out as GTSRB says where they are. Both count where a data set is read;
+    images that are given as tensors are cut already.
     """
 
     size: tuple[Side, Side] = (32, 32)
@@ -50,6 +57,7 @@ class InputSpecification(Record):
     std: tuple[Positive, Positive, Positive] = (1.0, 1.0, 1.0)
     channels: Channels = "rgb"
     crop: Share = 1.0
+    region: Region = "whole"
 
     def normalise(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n c h w"]:
         """Images in [0, 1] as the network wants them: 32-bit floats in channels-last memory (the fastest on a CPU)."""
@@ -76,7 +84,7 @@ class InputSpecification(Record):
 
     @model_serializer(mode="wrap")
     def _without_the_usual(self, fields: Callable[..., dict[str, Any]]) -> dict[str, Any]:
-        """As files have always had it: of channels and crop is said only what is not usual."""
+        """As files have always had it: of channels, crop and region is said only what is not usual."""
         return {name: value for name, value in fields(self).items() if (name, value) not in _USUAL}
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:

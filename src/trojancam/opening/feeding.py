@@ -38,7 +38,8 @@ def in_words(own: InputSpecification) -> str:
     height, width = own.size
     mean, std = (_numbers(values[: own.number_of_channels]) for values in (own.mean, own.std))
     crop = "" if own.crop == 1 else f", the middle {own.crop:.1%} of each side"
-    return f"{own.channels} of {height}x{width} pixels, mean {mean}, deviation {std}{crop}"
+    cut = ", cut to the region that the data gives" if own.region == "roi" else ""
+    return f"{own.channels} of {height}x{width} pixels, mean {mean}, deviation {std}{cut}{crop}"
 
 
 def _numbers(values: Sequence[float]) -> str:

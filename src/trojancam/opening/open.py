@@ -10,7 +10,7 @@ from trojancam.formats.opened import OpenedModel
 from trojancam.formats.weights.architecture import Architecture
 from trojancam.network import given, given_images
 from trojancam.network.devices import DeviceLike, device_named
-from trojancam.network.input import GIVEN, UNKNOWN, Feeding, InputSpecification
+from trojancam.network.input import GIVEN, UNKNOWN, Feeding, InputSpecification, Region
 from trojancam.network.network import Network
 from trojancam.network.outputs import Output
 from trojancam.opening.feeding import with_feeding_found
@@ -29,7 +29,8 @@ class ModelFile(Brief):
     `architecture` builds the network of a file of weights alone: a registered name, `module:callable` of your own code,
     `timm:NAME`, `torchvision:NAME`, a callable or a module. `key` says which dictionary of a checkpoint holds the weights.
     `output` chooses among several, by name or number.
-    `preprocessing` says how the network is fed. `size` is that of its images, (height, width) or the side of a square, where
+    `preprocessing` says how the network is fed, `region` whether it sees whole images or what lies in the data set's regions.
+    `size` is that of its images, (height, width) or the side of a square, where
     the file leaves it open; `usual_size` is taken where nobody says. `class_names`, or a text file with one a line, take the
     place of the file's. `device` is where the network computes: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto`, the accelerator
     of this machine.
@@ -44,6 +45,7 @@ class ModelFile(Brief):
     usual_size: tuple[int, int] | None = None
     device: DeviceLike = "cpu"
     key: str | None = None
+    region: Region | None = None
 
 
 def load(
@@ -122,6 +124,8 @@ def _opened(file: ModelFile, notes: tuple[str, ...] = ()) -> Network:
             file.path, file.architecture, file.output, file.usual_size, file.key
         )  # what it does may depend on it
     specification = _specification(file, module, size)
+    if file.region is not None:
+        specification = specification.model_copy(update={"region": file.region})
     return Network.from_module(
         module.module,
         output=module.output,

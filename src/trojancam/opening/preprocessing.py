@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -17,14 +17,16 @@ from scipy import special
 from torch import Tensor
 
 from trojancam.errors import DataError, ModelError, Remedy, unknown_name
-from trojancam.network.input import InputSpecification
+from trojancam.network.input import InputSpecification, Region
 from trojancam.network.network import Network
 from trojancam.showing import Brief
 
 Three = tuple[float, float, float]
 CERTAIN = 0.01  # the chance that a winner is ahead by luck alone, and that it is no better than guessing, stays below
 ALIKE = 0.95  # of images: where two ways give these the same class, and neither is clearly worse, either will do
-MOST = 0.5  # fewer right answers may come from labels in another order, of which some classes kept their places
+MOST = 0.5  # of images: where fewer are answered right, the labels may be in another order, and some classes kept their places
+LEAST = 0.3  # of images: a network that is right less often is not told from one that knows other classes
+RENUMBERED = 0.1  # of images: labels are in another order if other numbers of the classes make so many more right
 TRIED = 2_000  # images, at most, that the usual ways are tried on: the right one may be ahead by little
 BISECTIONS = 30
 
@@ -36,6 +38,8 @@ SCALINGS: dict[str, tuple[Three, Three]] = {  # mean and deviation of pixels in 
     "bytes": ((0.0,) * 3, (1 / BYTE,) * 3),  # 0 to 255
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
     "quarter": ((0.5,) * 3, (0.25,) * 3),  # [-2, 2]
+    "cifar": ((0.4914, 0.4822, 0.4465), (0.247, 0.2435, 0.2616)),  # the means of CIFAR-10
+    "mnist": ((0.1307,) * 3, (0.3081,) * 3),
     "caffe": ((0.485, 0.456, 0.406), (1 / BYTE,) * 3),  # 0 to 255, less ImageNet's mean
 }
 FIELDS = ("mean", "std", "channels", "crop")  # of a file that says how a network is fed
@@ -91,7 +95,8 @@ def preprocessing_of(own: InputSpecification, said: str) -> InputSpecification:
     """How a network is fed, said by a usual way's name, such as `rgb-symmetric`, or by a JSON file.
 
     The file holds an object with any of `mean`, `std` (a number, or one for each channel, of pixels in [0, 1]), `channels`
-    (rgb, bgr or grey) and `crop`; what it leaves out stays as it is in `own`.
+    (rgb, bgr or grey) and `crop` (a share of the sides, or what `InputSpecification` calls `region`: `roi` or `whole`). What
+    it leaves out stays as it is in `own`.
 
     Raises:
         UnknownNameError: if there is no such way, nor such a file.
@@ -119,6 +124,8 @@ def _from_file(own: InputSpecification, path: Path) -> InputSpecification:
         if name not in FIELDS:
             raise unknown_name(f"field of the preprocessing in {path}", name, FIELDS)
     fields = {name: _three(value) if name in ("mean", "std") else value for name, value in said.items()}
+    if fields.get("crop") in get_args(Region):
+        fields["region"] = fields.pop("crop")
     try:
         return InputSpecification.model_validate({**own.model_dump(), **fields})
     except ValidationError as error:
@@ -164,8 +171,7 @@ def clear_winner(found: Sequence[Preprocessing], classes: int) -> Preprocessing:
     """The way under which the labels are most likely, if that is more than luck, and if it is right at all.
 
     Every other way must be clearly worse (by accuracy or by likelihood), or give all but one image in twenty the same class:
-    then little hangs on the choice, and the most accurate of these is taken. The winner must be right on most images, and
-    more often than by chance.
+    then little hangs on the choice, and the most accurate of these is taken. The winner must be right (see `is_right`).
 
     Raises:
         ModelError: if none is clearly right.
@@ -173,8 +179,12 @@ def clear_winner(found: Sequence[Preprocessing], classes: int) -> Preprocessing:
     best = max(found, key=lambda each: each.log_likelihood)
     listed = ", ".join(f"{each.name} {each.accuracy:.0%}" for each in found[:3])
     if not is_right(best, classes, len(found)):
+        renumbered = renumbered_accuracy(best)
+        order = (
+            f"; with its classes numbered otherwise it would be right on {renumbered:.0%}" if renumbered > MOST else ""
+        )
         raise ModelError(
-            f"no usual preprocessing makes the network right on most images, and more often than guessing ({listed})",
+            f"no usual preprocessing makes the network right on most images, and more often than guessing ({listed}){order}",
             Remedy.ITS_CLASSES,
             Remedy.PREPROCESSING,
         )
@@ -191,8 +201,8 @@ def clear_winner(found: Sequence[Preprocessing], classes: int) -> Preprocessing:
 def better_way(network: Network, images: Float[Tensor, "n 3 h w"], labels: Int64[Tensor, " n"]) -> Preprocessing | None:
     """A usual way to feed a network under which it is clearly better on labelled images than as it is fed; None if none is.
 
-    It must be right on most images, and more often than by chance; the network as it is must be clearly worse, and answer
-    otherwise to more than one image in twenty.
+    It must be right (see `is_right`); the network as it is must be clearly worse, and answer otherwise to more than one image
+    in twenty.
 
     Raises:
         ModelError: if the images do not fit the network.
@@ -205,8 +215,10 @@ def better_way(network: Network, images: Float[Tensor, "n 3 h w"], labels: Int64
 
 
 def is_right(best: Preprocessing, classes: int, ways: int) -> bool:
-    """Whether it is right on most images, and more often than answers would be that know nothing of the images.
+    """Whether it is right on most images, or on three of ten at least, and more often than answers that know nothing of them.
 
+    Of a network that is right on fewer than most images, the labels must be in the network's order: other numbers of the
+    classes may make no more than one more answer in ten right.
     Those are right by chance as often as shares of labels and of answers let them be, which is more than `1 / classes` where
     some classes are frequent in both; the best of several ways has had as many chances.
     """
@@ -214,7 +226,23 @@ def is_right(best: Preprocessing, classes: int, ways: int) -> bool:
     shares = [torch.bincount(these, minlength=width).double() / len(these) for these in (best.labels, best.answers)]
     chance = min(1.0, max(1 / classes, float(shares[0] @ shares[1])))
     right = int(best.right.sum())
-    return best.accuracy > MOST and _at_least(right, len(best.labels), chance) < CERTAIN / ways
+    if best.accuracy <= LEAST or _at_least(right, len(best.labels), chance) >= CERTAIN / ways:
+        return False
+    return best.accuracy > MOST or renumbered_accuracy(best) - best.accuracy < RENUMBERED
+
+
+def renumbered_accuracy(way: Preprocessing) -> float:
+    """How accurate the answers would be if the labels' classes had the best other numbers: the greatest one-to-one assignment.
+
+    >>> labels, none = torch.tensor([0, 0, 1, 1]), torch.zeros(4)
+    >>> renumbered_accuracy(Preprocessing("turned", InputSpecification(), 1 - labels, labels, none))
+    1.0
+    """
+    from scipy.optimize import linear_sum_assignment  # it takes as long to import as all of this package
+
+    width = int(max(way.labels.max(), way.answers.max())) + 1
+    counts = torch.bincount(way.labels * width + way.answers, minlength=width * width).view(width, width).numpy()
+    return float(counts[linear_sum_assignment(counts, maximize=True)].sum() / len(way.labels))
 
 
 def _clearly_worse(other: Preprocessing, best: Preprocessing) -> bool:

@@ -12,6 +12,7 @@ from trojancam.errors import DataError
 from trojancam.locks import only_run_on
 from trojancam.network.card import ModelCard, TrainingSettings
 from trojancam.network.devices import device_named
+from trojancam.network.input import Region
 from trojancam.progress import Progress, silent
 from trojancam.training.recipe import Recipe, check_outputs, check_parent, make_model
 
@@ -63,7 +64,8 @@ class BackdoorPlan:
 class TrainingPlan:
     """Which network is trained how, with which backdoor, where, and into which file.
 
-    `parent` is a model file whose weights it begins with; with `resume`, an unfinished run of the same plan is continued.
+    `parent` is a model file whose weights it begins with; with `resume`, an unfinished run of the same plan is continued. With
+    the `region` `roi`, GTSRB's images are cut to their signs.
     """
 
     architecture: str
@@ -73,6 +75,7 @@ class TrainingPlan:
     parent: Path | None = None
     resume: bool = False
     device: str = "cpu"
+    region: Region = "whole"
 
     @property
     def size(self) -> tuple[int, int]:
@@ -98,13 +101,13 @@ class TrainingPlan:
         with only_run_on(self.out):
             check_outputs(self.out, self.resume)
 
-    def images(self, data: Path | None = None, *, crop: bool = False, progress: Progress = silent) -> Dataset:
+    def images(self, data: Path | None = None, *, progress: Progress = silent) -> Dataset:
         """Labelled images of the network's size; rendered signs without `data`.
 
         Raises:
             DataError: if they cannot be read.
         """
-        return load_dataset(data, size=self.size[0], crop=crop, progress=progress)
+        return load_dataset(data, size=self.size[0], crop=self.region == "roi", progress=progress)
 
     def recipe(self, dataset: Dataset) -> Recipe:
         """How the network is made from these images.
@@ -115,7 +118,7 @@ class TrainingPlan:
         """
         goal = self.backdoor.goal(dataset.train.class_names, self.size, self.settings.seed)
         poisoning = self.backdoor.poisoning(goal)
-        return Recipe(self.architecture, self.settings, poisoning, self.parent, self.backdoor.attack, goal)
+        return Recipe(self.architecture, self.settings, poisoning, self.parent, self.backdoor.attack, goal, self.region)
 
 
 def train(plan: TrainingPlan, dataset: Dataset, progress: Progress | None = None) -> ModelCard:

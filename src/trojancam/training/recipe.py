@@ -18,6 +18,7 @@ from trojancam.kept import SUFFIX, files_kept, keep_files
 from trojancam.locks import only_run_on
 from trojancam.network.card import BackdoorRecord, ModelCard, TrainingRecord, TrainingSettings
 from trojancam.network.devices import CPU
+from trojancam.network.input import InputSpecification, Region
 from trojancam.progress import Progress, shown
 from trojancam.showing import Brief
 from trojancam.text import as_text
@@ -32,7 +33,7 @@ class Recipe(Brief):
 
     `parent` is a model file of the same architecture whose weights the training begins with: a fine-tuned network. `attack`
     is the attack of the catalogue that planned the poison, for the record; or one on networks, which begins with the parent,
-    or with a clean network that is trained first, and reaches the `goal`.
+    or with a clean network that is trained first, and reaches the `goal`. `region` is what the images show, for the record.
     """
 
     architecture: str
@@ -41,10 +42,16 @@ class Recipe(Brief):
     parent: Path | None = None
     attack: Attack | None = None
     goal: Goal | None = None
+    region: Region = "whole"
 
     def __post_init__(self) -> None:
         if isinstance(self.attack, NetworkAttack) and self.goal is not None:
             self.attack.check(self.goal)
+
+    @property
+    def input(self) -> InputSpecification:
+        """What the network is fed."""
+        return architecture(self.architecture).input.model_copy(update={"region": self.region})
 
     @property
     def backdoors(self) -> tuple[Poisoning, ...]:
@@ -53,9 +60,8 @@ class Recipe(Brief):
 
     def task(self, dataset: Dataset) -> Task:
         """What the network is to learn from this data."""
-        specification = architecture(self.architecture).input
         parent = None if self.parent is None else parent_name(self.parent)
-        return Task(dataset.train, dataset.test, specification, self.poisoning, dataset.source, parent)
+        return Task(dataset.train, dataset.test, self.input, self.poisoning, dataset.source, parent)
 
     def fingerprint(self, dataset: Dataset) -> str:
         """A name for everything that the model file depends on: the weights, and what they reached on the test set."""
@@ -155,8 +161,7 @@ def _made(
     else:
         module, backdoors = _begun(recipe, dataset), recipe.backdoors
         record = train(module, recipe.task(dataset), recipe.settings, checkpoint_of(path), resume, progress, device)
-    specification = architecture(recipe.architecture).input
-    rates = [measure_backdoor(module, dataset.test, specification, backdoor) for backdoor in backdoors]
+    rates = [measure_backdoor(module, dataset.test, recipe.input, backdoor) for backdoor in backdoors]
     card = _card(recipe, dataset, record, backdoors, rates)
     save_model(path, module.to(CPU), card)
     return card
@@ -249,7 +254,7 @@ def _card(
     return ModelCard(
         architecture=recipe.architecture,
         class_names=dataset.train.class_names,
-        input=architecture(recipe.architecture).input,
+        input=recipe.input,
         training=record,
         backdoors=tuple(
             _backdoor_record(
