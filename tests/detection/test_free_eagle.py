@@ -118,6 +118,13 @@ def test_a_planted_path_is_called_and_a_clean_network_is_not() -> None:
     assert any("finds nothing says little" in remark for remark in found(()).remarks)
 
 
+def test_a_report_holds_the_matrix_of_up_to_100_classes() -> None:
+    matrix = torch.rand(100, 100, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    told = free_eagle._told(matrix)
+    torch.testing.assert_close(torch.tensor(told, dtype=torch.float64), matrix, atol=1e-6, rtol=0)
+    assert free_eagle._told(torch.zeros(101, 101)) == ()
+
+
 def test_the_anomaly_is_that_of_the_paper() -> None:
     values = torch.rand(43, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     low, high = np.percentile(values.numpy(), [25, 75])

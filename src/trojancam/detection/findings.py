@@ -63,6 +63,13 @@ class Finding(Written, Brief):
             description="Of a trigger that sends every class to another, or a few classes to one: from which to which."
         ),
     ] = ()
+    class_matrix: Annotated[
+        tuple[tuple[float, ...], ...],
+        Field(
+            description="Of a method that compares all classes, and of at most 100: for each class (outer list) how much it "
+            "leads to each class, from 0 to 1. Empty otherwise."
+        ),
+    ] = ()
     evidence: Annotated[dict[str, Measured], Field(description="What the method measured beside.")] = field(
         default_factory=dict
     )

@@ -31,6 +31,7 @@ NAME = "freeeagle"
 FEWEST_CLASSES = 4  # quartiles of fewer columns say nothing
 IMAGES = 16  # that tell the sign of a layer's activations, and what goes past it
 MOST_CLASSES = 100_000  # so many seeds apart are those of two scans
+TOLD, DIGITS = 100, 6  # classes, at most, of which a report holds the matrix; of its probabilities so many digits
 DOUBT = "FreeEagle did not tell trojaned from clean networks of the zoo: that it finds nothing says little."
 
 
@@ -214,9 +215,17 @@ def _finding(matrix: Float[Tensor, "classes classes"], settings: FreeEagleSettin
         target_class=target,
         score=max(0.0, anomaly(columns)),
         class_map=tuple((source, target) for source in victims),
+        class_matrix=_told(matrix),
         evidence={
             "column": float(columns[target]),
             "median_column": float(columns.quantile(0.5)),
             "strongest_source": float(matrix[:, target].max()),
         },
     )
+
+
+def _told(matrix: Float[Tensor, "classes classes"]) -> tuple[tuple[float, ...], ...]:
+    """The matrix as a report holds it; of very many classes nothing, for it would be all of the report."""
+    if len(matrix) > TOLD:
+        return ()
+    return tuple(tuple(round(value, DIGITS) for value in row) for row in matrix.tolist())

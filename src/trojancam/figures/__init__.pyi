@@ -1,6 +1,7 @@
 from . import (
     atlas,
     captions,
+    class_matrix,
     colour,
     curves,
     grid,
@@ -30,6 +31,7 @@ __all__ = [
     "caption",
     "captions",
     "cell_map",
+    "class_matrix",
     "colour",
     "curves",
     "describe",

@@ -13,7 +13,7 @@ from trojancam.detection.words import ANSWERS, maps_in_words, place_in_words, sh
 from trojancam.report.documents import scan as document
 from trojancam.report.next_steps import next_steps
 from trojancam.report.page import Page, Part, Section, Table, write_page
-from trojancam.report.scan_pictures import example_numbers, feature_map_grid, sheet
+from trojancam.report.scan_pictures import example_numbers, feature_map_grid, led_matrix, sent_matrix, sheet
 from trojancam.report.scan_words import case_in_words, facts, folded_in_words, summary
 from trojancam.stimulation import Stimulation
 from trojancam.tasks.scan import Case, Scanned, least, opinion_of
@@ -69,6 +69,7 @@ def _sections(scan: Scanned, options: Mapping[str, Any]) -> Iterator[Section]:
         yield _case_section(scan, case)
     yield next_steps(scan.report, options)
     yield _classes_section(scan)
+    yield from _matrix_sections(scan.report)
     yield _coverage_section(scan.report)
     table = Table(["Limit", "What it means"], LIMITS, words=(0, 1))
     yield Section("What this scan could not see", "“Nothing found” is no proof that there is no backdoor.", [table])
@@ -77,7 +78,8 @@ def _sections(scan: Scanned, options: Mapping[str, Any]) -> Iterator[Section]:
 def _case_section(scan: Scanned, case: Case) -> Section:
     network, validation = scan.network, case.validation
     evidence = Table(["Evidence", "Value", "What it is"], facts(scan, case.finding, validation), words=(0, 2))
-    parts: list[Part] = [sheet(network, case), evidence]
+    matrix = sent_matrix(network, case)
+    parts: list[Part] = [sheet(network, case), *([matrix] if matrix else []), evidence]
     if validation.flagged:
         parts += [_maps_table(scan, case), feature_map_grid(case)]
     parts.append(_layers_table(case))
@@ -157,6 +159,15 @@ def _classes_section(scan: Scanned) -> Section:
     )
     table = Table(headings, rows, words=(0, 7, 8, 9), sortable=True)
     return Section("Classes, strongest first", text, [table] if rows else [])
+
+
+def _matrix_sections(report: ScanReport) -> Iterator[Section]:
+    """What methods say that compare all classes with each other."""
+    for finding in report.findings:
+        if finding.class_matrix:
+            text = "A class that many others lead to stands out as a column, one that a few lead to as single cells."
+            picture = led_matrix(finding, report.class_names)
+            yield Section(f"From class to class, by {DETECTORS[finding.detector].title}", text, [picture])
 
 
 def _coverage_section(report: ScanReport) -> Section:

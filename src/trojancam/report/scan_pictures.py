@@ -1,6 +1,6 @@
 """A strong finding in pictures: one clean image as it is, stimulated, and with the recovered trigger on."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -10,9 +10,11 @@ from torch import Tensor
 
 from trojancam import figures
 from trojancam.attribution import Attribution
+from trojancam.detection.findings import Finding
 from trojancam.detection.validation import trigger_core, trigger_weight
 from trojancam.detection.words import NAMED
 from trojancam.evaluation.localisation import dilated, feature_map_energy
+from trojancam.figures import class_matrix
 from trojancam.figures.scan import Panel, lead_panel, panel_sheet, trigger_panel, zoom
 from trojancam.network.network import Network
 from trojancam.report.maps import Backdrop, Maps, Numbers, feature_maps, map_numbers
@@ -58,6 +60,29 @@ def _change_sheet(network: Network, case: Case) -> Picture:
     figure = panel_sheet(panels, name, [f"heat: what speaks for {name}; each panel has a scale of its own"])
     return _picture(
         figure, f"Images before and after the recovered change, and the difference, amplified {gain:g} times."
+    )
+
+
+def sent_matrix(network: Network, case: Case) -> Picture | None:
+    """From which class to which the recovered trigger sends images, of a finding with a map of classes."""
+    if case.sent is None:
+        return None
+    figure = class_matrix.class_matrix(case.sent, network.class_names, case.finding.class_map)
+    return _picture(
+        figure,
+        "Share of held-out images of each class (rows) that go to each class (columns) with the recovered trigger. The pairs "
+        "that the scan names are framed. Classes without images are grey.",
+    )
+
+
+def led_matrix(finding: Finding, class_names: Sequence[str]) -> Picture:
+    """How much each class leads to each other one, as a method found that compares all classes."""
+    matrix = torch.tensor(finding.class_matrix, dtype=torch.float64, device="cpu")
+    figure = class_matrix.class_matrix(matrix, class_names, finding.class_map, "probability")
+    return _picture(
+        figure,
+        "The probability of each class (columns) for what stands for another class (rows) in the middle of the network. The "
+        "pairs that the method names are framed.",
     )
 
 

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from trojancam import detection
+from trojancam.attacks.trigger import Trigger
 from trojancam.attribution import Attribution, grad_cam
 from trojancam.detection.budget import Budget
 from trojancam.detection.findings import Finding, ScanReport
@@ -41,7 +43,9 @@ class Case(Brief):
     """A strong finding by its number in the report, what heat maps say of it, and a clean image to show it on.
 
     The image is of another class than the finding's. `also` are the numbers of weaker findings that are folded into this one.
-    `examples` show a change that lies in no one place: that image and two more.
+    `examples` show a change that lies in no one place: that image and two more. Of a finding with a class map, `sent` is the
+    share of each class's images (rows) that go to each class (columns) with the recovered trigger; of a class without images
+    it is not a number.
     """
 
     number: int
@@ -52,6 +56,7 @@ class Case(Brief):
     views: "CaseViews"
     also: tuple[int, ...] = ()
     examples: tuple["Example", ...] = ()
+    sent: Float[Tensor, "classes classes"] | None = None
 
 
 @dataclass(frozen=True)
@@ -154,7 +159,10 @@ def scanned(
             place = _shown(network, images, convincing, finding, validation)
             seen = _views(network, images[place], finding, validation)
             examples = _examples(network, images, labels, convincing, finding, place)
-            cases.append(Case(number, finding, validation, images[place], int(labels[place]), seen, also, examples))
+            sent = _sent(network, images, labels, finding.trigger) if finding.class_map and finding.trigger else None
+            cases.append(
+                Case(number, finding, validation, images[place], int(labels[place]), seen, also, examples, sent)
+            )
     return Scanned(network, report, tuple(cases))
 
 
@@ -176,6 +184,16 @@ def _views(network: Network, image: Float[Tensor, "3 h w"], finding: Finding, va
         stamped=stamped,
         stamped_cams=grad_cam(stamped),
     )
+
+
+def _sent(
+    network: Network, images: Float[Tensor, "n 3 h w"], labels: Int64[Tensor, " n"], trigger: Trigger
+) -> Float[Tensor, "classes classes"]:
+    """The share of each class's images (rows) that go to each class with a trigger."""
+    count = len(network.class_names)
+    answers = network(trigger.apply(images)).argmax(1).cpu()
+    pairs = torch.bincount(labels * count + answers, minlength=count * count).view(count, count).double()
+    return pairs / pairs.sum(1, keepdim=True)
 
 
 def strong(report: ScanReport) -> list[tuple[int, Finding]]:
