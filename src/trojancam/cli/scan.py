@@ -1,7 +1,7 @@
 """`trojancam scan`: is there a backdoor in a network? It looks at the network and clean images, and never at the model card."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -60,7 +60,7 @@ def scan(
     budget: Annotated[
         str | None,
         typer.Option(
-            help="Limit the time: seconds (60) or a share (50%). Searches that do not fit are left out, and listed."
+            help="Limit the time: seconds (60), 10m, 1h, or a share (50%). Searches that do not fit are left out, and listed."
         ),
     ] = None,
     reference: Annotated[
@@ -85,10 +85,10 @@ def scan(
     """
     from trojancam.attacks.families import FAMILIES
     from trojancam.detection import DETECTORS
-    from trojancam.detection.budget import Budget
+    from trojancam.detection.budget import Budget, about
     from trojancam.detection.coverage import VICTIMS
     from trojancam.detection.references import read_reference
-    from trojancam.detection.scanning import known_methods, known_settings
+    from trojancam.detection.scanning import expected_seconds, known_methods, known_settings
     from trojancam.detection.settings import parsed
     from trojancam.files import writable_folder
     from trojancam.kept import Kept
@@ -122,6 +122,10 @@ def scan(
         "command": command_line(context),
     }
     writable_folder(out)
+    how: dict[str, Any] = {**asked, "budget": allowed, "settings": told_settings}
+    expected = expected_seconds(network, clean, labels, names, **how)
+    shorter = "" if budget else "; --budget 60s gives a quick look, and lists the searches that it left out"
+    say(f"the scan takes {about(expected)} on this machine, or less if it resumes{shorter}")
     advice = f"finished steps are kept in {out}; run the same command again to resume"
     with interruptible(lambda: advice):
         with progress_bar("scan") as progress:
@@ -130,10 +134,8 @@ def scan(
                 clean,
                 labels,
                 names,
-                **asked,
-                budget=allowed,
+                **how,
                 reference=known,
-                settings=told_settings,
                 seed=seed,
                 journal=out / STEPS,
                 progress=progress,

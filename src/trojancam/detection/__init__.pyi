@@ -30,7 +30,7 @@ from .detector import Detector, Job, concluded
 from .findings import Finding, ScanReport
 from .judgement import Judgement, Opinion
 from .references import Reference
-from .scanning import DEFAULT_METHODS, DETECTORS, scan
+from .scanning import DEFAULT_METHODS, DETECTORS, expected_seconds, scan
 from .settings import Settings
 from .suspect import Suspect
 from .track_record import TrackRecord
@@ -58,6 +58,7 @@ __all__ = [
     "concluded",
     "coverage",
     "detector",
+    "expected_seconds",
     "findings",
     "free_eagle",
     "inversion",

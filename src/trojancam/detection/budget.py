@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from trojancam.detection.suspect import Suspect
 from trojancam.errors import DataError
 
-TIMED, TIMES = 32, 2  # images, and how often, that the speed of a network is measured on
+TIMED, TIMES = 32, 6  # images, and how often, that the speed of a network is measured on
+UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}  # seconds
 
 
 @dataclass(frozen=True)
@@ -20,21 +21,23 @@ class Budget:
 
     @classmethod
     def of(cls, given: "float | str | Budget") -> "Budget":
-        """What somebody said: seconds as a number, `60`, or a share, `50%`.
+        """What somebody said: seconds as a number, `60`, or with a unit, `90s`, `10m`, `1h`, or a share, `50%`.
 
         Raises:
             DataError: if it is neither, or not above zero.
 
-        >>> Budget.of("60"), Budget.of("50%")
-        (Budget(seconds=60.0, share=1.0), Budget(seconds=None, share=0.5))
+        >>> Budget.of("10m"), Budget.of("50%")
+        (Budget(seconds=600.0, share=1.0), Budget(seconds=None, share=0.5))
         """
         if isinstance(given, Budget):
             return given
-        match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*(%|s?)\s*", str(given))
+        match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*(%|[smh]?)\s*", str(given))
         number = float(match[1]) if match else 0.0
         if match is None or number <= 0 or (match[2] == "%" and number > 100):
-            raise DataError(f"a budget is a number of seconds, such as 60, or a share, such as 50%, not {given!r}")
-        return cls(share=number / 100) if match[2] == "%" else cls(number)
+            raise DataError(
+                f"a budget is a number of seconds, such as 60, with a unit, such as 10m, or a share, such as 50%, not {given!r}"
+            )
+        return cls(share=number / 100) if match[2] == "%" else cls(number * UNITS[match[2]])
 
     def left_out(self, costs: Mapping[str, int | None], seconds_per_image: float) -> dict[str, str]:
         """Which searches do not fit in, by name, each with the reason; the first one always does.
@@ -65,7 +68,7 @@ class Budget:
 
 
 def seconds_per_image(suspect: Suspect) -> float:
-    """How long an image takes to run through the network, the best of two tries."""
+    """How long an image takes to run through the network, the best of several tries."""
     images = suspect.images[:TIMED]
     tries = []
     for _ in range(TIMES):
@@ -73,3 +76,14 @@ def seconds_per_image(suspect: Suspect) -> float:
         suspect.network(images)
         tries.append(time.perf_counter() - started)
     return min(tries) / len(images)
+
+
+def about(seconds: float) -> str:
+    """A time that is known roughly, in words.
+
+    >>> about(7.9), about(100.0), about(4000.0), about(9000.0)
+    ('about 8 s', 'about 2 min', 'about 67 min', 'about 2.5 h')
+    """
+    if seconds < 90:
+        return f"about {max(1, round(seconds))} s"
+    return f"about {seconds / 60:.0f} min" if seconds < 7200 else f"about {seconds / 3600:.1f} h"
