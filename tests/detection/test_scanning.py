@@ -1,5 +1,6 @@
 """Scanning: several detectors, one report; the first decides; and what is refused."""
 
+import time
 from functools import cache
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from tests.detection.planted import FIND_PATCHES, TARGET, planted
 from tests.nets import unchecked
 
 from trojancam.detection import DETECTORS, Detector, Finding, Job, ScanReport, Settings, concluded, scan, scanning
+from trojancam.detection.coverage import CannotSearchError
 from trojancam.detection.detector import as_detector
 from trojancam.errors import DataError, TrojanCamError, UnknownNameError
 from trojancam.registry import Registry
@@ -158,3 +160,28 @@ def test_what_cannot_be_scanned_is_refused() -> None:
             scan(suspect.network, suspect.images, methods=[])
         with pytest.raises(DataError, match="pixels"):
             scan(suspect.network, torch.rand(8, 3, 9, 9))
+
+
+def test_a_scan_ends_with_its_budget_and_says_what_was_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def quick(job: Job, settings: Settings) -> ScanReport:
+        return concluded(job, "quick", [Finding("quick", TARGET, 0.1)], settings)
+
+    def slow(job: Job, settings: Settings) -> ScanReport:
+        for step in range(1000):  # ten seconds
+            time.sleep(0.01)
+            job.progress(step, 1000)
+        raise AssertionError("the budget did not end it")
+
+    usual = Settings(backdoor=2.0, inconclusive=1.0)
+    both = {name: Detector(name, "", of, usual, cost=lambda *_: 0) for name, of in (("quick", quick), ("slow", slow))}
+    both["late"] = both["quick"]
+    monkeypatch.setattr(scanning, "DETECTORS", Registry("scan method", "trojancam.none", as_detector, both))
+    suspect = planted(True)
+    began = time.monotonic()
+    found = scan(suspect.network, suspect.images, suspect.labels, list(both), budget="0.5s")
+    assert 0.5 <= time.monotonic() - began < 5
+    assert list(found.opinions) == ["quick"]
+    spent = "the budget was spent before the search ended; give a longer one"
+    assert {each.why for each in found.coverage.not_searched} >= {spent}
+    with unchecked(), pytest.raises(CannotSearchError, match=spent):
+        scan(suspect.network, suspect.images, suspect.labels, "slow", budget="0.1s")

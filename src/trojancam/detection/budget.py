@@ -1,14 +1,18 @@
 """Budget: how much time a scan may take, as seconds or as a share of what all its searches would, and which searches fit in."""
 
+import math
 import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from trojancam.detection.coverage import CannotSearchError
 from trojancam.detection.suspect import Suspect
 from trojancam.errors import DataError
+from trojancam.progress import Progress
 
 TIMED, TIMES = 32, 6  # images, and how often, that the speed of a network is measured on
+SPENT = "the budget was spent before the search ended; give a longer one"
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}  # seconds
 
 
@@ -40,23 +44,29 @@ class Budget:
         return cls(share=number / 100) if match[2] == "%" else cls(number * UNITS[match[2]])
 
     def left_out(self, costs: Mapping[str, int | None], seconds_per_image: float) -> dict[str, str]:
-        """Which searches do not fit in, by name, each with the reason; the first one always does.
+        """Which searches do not fit in, by name, each with the reason; where none does, the cheapest is tried all the same.
 
         `costs` are images run through the network; of a search whose cost is None nobody knows, so that it is left out.
 
         >>> Budget(share=0.5).left_out({"a": 10, "b": 30, "c": 5}, 1.0)["b"]
         'it would take about 67% of the work, and the budget is 50%'
         """
-        known = sum(cost or 0 for cost in costs.values())
-        spent, found = 0, {}
-        for place, (name, cost) in enumerate(costs.items()):
-            if cost is None and place:
+        known = {name: cost for name, cost in costs.items() if cost is not None}
+        whole, spent, found = sum(known.values()), 0, {}
+        for name, cost in costs.items():
+            if cost is None:
                 found[name] = "how long it takes is not known, and there is a budget"
-            elif place and not self._holds(spent + (cost or 0), known, seconds_per_image):
-                found[name] = self._too_much(cost or 0, known, seconds_per_image)
+            elif self._holds(spent + cost, whole, seconds_per_image):
+                spent += cost
             else:
-                spent += cost or 0
+                found[name] = self._too_much(cost, whole, seconds_per_image)
+        if len(found) == len(costs):
+            del found[min(known or costs, key=lambda name: known.get(name, 0))]
         return found
+
+    def ends(self, now: float) -> float:
+        """When its time is spent, if it begins now; a share has no end."""
+        return math.inf if self.seconds is None else now + self.seconds
 
     def _holds(self, cost: int, whole: int, seconds_per_image: float) -> bool:
         return cost <= self.share * whole if self.seconds is None else cost * seconds_per_image <= self.seconds
@@ -87,3 +97,18 @@ def about(seconds: float) -> str:
     if seconds < 90:
         return f"about {max(1, round(seconds))} s"
     return f"about {seconds / 60:.0f} min" if seconds < 7200 else f"about {seconds / 3600:.1f} h"
+
+
+def until(end: float, progress: Progress) -> Progress:
+    """Progress that ends the work at a time of the monotonic clock: what is told later raises an error.
+
+    Raises:
+        CannotSearchError: from the progress, once it is later.
+    """
+
+    def tell(done: int, total: int, note: str = "", /) -> None:
+        if done < total and time.monotonic() > end:
+            raise CannotSearchError(SPENT)
+        progress(done, total, note)
+
+    return tell

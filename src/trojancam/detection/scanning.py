@@ -1,5 +1,6 @@
 """Scanning: a network and clean images through one detector or several, and what they say together."""
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -9,7 +10,7 @@ from trojancam.attacks.families import FAMILIES
 from trojancam.detection import abs as artificial_brain_stimulation
 from trojancam.detection import free_eagle, mm_bd, neural_cleanse, one_to_one
 from trojancam.detection.accuracy import CleanAccuracy, clean_accuracy
-from trojancam.detection.budget import Budget, seconds_per_image
+from trojancam.detection.budget import SPENT, Budget, seconds_per_image, until
 from trojancam.detection.coverage import VICTIMS, CannotSearchError, coverage
 from trojancam.detection.detector import Detector, Job, as_detector
 from trojancam.detection.findings import ScanReport
@@ -118,7 +119,8 @@ def scan(
     It takes clean images, a hundred or so, as `record` takes them, and their classes by number or name; the order of the images
     does not matter. Without labels, the network's own predictions stand in, and its accuracy is not known. `methods` are those
     of `DEFAULT_METHODS` unless named; `families` and `victims` leave only those that look for such triggers, and `budget`
-    (seconds, or a share such as "50%") those that fit in. All of them decide together; second opinions are told beside.
+    (seconds, "10m", or a share such as "50%") those that fit in; what has not ended when a time is spent is left out, too, and
+    the report says so. All of them decide together; second opinions are told beside.
 
     Scores are held against those of clean networks, in a file of `trojancam calibrate` (`reference`) or those that came with this
     package. `settings` are a method's, by its name and theirs: `{"stimulation": {"rounds": 80}}`. With `journal`, a folder, every
@@ -141,12 +143,13 @@ def scan(
     names = known_methods(methods, families, victims)
     chosen = known_settings(names, settings or {})
     known = _reference(reference)
-    allowed = None if budget is None else Budget.of(budget)
+    allowed = Budget() if budget is None else Budget.of(budget)
+    end = allowed.ends(time.monotonic())
     seen = suspect(network, images, labels)
     accuracy = None if labels is None else clean_accuracy(seen)
-    left_out = {} if allowed is None else allowed.left_out(_costs(seen, chosen), seconds_per_image(seen))
+    left_out = {} if budget is None else allowed.left_out(_costs(seen, chosen), seconds_per_image(seen))
     reports, impossible = _reports(
-        seen, [name for name in names if name not in left_out], chosen, seed, journal, progress
+        seen, [name for name in names if name not in left_out], chosen, seed, journal, progress, end
     )
     found = _together(reports, left_out | impossible, chosen, known, accuracy, seen)
     doubts = [network.feeding.doubt, "" if accuracy is None else _better_feeding(seen, accuracy), *found.remarks]
@@ -192,8 +195,9 @@ def _reports(
     seed: int,
     journal: Path | None,
     progress: Progress | None,
+    end: float,
 ) -> tuple[dict[str, ScanReport], dict[str, str]]:
-    """What each method says, and why some of them cannot search.
+    """What each method says, and why some of them cannot search, or not to their end.
 
     Raises:
         CannotSearchError: if none can.
@@ -205,7 +209,9 @@ def _reports(
         for name, told in zip(names, stages(shown(progress), [SHARE] * len(names)), strict=True):
             kept = Kept(journal, f"{run} {settings[name]!r} {DETECTORS.code(name)}")
             try:
-                reports[name] = _report(name, Job(seen, seed, kept, told), settings[name])
+                if time.monotonic() > end:
+                    raise CannotSearchError(SPENT)
+                reports[name] = _report(name, Job(seen, seed, kept, until(end, told)), settings[name])
             except CannotSearchError as problem:
                 problems[name] = problem
             told(SHARE, SHARE)
