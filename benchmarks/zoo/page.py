@@ -2,6 +2,7 @@
 
     python -m benchmarks.zoo.page
 
+What each method said is kept in `measured.json`, too: a network that the cache no longer holds is told of as it was measured.
 Verdicts follow from the kept scores, the methods' thresholds and the reference networks, as in any scan. Only here is what a scan
 says compared with what was planted.
 """
@@ -10,8 +11,9 @@ import argparse
 import json
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -19,17 +21,19 @@ import numpy as np
 from benchmarks.markdown import table
 from benchmarks.zoo.choosing import matching
 from benchmarks.zoo.growing import FORMED
-from benchmarks.zoo.members import PARTS, Part
+from benchmarks.zoo.members import PARTS, Member, Part
 from benchmarks.zoo.rates import auroc, share
 from benchmarks.zoo.scanned import SCANNED, Said, Scanned, scanned
 from trojancam import detection
 from trojancam.detection import DETECTORS
+from trojancam.detection.accuracy import CleanAccuracy
 from trojancam.detection.judgement import RANKED, Judgement, Opinion, Verdict, judged, opinion, verdict_of
 from trojancam.detection.references import own_reference
 from trojancam.detection.scanning import DEFAULT_METHODS
 from trojancam.detection.track_record import Counted, TrackRecord
 
 OUT = Path(__file__).parents[2] / "docs" / "zoo.md"
+MEASURED = Path(__file__).with_name("measured.json")
 PICTURE = "zoo-p-values.png"
 RECORD = Path(detection.__file__).parent / "reference" / "track-record.json"
 RATES = (0.01, 0.05)  # of false alarms
@@ -112,16 +116,42 @@ def main() -> None:
     parser.add_argument("--part", choices=PARTS, default="report")
     parser.add_argument("--out", type=Path, default=OUT)
     arguments = parser.parse_args()
-    known = scanned(matching(arguments.part), SCANNED, None)
+    now = [each for each in scanned(matching(arguments.part), SCANNED, None) if set(DEFAULT_METHODS) <= set(each.said)]
+    known, earlier = _with_earlier(now, matching(arguments.part))
     if not known:
-        parser.error("the cache holds no scans of this part of the zoo; make some with benchmarks.zoo.scanned")
-    complete = [each for each in known if set(DEFAULT_METHODS) <= set(each.said)]
-    answers = [answer(each) for each in complete]
+        parser.error("there are no scans of this part of the zoo; make some with benchmarks.zoo.scanned")
+    answers = [answer(each) for each in known]
     planted = [each for each in answers if each.clean or each.network.truth["formed"]]
     failed = [each for each in answers if each not in planted]
-    write(planted, failed, arguments.part, arguments.out)
+    write(planted, failed, arguments.part, arguments.out, earlier)
     if arguments.part == "report" and arguments.out == OUT:
+        _keep(known)
         RECORD.write_text(json.dumps(track_record(planted).model_dump(), indent=1) + "\n", encoding="utf-8")
+
+
+def _with_earlier(now: Sequence[Scanned], declared: Sequence[Member]) -> tuple[list[Scanned], int]:
+    """These networks, and those of the declared ones that were measured earlier, in the order of their declaration; how many."""
+    kept = json.loads(MEASURED.read_text(encoding="utf-8")) if MEASURED.is_file() else {}
+    found = {each.member.name: each for each in now}
+    earlier = {
+        each.name: _read(each, kept[each.name]) for each in declared if each.name in kept and each.name not in found
+    }
+    known = found | earlier
+    return [known[each.name] for each in declared if each.name in known], len(earlier)
+
+
+def _read(member: Member, kept: dict[str, Any]) -> Scanned:
+    said = {name: Said(**each) for name, each in kept["said"].items()}
+    return Scanned(member, kept["truth"], kept["fingerprint"], kept["classes"], CleanAccuracy(**kept["accuracy"]), said)
+
+
+def _keep(known: Sequence[Scanned]) -> None:
+    """Write down what was measured, network by network, without the declaration, which is in `members`."""
+    networks = {
+        each.member.name: {name: value for name, value in asdict(each).items() if name != "member"} for each in known
+    }
+    lines = [f"{json.dumps(name)}: {json.dumps(values)}" for name, values in networks.items()]
+    MEASURED.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
 
 
 def track_record(answers: Sequence[Answer]) -> TrackRecord:
@@ -137,8 +167,8 @@ def track_record(answers: Sequence[Answer]) -> TrackRecord:
     )
 
 
-def write(answers: Sequence[Answer], failed: Sequence[Answer], of: Part, out: Path) -> None:
-    """The page, and its picture beside it."""
+def write(answers: Sequence[Answer], failed: Sequence[Answer], of: Part, out: Path, earlier: int = 0) -> None:
+    """The page, and its picture beside it; so many of the networks were measured earlier."""
     clean = [each for each in answers if each.clean]
     trojaned = [each for each in answers if not each.clean]
     judged_clean = [each for each in clean if each.verdict != "not judged"]
@@ -153,8 +183,10 @@ def write(answers: Sequence[Answer], failed: Sequence[Answer], of: Part, out: Pa
         "name at least half of the map.",
         "Not all of these networks are fresh: an earlier version of the scan had missed the stripes of number 2 before the",
         "search for stripes was written. Its constants were chosen on other networks. Trojaned networks of 43 classes and",
-        "number 5, and of ten classes and number 11, were scanned for the first time after all thresholds were fixed.\n",
-        f"The zoo declares {len(matching(of))} networks of this part; {len(answers) + len(failed)} were trained and scanned.\n",
+        "number 5, and all of ten classes, were scanned for the first time after all thresholds were fixed.\n",
+        f"The zoo declares {len(matching(of))} networks of this part; {len(answers) + len(failed)} were trained and scanned.",
+        f"{earlier} of these, of 43 classes, were scanned by an earlier version, and are told of by two digits of their scores.",
+        "Of so many classes, the scores of both versions are made alike.\n",
         "## By attack\n",
         *_table("attack", trojaned, judged_clean, lambda each: each.network.member.attack),
         "\n## By architecture and number of classes\n",

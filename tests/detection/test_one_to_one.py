@@ -9,6 +9,7 @@ from trojancam.attacks.patch import Patch
 from trojancam.detection.coverage import CannotSearchError
 from trojancam.detection.findings import Finding
 from trojancam.detection.one_to_one import NAME, stamps
+from trojancam.detection.outliers import OF_FEW
 from trojancam.detection.scanning import scan
 from trojancam.network.network import Network
 
@@ -53,7 +54,9 @@ def first(trojaned: bool) -> tuple[str, Finding]:
 def test_a_shift_of_all_classes_is_found_with_its_place_and_its_map() -> None:
     verdict, finding = first(trojaned=True)
     assert verdict == "backdoor"
-    assert finding.score > 0.9
+    assert finding.reasr is not None
+    assert finding.reasr > 0.9
+    assert finding.score == pytest.approx(OF_FEW * finding.reasr)  # of six classes
     assert dict(finding.class_map) == {label: (label + 1) % CLASSES for label in range(CLASSES)}
     assert finding.position is not None
     assert max(abs(finding.position[0] - ROW), abs(finding.position[1] - COLUMN)) <= 1.5

@@ -15,6 +15,7 @@ from trojancam.attacks.patch import Patch
 from trojancam.detection.coverage import CannotSearchError
 from trojancam.detection.detector import Job, concluded
 from trojancam.detection.findings import Finding, ScanReport
+from trojancam.detection.outliers import share_counted
 from trojancam.detection.settings import Count, Positive, Settings, Share
 from trojancam.detection.stamps import Stamps, corners
 from trojancam.detection.suspect import Suspect, halves
@@ -65,6 +66,8 @@ def stamps(
 
 def detect(job: Job, settings: OneToOneSettings = OneToOneSettings(backdoor=0.4, inconclusive=0.3)) -> ScanReport:
     """Look for one patch that gives every class a class of its own; the score is the share of held-out images that obey.
+
+    Of fewer than 20 classes, where clean networks reach 0.42 instead of 0.12, the score is 0.77 times that share.
 
     The loss at each place is `mean relu(5 - (z_t(y) - max of the others))` over one image of each class y, where t maximises
     `sum_y clamp(z_t(y) - z_y, -5, 5)` among one-to-one maps without t(y) = y. One half of the images serves to search, the
@@ -237,7 +240,7 @@ def _finding(stamp: Stamps, sources: Int64[Tensor, " s"], targets: Int64[Tensor,
     return Finding(
         detector=NAME,
         target_class=int(targets[best]),
-        score=share,
+        score=share_counted(share, held_out.classes),
         position=(row + (side - 1) / 2, column + (side - 1) / 2),
         reasr=share,
         trigger=Patch(mask[0], pattern, name="recovered, every class to another"),

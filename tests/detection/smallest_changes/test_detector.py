@@ -8,6 +8,7 @@ from trojancam.attacks.additive import Additive
 from trojancam.attacks.frequency import Frequency
 from trojancam.attacks.warp import Warp
 from trojancam.detection.findings import Finding
+from trojancam.detection.outliers import OF_FEW
 from trojancam.detection.scanning import scan
 from trojancam.detection.smallest_changes.detector import gaps, low_frequencies
 from trojancam.detection.smallest_changes.search import Smallest
@@ -114,7 +115,8 @@ def test_a_warp_is_found_as_one() -> None:
     labels = torch.tensor([0, 2] * 6)  # half of them wrong: what is named 0 already is no success of a change to 0
     finding = scan(Network.from_module(Column(), (SIZE, SIZE)), images, labels, ["warp"]).findings[0]
     assert finding.target_class == 1
-    assert finding.score > 0.9
+    assert finding.evidence["greatest_success"] > 0.9
+    assert finding.score == pytest.approx(OF_FEW * finding.evidence["greatest_success"])  # of three classes
     assert isinstance(finding.trigger, Warp)
     assert 0.1 < finding.trigger.size <= 1.2 * 1.001
     assert finding.trigger.flow[1].mean() < 0  # pixels are taken from the left

@@ -55,6 +55,7 @@ def test_the_clean_twin_is_not_called_backdoored() -> None:
 def test_the_score_is_what_the_formula_says_and_findings_come_strongest_first() -> None:
     seen = planted(True)
     found = report()
+    lone = {}
     for finding in found.findings:
         assert finding.trigger is not None
         compactness = (12 * 12 / 32) / max(1.0, float(finding.trigger.mask.sum()))
@@ -62,7 +63,12 @@ def test_the_score_is_what_the_formula_says_and_findings_come_strongest_first() 
         there = (seen.network(seen.images).argmax(1) == finding.target_class)[others].float().mean()
         gain = max(0.0, (finding.reasr or 0.0) - float(there))
         expected = math.sqrt(min(16.0, max(0.0, finding.evidence["outlyingness"]))) * compactness * gain
-        assert finding.score == pytest.approx(expected, rel=1e-5)
+        lone[finding.target_class] = expected
+        assert finding.score == pytest.approx(expected * min(1, 2 * finding.evidence["lead"]), rel=1e-5)
+    first, second, third = sorted((max(0.5, score) for score in lone.values()), reverse=True)[:3]
+    leads = [math.log(first / second), math.log(second / third)]
+    assert found.findings[0].evidence["lead"] == pytest.approx(max(leads))
+    assert [finding.evidence["lead"] for finding in found.findings[2:]] == [0] * (len(found.findings) - 2)
     scores = [finding.score for finding in found.findings]
     assert scores == sorted(scores, reverse=True)
     held_out = halves(seen)[1]

@@ -19,6 +19,7 @@ from trojancam.attacks.trigger import Trigger
 from trojancam.attacks.warp import WarpFamily
 from trojancam.detection.detector import Detector, Job, concluded
 from trojancam.detection.findings import Finding, ScanReport
+from trojancam.detection.outliers import leads_of, share_counted
 from trojancam.detection.settings import Count, Settings
 from trojancam.detection.smallest_changes.search import Phase, SearchSettings, Smallest, cost, smallest_changes
 from trojancam.detection.success import reasr
@@ -26,7 +27,7 @@ from trojancam.detection.suspect import Suspect, halves
 from trojancam.kept import Values
 from trojancam.progress import counting
 
-Scores = Callable[[Smallest], Float[Tensor, " c"]]
+Scores = Callable[[Smallest, int], Float[Tensor, " c"]]  # of what was found, and of how many classes there are
 Family = Callable[[tuple[int, int]], ImageFamily[Trigger]]  # for images of a size
 LOW = 20  # coefficients of the cosine transform along each side: up to ten waves
 PREFIX = "change."  # of a family's numbers in a step of the journal
@@ -49,16 +50,13 @@ def gaps(found: Smallest) -> Float[Tensor, " c"]:
     >>> gaps(Smallest(torch.arange(3), torch.tensor([1.0, 2.0, 2.5]), torch.ones(3), {}))
     tensor([0.6931, 0.2231, 0.0000])
     """
-    scores = torch.zeros_like(found.sizes)
-    steps = (found.sizes[1:3] / found.sizes[:2]).log()
-    for place in range(min(2, len(steps))):
-        scores[place] = steps[place:].max()
+    scores = leads_of(found.sizes[1:] / found.sizes[:-1], len(found.sizes))
     return torch.where(found.successes > 0, scores, 0.0)
 
 
-def successes(found: Smallest) -> Float[Tensor, " c"]:
-    """The share of held-out images that the change sends to its class, at the greatest size allowed."""
-    return found.successes
+def successes(found: Smallest, classes: int) -> Float[Tensor, " c"]:
+    """The share of held-out images that the change sends to its class, at the greatest size allowed; see `share_counted`."""
+    return found.successes * share_counted(1.0, classes)
 
 
 def detecting(name: str, family: Family, scores: Scores) -> Callable[[Job, SmallestChangeSettings], ScanReport]:
@@ -77,7 +75,7 @@ def detecting(name: str, family: Family, scores: Scores) -> Callable[[Job, Small
         found = once(job, name, lambda: smallest_changes(ours, held_out, members, settings.search, job.seed, advance))
         largest = settings.search.largest
         bound = " of any size" if largest is None else f" up to {largest:g} {members.unit}"
-        findings = found_among(name, members, found, scores(found), held_out, settings.findings)
+        findings = found_among(name, members, found, scores(found, ours.classes), held_out, settings.findings)
         return concluded(job, name, findings, settings, f"changes{bound} to {near(found, ours)}")
 
     return detect
@@ -169,7 +167,7 @@ DETECTORS = {
         "additive",
         "Smallest additive change",
         AdditiveFamily,
-        gaps,
+        lambda found, _: gaps(found),
         SmallestChangeSettings(backdoor=0.3, inconclusive=0.22),
         WHOLE,
     ),
@@ -177,7 +175,7 @@ DETECTORS = {
         "low-frequency",
         "Smallest low-frequency change",
         low_frequencies,
-        gaps,
+        lambda found, _: gaps(found),
         SmallestChangeSettings(backdoor=0.4, inconclusive=0.3),
         SMOOTH,
     ),

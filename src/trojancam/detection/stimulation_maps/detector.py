@@ -8,7 +8,7 @@ backdoor has one that is small and works on images it was not made on.
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Bool, Float, Shaped
@@ -18,7 +18,7 @@ from trojancam.attacks.patch import Patch
 from trojancam.detection.detector import Job, concluded
 from trojancam.detection.findings import Finding, ScanReport
 from trojancam.detection.inversion import Candidate, Inversion, InversionSettings, invert_once
-from trojancam.detection.outliers import outlyingness
+from trojancam.detection.outliers import MANY_CLASSES, leads_of, outlyingness
 from trojancam.detection.settings import Count, Settings
 from trojancam.detection.stimulation_maps.drive_levels import reach
 from trojancam.detection.stimulation_maps.maps import StimulationMaps, stimulation_maps
@@ -42,6 +42,8 @@ SMALL = 1 / 32  # of the image: a recovered mask of this size neither adds to th
 REACH = 3 / 16  # of the image's side: how far from a window's centre its trigger is looked for
 BACKWARD = 3  # times what a forward run costs is one forth and back
 FAR = 16.0  # robust standard deviations: to stand out by more is no more evidence
+AHEAD = 0.5  # natural logarithm: of few classes, a candidate that leads the next one by less counts for less
+FAINT = 0.5  # a candidate of a lower score does not make the next one stand out more
 CARRIED = 0.9  # of what all maps of a stimulation do is enough for those that are named
 
 
@@ -84,6 +86,9 @@ def detect(job: Job, settings: StimulationSettings = StimulationSettings()) -> S
     stimulation, how small the recovered mask is (in units of a 32nd of the image), and how many images that it was not
     made on it sends to the class, less those that go there without it. Size counts more than standing out: in a clean
     network, too, some class stands out now and then, but no small trigger brings that about.
+
+    Of fewer than 20 classes, of which one stands out by chance more easily, the score of the best candidate, or of the best
+    two, is multiplied by `min(1, 2 ln(score / next score))`, where scores count as 0.5 at least, and that of all others by 0.
     """
     ours, held_out = halves(job.suspect)
     grids = grids_of(ours.network)
@@ -99,6 +104,8 @@ def detect(job: Job, settings: StimulationSettings = StimulationSettings()) -> S
         _finding(job.suspect, held_out, layers[layer], inversion, settings.search_images)
         for (_, layer), inversion in zip(candidates, inversions, strict=True)
     ]
+    if ours.classes < MANY_CLASSES:
+        findings = _held_against_each_other(findings)
     windows = ", ".join(f"{grid.layer.name} ({' x '.join(map(str, grid.size))} cells)" for grid in grids)
     return concluded(job, NAME, findings, settings, f"windows of the layers {windows}")
 
@@ -220,6 +227,17 @@ def _finding(
             "reasr_elsewhere": elsewhere,
         },
     )
+
+
+def _held_against_each_other(findings: Sequence[Finding]) -> list[Finding]:
+    """The candidates, the best first, each with a score that counts how far it leads; one alone leads a faint one."""
+    ranked = sorted(findings, key=lambda finding: finding.score, reverse=True)
+    scores = torch.tensor([*(each.score for each in ranked), 0.0], dtype=torch.float64, device="cpu").clamp(min=FAINT)
+    leads = leads_of(scores[:-1] / scores[1:], len(scores)).tolist()
+    return [
+        replace(each, score=each.score * min(lead / AHEAD, 1.0), evidence={**each.evidence, "lead": lead})
+        for each, lead in zip(ranked, leads, strict=False)
+    ]
 
 
 def _salience(layer: StimulatedLayer, target: int) -> float:
