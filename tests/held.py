@@ -1,6 +1,7 @@
 """Memory: how many bytes of tensors are alive at a time while a block runs, as a dispatch mode sees them."""
 
 import weakref
+from functools import cache
 from typing import Any
 
 import torch
@@ -19,6 +20,8 @@ class Held(TorchDispatchMode):
 
     def __torch_dispatch__(self, operation: Any, _types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = operation(*args, **(kwargs or {}))
+        if not _makes_memory(operation):
+            return result
         given = {_address(value) for value in pytree.tree_leaves((args, kwargs)) if isinstance(value, Tensor)}
         for value in pytree.tree_leaves(result):
             if isinstance(value, Tensor) and value.device.type == "cpu" and _address(value) not in given:
@@ -37,6 +40,12 @@ class Held(TorchDispatchMode):
     def _let_go(self, address: int, size: int) -> None:
         self._known.discard(address)
         self.now -= size
+
+
+@cache
+def _makes_memory(operation: Any) -> bool:
+    """Whether a result is not declared to be a view of what was given, or that itself, changed in place."""
+    return any(each.alias_info is None for each in operation._schema.returns)
 
 
 def _address(value: Tensor) -> int:

@@ -2,7 +2,7 @@
 
 Those of `scan` are newer: a scan takes images of all classes alike, in an order that depends on what they show. Before, it took
 them as they came, and its figures depended on that. Its second opinions name the class that the first method names: they are
-folded into that finding, and are neither validated nor shown by themselves. Of few classes, a candidate that leads the next one by
+folded into that finding, and are neither validated nor shown by themselves. Of few classes, a candidate that leads the next by
 little has a lower score.
 """
 

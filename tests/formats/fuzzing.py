@@ -9,6 +9,7 @@ with what was said; the count stands in `FOLDER/count.json`. It ends with 1 if t
 """
 
 import argparse
+import io
 import json
 import os
 import resource
@@ -21,7 +22,7 @@ import traceback
 import warnings
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -66,7 +67,8 @@ class Fuzzing:
         self.seeds = {name: each for name, each in everything.items() if kinds.lower() in name.lower()}
         self.contents = [each.content for each in everything.values()]
         warm_up(folder / "harmless")
-        for each in everything.values():  # what they import is there for all
+        _warm_up(folder / "harmless" / "m.pt2")
+        for each in everything.values():
             end = self.ended(each.command, each.write(folder / "valid", each.content))
             shutil.rmtree(folder / "valid")
             if end.code not in ENDS:
@@ -108,6 +110,14 @@ class Fuzzing:
         said = log.read_text(encoding="utf-8", errors="replace")
         more = (used.ru_maxrss << 10) - before
         return End(os.waitstatus_to_exitcode(status), used.ru_utime + used.ru_stime, more, said)
+
+
+def _warm_up(path: Path) -> None:
+    """Inspect a harmless file here: what is imported in a fork is lost with it, and every one would import it again."""
+    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()) as said:
+        code = _inspected(["inspect", str(path)])
+    if code:
+        raise RuntimeError(said.getvalue())
 
 
 def _run(command: list[str], path: Path, log: Path) -> None:

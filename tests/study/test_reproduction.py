@@ -4,6 +4,7 @@ import html
 import json
 import re
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from trojancam import figures
 from trojancam.errors import DataError, UnknownNameError
 from trojancam.progress import Progress
 from trojancam.report.page import Table
-from trojancam_study import piece_records, reproduction
+from trojancam_study import measurements, piece_records, reproduction
 from trojancam_study.exhibits import Exhibit, Piece
 from trojancam_study.measurements import measured
 from trojancam_study.questions import QUESTIONS, research_questions
@@ -90,9 +91,15 @@ def assert_shown(results: dict[str, Any], page: str) -> None:
             assert all(row in rows for row in table["rows"]), name
 
 
-def test_every_piece_is_made_from_nothing_on_a_tiny_budget(study: Study, shared: Path, tmp_path: Path) -> None:
+def test_every_piece_is_made_from_nothing_on_a_tiny_budget(
+    study: Study, shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The whole registry, as `trojancam reproduce --quick` makes it, of networks trained for one epoch."""
-    small = Study(study.dataset, study.seeds[:1], replace(study.scale, road_images=2), study._loaded)
+    monkeypatch.setattr(
+        figures, "save", partial(figures.save, dpi=40)
+    )  # drawing and drawing lots take a third of the time
+    monkeypatch.setattr(measurements, "DRAWS", 200)
+    small = Study(study.dataset, study.seeds[:1], replace(study.scale, images=8, road_images=2), study._loaded)
     with kept_for_all(shared / "study"):
         page = reproduction.reproduce(small, tmp_path).read_text(encoding="utf-8")
     results = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))

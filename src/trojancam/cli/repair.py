@@ -29,6 +29,8 @@ from trojancam.cli.options import (
 if TYPE_CHECKING:
     from trojancam.detection.findings import ScanReport
     from trojancam.network.network import Network
+    from trojancam.opening.open import ModelFile
+    from trojancam.tasks.repair import Repaired
 
 NOT_REPAIRED = 3  # the exit code; 2 is what the user can fix
 STEPS = "steps"  # the folder in `--report` where finished steps are kept until the report is written
@@ -75,24 +77,18 @@ def repair(
     Exit code 0: repaired; 2: an error; 3: not repaired, and the best attempt is in a file whose name says so.
     If interrupted, run the same command again to resume. The repair does not read the model card.
     """
-    from trojancam.detection import DETECTORS
-    from trojancam.detection.scanning import known_methods
-    from trojancam.files import check_new, writable_folder
+    from trojancam.files import writable_folder
     from trojancam.kept import Kept
-    from trojancam.opening.saving import check_saveable, save_as
-    from trojancam.removal import REPAIRS
+    from trojancam.opening.saving import check_saveable
     from trojancam.report.provenance import file_facts
     from trojancam.report.repair import write_repair
-    from trojancam.tasks.repair import in_words, parted
+    from trojancam.tasks.repair import parted
     from trojancam.tasks.repair import repair as run
 
-    REPAIRS.named(method)
-    names = known_methods(None if scan_methods is None else names_in(scan_methods, "method", DETECTORS))
-    apart = out.with_name(f"{out.stem}.not-repaired{out.suffix}")
-    for file in (out, apart):
-        check_new(file, "--out")
-    network = opened(model, told, labelled_by(data, seed))
-    check_saveable(network, told.of(model), out)
+    names = _known(method, scan_methods)
+    apart = _apart(out)
+    network, file = opened(model, told, labelled_by(data, seed)), told.of(model)
+    check_saveable(network, file, out)
     found = None if scan is None else _scanned(scan, network)
     dataset = images_for(network, data)
     network = fitted(network, dataset, seed)
@@ -114,15 +110,47 @@ def repair(
                 journal=report / STEPS, progress=progress,
             )  # fmt: skip
         page = write_repair(result, report, settings)
-        written = None
-        if result.network is not None:  # last: a file that is there is refused, so all else must be there
-            written = save_as(result.network, told.of(model), out if result.repaired else apart)
+        # Last: a file that is there is refused, so all else must be there.
+        written = _saved(result, file, out if result.repaired else apart)
     Kept(report / STEPS).clear()
+    _show(result, written, page)
+    raise typer.Exit(0 if result.repaired else NOT_REPAIRED)
+
+
+def _known(method: str, scan_methods: str | None) -> tuple[str, ...]:
+    """The methods of the scans, if these and that of the repair are known."""
+    from trojancam.detection import DETECTORS
+    from trojancam.detection.scanning import known_methods
+    from trojancam.removal import REPAIRS
+
+    REPAIRS.named(method)
+    return known_methods(None if scan_methods is None else names_in(scan_methods, "method", DETECTORS))
+
+
+def _apart(out: Path) -> Path:
+    """The file of a network that is not repaired, beside that of a repaired one: neither may be there."""
+    from trojancam.files import check_new
+
+    apart = out.with_name(f"{out.stem}.not-repaired{out.suffix}")
+    for file in (out, apart):
+        check_new(file, "--out")
+    return apart
+
+
+def _saved(result: "Repaired", file: "ModelFile", path: Path) -> Path | None:
+    """Where the network was written to, if there is one."""
+    from trojancam.opening.saving import save_as
+
+    return None if result.network is None else save_as(result.network, file, path)
+
+
+def _show(result: "Repaired", written: Path | None, page: Path) -> None:
+    from trojancam.tasks.repair import in_words
+
     for line in in_words(result.ledger):
         say(line)
     say(f"the network is in {written}" if written else "there is no file: no try kept clean accuracy within the budget")
     say(f"the page is at {page.resolve()}, its numbers beside it in repair.json")
-    raise typer.Exit(0 if result.repaired else NOT_REPAIRED)
 
 
 @contextmanager

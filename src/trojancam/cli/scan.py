@@ -1,7 +1,7 @@
 """`trojancam scan`: is there a backdoor in a network? It looks at the network and clean images, and never at the model card."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,6 +23,12 @@ from trojancam.cli.options import (
     takes_options,
 )
 from trojancam.faults import SCAN_CODES as EXIT_CODES
+
+if TYPE_CHECKING:
+    from trojancam.data.image_set import Dataset
+    from trojancam.network.network import Network
+    from trojancam.opening.output_choice import LabelledImages
+    from trojancam.tasks.scan import Scanned
 
 STEPS = "steps"  # the folder in `--out` where finished steps are kept until the report is written
 
@@ -83,67 +89,94 @@ def scan(
     because the network is not accurate enough. If interrupted, run the same command again to resume. The scan does not
     read what the model file says about its training.
     """
-    from trojancam.attacks.families import FAMILIES
-    from trojancam.detection import DETECTORS
-    from trojancam.detection.budget import Budget, about
-    from trojancam.detection.coverage import VICTIMS
-    from trojancam.detection.references import read_reference
-    from trojancam.detection.scanning import expected_seconds, known_methods, known_settings
-    from trojancam.detection.settings import parsed
     from trojancam.files import writable_folder
     from trojancam.kept import Kept
     from trojancam.report.machines.outcomes import of_scan
-    from trojancam.report.provenance import file_facts, images_fact
     from trojancam.report.scan import documented, write_scan
-    from trojancam.report.scan_words import in_words
     from trojancam.tasks.scan import scan as run
 
-    asked = {
-        "families": () if families is None else names_in(families, "family", FAMILIES),
-        "victims": () if victims is None else names_in(victims, "kind of victims", VICTIMS),
-    }
-    names = known_methods(None if methods is None else names_in(methods, "method", DETECTORS), **asked)
-    told_settings = parsed(changed or [])
-    known_settings(names, told_settings)
-    known = None if reference is None else read_reference(reference)
-    allowed = None if budget is None else Budget.of(budget)
+    asked = _asked(methods, families, victims, budget, reference, changed)
     network = opened(model, told, labelled_by(data, seed))
     dataset = images_for(network, data)
-    clean, labels = dataset.test.take(images, seed, spread=True)
+    clean = dataset.test.take(images, seed, spread=True)
     network = fitted(network, dataset, seed)
     settings = {
-        **file_facts(model),
-        "data": dataset.source,
-        "images": len(clean),
-        "images_sha256": images_fact(clean, labels),
-        **input_settings(network),
-        "methods": list(names),
+        **_given(model, dataset, clean, network),
+        "methods": list(asked["methods"]),
         "seed": seed,
         "command": command_line(context),
     }
     writable_folder(out)
-    how: dict[str, Any] = {**asked, "budget": allowed, "settings": told_settings}
-    expected = expected_seconds(network, clean, labels, names, **how)
-    shorter = "" if budget else "; --budget 60s gives a quick look, and lists the searches that it left out"
-    say(f"the scan takes {about(expected)} on this machine, or less if it resumes{shorter}")
+    _say_how_long(network, clean, asked)
     advice = f"finished steps are kept in {out}; run the same command again to resume"
     with interruptible(lambda: advice):
         with progress_bar("scan") as progress:
-            result = run(
-                network,
-                clean,
-                labels,
-                names,
-                **how,
-                reference=known,
-                seed=seed,
-                journal=out / STEPS,
-                progress=progress,
-            )
+            result = run(network, *clean, **asked, seed=seed, journal=out / STEPS, progress=progress)
         page = write_scan(result, out, settings)
     Kept(out / STEPS).clear()
+    _show(result, page)
+    answering.tell(of_scan(documented(result, settings), model))
+    raise typer.Exit(EXIT_CODES[result.report.verdict])
+
+
+def _asked(
+    methods: str | None,
+    families: str | None,
+    victims: str | None,
+    budget: str | None,
+    reference: Path | None,
+    changed: list[str] | None,
+) -> dict[str, Any]:
+    """What is looked for, and how, as the task takes it; slips of the pen show before a network is opened."""
+    from trojancam.attacks.families import FAMILIES
+    from trojancam.detection import DETECTORS
+    from trojancam.detection.budget import Budget
+    from trojancam.detection.coverage import VICTIMS
+    from trojancam.detection.references import read_reference
+    from trojancam.detection.scanning import known_methods, known_settings
+    from trojancam.detection.settings import parsed
+
+    looked_for = {
+        "families": () if families is None else names_in(families, "family", FAMILIES),
+        "victims": () if victims is None else names_in(victims, "kind of victims", VICTIMS),
+    }
+    names = known_methods(None if methods is None else names_in(methods, "method", DETECTORS), **looked_for)
+    settings = parsed(changed or [])
+    known_settings(names, settings)
+    return {
+        **looked_for,
+        "methods": names,
+        "settings": settings,
+        "reference": None if reference is None else read_reference(reference),
+        "budget": None if budget is None else Budget.of(budget),
+    }
+
+
+def _given(model: Path, dataset: "Dataset", clean: "LabelledImages", network: "Network") -> dict[str, Any]:
+    """What was scanned, and on which images."""
+    from trojancam.report.provenance import file_facts, images_fact
+
+    return {
+        **file_facts(model),
+        "data": dataset.source,
+        "images": len(clean[0]),
+        "images_sha256": images_fact(*clean),
+        **input_settings(network),
+    }
+
+
+def _say_how_long(network: "Network", clean: "LabelledImages", asked: dict[str, Any]) -> None:
+    from trojancam.detection.budget import about
+    from trojancam.detection.scanning import expected_seconds
+
+    expected = expected_seconds(network, *clean, **{name: each for name, each in asked.items() if name != "reference"})
+    shorter = "" if asked["budget"] else "; --budget 60s gives a quick look, and lists the searches that it left out"
+    say(f"the scan takes {about(expected)} on this machine, or less if it resumes{shorter}")
+
+
+def _show(result: "Scanned", page: Path) -> None:
+    from trojancam.report.scan_words import in_words
+
     for line in in_words(result):
         say(line)
     say(f"the page is at {page.resolve()}, its numbers beside it in scan.json")
-    answering.tell(of_scan(documented(result, settings), model))
-    raise typer.Exit(EXIT_CODES[result.report.verdict])

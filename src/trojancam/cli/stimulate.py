@@ -1,7 +1,8 @@
 """`trojancam stimulate`: edit feature maps of a layer, and see what the rest of the network makes of them."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -23,6 +24,12 @@ from trojancam.cli.options import (
     takes_options,
 )
 from trojancam.errors import DataError
+
+if TYPE_CHECKING:
+    from trojancam.data.image_set import Dataset
+    from trojancam.network.network import Network
+    from trojancam.stimulation import Stimulation
+    from trojancam.tasks.stimulate import StimulationAnswer
 
 EDIT = ("layer", "maps", "kind", "value", "unit", "window", "rest")  # what a file of stimulations says itself
 
@@ -71,22 +78,14 @@ def stimulate(
     """
     from trojancam.data import class_index
     from trojancam.files import writable_folder
-    from trojancam.report.provenance import file_facts
-    from trojancam.report.stimulate import remarks, verdict, write_stimulation
-    from trojancam.stimulation import Stimulation
-    from trojancam.tasks.stimulate import read_stimulations
+    from trojancam.report.stimulate import write_stimulation
     from trojancam.tasks.stimulate import stimulate as run
 
     network = opened(model, told, labelled_by(data, seed), heads)
     if target is not None and network.named:
         class_index(target, network.class_names)  # a slip of the pen shows before images are read
-    if (layer is None) == (stimulation is None):
-        raise DataError("name a layer with --layer, or a file with --stimulation; one of the two")
-    if stimulation is not None:
-        wanted = read_stimulations(stimulation)
-    else:
-        place = None if window is None else _window(window)
-        wanted = [Stimulation(str(layer), _maps(maps), kind, value, place, None, rest, unit)]
+    _check_one(layer, stimulation)
+    wanted = [_edit(str(layer), maps, kind, value, unit, window, rest)] if stimulation is None else _read(stimulation)
     for each in wanted:
         each.check(network)
     writable_folder(out)
@@ -95,27 +94,64 @@ def stimulate(
     target_class = None if target is None else class_index(target, network.class_names)
     chosen, labels = dataset.test.take(images, seed)
     settings = {
-        **file_facts(model),
-        "network": network.name,
-        "data": dataset.source,
-        **input_settings(network),
-        "images": f"{len(chosen)} test images",
-        "stimulation": "; ".join(str(each) for each in wanted),
+        **_given(model, network, dataset, len(chosen), wanted),
         "seed": seed,
         "command": command_line(context, () if stimulation is None else EDIT),
     }
     with progress_bar("stimulate") as progress:
         answer = run(network, chosen, labels, wanted, target_class, progress)
     page = write_stimulation(answer, out, settings).page
+    _show(answer, network.class_names)
+    say(f"the page is at {page.resolve()}, its numbers beside it in results.json")
+
+
+def _check_one(layer: str | None, stimulation: Path | None) -> None:
+    if (layer is None) == (stimulation is None):
+        raise DataError("name a layer with --layer, or a file with --stimulation; one of the two")
+
+
+def _read(path: Path) -> "list[Stimulation]":
+    from trojancam.tasks.stimulate import read_stimulations
+
+    return read_stimulations(path)
+
+
+def _edit(layer: str, maps: str, kind: str, value: float, unit: str, window: str | None, rest: str) -> "Stimulation":
+    """The stimulation that the options describe."""
+    from trojancam.stimulation import Stimulation
+
+    place = None if window is None else _window(window)
+    return Stimulation(layer, _maps(maps), kind, value, place, None, rest, unit)
+
+
+def _given(
+    model: Path, network: "Network", dataset: "Dataset", images: int, wanted: "list[Stimulation]"
+) -> dict[str, Any]:
+    """What was stimulated, and on which images."""
+    from trojancam.report.provenance import file_facts
+
+    return {
+        **file_facts(model),
+        "network": network.name,
+        "data": dataset.source,
+        **input_settings(network),
+        "images": f"{images} test images",
+        "stimulation": "; ".join(str(each) for each in wanted),
+    }
+
+
+def _show(answer: "StimulationAnswer", class_names: Sequence[str]) -> None:
+    """What became of each image, and of all."""
+    from trojancam.report.stimulate import remarks, verdict
+
     before, after = (
         recording.logits.argmax(1).tolist() for recording in (answer.stimulated.before, answer.stimulated.after)
     )
     for number, change in enumerate(answer.logit_changes):
-        names = f"{network.class_names[before[number]]} -> {network.class_names[after[number]]}"
-        say(f"image {number + 1}: {names}; logit of {network.class_names[answer.target_class]} {change:+.2f}")
+        names = f"{class_names[before[number]]} -> {class_names[after[number]]}"
+        say(f"image {number + 1}: {names}; logit of {class_names[answer.target_class]} {change:+.2f}")
     for sentence in (verdict(answer), *remarks(answer)):
         say(sentence)
-    say(f"the page is at {page.resolve()}, its numbers beside it in results.json")
 
 
 def _maps(text: str) -> tuple[int, ...] | Literal["all"]:

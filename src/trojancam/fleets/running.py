@@ -1,10 +1,10 @@
 """Running a fleet: from a manifest to a table with a row for every model, whatever becomes of it."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from trojancam.errors import DataError, TrojanCamError, unknown_name
 from trojancam.files import writable_folder
@@ -148,6 +148,23 @@ def fleet(
         changed=tuple(settings),
         seed=seed,
     )
+    _check(told, jobs, parquet, scheduler)
+    entries = read_manifest(models)
+    chosen = tuple(enumerate(entries)) if shard is None else part(entries, shard)
+    units = Units(told, None if data is None else Path(data).absolute(), Path.cwd())
+    folder = writable_folder(Path(out).absolute())
+    store = Store(folder)
+    table_file = folder / f"fleet{shard_name(shard)}.sqlite"
+    with only_run_on(table_file), Table(table_file) as table:
+        table.begin(chosen, _about(told, limits, data, shard))
+        pool = LocalPool(store, jobs, limits) if scheduler is None else DaskPool(store, scheduler, jobs, limits)
+        run(chosen, units, pool, store, limits, table, shown(progress))
+        rows, said = table.rows(), table.about()
+    return Fleet(rows, folder, table_file, _exported(rows, table_file, said, parquet))
+
+
+def _check(told: Settings, jobs: int, parquet: bool, scheduler: str | None) -> None:
+    """Refuse what could not be done, before any file is read."""
     if jobs < 1:
         raise DataError(f"at least one model is worked on at a time, not {jobs}")
     check_settings(told)
@@ -156,30 +173,28 @@ def fleet(
     if scheduler is not None:
         check_scheduler(scheduler)
         library()
-    entries = read_manifest(models)
-    chosen = tuple(enumerate(entries)) if shard is None else part(entries, shard)
-    units = Units(told, None if data is None else Path(data).absolute(), Path.cwd())
-    folder = writable_folder(Path(out).absolute())
-    store = Store(folder)
-    about = {
+
+
+def _about(
+    told: Settings, limits: Limits, data: str | Path | None, shard: str | tuple[int, int] | None
+) -> dict[str, Any]:
+    """What the table says of the run as a whole."""
+    return {
         "trojancam": __version__,
         "settings": told.model_dump(mode="json"),
         "limits": limits.model_dump(mode="json"),
         "data": "rendered signs, where a row names none" if data is None else as_text(data),
         "shard": "all rows" if shard is None else shard_name(shard).strip("-").replace("-", " "),
     }
-    name = f"fleet{shard_name(shard)}"
-    with only_run_on(folder / f"{name}.sqlite"), Table(folder / f"{name}.sqlite") as table:
-        table.begin(chosen, about)
-        pool = LocalPool(store, jobs, limits) if scheduler is None else DaskPool(store, scheduler, jobs, limits)
-        run(chosen, units, pool, store, limits, table, shown(progress))
-        rows, said = table.rows(), table.about()
-    export_csv(rows, folder / f"{name}.csv")
-    export_lines(rows, folder / f"{name}.jsonl")
+
+
+def _exported(rows: tuple[Row, ...], table: Path, about: Mapping[str, str], parquet: bool) -> Path:
+    """The page, beside the table in the other formats."""
+    export_csv(rows, table.with_suffix(".csv"))
+    export_lines(rows, table.with_suffix(".jsonl"))
     if parquet:
-        export_parquet(rows, folder / f"{name}.parquet")
-    page = write_fleet_page(rows, folder / f"{name}.html", said)
-    return Fleet(rows, folder, folder / f"{name}.sqlite", page)
+        export_parquet(rows, table.with_suffix(".parquet"))
+    return write_fleet_page(rows, table.with_suffix(".html"), about)
 
 
 def run(

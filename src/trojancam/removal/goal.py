@@ -1,10 +1,11 @@
 """Goal: what a trigger does to classes; Culprit: a finding, with all that is needed to make it and its like succeed or fail."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Int64
 from torch import Tensor
 
 from trojancam.attacks.trigger import Trigger
@@ -110,11 +111,9 @@ class Answer(Brief):
 def answer(network: Network, trigger: Trigger, clean: Suspect, goal: Goal) -> Answer:
     """How a network answers to a trigger on clean images; NaN without a victim."""
     victims = goal.victims(clean.labels)
+    if not bool(victims.any()):
+        return Answer(math.nan, math.nan)
     labels = clean.labels[victims]
-    predictions = network(_stamped(trigger, clean.images[victims])).argmax(1).to(labels.device)
+    predictions = network(trigger.apply(clean.images[victims])).argmax(1).to(labels.device)
     targets = goal.targets.to(labels.device)
     return Answer(attack_success_rate(predictions, labels, targets), robust_accuracy(predictions, labels, targets))
-
-
-def _stamped(trigger: Trigger, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
-    return trigger.apply(images) if len(images) else images

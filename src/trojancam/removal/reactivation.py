@@ -1,5 +1,6 @@
 """Re-activation: how easily a backdoor that was removed comes back, by a little poison or by a small push."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -78,6 +79,8 @@ def _pushed(
             (gradient,) = torch.autograd.grad(F.cross_entropy(logits, wanted.targets.to(logits.device)), tried)
         push = (push - PUSH * gradient.sign()).clamp(-RADIUS, RADIUS)
     victims = culprit.goal.victims(held_back.labels)
+    if not bool(victims.any()):
+        return math.nan
     labels = held_back.labels[victims]
     predictions = network((given(held_back.images[victims]) + push).clamp(0, 1)).argmax(1).to(labels.device)
     return attack_success_rate(predictions, labels, culprit.goal.targets.to(labels.device))

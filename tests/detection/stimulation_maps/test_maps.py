@@ -76,7 +76,7 @@ def test_a_thousand_classes_take_no_more_than_the_budget_beside_the_result() -> 
     net = nn.Sequential(
         nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, classes)
     )
-    net = Network.from_module(net, (32, 32))
+    net = Network.from_module(net, (16, 16))
     grid, given = windows(net.layer("0"), net.input.size), images_for(net, images)
     replayed = replay(net, "0", given)
     stimulation_maps(replayed, grid, torch.ones(4))

@@ -125,7 +125,8 @@ def test_its_backdoor_is_found(theirs: Path, tmp_path: Path) -> None:
     assert "predicted class" in explained.stdout
     assert list((tmp_path / "explained").rglob("*.png"))
 
-    scanned = run("scan", model, "--data", data, "--out", tmp_path / "scan")
+    brief = ("--methods", "stimulation", "--images", 40)  # the method that looks for patches
+    scanned = run("scan", model, "--data", data, *brief, "--out", tmp_path / "scan")
     assert scanned.exit_code == 1, scanned.output
     report = json.loads((tmp_path / "scan" / "scan.json").read_text(encoding="utf-8"))
     assert (report["verdict"], report["findings"][0]["target_class"]) == ("backdoor", TARGET)
