@@ -18,10 +18,10 @@ from tests.report.test_page import Reader
 import trojancam.report.scan_pictures
 from trojancam.attacks.patch import Patch
 from trojancam.cli import app
-from trojancam.detection import Finding, ScanReport, scan
+from trojancam.detection import DETECTORS, Finding, ScanReport, scan
 from trojancam.detection.words import ANSWERS, place_in_words
-from trojancam.report.next_steps import in_command, next_steps
-from trojancam.report.page import Table
+from trojancam.report.next_steps import OPINIONS, in_command, next_steps, second_opinions
+from trojancam.report.page import Command, Table
 from trojancam.report.scan import write_scan
 from trojancam.report.scan_pictures import amplification
 from trojancam.report.scan_words import facts, headline, in_words
@@ -163,10 +163,12 @@ def test_every_verdict_says_what_to_do_next(verdict: Any) -> None:
     section = next_steps(replace(report(), verdict=verdict), options)
     (table,) = section.parts
     assert isinstance(table, Table)
-    commands = [command for _, command in table.rows if command]
-    assert commands
-    for command in commands:
-        words = shlex.split(command)
+    steps = [(str(words), command) for words, command in table.rows if isinstance(command, Command)]
+    assert steps
+    for told, command in steps:
+        for placeholder in (piece for piece, replaced in command.pieces if replaced):
+            assert f"For {placeholder} put " in told, command
+        words = shlex.split(str(command))
         chosen = typer.main.get_command(app).commands[words[1]]
         chosen.make_context(words[1], [], resilient_parsing=True)
         known = {name for parameter in chosen.params for name in parameter.opts}
@@ -247,6 +249,37 @@ def test_a_patch_has_no_such_examples_and_a_chance_below_certainty() -> None:
 @pytest.mark.parametrize(("change", "times"), [(0.08, 6.0), (0.5, 1.0), (0.9, 1.0), (0.0, 500.0)])
 def test_a_difference_is_amplified_as_far_as_it_fits(change: float, times: float) -> None:
     assert amplification(torch.full((2, 3, 4, 4), -change)) == times
+
+
+def test_a_network_of_which_no_file_is_known_has_a_placeholder() -> None:
+    section = next_steps(report(), {})
+    assert section.text.startswith("For MODEL put ")
+    (table,) = section.parts
+    assert isinstance(table, Table)
+    commands = [command for _, command in table.rows if isinstance(command, Command)]
+    assert all(("MODEL", True) in command.pieces for command in commands)
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_second_opinions_are_those_that_look_for_what_was_found(name: str) -> None:
+    first = replace(report().findings[0], detector=name, trigger=None)
+    told = second_opinions(replace(report(), verdict="inconclusive", findings=(first,)))
+    for other, each in DETECTORS.items():
+        fits = {*each.families} & {*DETECTORS[name].families} and "every-class" in each.victims
+        assert (other in told) == bool(each.second_opinion and fits), other
+
+
+def test_second_opinions_are_asked_for_only_where_there_are_some() -> None:
+    every = tuple(name for name, each in DETECTORS.items() if each.second_opinion)
+    patch = replace(report(), verdict="inconclusive")
+    assert second_opinions(patch) == [name for name in every if "patch" in DETECTORS[name].families]
+    assert second_opinions(replace(patch, opinions=dict.fromkeys(every, report().opinions["stimulation"]))) == []
+    assert second_opinions(replace(patch, verdict="nothing found")) == [*every]
+    striped_too = replace(striped().report, verdict="inconclusive")
+    assert second_opinions(striped_too) == []
+    (table,) = next_steps(striped_too, {}).parts
+    assert isinstance(table, Table)
+    assert OPINIONS not in [words for words, _ in table.rows]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import base64
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -15,7 +16,7 @@ from trojancam.files import written_whole
 from trojancam.report.documents.document import Document, versions
 from trojancam.report.glossary import Term, meaning, said, term_of, terms_in
 from trojancam.report.maps import Backdrop, Maps
-from trojancam.text import as_text
+from trojancam.text import as_text, with_minus
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,29 @@ class Link:
 
 
 @dataclass(frozen=True)
+class Command:
+    """A cell of a table that is to be typed, with something of the reader's own in the place of each of the `placeholders`."""
+
+    text: str
+    placeholders: Sequence[str] = ()
+
+    @property
+    def pieces(self) -> list[tuple[str, bool]]:
+        """The command in pieces, and whether each is a placeholder.
+
+        >>> Command("trojancam sift net.pt IMAGES", ("IMAGES",)).pieces
+        [('trojancam sift net.pt ', False), ('IMAGES', True)]
+        """
+        if not self.placeholders:
+            return [(self.text, False)]
+        pieces = re.split(rf"(?<!\S)({'|'.join(map(re.escape, self.placeholders))})(?!\S)", self.text)
+        return [(piece, place % 2 == 1) for place, piece in enumerate(pieces) if piece]
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True)
 class Table:
     """Headings and rows; numbers are written as they should be read. Columns of `words`, by place, are flush left.
 
@@ -58,7 +82,7 @@ class Table:
 
     template: ClassVar = "table.html.j2"
     headings: Sequence[str]
-    rows: Sequence[Sequence[str | Link]]
+    rows: Sequence[Sequence[str | Link | Command]]
     caption: str = ""
     words: Sequence[int] = (0,)
     sortable: bool = False
@@ -246,6 +270,7 @@ def environment() -> jinja2.Environment:
     )
     found.filters["meaning"] = meaning
     found.filters["said"] = said
+    found.filters["minus"] = with_minus
     found.filters["lower_first"] = lambda words: words[:1].lower() + words[1:]
     return found
 
