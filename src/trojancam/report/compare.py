@@ -121,7 +121,7 @@ def _curves_section(summary: Summary) -> Section:
     caption = (
         "Mean probability of the explained class with the most (full) and the least relevant pixels (dashed) removed."
     )
-    return Section("Curves", "", [Picture(figures.to_png_bytes(figure, dpi=200), caption)])
+    return Section("Curves", "", [Picture.of(figure, caption, 200)])
 
 
 def _reliability_section(found: Reliability) -> Section:

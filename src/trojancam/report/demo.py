@@ -199,7 +199,7 @@ def _map_numbers(shown: Demonstration, layer: str) -> Numbers:
 
 
 def _picture(figure: Figure, caption: str) -> Picture:
-    return Picture(figures.to_png_bytes(figure, DPI), caption)
+    return Picture.of(figure, caption, DPI)
 
 
 def _details(example: Example) -> dict[str, str]:

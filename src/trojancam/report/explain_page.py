@@ -127,8 +127,8 @@ def _trigger_in_words(results: Explain) -> list[str]:
 
 
 def _unbroken(value: float) -> str:
-    """A probability that a line does not break."""
-    return probability(value).replace(" ", "\N{NO-BREAK SPACE}")
+    """A probability in a sentence; a line does not break it."""
+    return f"probability {_probability(value)}".replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _overview(rows: Sequence[ExplainedImage], drawn: int) -> Section:

@@ -3,29 +3,42 @@
 import base64
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property, partial
 from itertools import groupby
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import jinja2
+from matplotlib.figure import Figure
 
+from trojancam.figures import labels_of, to_png_bytes
 from trojancam.files import written_whole
 from trojancam.report.documents.document import Document, versions
-from trojancam.report.glossary import Term, meaning, said, term_of, terms_in
+from trojancam.report.glossary import THINGS, Term, meaning, said, term_of, term_of_caption, term_of_row, terms_in
 from trojancam.report.maps import Backdrop, Maps
 from trojancam.text import as_text, with_minus
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG and what it shows, in words; the words also serve those who cannot see it."""
+    """A PNG and what it shows, in words, which also serve those who cannot see it; `labels` are all words in the picture."""
 
     template: ClassVar = "picture.html.j2"
     png: bytes
     caption: str
+    labels: str = ""
+
+    @classmethod
+    def of(cls, figure: Figure, caption: str, dpi: int) -> "Picture":
+        """A figure as a picture whose labels are known."""
+        return cls(to_png_bytes(figure, dpi), caption, labels_of(figure))
+
+    @property
+    def terms(self) -> list[Term]:
+        """The words for numbers that stand in the picture itself."""
+        return [term for term in terms_in(self.labels) if term.name not in THINGS]
 
     @property
     def width(self) -> int:
@@ -228,20 +241,19 @@ class Page:
         """The parts of all sections."""
         return [part for section in self.sections for part in section.parts]
 
-    @property
+    @cached_property
     def terms(self) -> list[Term]:
-        """The words on it that the glossary explains, and after these the headings of columns that are no such words."""
+        """The words on it that the glossary explains, and after these what else its numbers are."""
         said = [self.verdict, self.weighed]
         for section in self.sections:
             said += [section.title, section.text]
-        for part in self.parts:
-            said.append(part.caption)
-            if isinstance(part, Table):
-                said += [*part.headings, *(str(row[0]) for row in part.rows if row)]
-        words = terms_in("\n".join(said))
-        tables = [part for part in self.parts if isinstance(part, Table)]
-        columns = [term_of(name) for table in tables for name in (*table.headings, table.caption)]
-        return list(dict.fromkeys([*words, *(term for term in columns if term)]))
+        facts = [term_of(name) for part in self.parts if isinstance(part, Facts) for name, _ in part.pairs]
+        drawn = [term for part in self.parts if isinstance(part, Picture | Maps) for term in part.terms]
+        axes = [
+            term_of(name) for part in self.parts if isinstance(part, Scatter) for name in (part.x_title, part.y_title)
+        ]
+        details = [term_of(name) for name in self.details]
+        return terms_of(said, self.parts, [*facts, *drawn, *axes, *details])
 
     @property
     def backdrops(self) -> list[Backdrop]:
@@ -252,6 +264,18 @@ class Page:
     def sortable(self) -> bool:
         """Whether there is a table to sort."""
         return any(isinstance(part, Table) and (part.sortable or part.filtered) for part in self.parts)
+
+
+def terms_of(said: Sequence[str], parts: Sequence[Any], others: Sequence[Term | None] = ()) -> list[Term]:
+    """The terms in sentences, in the captions of parts, in the headings and rows of tables, and others, each once."""
+    tables = [part for part in parts if isinstance(part, Table)]
+    told = [*said, *(part.caption for part in parts)]
+    for table in tables:
+        told += [*table.headings, *(str(row[0]) for row in table.rows if row)]
+    named = [term_of(name) for table in tables for name in table.headings]
+    named += [term_of_caption(table.caption) for table in tables]
+    named += [term_of_row(str(row[0])) for table in tables for row in table.rows if row]
+    return list(dict.fromkeys(term for term in (*terms_in("\n".join(told)), *named, *others) if term))
 
 
 def render(page: Page) -> str:
@@ -269,10 +293,17 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
     )
     found.filters["meaning"] = meaning
+    for name, of in (("caption_meaning", term_of_caption), ("row_meaning", term_of_row)):
+        found.filters[name] = partial(_meaning, of)
     found.filters["said"] = said
     found.filters["minus"] = with_minus
     found.filters["lower_first"] = lambda words: words[:1].lower() + words[1:]
     return found
+
+
+def _meaning(of: Callable[[str], Term | None], words: str) -> str:
+    term = of(words)
+    return term.meaning if term else ""
 
 
 def write_page(page: Page, document: Document, folder: Path, name: str = "index.html") -> Path:

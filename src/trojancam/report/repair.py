@@ -185,7 +185,7 @@ def _picture(result: Repaired, view: RepairView) -> Picture:
         f"“{names[view.label]}” with the recovered trigger on: {said[0]} before the repair, {said[1]} after. "
         f"Heat maps are Grad-CAM at {view.layer}, each on a scale of its own."
     )
-    return Picture(figures.to_png_bytes(figure, DPI), caption)
+    return Picture.of(figure, caption, DPI)
 
 
 def _heat(title: str, view: RepairView, *, before: bool) -> Panel:

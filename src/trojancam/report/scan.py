@@ -148,8 +148,8 @@ def _classes_section(scan: Scanned) -> Section:
     headings = ["Class", "Score", "Mask, pixels", "REASR", "Stimulation ASR", "Ablation ASR", "Works elsewhere", "Place",
                 "Feature maps", "Method"]  # fmt: skip
     bounds = "; ".join(
-        f"{DETECTORS[name].title} ({DETECTORS[name].source}): a backdoor from {opinion_of(report, name).threshold:g}, "
-        f"inconclusive from {least(report, name):g}"
+        f"{DETECTORS[name].title} ({DETECTORS[name].source}): a backdoor from {opinion_of(report, name).threshold:.3g}, "
+        f"inconclusive from {least(report, name):.3g}"
         for name in report.opinions
     )
     text = (
@@ -196,7 +196,7 @@ def _track_record_table(record: TrackRecord | None) -> list[Table]:
 
 def _weight(opinion: Opinion) -> list[str]:
     p = "–" if opinion.p is None else f"{opinion.p:.3g}"
-    return [f"{opinion.score:.3g}", f"{opinion.threshold:g}", p, str(opinion.references)]
+    return [f"{opinion.score:.3g}", f"{opinion.threshold:.3g}", p, str(opinion.references)]
 
 
 def _details(scan: Scanned, options: Mapping[str, Any]) -> dict[str, str]:

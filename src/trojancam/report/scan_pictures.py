@@ -162,4 +162,4 @@ def _heat(title: str, image: Tensor, cam: Attribution, mask: Tensor | None = Non
 
 
 def _picture(figure: Figure, caption: str) -> Picture:
-    return Picture(figures.to_png_bytes(figure, DPI), caption)
+    return Picture.of(figure, caption, DPI)

@@ -101,7 +101,9 @@ def _draw(answer: StimulationAnswer, out: Path) -> list[tuple[Path, Picture]]:
     pictures = []
     for name, (figure, words) in drawn.items():
         figures.save(figure, out / f"{name}.png", DPI)
-        pictures.append((out / f"{name}.png", Picture((out / f"{name}.png").read_bytes(), words)))
+        pictures.append(
+            (out / f"{name}.png", Picture((out / f"{name}.png").read_bytes(), words, figures.labels_of(figure)))
+        )
     return pictures
 
 
