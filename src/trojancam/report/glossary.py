@@ -184,7 +184,7 @@ COLUMNS: tuple[Term, ...] = (
          ("Robust accuracy with the recovered trigger",), ("only # of the images are recognised",)),
     Term("Score (p)", "The method's score of the image, and in brackets its p-value among clean images."),
     Term("Seconds", "How long the work took, in seconds."),
-    Term("Seed", "The number from which all random draws of the training come."),
+    Term("Seed", "The number from which all random draws come."),
     Term("Size and format", "The size of the file in bytes, and the format that its bytes have."),
     Term("Spearman correlation with the original maps",
          "1 means that the heat map stays as it was although the weights are random; 0 means that it depends on the weights.",
@@ -335,10 +335,18 @@ def _by_spelling() -> dict[str, Term]:
 
 @cache
 def _pattern(term: Term) -> re.Pattern[str]:
-    """Any spelling of a term as whole words. Short ones are matched as they are written: "p" is no page.
+    """Any spelling of a term as whole words.
 
-    Behind a dot, as in what stands below pictures, p is a probability.
+    Short ones and those in capitals are matched as they are written: "p" is no page, and ROAD no road. Behind a dot, as in
+    what stands below pictures, p is a probability.
     """
     words = (term.name, *term.spellings)
-    ways = [rf"(?<!· ){re.escape(word)}" if len(word) < 3 else f"(?i:{re.escape(word)})" for word in words]
+    ways = [
+        rf"(?<!· ){re.escape(word)}"
+        if len(word) < 3
+        else re.escape(word)
+        if word.isupper()
+        else f"(?i:{re.escape(word)})"
+        for word in words
+    ]
     return re.compile(rf"(?<![\w-])(?:{'|'.join(ways)})(?![\w-])")

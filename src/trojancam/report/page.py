@@ -252,7 +252,7 @@ class Page:
         axes = [
             term_of(name) for part in self.parts if isinstance(part, Scatter) for name in (part.x_title, part.y_title)
         ]
-        details = [term_of(name) for name in self.details]
+        details = [_term_of_setting(name) for name in self.details]
         return terms_of(said, self.parts, [*facts, *drawn, *axes, *details])
 
     @property
@@ -278,6 +278,31 @@ def terms_of(said: Sequence[str], parts: Sequence[Any], others: Sequence[Term | 
     return list(dict.fromkeys(term for term in (*terms_in("\n".join(told)), *named, *others) if term))
 
 
+def in_plain_words(settings: Mapping[str, Any]) -> dict[str, str]:
+    """Settings as a reader sees them.
+
+    >>> in_plain_words({"feature_maps": True, "target_class": None, "layers": ["first", "second"]})
+    {'feature maps': 'yes', 'target class': 'not given', 'layers': 'first, second'}
+    """
+    return {name.replace("_", " "): _in_plain_words(value) for name, value in settings.items()}
+
+
+def _in_plain_words(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "not given", True: "yes", False: "no"}[value]
+    if isinstance(value, Mapping):
+        return f"({', '.join(f'{name} {words}' for name, words in in_plain_words(value).items())})"
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ", ".join(map(_in_plain_words, value)) or "none"
+    return str(value)
+
+
+def _term_of_setting(name: str) -> Term | None:
+    """The term that explains a setting: not one that an option is only named like, such as the class to be explained."""
+    term = term_of(name)
+    return None if term is None or (term.name in THINGS and term.name != "fingerprint") else term
+
+
 def render(page: Page) -> str:
     """The page as HTML; every text is escaped."""
     return environment().get_template("page.html.j2").render(page=page, versions=versions())
@@ -293,7 +318,11 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
     )
     found.filters["meaning"] = meaning
-    for name, of in (("caption_meaning", term_of_caption), ("row_meaning", term_of_row)):
+    for name, of in (
+        ("caption_meaning", term_of_caption),
+        ("row_meaning", term_of_row),
+        ("setting_meaning", _term_of_setting),
+    ):
         found.filters[name] = partial(_meaning, of)
     found.filters["said"] = said
     found.filters["minus"] = with_minus

@@ -10,7 +10,7 @@ from trojancam.figures.captions import number, percent
 from trojancam.figures.scan import Panel, panel_sheet
 from trojancam.files import writable_folder, written_whole
 from trojancam.report.documents.sift import Sift, SiftedImage
-from trojancam.report.page import Page, Picture, Section, Table, write_page
+from trojancam.report.page import Page, Picture, Section, Table, in_plain_words, write_page
 from trojancam.tasks.sift import SiftResult, SuspiciousImage
 
 DPI = 200
@@ -98,7 +98,7 @@ def sift_page(result: SiftResult, document: Sift) -> Page:
         title=f"Sifted: {total} image{'s' * (total != 1)}, by {document.network}",
         verdict=_verdict(document),
         sections=parts,
-        details={name.replace("_", " "): str(value) for name, value in document.settings.items()}
+        details=in_plain_words(document.settings)
         | {"network": f"{document.network}, fingerprint {document.fingerprint}", "time": f"{document.seconds:.1f} s"},
         answer=f"{found} suspicious" if found else "nothing suspicious",
         tone="alarm" if found else "calm",

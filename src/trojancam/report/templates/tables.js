@@ -33,7 +33,9 @@ for (const table of document.querySelectorAll("table.sortable")) {
   [...table.tHead.rows[0].cells].forEach((heading, column) => {
     const button = document.createElement("button");
     button.type = "button";
-    button.append(...heading.childNodes);
+    const words = document.createElement("span");
+    words.append(...heading.childNodes);
+    button.append(words);
     button.addEventListener("click", () => sort(table, column));
     heading.append(button);
   });
