@@ -208,6 +208,7 @@ def test_a_measured_number_in_a_sentence_without_an_explanation_is_noticed() -> 
 def test_the_numbers_in_a_picture_are_explained() -> None:
     figure = Figure((1, 1))
     figure.text(0, 0, "Stop · logit 9.0 · p > 0.999")
+    figure.text(0, 1, "Yield · logit 1.0\np = 0.250")  # broken
     page = Page("Page", "Done.", [Section("One", parts=[Picture.of(figure, "What was seen.", 20)])])
     (told,) = re.findall(r'<img [^>]*title="([^"]*)"', render(page))
     for word in ("logit", "probability"):

@@ -38,7 +38,8 @@ class Picture:
     @property
     def terms(self) -> list[Term]:
         """The words for numbers that stand in the picture itself."""
-        return [term for term in terms_in(self.labels) if term.name not in THINGS]
+        labels = re.sub(r"^(?=p [=<>] )", "· ", self.labels, flags=re.MULTILINE)  # a title that is broken loses its dot
+        return [term for term in terms_in(labels) if term.name not in THINGS]
 
     @property
     def width(self) -> int:
@@ -104,8 +105,9 @@ class Table:
 
     @property
     def prose(self) -> bool:
-        """Whether it is all words, so that rows are set as paragraphs where a screen is narrow."""
-        return len(self.headings) > 2 and len(self.words) == len(self.headings)
+        """Whether it is all words, and many or some to be typed, so that rows are set as paragraphs where a screen is narrow."""
+        typed = any(isinstance(cell, Command) for row in self.rows for cell in row)
+        return len(self.words) == len(self.headings) and (typed or len(self.headings) > 2)
 
     def markdown(self) -> str:
         """The table as Markdown, without its caption.
