@@ -3,6 +3,10 @@
 import re
 from pathlib import PurePath
 
+MINUS = "\N{MINUS SIGN}"
+_NEGATIVE = re.compile(
+    r"(?<![\w.,)\]–−-])-(\d+(?:[.,]\d+)*(?:e[-+−]?\d+)?)(?![\w'\"/]|[.,]\w)"
+)  # no name, such as "-3.png"
 _NO_TEXT = re.compile("[\ud800-\udfff]")
 _BYTES = 0xDC00  # Python stands a byte that is no text for by the code point so far behind it
 
@@ -30,3 +34,14 @@ def printable(words: str) -> str:
     a\x1b[31m\n.png
     """
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in as_text(words))
+
+
+def with_minus(words: str) -> str:
+    """The words with the hyphen in front of each number as the minus that it is, and zeros without one.
+
+    Numbers in names and ranges stay as they are.
+
+    >>> with_minus("-0.03 [-0.14, -0.00], p = 3e-5"), with_minus("net-3.pt, -3.png, 2-3")
+    ('−0.03 [−0.14, 0.00], p = 3e-5', 'net-3.pt, -3.png, 2-3')
+    """
+    return _NEGATIVE.sub(lambda found: f"{MINUS if found[1].strip('0.,') else ''}{found[1]}", words)

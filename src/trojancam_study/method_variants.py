@@ -12,7 +12,7 @@ from trojancam import figures
 from trojancam.attribution import METHODS, Attribution, attribute
 from trojancam.evaluation.comparison import Comparison, compare
 from trojancam.evaluation.road import RoadScores, road
-from trojancam.figures.captions import DOT, MINUS, blank_reason
+from trojancam.figures.captions import DOT, blank_reason
 from trojancam.figures.colour import ColourScale, pixels
 from trojancam.figures.layout import MARGIN, UNIT, axes_at, colour_bar, page, show, tidy
 from trojancam.figures.panels import GAP, LINE, Mask, heat, title
@@ -21,6 +21,7 @@ from trojancam.network.targets import logit, probability
 from trojancam.progress import Progress, stages
 from trojancam.report.page import Table
 from trojancam.tasks.compare import CONTROLS
+from trojancam.text import with_minus
 from trojancam_study.exhibits import Exhibit
 from trojancam_study.measurements import Measurement, Verdict, above, measured
 from trojancam_study.study import NETWORKS, SPEED_70, STOP, Study
@@ -300,4 +301,4 @@ def _digits(value: float) -> str:
     >>> _digits(-0.0561), _digits(-0.0001)
     ('−0.056', '0.000')
     """
-    return f"{value:z.3f}".replace("-", MINUS)
+    return with_minus(f"{value:z.3f}")

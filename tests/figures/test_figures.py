@@ -32,12 +32,13 @@ from trojancam.figures import (
     to_data_uri,
     to_png_bytes,
 )
-from trojancam.figures.captions import DOT, MINUS, number, probability
+from trojancam.figures.captions import DOT, number, probability
 from trojancam.figures.grid import GAP, HATCHING, HIGHLIGHT, Sheet
 from trojancam.figures.layout import columns_for, outline, text_width, wrapped
 from trojancam.network.placement import stretched
 from trojancam.network.targets import logit
 from trojancam.stimulation import DoseResponse, Stimulation, stimulate
+from trojancam.text import MINUS
 
 
 @pytest.fixture

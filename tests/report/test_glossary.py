@@ -20,6 +20,7 @@ def test_each_word_is_explained_once_and_in_order() -> None:
 def test_words_are_found_whole_and_short_ones_as_they_are_written() -> None:
     assert [term.name for term in terms_in("Pages have a REASR, and feature maps.")] == ["feature map", "REASR"]
     assert [term.name for term in terms_in("p = 0.1")] == ["p-value"]
+    assert terms_in("Road work, an uneven road") == []
     assert terms_in("P. S. A page, patched and scored, fingerprints alarms") == []
 
 

@@ -4,6 +4,7 @@ import html
 import io
 import json
 import math
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from pydantic import ValidationError
 from trojancam import figures
 from trojancam.errors import TrojanCamError
 from trojancam.report.documents.document import RESULTS_VERSION, Document, Share
-from trojancam.report.page import Page, Picture, Section, Table, render, write_page
+from trojancam.report.page import Command, Page, Picture, Section, Table, render, write_page
 
 HOSTILE = "<script>alert('&')</script> \"quoted\" {{ 7 * 7 }}"
 
@@ -112,3 +113,19 @@ def test_a_folder_that_cannot_be_written_to(page: Page, tmp_path: Path) -> None:
     with pytest.raises(TrojanCamError, match="cannot write to the folder .*file"):
         write_page(page, Answer.of(share=None), tmp_path / "file")
     assert (tmp_path / "file").read_text() == "in the way"
+
+
+def test_negative_numbers_have_a_minus_on_a_page_and_nowhere_else() -> None:
+    table = Table(["Layer", "Change"], [["-1.png", "-0.03"], ["conv-2", "[-0.14, 0.22]"]])
+    text = render(Page("Page", "Done.", [Section("One", parts=[table])]))
+    cells = re.findall(r"<td[^>]*>([^<]*)</td>", text)
+    assert cells == ["-1.png", "−0.03", "conv-2", "[−0.14, 0.22]"]
+    assert "| -1.png | -0.03 |" in table.markdown()
+
+
+def test_a_command_can_be_copied_and_shows_what_a_reader_puts_in() -> None:
+    command = Command("trojancam sift 'a -5 b.pt' IMAGES --data IMAGES-1", ("IMAGES",))
+    text = render(Page("Page", "Done.", [Section("One", parts=[Table(["Step", "Command"], [["Sift.", command]])])]))
+    (told,) = re.findall(r"<code>(.*?)</code>", text)
+    assert re.findall(r"<var>(.*?)</var>", told) == ["IMAGES"]
+    assert html.unescape(re.sub(r"</?var>", "", told)) == str(command)

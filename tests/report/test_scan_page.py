@@ -18,10 +18,11 @@ from tests.report.test_page import Reader
 import trojancam.report.scan_pictures
 from trojancam.attacks.patch import Patch
 from trojancam.cli import app
-from trojancam.detection import Finding, ScanReport, scan
+from trojancam.detection import DETECTORS, Finding, ScanReport, scan
+from trojancam.detection.suspect import halves
 from trojancam.detection.words import ANSWERS, place_in_words
-from trojancam.report.next_steps import in_command, next_steps
-from trojancam.report.page import Table
+from trojancam.report.next_steps import OPINIONS, in_command, next_steps, second_opinions
+from trojancam.report.page import Command, Table
 from trojancam.report.scan import write_scan
 from trojancam.report.scan_pictures import amplification
 from trojancam.report.scan_words import facts, headline, in_words
@@ -163,10 +164,12 @@ def test_every_verdict_says_what_to_do_next(verdict: Any) -> None:
     section = next_steps(replace(report(), verdict=verdict), options)
     (table,) = section.parts
     assert isinstance(table, Table)
-    commands = [command for _, command in table.rows if command]
-    assert commands
-    for command in commands:
-        words = shlex.split(command)
+    steps = [(str(words), command) for words, command in table.rows if isinstance(command, Command)]
+    assert steps
+    for told, command in steps:
+        for placeholder in (piece for piece, replaced in command.pieces if replaced):
+            assert f"For {placeholder} put " in told, command
+        words = shlex.split(str(command))
         chosen = typer.main.get_command(app).commands[words[1]]
         chosen.make_context(words[1], [], resilient_parsing=True)
         known = {name for parameter in chosen.params for name in parameter.opts}
@@ -247,6 +250,59 @@ def test_a_patch_has_no_such_examples_and_a_chance_below_certainty() -> None:
 @pytest.mark.parametrize(("change", "times"), [(0.08, 6.0), (0.5, 1.0), (0.9, 1.0), (0.0, 500.0)])
 def test_a_difference_is_amplified_as_far_as_it_fits(change: float, times: float) -> None:
     assert amplification(torch.full((2, 3, 4, 4), -change)) == times
+
+
+def test_a_finding_with_a_map_of_classes_shows_from_which_class_to_which(tmp_path: Path) -> None:
+    seen, first = planted(True), report().findings[0]
+    matrix = torch.rand(CLASSES, CLASSES, generator=torch.Generator().manual_seed(0)).tolist()
+    mapped = replace(first, class_map=((0, TARGET), (1, TARGET)), class_matrix=tuple(tuple(row) for row in matrix))
+    found = judged(replace(report(), findings=(mapped,)))
+    sent = found.cases[0].sent
+    assert sent is not None
+    assert first.trigger is not None
+    held_out = halves(seen)[1]
+    answers = seen.network(first.trigger.apply(held_out.images)).argmax(1)
+    for own in range(CLASSES):
+        these = answers[held_out.labels == own]
+        for to in range(CLASSES):
+            assert float(sent[own, to]) == pytest.approx(float((these == to).double().mean()))
+    reader, document = page(found, tmp_path)
+    assert "Share of held-out images of each class (rows)" in reader.words
+    assert f"From class to class, by {DETECTORS[first.detector].title}" in reader.words
+    assert reader.tags.count("figure") == 4
+    assert document["findings"][0]["class_matrix"] == matrix
+    assert judged(report()).cases[0].sent is None
+
+
+def test_a_network_of_which_no_file_is_known_has_a_placeholder() -> None:
+    section = next_steps(report(), {})
+    assert section.text.startswith("For MODEL put ")
+    (table,) = section.parts
+    assert isinstance(table, Table)
+    commands = [command for _, command in table.rows if isinstance(command, Command)]
+    assert all(("MODEL", True) in command.pieces for command in commands)
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_second_opinions_are_those_that_look_for_what_was_found(name: str) -> None:
+    first = replace(report().findings[0], detector=name, trigger=None)
+    told = second_opinions(replace(report(), verdict="inconclusive", findings=(first,)))
+    for other, each in DETECTORS.items():
+        fits = {*each.families} & {*DETECTORS[name].families} and "every-class" in each.victims
+        assert (other in told) == bool(each.second_opinion and fits), other
+
+
+def test_second_opinions_are_asked_for_only_where_there_are_some() -> None:
+    every = tuple(name for name, each in DETECTORS.items() if each.second_opinion)
+    patch = replace(report(), verdict="inconclusive")
+    assert second_opinions(patch) == [name for name in every if "patch" in DETECTORS[name].families]
+    assert second_opinions(replace(patch, opinions=dict.fromkeys(every, report().opinions["stimulation"]))) == []
+    assert second_opinions(replace(patch, verdict="nothing found")) == [*every]
+    striped_too = replace(striped().report, verdict="inconclusive")
+    assert second_opinions(striped_too) == []
+    (table,) = next_steps(striped_too, {}).parts
+    assert isinstance(table, Table)
+    assert OPINIONS not in [words for words, _ in table.rows]
 
 
 @pytest.mark.parametrize(

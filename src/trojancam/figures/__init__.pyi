@@ -18,7 +18,7 @@ from .colour import COLOUR_MAPS, ColourScale
 from .curves import removal_curves
 from .grid import SCALES, feature_map_grid
 from .panels import cell_map, image_row, layer_row, overlay
-from .saving import FORMATS, save, to_data_uri, to_png_bytes
+from .saving import FORMATS, labels_of, save, to_data_uri, to_png_bytes
 from .stimulate import before_after, dose_curves
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "grid",
     "image_row",
     "intervals",
+    "labels_of",
     "layer_row",
     "layout",
     "overlay",

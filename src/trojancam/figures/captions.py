@@ -7,9 +7,9 @@ from torch import Tensor
 
 from trojancam.attribution import Attribution, MapAttribution, diagnoses
 from trojancam.errors import unknown_name
+from trojancam.text import with_minus
 
 DOT = " \N{MIDDLE DOT} "
-MINUS = "\N{MINUS SIGN}"
 BLANK = f"blank: {diagnoses.NO_CELL}"
 ZERO = diagnoses.ZERO
 
@@ -30,7 +30,7 @@ def caption(logits: Float[Tensor, " classes"], class_names: Sequence[str], class
     if not 0 <= index < len(class_names):
         raise unknown_name("class", index, [f"0 to {len(class_names) - 1}"])
     chance = float(logits.double().softmax(0)[index])
-    return DOT.join([class_names[index], f"logit {_signed(f'{float(logits[index]):z.1f}')}", probability(chance)])
+    return DOT.join([class_names[index], f"logit {with_minus(f'{float(logits[index]):z.1f}')}", probability(chance)])
 
 
 def describe(attribution: Attribution) -> str:
@@ -67,7 +67,7 @@ def number(value: float) -> str:
     >>> number(12.345), number(0.0001234), number(0.0)
     ('12.3', '1.23e-4', '0')
     """
-    return _signed(_short_exponent(f"{value:z.2e}" if 0 < abs(value) < 0.001 else f"{value:z.3g}"))
+    return with_minus(_short_exponent(f"{value:z.2e}" if 0 < abs(value) < 0.001 else f"{value:z.3g}"))
 
 
 def percent(share: float) -> str:
@@ -88,8 +88,3 @@ def _short_exponent(text: str) -> str:
     """`3e-05` as `3e-5`."""
     mantissa, mark, exponent = text.partition("e")
     return f"{mantissa}e{int(exponent)}" if mark else text
-
-
-def _signed(text: str) -> str:
-    """A hyphen in front of a number as the minus that it is."""
-    return text.replace("-", MINUS, 1) if text.startswith("-") else text

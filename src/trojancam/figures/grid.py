@@ -17,7 +17,7 @@ from torch import Tensor
 
 from trojancam.attribution import Attribution
 from trojancam.errors import DataError, unknown_name
-from trojancam.figures.captions import DOT, MINUS, ZERO, describe, number, percent
+from trojancam.figures.captions import DOT, ZERO, describe, number, percent
 from trojancam.figures.colour import COLOUR_MAPS, Array, ColourScale, dimmed, pixels
 from trojancam.figures.layout import (
     INK,
@@ -35,6 +35,7 @@ from trojancam.figures.layout import (
 )
 from trojancam.figures.panels import BAR, BAR_LABELS, Image, Mask, check_image, panel_size
 from trojancam.network.placement import stretched
+from trojancam.text import MINUS
 
 SCALES = ("shared", "each")
 """How feature maps are scaled in a grid: on one shared scale, or each on its own."""

@@ -7,6 +7,7 @@ from typing import BinaryIO
 
 import matplotlib
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from trojancam.errors import unknown_name
 from trojancam.files import written_whole
@@ -41,6 +42,13 @@ def to_png_bytes(figure: Figure, dpi: int = 100) -> bytes:
     stream = io.BytesIO()
     _write(figure, stream, "png", dpi)
     return stream.getvalue()
+
+
+def labels_of(figure: Figure) -> str:
+    """All words in a figure, a label a line."""
+    return "\n".join(
+        words for each in figure.findobj(Text) if isinstance(each, Text) and (words := each.get_text().strip())
+    )
 
 
 def to_data_uri(figure: Figure, dpi: int = 100) -> str:

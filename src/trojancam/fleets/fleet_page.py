@@ -142,7 +142,7 @@ def _population(rows: Sequence[Row]) -> Section:
         [
             Link(as_text(each.row.file), _address(each.row.result)) if each.row.result and each.row.result.page
             else as_text(each.row.file),
-            each.architecture, f"{each.z:+.2f}".replace("-", "−"),
+            each.architecture, f"{each.z:+.2f}",
             _number(each.row.result.score if each.row.result else None, "{:.3g}"), str(each.networks),
             each.row.result.verdict if each.row.result else NOTHING,
         ]

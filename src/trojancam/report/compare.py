@@ -13,7 +13,7 @@ from trojancam.evaluation.reliability import Reliability
 from trojancam.evaluation.statistics import Interval
 from trojancam.evaluation.verdict import Verdict
 from trojancam.report.documents.compare import Compare
-from trojancam.report.page import Page, Picture, Section, Table, write_page
+from trojancam.report.page import Page, Picture, Section, Table, in_plain_words, write_page
 from trojancam.tasks.compare import CONTROLS, Compared, Summary, method_title
 
 
@@ -32,7 +32,7 @@ def write_comparison(compared: Compared, out: Path, settings: dict[str, Any]) ->
         sections.append(_reliability_section(summary.reliability))
     if randomised:
         sections.append(_randomisation_section(randomised))
-    details = {name.replace("_", " "): str(value) for name, value in settings.items()} | {"time": f"{seconds:.1f} s"}
+    details = in_plain_words(settings) | {"time": f"{seconds:.1f} s"}
     sure = (
         f"Confidence: tests are paired over {summary.comparison.images} images; every mean has its 95 % interval below."
     )
@@ -121,7 +121,7 @@ def _curves_section(summary: Summary) -> Section:
     caption = (
         "Mean probability of the explained class with the most (full) and the least relevant pixels (dashed) removed."
     )
-    return Section("Curves", "", [Picture(figures.to_png_bytes(figure, dpi=200), caption)])
+    return Section("Curves", "", [Picture.of(figure, caption, 200)])
 
 
 def _reliability_section(found: Reliability) -> Section:

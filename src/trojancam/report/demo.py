@@ -21,7 +21,7 @@ from trojancam.opening.saving import save_as
 from trojancam.report.demo_sections import find_section, removal_document, removal_in_words, remove_section
 from trojancam.report.documents.demo import Demo
 from trojancam.report.maps import Backdrop, Maps, Numbers, feature_maps, layer_maps, layer_maxima, map_numbers
-from trojancam.report.page import Page, Picture, Section, Table, write_page
+from trojancam.report.page import Page, Picture, Section, Table, in_plain_words, write_page
 from trojancam.tasks.demo import Demonstration, Example
 
 SUCCESS = 0.5  # attack success rate from which on the backdoor is there
@@ -104,7 +104,7 @@ def _networks_section(example: Example) -> Section:
         "Two networks were trained on the same images. In the second one's training set a tenth of the images of other "
         f"classes were stamped with the trigger and relabelled “{_target_name(example)}”. Figures are on the test set."
     )
-    return Section("Two networks", text, [Table(headings, rows)])
+    return Section("Two networks", text, [Table(headings, rows, words=(0, 1))])
 
 
 def _example_section(shown: Demonstration) -> Section:
@@ -199,7 +199,7 @@ def _map_numbers(shown: Demonstration, layer: str) -> Numbers:
 
 
 def _picture(figure: Figure, caption: str) -> Picture:
-    return Picture(figures.to_png_bytes(figure, DPI), caption)
+    return Picture.of(figure, caption, DPI)
 
 
 def _details(example: Example) -> dict[str, str]:
@@ -207,7 +207,9 @@ def _details(example: Example) -> dict[str, str]:
     poisoning = example.trojaned.card.poisoning if example.trojaned.card else None
     return {
         "data": training.data,
-        "training": ", ".join(f"{name} {value}" for name, value in training.settings.model_dump().items()),
+        "training": ", ".join(
+            f"{name} {value}" for name, value in in_plain_words(training.settings.model_dump()).items()
+        ),
         "fingerprints": ", ".join(f"{each.name} {each.fingerprint}" for each in (example.benign, example.trojaned)),
         "poisoning": f"{poisoning.poisoned_images:,} images, rate {poisoning.poison_rate}" if poisoning else "none",
     }

@@ -108,7 +108,7 @@ def _triggers(shown: Demonstration, dpi: int) -> list[Part]:
     titles = ["clean", "planted trigger", f"recovered for “{name}”"]
     picture = figures.image_row([clean, shown.triggered_view.image, recovered], titles)
     caption = "The same image clean, with the trigger that was planted, and with the one that the scan recovered."
-    return [Picture(figures.to_png_bytes(picture, dpi), caption)]
+    return [Picture.of(picture, caption, dpi)]
 
 
 def _before_and_after(found: Removal) -> Table:

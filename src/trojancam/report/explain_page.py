@@ -11,7 +11,7 @@ from trojancam.attribution import Attribution
 from trojancam.figures.captions import DOT, number, percent, probability
 from trojancam.report.documents.explain import Explain, ExplainedImage, ExplainedLayer
 from trojancam.report.maps import Backdrop, Mask, feature_maps, layer_maps
-from trojancam.report.page import Page, Part, Section, Table
+from trojancam.report.page import Page, Part, Section, Table, in_plain_words
 
 SHOWN = 24  # images, at most, that a page draws: it is to be mailed
 SURE = 0.9  # probability
@@ -59,7 +59,7 @@ def image_section(
                     index,
                     backdrop,
                     found.feature_maps.model_dump(exclude_unset=True),
-                    title=f"{name}: feature maps",
+                    title=f"{name}: feature maps of {Path(numbers.file).name}",
                     caption=_grid_caption(found, scale, signed) + outlined,
                     scale=scale,
                     signed=signed,
@@ -127,8 +127,8 @@ def _trigger_in_words(results: Explain) -> list[str]:
 
 
 def _unbroken(value: float) -> str:
-    """A probability that a line does not break."""
-    return probability(value).replace(" ", "\N{NO-BREAK SPACE}")
+    """A probability in a sentence; a line does not break it."""
+    return f"probability {_probability(value)}".replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _overview(rows: Sequence[ExplainedImage], drawn: int) -> Section:
@@ -192,7 +192,7 @@ def _layers(numbers: ExplainedImage) -> Table:
 
 
 def _details(results: Explain) -> dict[str, str]:
-    details = {name.replace("_", " "): str(value) for name, value in results.settings.items()}
+    details = in_plain_words(results.settings)
     details["network"] = f"{results.network}, fingerprint {results.fingerprint}"
     details["images"] = f"{len(results.images)}{DOT}{len(results.left_out)} left out"
     return details | {"time": f"{results.seconds:.1f} s"}

@@ -20,6 +20,7 @@ from trojancam.figures.colour import Array, ColourScale, dimmed, pixels
 from trojancam.figures.grid import NOTHING, SCALES
 from trojancam.figures.layout import outline
 from trojancam.network.placement import Placement, stretched
+from trojancam.report.glossary import Term, term_of
 
 Image = Float[Tensor, "3 height width"]
 Mask = Bool[Tensor, "height width"]
@@ -122,6 +123,21 @@ class Maps:
         return {name: TITLES[name] for name in SORTED if name in self.numbers}
 
     @property
+    def terms(self) -> list[Term]:
+        """The words for the numbers at its tiles, on its scale, and of a map that is large."""
+        scale = [] if self.scale is None else [term_of("Colour scale")]
+        cells = [term_of("Cells")] if self.notes else []
+        return [term for term in (*self._explained.values(), *cells, *scale) if term]
+
+    @property
+    def _explained(self) -> dict[str, Term]:
+        """What explains each number of a tile: by its name, the note of a picture as `note`, the rank as `rank`."""
+        names = {name: TITLES[name] for name in self.numbers}
+        names |= {"rank": "Rank by contribution"} if "contribution" in self.numbers else {}
+        names |= {"note": "Largest cell"} if self.notes else {}
+        return {name: term for name, title in names.items() if (term := term_of(title))}
+
+    @property
     def data(self) -> dict[str, Any]:
         """What the page's script needs to know; the rest is read from the pictures."""
         rows, columns = self.placement.rows, self.placement.columns
@@ -139,6 +155,7 @@ class Maps:
             "notes": self.notes,
             "numbers": {name: [_rounded(value) for value in values] for name, values in self.numbers.items()},
             "titles": {name: TITLES[name] for name in self.numbers},
+            "meanings": {name: term.meaning for name, term in self._explained.items()},
             "shares": [name for name in SHARES if name in self.numbers],
             "blank": self.blank,
             "framed": self.framed,

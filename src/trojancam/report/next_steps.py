@@ -1,5 +1,6 @@
 """Next steps: what to do after a verdict, each step with the command that does it."""
 
+import re
 import shlex
 from collections.abc import Mapping
 from itertools import pairwise
@@ -7,43 +8,94 @@ from pathlib import Path
 from typing import Any
 
 from trojancam.detection import DETECTORS
-from trojancam.detection.findings import ScanReport
+from trojancam.detection.coverage import Victims
+from trojancam.detection.findings import Finding, ScanReport
 from trojancam.detection.judgement import Verdict
-from trojancam.report.page import Section, Table
+from trojancam.report.page import Command, Section, Table
 
 MORE_IMAGES = 400
+OPINIONS = "Ask for second opinions."
+MODEL = "MODEL"  # stands for a file whose name is not known
+PLACEHOLDER = re.compile(r"[A-Z]{2,}(?:-[A-Z]+)*")  # what a reader puts something in the place of
 FOLDER = "trojancam-scan"  # where a scan writes when it is not told where
-SECOND_OPINIONS = ("abs", "neural-cleanse")
 
 STEPS: dict[Verdict, tuple[tuple[str, str], ...]] = {
     "backdoor": (
         ("Do not use the network. Ask whoever trained it for the training data and the log.", ""),
         ("Remove what was found, and scan the result.", "repair {model}{data} --scan {scan} --out {fixed}"),
-        ("If it already runs: find the images that bear the trigger.", "sift {model} IMAGES{data}"),
-        ("Search the training data for poisoned images.", "cleanse {model} TRAINING-IMAGES"),
+        (
+            "If it already runs: find the images that bear the trigger. For IMAGES put the folder of images that it was given.",
+            "sift {model} IMAGES{data}",
+        ),
+        (
+            "Search the training data for poisoned images. For TRAINING-IMAGES put the folder of these, with a folder for each "
+            "class in it.",
+            "cleanse {model} TRAINING-IMAGES",
+        ),
     ),
     "inconclusive": (
         ("Scan again with more images.", "scan {model}{data} --images {more}"),
-        ("Ask for second opinions.", "scan {model}{data} --methods {others}"),
-        ("Hold it against clean networks of your own that are like it.", "calibrate CLEAN-NETWORKS{data} --out own.json"),
+        (OPINIONS, "scan {model}{data} --methods {others}"),
+        (
+            "Hold it against clean networks of your own that are like it. For CLEAN-NETWORKS put their files.",
+            "calibrate CLEAN-NETWORKS{data} --out own.json",
+        ),
         ("Until then treat it as backdoored.", ""),
     ),
     "nothing found": (
         ("Read which triggers were not searched for, below.", ""),
-        ("Ask for second opinions.", "scan {model}{data} --methods {others}"),
-        ("In use, look at each image that comes.", "sift {model} IMAGES{data}"),
+        (OPINIONS, "scan {model}{data} --methods {others}"),
+        (
+            "In use, look at each image that comes. For IMAGES put the folder of these images.",
+            "sift {model} IMAGES{data}",
+        ),
     ),
     "not judged": (
         ("See how the network is fed, and how often it is right.", "inspect {model}{data}"),
-        ("Give labelled images of the classes that it was trained on.", "scan {model} --data OTHER-IMAGES"),
+        (
+            "Give labelled images of the classes that it was trained on. For OTHER-IMAGES put their folder or file.",
+            "scan {model} --data OTHER-IMAGES",
+        ),
     ),
-}  # fmt: skip
+}
 
 
 def next_steps(report: ScanReport, options: Mapping[str, Any]) -> Section:
-    """What to do after this scan."""
-    steps = [[words, in_command(command, report, options)] for words, command in STEPS[report.verdict]]
-    return Section("What to do next", "", [Table(["Step", "Command"], steps, words=(0, 1))])
+    """What to do after this scan; second opinions only where there is a method to ask that was not."""
+    steps = [
+        [words, _command(command, report, options) if command else ""]
+        for words, command in STEPS[report.verdict]
+        if words != OPINIONS or second_opinions(report)
+    ]
+    unknown = _given(str(options.get("command", "")))[0] == MODEL
+    text = f"For {MODEL} put the file of the network." if unknown else ""
+    return Section("What to do next", text, [Table(["Step", "Command"], steps, words=(0, 1))])
+
+
+def _command(command: str, report: ScanReport, options: Mapping[str, Any]) -> Command:
+    return Command(in_command(command, report, options), [*PLACEHOLDER.findall(command), MODEL])
+
+
+def second_opinions(report: ScanReport) -> list[str]:
+    """The second opinions that were not asked and look for triggers like that of the strongest finding; without one, all.
+
+    >>> from trojancam.detection.findings import ScanReport
+    >>> second_opinions(ScanReport("nothing found", 0.0, 4.0, (), {}, {}))
+    ['abs', 'neural-cleanse', 'mm-bd', 'freeeagle']
+    """
+    others = {name: each for name, each in DETECTORS.items() if each.second_opinion and name not in report.opinions}
+    if report.verdict == "nothing found" or not report.findings:
+        return list(others)
+    families, victims = _kind(report.findings[0])
+    return [name for name, each in others.items() if families & {*each.families} and victims in each.victims]
+
+
+def _kind(finding: Finding) -> tuple[set[str], Victims]:
+    """The families that a finding's trigger may be one of, and its victims."""
+    families = {*DETECTORS[finding.detector].families} if finding.trigger is None else {finding.trigger.family}
+    if not finding.class_map:
+        return families, "every-class"
+    return families, "all-to-all" if len({to for _, to in finding.class_map}) > 1 else "some-classes"
 
 
 def in_command(command: str, report: ScanReport, options: Mapping[str, Any]) -> str:
@@ -54,10 +106,7 @@ def in_command(command: str, report: ScanReport, options: Mapping[str, Any]) -> 
     >>> in_command("sift {model} IMAGES{data}", report, {"command": "trojancam scan 'my net.pt' --data signs"})
     "trojancam sift 'my net.pt' IMAGES --data signs"
     """
-    if not command:
-        return ""
     model, data, folder = _given(str(options.get("command", "")))
-    others = [name for name in SECOND_OPINIONS if name in DETECTORS and name not in report.opinions]
     suffix = model.rpartition(".")[2] if "." in model else "pt2"
     values = {
         "model": shlex.quote(model),
@@ -65,7 +114,7 @@ def in_command(command: str, report: ScanReport, options: Mapping[str, Any]) -> 
         "scan": shlex.quote((Path(folder) / "scan.json").as_posix()),
         "fixed": f"repaired.{suffix}",
         "more": str(MORE_IMAGES),
-        "others": ",".join(others or report.opinions),
+        "others": ",".join(second_opinions(report)),
     }
     return f"trojancam {command.format(**values)}"
 
@@ -73,7 +122,7 @@ def in_command(command: str, report: ScanReport, options: Mapping[str, Any]) -> 
 def _given(command: str) -> tuple[str, str, str]:
     """The model file, the data and the folder of results of a scan's command; of data nothing, where it names none."""
     words = shlex.split(command)
-    model = words[2] if len(words) > 2 and not words[2].startswith("-") else "MODEL"
+    model = words[2] if len(words) > 2 and not words[2].startswith("-") else MODEL
     return model, _option(words, "--data"), _option(words, "--out") or (FOLDER if words else "")
 
 

@@ -18,8 +18,9 @@ from trojancam.figures.colour import ColourScale, pixels
 from trojancam.network.placement import Placement
 from trojancam.network.recording import Recording
 from trojancam.report.compare import overall_tables
+from trojancam.report.glossary import Term, term_of
 from trojancam.report.maps import data_uri
-from trojancam.report.page import Table, environment
+from trojancam.report.page import Table, environment, terms_of
 from trojancam.showing import Named, brief
 from trojancam.stimulation import Stimulated
 from trojancam.tasks.compare import Summary
@@ -67,6 +68,14 @@ class ShownResult:
     title: str
     text: str = ""
     parts: Sequence[Table | ShownAtlas] = ()
+
+    @property
+    def terms(self) -> list[Term]:
+        """The words that the glossary explains."""
+        scale = (
+            [term_of("Colour scale")] if any(isinstance(part, ShownAtlas) and part.scale for part in self.parts) else []
+        )
+        return terms_of([self.title, self.text], self.parts, scale)
 
 
 def html_of(result: object) -> str:

@@ -2,29 +2,44 @@
 
 import base64
 import math
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property, partial
 from itertools import groupby
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import jinja2
+from matplotlib.figure import Figure
 
+from trojancam.figures import labels_of, to_png_bytes
 from trojancam.files import written_whole
 from trojancam.report.documents.document import Document, versions
-from trojancam.report.glossary import Term, meaning, said, term_of, terms_in
+from trojancam.report.glossary import THINGS, Term, meaning, said, term_of, term_of_caption, term_of_row, terms_in
 from trojancam.report.maps import Backdrop, Maps
-from trojancam.text import as_text
+from trojancam.text import as_text, with_minus
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG and what it shows, in words; the words also serve those who cannot see it."""
+    """A PNG and what it shows, in words, which also serve those who cannot see it; `labels` are all words in the picture."""
 
     template: ClassVar = "picture.html.j2"
     png: bytes
     caption: str
+    labels: str = ""
+
+    @classmethod
+    def of(cls, figure: Figure, caption: str, dpi: int) -> "Picture":
+        """A figure as a picture whose labels are known."""
+        return cls(to_png_bytes(figure, dpi), caption, labels_of(figure))
+
+    @property
+    def terms(self) -> list[Term]:
+        """The words for numbers that stand in the picture itself."""
+        labels = re.sub(r"^(?=p [=<>] )", "· ", self.labels, flags=re.MULTILINE)  # a title that is broken loses its dot
+        return [term for term in terms_in(labels) if term.name not in THINGS]
 
     @property
     def width(self) -> int:
@@ -49,6 +64,29 @@ class Link:
 
 
 @dataclass(frozen=True)
+class Command:
+    """A cell of a table that is to be typed, with something of the reader's own in the place of each of the `placeholders`."""
+
+    text: str
+    placeholders: Sequence[str] = ()
+
+    @property
+    def pieces(self) -> list[tuple[str, bool]]:
+        """The command in pieces, and whether each is a placeholder.
+
+        >>> Command("trojancam sift net.pt IMAGES", ("IMAGES",)).pieces
+        [('trojancam sift net.pt ', False), ('IMAGES', True)]
+        """
+        if not self.placeholders:
+            return [(self.text, False)]
+        pieces = re.split(rf"(?<!\S)({'|'.join(map(re.escape, self.placeholders))})(?!\S)", self.text)
+        return [(piece, place % 2 == 1) for place, piece in enumerate(pieces) if piece]
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True)
 class Table:
     """Headings and rows; numbers are written as they should be read. Columns of `words`, by place, are flush left.
 
@@ -58,7 +96,7 @@ class Table:
 
     template: ClassVar = "table.html.j2"
     headings: Sequence[str]
-    rows: Sequence[Sequence[str | Link]]
+    rows: Sequence[Sequence[str | Link | Command]]
     caption: str = ""
     words: Sequence[int] = (0,)
     sortable: bool = False
@@ -67,8 +105,9 @@ class Table:
 
     @property
     def prose(self) -> bool:
-        """Whether it is all words, so that rows are set as paragraphs where a screen is narrow."""
-        return len(self.headings) > 2 and len(self.words) == len(self.headings)
+        """Whether it is all words, and many or some to be typed, so that rows are set as paragraphs where a screen is narrow."""
+        typed = any(isinstance(cell, Command) for row in self.rows for cell in row)
+        return len(self.words) == len(self.headings) and (typed or len(self.headings) > 2)
 
     def markdown(self) -> str:
         """The table as Markdown, without its caption.
@@ -204,20 +243,19 @@ class Page:
         """The parts of all sections."""
         return [part for section in self.sections for part in section.parts]
 
-    @property
+    @cached_property
     def terms(self) -> list[Term]:
-        """The words on it that the glossary explains, and after these the headings of columns that are no such words."""
+        """The words on it that the glossary explains, and after these what else its numbers are."""
         said = [self.verdict, self.weighed]
         for section in self.sections:
             said += [section.title, section.text]
-        for part in self.parts:
-            said.append(part.caption)
-            if isinstance(part, Table):
-                said += [*part.headings, *(str(row[0]) for row in part.rows if row)]
-        words = terms_in("\n".join(said))
-        tables = [part for part in self.parts if isinstance(part, Table)]
-        columns = [term_of(name) for table in tables for name in (*table.headings, table.caption)]
-        return list(dict.fromkeys([*words, *(term for term in columns if term)]))
+        facts = [term_of(name) for part in self.parts if isinstance(part, Facts) for name, _ in part.pairs]
+        drawn = [term for part in self.parts if isinstance(part, Picture | Maps) for term in part.terms]
+        axes = [
+            term_of(name) for part in self.parts if isinstance(part, Scatter) for name in (part.x_title, part.y_title)
+        ]
+        details = [_term_of_setting(name) for name in self.details]
+        return terms_of(said, self.parts, [*facts, *drawn, *axes, *details])
 
     @property
     def backdrops(self) -> list[Backdrop]:
@@ -228,6 +266,43 @@ class Page:
     def sortable(self) -> bool:
         """Whether there is a table to sort."""
         return any(isinstance(part, Table) and (part.sortable or part.filtered) for part in self.parts)
+
+
+def terms_of(said: Sequence[str], parts: Sequence[Any], others: Sequence[Term | None] = ()) -> list[Term]:
+    """The terms in sentences, in the captions of parts, in the headings and rows of tables, and others, each once."""
+    tables = [part for part in parts if isinstance(part, Table)]
+    told = [*said, *(part.caption for part in parts)]
+    for table in tables:
+        told += [*table.headings, *(str(row[0]) for row in table.rows if row)]
+    named = [term_of(name) for table in tables for name in table.headings]
+    named += [term_of_caption(table.caption) for table in tables]
+    named += [term_of_row(str(row[0])) for table in tables for row in table.rows if row]
+    return list(dict.fromkeys(term for term in (*terms_in("\n".join(told)), *named, *others) if term))
+
+
+def in_plain_words(settings: Mapping[str, Any]) -> dict[str, str]:
+    """Settings as a reader sees them.
+
+    >>> in_plain_words({"feature_maps": True, "target_class": None, "layers": ["first", "second"]})
+    {'feature maps': 'yes', 'target class': 'not given', 'layers': 'first, second'}
+    """
+    return {name.replace("_", " "): _in_plain_words(value) for name, value in settings.items()}
+
+
+def _in_plain_words(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "not given", True: "yes", False: "no"}[value]
+    if isinstance(value, Mapping):
+        return f"({', '.join(f'{name} {words}' for name, words in in_plain_words(value).items())})"
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ", ".join(map(_in_plain_words, value)) or "none"
+    return str(value)
+
+
+def _term_of_setting(name: str) -> Term | None:
+    """The term that explains a setting: not one that an option is only named like, such as the class to be explained."""
+    term = term_of(name)
+    return None if term is None or (term.name in THINGS and term.name != "fingerprint") else term
 
 
 def render(page: Page) -> str:
@@ -245,9 +320,21 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
     )
     found.filters["meaning"] = meaning
+    for name, of in (
+        ("caption_meaning", term_of_caption),
+        ("row_meaning", term_of_row),
+        ("setting_meaning", _term_of_setting),
+    ):
+        found.filters[name] = partial(_meaning, of)
     found.filters["said"] = said
+    found.filters["minus"] = with_minus
     found.filters["lower_first"] = lambda words: words[:1].lower() + words[1:]
     return found
+
+
+def _meaning(of: Callable[[str], Term | None], words: str) -> str:
+    term = of(words)
+    return term.meaning if term else ""
 
 
 def write_page(page: Page, document: Document, folder: Path, name: str = "index.html") -> Path:

@@ -11,7 +11,7 @@ from trojancam.removal.judging import Ruling, Trial
 from trojancam.removal.ledger import Ledger
 from trojancam.removal.repairing import REPAIRS
 from trojancam.report.documents import repair as document
-from trojancam.report.page import Page, Picture, Section, Table, write_page
+from trojancam.report.page import Page, Picture, Section, Table, in_plain_words, write_page
 from trojancam.report.scan_pictures import DPI
 from trojancam.tasks.repair import Repaired
 from trojancam.tasks.repair_views import RepairView
@@ -67,7 +67,7 @@ def _sections(result: Repaired) -> Iterator[Section]:
         )
         yield Section("The same images", text, [_picture(result, view) for view in result.views])
     yield Section("How easily it comes back", return_words(ledger), [])
-    yield Section("What was tried", "The judge stops at the first try that breaks no rule.", [_tries_table(ledger)])
+    yield Section("What was tried", "The judge stops at the first try that breaks no rule.", _tries_tables(ledger))
     changed = [[each.module, f"{each.values:,}", f"{each.change:.2%}"] for each in ledger.modules]
     if changed:
         caption = "The length of the change as a share of the length of the weights."
@@ -125,11 +125,13 @@ def _rates(trial: Trial | None) -> list[str]:
     return [share(each) for each in found]
 
 
-def _tries_table(ledger: Ledger) -> Table:
+def _tries_tables(ledger: Ledger) -> list[Table]:
+    """The tries, and below them the rules that each of them breaks."""
     rows = [["before", "", *_judged(ledger.judged_before), NOTHING]]
     for each in ledger.tries:
-        broken = "; ".join(each.ruling.broken) or "passes"
-        rows.append([each.rung, each.words, *_judged(each.ruling), broken])
+        broken = len(each.ruling.broken)
+        judge = f"breaks {broken} rule{'s' * (broken != 1)}" if broken else "passes"
+        rows.append([each.rung, each.words, *_judged(each.ruling), judge])
     headings = [
         "Try",
         "What it did",
@@ -141,7 +143,9 @@ def _tries_table(ledger: Ledger) -> Table:
         "Robust",
         "Judge",
     ]
-    return Table(headings, rows, words=(0, 1, 8))
+    rules = [[each.rung, rule] for each in ledger.tries for rule in each.ruling.broken]
+    tables = [Table(headings, rows, words=(0, 1, 8))]
+    return [*tables, Table(["Try", "Rule that it breaks"], rules, words=(0, 1))] if rules else tables
 
 
 def _judged(ruling: Ruling) -> list[str]:
@@ -185,7 +189,7 @@ def _picture(result: Repaired, view: RepairView) -> Picture:
         f"“{names[view.label]}” with the recovered trigger on: {said[0]} before the repair, {said[1]} after. "
         f"Heat maps are Grad-CAM at {view.layer}, each on a scale of its own."
     )
-    return Picture(figures.to_png_bytes(figure, DPI), caption)
+    return Picture.of(figure, caption, DPI)
 
 
 def _heat(title: str, view: RepairView, *, before: bool) -> Panel:
@@ -194,7 +198,7 @@ def _heat(title: str, view: RepairView, *, before: bool) -> Panel:
 
 
 def _details(result: Repaired, options: Mapping[str, Any]) -> dict[str, str]:
-    details = {name.replace("_", " "): str(value) for name, value in options.items()}
+    details = in_plain_words(options)
     details["fingerprint before"] = result.original.fingerprint
     if result.network is not None:
         details["fingerprint after"] = result.network.fingerprint

@@ -12,7 +12,7 @@ from trojancam.detection.validation import LayerView, MapView, Validation
 from trojancam.detection.words import ANSWERS, maps_in_words, place_in_words, share
 from trojancam.report.documents import scan as document
 from trojancam.report.next_steps import next_steps
-from trojancam.report.page import Page, Part, Section, Table, write_page
+from trojancam.report.page import Page, Part, Section, Table, in_plain_words, write_page
 from trojancam.report.scan_pictures import example_numbers, feature_map_grid, led_matrix, sent_matrix, sheet
 from trojancam.report.scan_words import case_in_words, facts, folded_in_words, summary
 from trojancam.stimulation import Stimulation
@@ -81,7 +81,7 @@ def _case_section(scan: Scanned, case: Case) -> Section:
     matrix = sent_matrix(network, case)
     parts: list[Part] = [sheet(network, case), *([matrix] if matrix else []), evidence]
     if validation.flagged:
-        parts += [_maps_table(scan, case), feature_map_grid(case)]
+        parts += [_maps_table(scan, case), feature_map_grid(network, case)]
     parts.append(_layers_table(case))
     name = scan.report.class_names[case.finding.target_class]
     words = " ".join(filter(None, [case_in_words(case, network.input.size), folded_in_words(scan, case)]))
@@ -150,8 +150,8 @@ def _classes_section(scan: Scanned) -> Section:
     headings = ["Class", "Score", "Mask, pixels", "REASR", "Stimulation ASR", "Ablation ASR", "Works elsewhere", "Place",
                 "Feature maps", "Method"]  # fmt: skip
     bounds = "; ".join(
-        f"{DETECTORS[name].title} ({DETECTORS[name].source}): a backdoor from {opinion_of(report, name).threshold:g}, "
-        f"inconclusive from {least(report, name):g}"
+        f"{DETECTORS[name].title} ({DETECTORS[name].source}): a backdoor from {opinion_of(report, name).threshold:.3g}, "
+        f"inconclusive from {least(report, name):.3g}"
         for name in report.opinions
     )
     text = (
@@ -207,15 +207,15 @@ def _track_record_table(record: TrackRecord | None) -> list[Table]:
 
 def _weight(opinion: Opinion) -> list[str]:
     p = "–" if opinion.p is None else f"{opinion.p:.3g}"
-    return [f"{opinion.score:.3g}", f"{opinion.threshold:g}", p, str(opinion.references)]
+    return [f"{opinion.score:.3g}", f"{opinion.threshold:.3g}", p, str(opinion.references)]
 
 
 def _details(scan: Scanned, options: Mapping[str, Any]) -> dict[str, str]:
     report = scan.report
-    details = {name.replace("_", " "): str(value) for name, value in options.items()}
+    details = in_plain_words(options)
     details["fingerprint"] = scan.network.fingerprint
     for name, settings in report.settings.items():
-        details[f"settings, {name}"] = ", ".join(f"{key} {value}" for key, value in settings.items())
+        details[f"settings, {name}"] = ", ".join(f"{key} {value}" for key, value in in_plain_words(settings).items())
     steps = ", ".join(f"{step} {seconds:.1f} s" for step, seconds in report.timing.items())
     return details | {"time": f"{sum(report.timing.values()):.0f} s: {steps}"}
 

@@ -95,7 +95,7 @@ def amplification(changes: Float[Tensor, "n 3 h w"]) -> float:
     return float(max(1, int(0.5 / max(float(changes.abs().max()), 1e-3))))
 
 
-def feature_map_grid(case: Case) -> Maps:
+def feature_map_grid(network: Network, case: Case) -> Maps:
     """Every feature map of the finding's layer with the recovered trigger on, the flagged ones framed."""
     assert case.finding.trigger is not None
     cam, numbers = _witness(case)
@@ -105,7 +105,7 @@ def feature_map_grid(case: Case) -> Maps:
         "against it; all on one scale. Framed in green: those that the scan names."
     )
     backdrop = Backdrop.of(case.views.stamped_image, trigger_core(case.finding.trigger))
-    title = f"{cam.layer}: feature maps"
+    title = f"{cam.layer}: feature maps, for “{network.class_names[case.finding.target_class]}”"
     return feature_maps(
         cam, 0, backdrop, numbers, title=title, caption=caption, signed=True, framed=framed, sorted_by="energy"
     )
@@ -187,4 +187,4 @@ def _heat(title: str, image: Tensor, cam: Attribution, mask: Tensor | None = Non
 
 
 def _picture(figure: Figure, caption: str) -> Picture:
-    return Picture(figures.to_png_bytes(figure, DPI), caption)
+    return Picture.of(figure, caption, DPI)

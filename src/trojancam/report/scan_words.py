@@ -77,7 +77,7 @@ def headline(scan: Scanned) -> str:
         return "Nothing was found that would send images to one class. This covers what was searched, and no more."
     name = report.class_names[finding.target_class]
     where = f" at the {place_in_words(finding.position, scan.network.input.size)}" if finding.position else ""
-    scored = f"{finding.score:.3g}, and a backdoor is called from {report.threshold:g} on"
+    scored = f"{finding.score:.3g}, and a backdoor is called from {report.threshold:.3g} on"
     if report.verdict == "nothing found":
         return f"The strongest suspicion, “{name}”, scores {scored}. This covers what was searched, and no more."
     if report.verdict == "inconclusive" and (reached := opinion_of(report, finding.detector).reached):
@@ -116,7 +116,7 @@ def _rate(finding: Finding) -> str:
 def opinions_in_words(report: ScanReport) -> list[str]:
     """What each method says, a sentence each; of one alone, the report says it all."""
     return [
-        f"{DETECTORS[name].title} says: {opinion.verdict} (score {opinion.score:.2g}, backdoor from {opinion.threshold:g}"
+        f"{DETECTORS[name].title} says: {opinion.verdict} (score {opinion.score:.2g}, backdoor from {opinion.threshold:.3g}"
         f"{p_in_words(opinion)}){'' if opinion.decides else ', a second opinion that decides nothing'}."
         for name, opinion in report.opinions.items()
         if len(report.opinions) > 1
@@ -131,7 +131,7 @@ def p_in_words(opinion: Opinion) -> str:
 def facts(scan: Scanned, finding: Finding, validation: Validation | None = None) -> list[tuple[str, str, str]]:
     """The evidence for a finding: what was measured, what came out, and what it is to be held against."""
     opinion, evidence = opinion_of(scan.report, finding.detector), finding.evidence
-    bounds = f"a backdoor from {opinion.threshold:g}, inconclusive from {least(scan.report, finding.detector):g}"
+    bounds = f"a backdoor from {opinion.threshold:.3g}, inconclusive from {least(scan.report, finding.detector):.3g}"
     rows = [("Score", f"{finding.score:.3g}", bounds)]
     if "mask_l1" in evidence:
         covered = f"{evidence['mask_l1'] / math.prod(scan.network.input.size):.2%} of the image"
@@ -197,7 +197,7 @@ def folded_in_words(scan: Scanned, case: Case) -> str:
     if not others:
         return ""
     told = ", ".join(
-        f"“{scan.report.class_names[each.target_class]}” by {DETECTORS[each.detector].title} ({each.score:.3g})"
+        f"“{scan.report.class_names[each.target_class]}” by {DETECTORS[each.detector].title} (score {each.score:.3g})"
         for each in others
     )
     return f"Weaker findings of the same place or class are no findings of their own: {told}."

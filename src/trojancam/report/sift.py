@@ -5,13 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from trojancam import figures
 from trojancam.defences import DEFENCES
 from trojancam.figures.captions import number, percent
 from trojancam.figures.scan import Panel, panel_sheet
 from trojancam.files import writable_folder, written_whole
 from trojancam.report.documents.sift import Sift, SiftedImage
-from trojancam.report.page import Page, Picture, Section, Table, write_page
+from trojancam.report.page import Page, Picture, Section, Table, in_plain_words, write_page
 from trojancam.tasks.sift import SiftResult, SuspiciousImage
 
 DPI = 200
@@ -99,7 +98,7 @@ def sift_page(result: SiftResult, document: Sift) -> Page:
         title=f"Sifted: {total} image{'s' * (total != 1)}, by {document.network}",
         verdict=_verdict(document),
         sections=parts,
-        details={name.replace("_", " "): str(value) for name, value in document.settings.items()}
+        details=in_plain_words(document.settings)
         | {"network": f"{document.network}, fingerprint {document.fingerprint}", "time": f"{document.seconds:.1f} s"},
         answer=f"{found} suspicious" if found else "nothing suspicious",
         tone="alarm" if found else "calm",
@@ -150,10 +149,9 @@ def _overview(document: Sift) -> Section:
     return Section("Images", text, [Table(headings, cells, words=(0, 1, len(headings) - 1), sortable=True)])
 
 
-def _score(image: SiftedImage, name: str) -> str:
+def _score(image: SiftedImage, name: str, form: str = "{} ({:.3g})") -> str:
     found = image.methods[name]
-    score = "not finite" if found.score is None else number(found.score)
-    return f"{score} ({found.p_value:.3g})"
+    return form.format("not finite" if found.score is None else number(found.score), found.p_value)
 
 
 def _case(result: SiftResult, document: Sift, case: SuspiciousImage) -> Section:
@@ -161,7 +159,7 @@ def _case(result: SiftResult, document: Sift, case: SuspiciousImage) -> Section:
     names = result.network.class_names
     told = [f"Read as “{names[case.before]}”."]
     told += [
-        f"{method.title}: score {_score(image, name)}, threshold {number(method.threshold)}."
+        f"{method.title}: score {_score(image, name, '{}, p = {:.3g}')}, threshold {number(method.threshold)}."
         for name, method in document.methods.items()
     ]
     if case.after != case.before:
@@ -181,7 +179,7 @@ def _picture(names: tuple[str, ...], case: SuspiciousImage) -> Picture:
     if case.after != case.before:
         panels.append(Panel(f"Cleaned: {names[case.after]}", case.cleaned, mask=case.mask))
     words = "The image, what makes it suspicious, and the image with the outlined place filled in from around it."
-    return Picture(figures.to_png_bytes(panel_sheet([panels]), DPI), words)
+    return Picture.of(panel_sheet([panels]), words, DPI)
 
 
 def _methods(document: Sift) -> Section:

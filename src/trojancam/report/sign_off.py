@@ -12,7 +12,7 @@ from trojancam.formats.inspection import data_files, inspection, sha256
 from trojancam.report.documents.scan import Scan, scan_in
 from trojancam.report.documents.sign_off import Digest, Limit, Passport, SignedData, SignOff, Subject
 from trojancam.report.machines.outcomes import deciding, in_sentences
-from trojancam.report.page import Facts, Page, Section, Signature, Table, render
+from trojancam.report.page import Facts, Page, Section, Signature, Table, in_plain_words, render
 from trojancam.report.scan import LIMITS, TONES
 from trojancam.text import as_text
 
@@ -172,9 +172,11 @@ def _careless(told: SignOff) -> str:
 
 
 def _details(told: SignOff) -> dict[str, str]:
-    details = {name.replace("_", " "): str(value) for name, value in told.options.items()}
+    details = in_plain_words(told.options)
     for name, settings in told.settings.items():
         shown = settings if isinstance(settings, dict) else {"": settings}
-        details[f"settings, {name}"] = ", ".join(f"{key} {value}".strip() for key, value in shown.items())
+        details[f"settings, {name}"] = ", ".join(
+            f"{key} {value}".strip() for key, value in in_plain_words(shown).items()
+        )
     versions = ", ".join(f"{name} {value}" for name, value in told.scan_versions.items())
     return details | {"scanned with": versions, "SHA-256 of scan.json": told.scan_sha256}

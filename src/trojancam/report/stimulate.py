@@ -12,7 +12,7 @@ from torch import Tensor
 from trojancam import figures
 from trojancam.files import writable_folder
 from trojancam.report.documents.stimulate import Stimulate
-from trojancam.report.page import Page, Picture, Section, Table, write_page
+from trojancam.report.page import Page, Picture, Section, Table, in_plain_words, write_page
 from trojancam.stimulation import DoseResponse
 from trojancam.tasks.stimulate import StimulationAnswer
 
@@ -37,7 +37,7 @@ def write_stimulation(answer: StimulationAnswer, out: Path, settings: dict[str, 
     network = answer.network
     pictures = _draw(answer, writable_folder(out))
     files = tuple(path for path, _ in pictures)
-    details = {name.replace("_", " "): str(value) for name, value in settings.items()}
+    details = in_plain_words(settings)
     page = Page(
         title=f"A stimulation of {network.name}",
         verdict=verdict(answer),
@@ -101,7 +101,9 @@ def _draw(answer: StimulationAnswer, out: Path) -> list[tuple[Path, Picture]]:
     pictures = []
     for name, (figure, words) in drawn.items():
         figures.save(figure, out / f"{name}.png", DPI)
-        pictures.append((out / f"{name}.png", Picture((out / f"{name}.png").read_bytes(), words)))
+        pictures.append(
+            (out / f"{name}.png", Picture((out / f"{name}.png").read_bytes(), words, figures.labels_of(figure)))
+        )
     return pictures
 
 

@@ -147,12 +147,13 @@ class Maps {
     return this.pictures ? this.data.names[index] : `${this.data.layer}, feature map ${this.data.names[index]}`;
   }
 
-  /** What is known of a map, as pairs of words. */
+  /** What is known of a map, as words: its name, its value and what it means. */
   facts(index) {
-    if (this.pictures) return [["Shown", this.data.notes[index]]];
-    const known = Object.entries(this.data.numbers).map(([name, values]) => [this.data.titles[name], this.words(name, values[index])]);
+    const { meanings } = this.data;
+    if (this.pictures) return [["Shown", this.data.notes[index], meanings.note]];
+    const known = Object.entries(this.data.numbers).map(([name, values]) => [this.data.titles[name], this.words(name, values[index]), meanings[name]]);
     const order = ranks(this.data.numbers.contribution ?? []);
-    if (order.length) known.push(["Rank by contribution", `${order[index]} of ${order.length}`]);
+    if (order.length) known.push(["Rank by contribution", `${order[index]} of ${order.length}`, meanings.rank]);
     return known;
   }
 

@@ -33,7 +33,9 @@ for (const table of document.querySelectorAll("table.sortable")) {
   [...table.tHead.rows[0].cells].forEach((heading, column) => {
     const button = document.createElement("button");
     button.type = "button";
-    button.append(...heading.childNodes);
+    const words = document.createElement("span");
+    words.append(...heading.childNodes);
+    button.append(words);
     button.addEventListener("click", () => sort(table, column));
     heading.append(button);
   });
@@ -62,10 +64,10 @@ function filter(table) {
   const told = Object.assign(document.createElement("span"), { role: "status" });
   tools.append(told);
   function show() {
-    const wanted = words.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const wanted = words.value.toLowerCase().replaceAll("-", "\u2212").split(/\s+/).filter(Boolean);
     let shown = 0;
     for (const row of rows) {
-      const text = row.textContent.toLowerCase();
+      const text = row.textContent.toLowerCase().replaceAll("-", "\u2212"); // numbers have a minus, names a hyphen
       row.hidden = !wanted.every((word) => text.includes(word))
         || !lists.every(([column, list]) => !list.value || `=${row.cells[column].textContent}` === list.value);
       shown += !row.hidden;

@@ -62,10 +62,10 @@ class Grid {
   }
 
   label(index) {
-    const { numbers, notes, titles } = this.maps.data;
+    const { numbers, notes, titles, meanings } = this.maps.data;
     const name = this.select?.value || this.select?.options[1]?.value;
     const note = notes[index] ?? (name ? this.maps.words(name, numbers[name][index], 2) : "");
-    this.tiles[index].querySelector(".note").textContent = note;
+    Object.assign(this.tiles[index].querySelector(".note"), { textContent: note, title: meanings[notes[index] ? "note" : name] ?? "" });
     this.tiles[index].querySelector(".what").textContent = ` ${titles[name] ?? ""} `;
   }
 

@@ -27,7 +27,7 @@ class Zoom {
     const title = maps.title(this.index);
     this.dialog.querySelector("h2").textContent = title;
     this.canvas.setAttribute("aria-label", title);
-    const facts = maps.facts(this.index).flatMap(([name, words]) => [element("dt", name), element("dd", words)]);
+    const facts = maps.facts(this.index).flatMap(([name, words, title]) => [element("dt", name, title), element("dd", words)]);
     this.dialog.querySelector("dl").replaceChildren(...facts);
     this.dialog.querySelector(".legend").replaceChildren(...(maps.legend ? maps.legend.cloneNode(true).childNodes : []));
     this.choices(maps.pictures ? { over: "Heat", image: "Image" } : { over: "Over the image", cells: "Cells", image: "Image" });
@@ -66,7 +66,7 @@ class Zoom {
   }
 }
 
-const element = (name, words) => Object.assign(document.createElement(name), { textContent: words });
+const element = (name, words, title = "") => Object.assign(document.createElement(name), { textContent: words }, title && { title });
 
 const zoom = new Zoom(document.getElementById("zoom"));
 const grids = new Map();
