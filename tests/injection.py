@@ -67,7 +67,6 @@ def runs(command: list[str], folder: Path, kinds: dict[str, list[int]]) -> list[
 def _main() -> None:
     asked = json.loads(sys.stdin.read())
     command, folder = asked["command"], Path(asked["folder"])
-    _forked(command, folder / "warm", lambda: None)  # imports in a fork are lost: the second is in this process
     _import_all(command, folder / "imports")
     for kind, number in _failures(asked["kinds"]):
         place = folder / f"{kind}{number}"
