@@ -172,7 +172,7 @@ def processes_of(out: Path) -> list[int]:
     return found
 
 
-def until(true: Any, seconds: float = 60) -> None:
+def until(true: Any, seconds: float = 600) -> None:
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end

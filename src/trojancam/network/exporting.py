@@ -51,7 +51,7 @@ def traced(module: nn.Module, specification: InputSpecification) -> Traced:
             torch.inference_mode(False),
             evaluating(module),
             independence.unchanged(module),
-            _torch_quiet(),
+            torch_quiet(),
         ):
             example = torch.zeros(2, specification.number_of_channels, *specification.size, device=device)
             with independence.in_evaluation() as mode:
@@ -234,14 +234,14 @@ def exported_again(whole: fx.GraphModule, specification: InputSpecification, wan
     """
     example = torch.zeros(2, specification.number_of_channels, *specification.size)
     try:
-        with _tracing, torch.inference_mode(False), _torch_quiet():
+        with _tracing, torch.inference_mode(False), torch_quiet():
             yield export(whole, (example,), dynamic_shapes=({0: Dim("n")},), strict=False)
     except (RuntimeError, ValueError, TypeError) as error:
         raise ModelError(f"this network cannot be written as {wanted}: {_reason(error)}") from error
 
 
 @contextmanager
-def _torch_quiet() -> Iterator[None]:
+def torch_quiet() -> Iterator[None]:
     """No warnings or log of torch's own making, and nothing printed of what it could not trace; other logs go on.
 
     It prints the graph up to where it failed to `sys.stderr`, with no way to turn that off: hence the redirection.

@@ -3,6 +3,10 @@
 import contextlib
 import io
 import json
+import re
+import subprocess
+import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -312,6 +316,25 @@ def test_sizes_that_the_file_leaves_open(tmp_path: Path) -> None:
     read = opened(tmp_path, export(module, (torch.zeros(2, 3, *SIZE),), dynamic_shapes=shapes))
     assert read.size == SIZE  # those it was exported with
     assert_same_network(module, read, (16, 20))
+
+
+def test_what_does_not_fit_is_said_in_one_sentence_and_nothing_is_logged(tmp_path: Path) -> None:
+    module = nn.Sequential(nn.Conv2d(3, 2, 3, padding=2), nn.ReLU(), nn.Flatten(), nn.Linear(200, 3)).eval()
+    torch.export.save(exported(module, (8, 8)), tmp_path / "m.pt2")
+    with zipfile.ZipFile(tmp_path / "m.pt2") as archive:
+        inside = {name: archive.read(name) for name in archive.namelist()}
+    damaged = {name: re.sub(rb"\[2, ?2\]", b"[0, 0]", content) for name, content in inside.items()}
+    assert damaged != inside
+    (tmp_path / "m.pt2").write_bytes(zipped(damaged))
+    done = subprocess.run(
+        [sys.executable, "-m", "trojancam", "inspect", "m.pt2"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert re.fullmatch(r"error: the program in m.pt2 cannot be run \(.*\); export the module again\n", done.stderr)
 
 
 # --- other layouts ---

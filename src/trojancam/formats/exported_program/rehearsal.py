@@ -13,6 +13,7 @@ from trojancam.errors import ModelError
 from trojancam.formats.exported_program.arguments import LARGEST_NUMBER, Value
 from trojancam.formats.exported_program.module import COUNT, replay
 from trojancam.formats.exported_program.steps import Program, Step
+from trojancam.network.exporting import torch_quiet
 
 aten = torch.ops.aten
 IMAGES = 3  # that it is rehearsed with: not 1, which fits anything, nor 2, which programs are exported with
@@ -73,7 +74,7 @@ def rehearse(
         ModelError: if it does not run, or for one number of images only; if a step would give far more than a classifier
             holds; or if it changes its weights.
     """
-    with FakeTensorMode() as mode, torch.no_grad():
+    with torch_quiet(), FakeTensorMode() as mode, torch.no_grad():  # PyTorch logs the traceback of what does not fit
         fakes = {name: mode.from_tensor(tensor) for name, tensor in tensors.items()}
         before = {name: fake._version for name, fake in fakes.items()}
         images = torch.empty(IMAGES, *sizes)
