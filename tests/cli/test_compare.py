@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
+from trojancam.text import with_minus
+
 Run = Callable[..., Result]
 
 
@@ -22,7 +24,7 @@ def test_methods_are_compared_on_stamped_images(run: Run, model: Path, signs: Pa
     for method in methods:
         interval = results["over_layers"]["road"][method]
         assert interval["low"] <= interval["mean"] <= interval["high"]
-        assert f"{interval['mean']:.3f} [{interval['low']:.3f}, {interval['high']:.3f}]" in page
+        assert with_minus(f"{interval['mean']:.3f} [{interval['low']:.3f}, {interval['high']:.3f}]") in page
     assert results["verdicts"]["road"]["sentence"] in result.stdout
     assert set(results["verdicts_by_layer"]["road"]) == {"conv2d_5", "conv2d_9"}
     verdict = results["verdicts"]["road"]

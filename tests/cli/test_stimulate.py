@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from click.testing import Result
+from tests.report.test_page import Reader
 
 import trojancam.report.stimulate
 from trojancam.data import load_dataset
@@ -61,7 +62,7 @@ def test_what_is_printed_and_written_is_what_the_library_finds(run: Run, model: 
     assert sorted(path.name for path in Path("new/out").iterdir()) == [*pictures, "index.html", "results.json"]
     page = Path("new/out/index.html").read_text(encoding="utf-8")
     assert page.count("data:image/png;base64,") == 4
-    assert f"{document['stimulation_asr']:.0%} of the images of other classes the class “yield”" in page
+    assert f"{document['stimulation_asr']:.0%} of the images of other classes the class “yield”" in Reader(page).words
     assert "http" not in page
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from trojancam.detection.outliers import CONSISTENCY, outlyingness
+from trojancam.detection.outliers import CONSISTENCY, OF_FEW, leads_of, outlyingness, share_counted
 
 
 def test_it_is_the_distance_from_the_median_in_robust_standard_deviations() -> None:
@@ -42,3 +42,21 @@ def test_where_most_values_are_equal_they_are_no_outliers_and_others_are_far_out
     found = outlyingness(torch.tensor([2.0, 2.0, 2.0, 2.0, 3.0]))
     assert found[:4].tolist() == [0.0] * 4
     assert float(found[4]) > 1e6
+
+
+@pytest.mark.parametrize(
+    ("ratios", "count", "expected"),
+    [
+        ([4.0, 2.0, 8.0], 4, [4.0, 2.0, 1.0, 1.0]),
+        ([1.1, 3.0], 3, [3.0, 3.0, 1.0]),
+        ([5.0], 2, [5.0, 1.0]),
+        ([], 1, [1.0]),
+    ],
+)
+def test_the_first_two_lead_what_follows_them(ratios: list[float], count: int, expected: list[float]) -> None:
+    found = leads_of(torch.tensor(ratios, dtype=torch.float64), count)
+    torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float64).log())
+
+
+def test_a_share_of_few_classes_counts_for_less() -> None:
+    assert [share_counted(0.6, classes) for classes in (43, 20, 19, 2)] == [0.6, 0.6, 0.6 * OF_FEW, 0.6 * OF_FEW]

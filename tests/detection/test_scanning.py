@@ -185,3 +185,20 @@ def test_a_scan_ends_with_its_budget_and_says_what_was_left_out(monkeypatch: pyt
     assert {each.why for each in found.coverage.not_searched} >= {spent}
     with unchecked(), pytest.raises(CannotSearchError, match=spent):
         scan(suspect.network, suspect.images, suspect.labels, "slow", budget="0.1s")
+
+
+def test_a_second_opinion_alone_does_not_take_the_place_of_what_the_budget_left_out() -> None:
+    suspect = planted(True)
+    found = scan(suspect.network, suspect.images, suspect.labels, ["freeeagle", "warp"], budget="1%")
+    assert list(found.opinions) == ["warp"]  # the cheapest that decides
+    assert found.opinions["warp"].decides
+    with unchecked(), pytest.raises(CannotSearchError, match="the budget was spent"):
+        scan(suspect.network, suspect.images, suspect.labels, ["freeeagle", "warp"], budget="0.001s")
+
+
+def test_the_time_expected_is_no_longer_than_the_budget() -> None:
+    suspect = planted(True)
+    whole = scanning.expected_seconds(suspect.network, suspect.images, suspect.labels)
+    part = scanning.expected_seconds(suspect.network, suspect.images, suspect.labels, budget="20%")
+    assert 0 < part < whole
+    assert scanning.expected_seconds(suspect.network, suspect.images, suspect.labels, budget=0.001) == 0.001

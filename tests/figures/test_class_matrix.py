@@ -46,3 +46,11 @@ def test_of_many_classes_numbers_stand_at_the_edges_and_small_values_have_their_
 def test_a_matrix_of_other_classes_is_refused() -> None:
     with pytest.raises(DataError, match=r"is of \(3, 3\) classes, but there are 4 names"):
         class_matrix(torch.zeros(3, 3), NAMES)
+
+
+def test_names_are_no_formulae() -> None:
+    names = ["$b$", r"$\foo$", "a_b"]
+    figure = class_matrix(torch.eye(3), names)
+    figure.canvas.draw()
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == names
+    assert not any(label.get_parse_math() for label in figure.axes[0].get_xticklabels())

@@ -21,6 +21,7 @@ from trojancam.opening.preprocessing import (
     clear_winner,
     is_right,
     preprocessing_of,
+    renumbered_accuracy,
     tried,
     usual_ways,
 )
@@ -144,6 +145,19 @@ def test_labels_in_another_order_are_called_so() -> None:
     kept = torch.tensor([0, 1, 2, 4, 5, 6, 7, 3])  # three of eight classes kept their numbers
     with pytest.raises(ModelError, match=r"right on most images.*with its classes numbered otherwise .* right on 100%"):
         clear_winner([way("only", logits, kept[labels])], CLASSES)
+
+
+@pytest.mark.parametrize(("classes", "share"), [(100, 0.0), (2, 0.45), (43, 0.1)])
+def test_a_network_that_guesses_is_not_said_to_know_other_numbers(classes: int, share: float) -> None:
+    poor = right_on(share, 100, classes, "drawn")
+    assert renumbered_accuracy(poor) < 0.5 if classes > 2 else renumbered_accuracy(poor) < 0.6
+    with pytest.raises(ModelError) as raised:
+        clear_winner([poor], classes)
+    assert "numbered otherwise" not in str(raised.value)
+
+
+def test_a_poor_network_with_two_images_a_class_is_fed() -> None:
+    assert is_right(right_on(0.47, 86, 43, "drawn"), 43, 16)
 
 
 def test_a_way_that_tells_less_is_clearly_worse_though_it_is_nearly_as_accurate() -> None:

@@ -17,6 +17,7 @@ from trojancam import figures
 from trojancam.errors import DataError, UnknownNameError
 from trojancam.progress import Progress
 from trojancam.report.page import Table
+from trojancam.text import with_minus
 from trojancam_study import measurements, piece_records, reproduction
 from trojancam_study.exhibits import Exhibit, Piece
 from trojancam_study.measurements import measured
@@ -81,14 +82,15 @@ def assert_shown(results: dict[str, Any], page: str) -> None:
     text, words = html.unescape(page), Reader(page).words
     rows = [re.findall(r"<td[^>]*>([^<]*)</td>", row) for row in re.findall(r"<tr>(.*?)</tr>", text, re.DOTALL)]
     for name, record in results["pieces"].items():
-        assert record["found"] in words, name
+        assert with_minus(record["found"]) in words, name
         for each in record["measurements"]:
             chance = "" if each["chance"] is None else f"{each['chance']:.3f}"
             by_seed = ", ".join(f"{mean:.3f}" for mean in each["by_seed"])
             interval, over = f"{each['low']:.3f} to {each['high']:.3f}", f"{each['count']:,} {each['unit']}"
-            assert [each["name"], f"{each['mean']:.3f}", interval, chance, by_seed, over] in rows, name
+            cells = [each["name"], f"{each['mean']:.3f}", interval, chance, by_seed, over]
+            assert [with_minus(cell) for cell in cells] in rows, name
         for table in record["tables"]:
-            assert all(row in rows for row in table["rows"]), name
+            assert all([with_minus(cell) for cell in row] in rows for row in table["rows"]), name
 
 
 def test_every_piece_is_made_from_nothing_on_a_tiny_budget(

@@ -301,6 +301,12 @@ def fitted(network: "Network", dataset: "Dataset", seed: int) -> "Network":
     return found
 
 
+def warn_uncut(network: "Network") -> None:
+    """Where images are files that nothing is known of: say that they are not cut to signs, of a network that sees signs alone."""
+    if network.input.region == "roi":
+        warn("the network sees signs cut out of their images; these files are taken whole, so cut them before")
+
+
 def input_settings(network: "Network") -> dict[str, str]:
     """How the network is fed, for a report."""
     from trojancam.opening.feeding import in_words
@@ -311,6 +317,8 @@ def input_settings(network: "Network") -> dict[str, str]:
 def warn_unless_said(network: "Network", model: Path) -> None:
     """Where there are no labelled images to try on: say that nobody vouches for how the network is fed."""
     from trojancam.network.input import UNKNOWN
+
+    warn_uncut(network)
 
     if network.feeding == UNKNOWN:
         doubt = ModelError(

@@ -170,7 +170,8 @@ def _say_how_long(network: "Network", clean: "LabelledImages", asked: dict[str, 
     from trojancam.detection.scanning import expected_seconds
 
     expected = expected_seconds(network, *clean, **{name: each for name, each in asked.items() if name != "reference"})
-    shorter = "" if asked["budget"] else "; --budget 60s gives a quick look, and lists the searches that it left out"
+    less = f"{max(1, round(expected / 3))}s"
+    shorter = "" if asked["budget"] else f"; --budget {less} looks for less, and lists the searches that it left out"
     say(f"the scan takes {about(expected)} on this machine, or less if it resumes{shorter}")
 
 

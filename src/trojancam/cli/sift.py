@@ -25,6 +25,7 @@ from trojancam.cli.options import (
     labelled_by,
     opened,
     takes_options,
+    warn_uncut,
 )
 from trojancam.errors import DataError
 from trojancam.text import printable
@@ -87,6 +88,7 @@ def sift(
     dataset = images_for(network, data)
     known, _ = dataset.test.take(clean, seed)
     network = fitted(network, dataset, seed)
+    warn_uncut(network)
     settings = {
         **file_facts(model),
         "data": dataset.source,

@@ -3,7 +3,7 @@
 import math
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from trojancam.detection.coverage import CannotSearchError
@@ -12,8 +12,14 @@ from trojancam.errors import DataError
 from trojancam.progress import Progress
 
 TIMED, TIMES = 32, 6  # images, and how often, that the speed of a network is measured on
-SPENT = "the budget was spent before the search ended; give a longer one"
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}  # seconds
+
+
+class BudgetSpentError(CannotSearchError):
+    """The time of a scan was spent before a search ended: with more of it, or on a faster machine, it ends."""
+
+    def __init__(self) -> None:
+        super().__init__("the budget was spent before the search ended; give a longer one")
 
 
 @dataclass(frozen=True)
@@ -43,8 +49,12 @@ class Budget:
             )
         return cls(share=number / 100) if match[2] == "%" else cls(number * UNITS[match[2]])
 
-    def left_out(self, costs: Mapping[str, int | None], seconds_per_image: float) -> dict[str, str]:
+    def left_out(
+        self, costs: Mapping[str, int | None], seconds_per_image: float, deciding: Collection[str] = ()
+    ) -> dict[str, str]:
         """Which searches do not fit in, by name, each with the reason; where none does, the cheapest is tried all the same.
+
+        Where none of those that are `deciding` fits in, the cheapest of these is tried.
 
         `costs` are images run through the network; of a search whose cost is None nobody knows, so that it is left out.
 
@@ -60,8 +70,9 @@ class Budget:
                 spent += cost
             else:
                 found[name] = self._too_much(cost, whole, seconds_per_image)
-        if len(found) == len(costs):
-            del found[min(known or costs, key=lambda name: known.get(name, 0))]
+        needed = [name for name in costs if name in deciding] or list(costs)
+        if all(name in found for name in needed):
+            del found[min(needed, key=lambda name: known.get(name, math.inf))]
         return found
 
     def ends(self, now: float) -> float:
@@ -83,7 +94,7 @@ def seconds_per_image(suspect: Suspect) -> float:
     tries = []
     for _ in range(TIMES):
         started = time.perf_counter()
-        suspect.network(images)
+        suspect.network(images).cpu()  # an accelerator is waited for
         tries.append(time.perf_counter() - started)
     return min(tries) / len(images)
 
@@ -103,12 +114,12 @@ def until(end: float, progress: Progress) -> Progress:
     """Progress that ends the work at a time of the monotonic clock: what is told later raises an error.
 
     Raises:
-        CannotSearchError: from the progress, once it is later.
+        BudgetSpentError: from the progress, once it is later.
     """
 
     def tell(done: int, total: int, note: str = "", /) -> None:
         if done < total and time.monotonic() > end:
-            raise CannotSearchError(SPENT)
+            raise BudgetSpentError
         progress(done, total, note)
 
     return tell

@@ -10,7 +10,7 @@ from trojancam.attacks.families import FAMILIES
 from trojancam.detection import abs as artificial_brain_stimulation
 from trojancam.detection import free_eagle, mm_bd, neural_cleanse, one_to_one
 from trojancam.detection.accuracy import CleanAccuracy, clean_accuracy
-from trojancam.detection.budget import SPENT, Budget, seconds_per_image, until
+from trojancam.detection.budget import Budget, BudgetSpentError, seconds_per_image, until
 from trojancam.detection.coverage import VICTIMS, CannotSearchError, coverage
 from trojancam.detection.detector import Detector, Job, as_detector
 from trojancam.detection.findings import ScanReport
@@ -147,7 +147,7 @@ def scan(
     end = allowed.ends(time.monotonic())
     seen = suspect(network, images, labels)
     accuracy = None if labels is None else clean_accuracy(seen)
-    left_out = {} if budget is None else allowed.left_out(_costs(seen, chosen), seconds_per_image(seen))
+    left_out = {} if budget is None else _left_out(allowed, seen, chosen)
     reports, impossible = _reports(
         seen, [name for name in names if name not in left_out], chosen, seed, journal, progress, end
     )
@@ -183,9 +183,16 @@ def expected_seconds(
     """
     chosen = known_settings(known_methods(methods, families, victims), settings or {})
     seen = suspect(network, images, labels)
-    costs, each = _costs(seen, chosen), seconds_per_image(seen)
-    left_out = {} if budget is None else Budget.of(budget).left_out(costs, each)
-    return each * sum(cost or 0 for name, cost in costs.items() if name not in left_out)
+    allowed = Budget() if budget is None else Budget.of(budget)
+    left_out = {} if budget is None else _left_out(allowed, seen, chosen)
+    searched = sum(cost or 0 for name, cost in _costs(seen, chosen).items() if name not in left_out)
+    return min(seconds_per_image(seen) * searched, allowed.ends(0.0))
+
+
+def _left_out(allowed: Budget, seen: Suspect, settings: Mapping[str, Settings | None]) -> dict[str, str]:
+    """Which methods do not fit into a budget, and why."""
+    deciding = [name for name in settings if not DETECTORS[name].second_opinion]
+    return allowed.left_out(_costs(seen, settings), seconds_per_image(seen), deciding)
 
 
 def _reports(
@@ -210,13 +217,14 @@ def _reports(
             kept = Kept(journal, f"{run} {settings[name]!r} {DETECTORS.code(name)}")
             try:
                 if time.monotonic() > end:
-                    raise CannotSearchError(SPENT)
+                    raise BudgetSpentError
                 reports[name] = _report(name, Job(seen, seed, kept, until(end, told)), settings[name])
             except CannotSearchError as problem:
                 problems[name] = problem
             told(SHARE, SHARE)
-    if not reports:
-        raise next(iter(problems.values()))
+    decides = [name for name in problems if not DETECTORS[name].second_opinion]
+    if not reports or (decides and all(DETECTORS[name].second_opinion for name in reports)):
+        raise problems[(decides or list(problems))[0]]  # what others say beside does not take its place
     return reports, {name: str(problem) for name, problem in problems.items()}
 
 

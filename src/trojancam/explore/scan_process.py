@@ -133,6 +133,8 @@ def main(folder: Path, do: Callable[[Path, Progress], None] = run) -> int:
     except TrojanCamError as error:
         _tell(**told_to_page(error))
         return faults.MENDABLE
+    except KeyboardInterrupt:
+        raise
     except BaseException as error:  # libraries written in Rust raise what is no `Exception`
         _tell(error=faults.in_words(error, faults.logged(error)))
         return faults.FAULT

@@ -234,7 +234,7 @@ class Session:
                 if dataset is None:
                     self._check_before_loading(network)
                 loaded = dataset or self._load_images(network)
-                self._galleries[key] = self._galleries[*key[:2], loaded.test.class_names] = loaded.test
+                self._galleries[key] = self._galleries[*key[:3], loaded.test.class_names] = loaded.test
                 self.source = self.source or loaded.source
             return self._galleries[key]
 

@@ -56,8 +56,8 @@ def class_matrix(
         axes.add_patch(Rectangle((target - 0.5, own - 0.5), 1, 1, fill=False, edgecolor=FOUND, linewidth=1.2))
     places = list(range(count)) if count <= NAMED else list(range(0, count, EVERY))
     labels = [as_text(class_names[place])[:LONGEST] if count <= NAMED else str(place) for place in places]
-    axes.set_xticks(places, labels, rotation=90 if count <= NAMED else 0, fontsize=8)
-    axes.set_yticks(places, labels, fontsize=8)
+    axes.set_xticks(places, labels, rotation=90 if count <= NAMED else 0, fontsize=8, parse_math=False)
+    axes.set_yticks(places, labels, fontsize=8, parse_math=False)
     axes.set_xlabel("to this class", fontsize=9, color=INK)
     axes.set_ylabel("from this class", fontsize=9, color=INK)
     axes.tick_params(length=2, color=PALE_INK)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from trojancam.data.image_set import Dataset
+from trojancam.detection.budget import BudgetSpentError
 from trojancam.detection.judgement import strength
 from trojancam.errors import DataError, Remedy, TrojanCamError
 from trojancam.faults import in_words, logged, memory_missed, out_of_memory
@@ -69,8 +70,8 @@ def _tried(unit: Unit, store: Store, memory: float) -> Result:
 
 
 def _refused(error: TrojanCamError) -> Result:
-    """What a model is refused for; another state where the same file may be taken later, as when a library is installed."""
-    passing = type(error) is TrojanCamError or Remedy.INSTALL in error.remedies
+    """What a model is refused for; another state where the same file may be taken later, as with a library or more time."""
+    passing = type(error) is TrojanCamError or isinstance(error, BudgetSpentError) or Remedy.INSTALL in error.remedies
     return Result("fault" if passing else "refused", note=str(error))
 
 

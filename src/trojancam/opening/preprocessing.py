@@ -180,9 +180,8 @@ def clear_winner(found: Sequence[Preprocessing], classes: int) -> Preprocessing:
     listed = ", ".join(f"{each.name} {each.accuracy:.0%}" for each in found[:3])
     if not is_right(best, classes, len(found)):
         renumbered = renumbered_accuracy(best)
-        order = (
-            f"; with its classes numbered otherwise it would be right on {renumbered:.0%}" if renumbered > MOST else ""
-        )
+        other = renumbered > max(MOST, best.accuracy + RENUMBERED)
+        order = f"; with its classes numbered otherwise it would be right on {renumbered:.0%}" if other else ""
         raise ModelError(
             f"no usual preprocessing makes the network right on most images, and more often than guessing ({listed}){order}",
             Remedy.ITS_CLASSES,
@@ -226,13 +225,16 @@ def is_right(best: Preprocessing, classes: int, ways: int) -> bool:
     shares = [torch.bincount(these, minlength=width).double() / len(these) for these in (best.labels, best.answers)]
     chance = min(1.0, max(1 / classes, float(shares[0] @ shares[1])))
     right = int(best.right.sum())
-    if best.accuracy <= LEAST or _at_least(right, len(best.labels), chance) >= CERTAIN / ways:
+    if best.accuracy < LEAST or _at_least(right, len(best.labels), chance) >= CERTAIN / ways:
         return False
     return best.accuracy > MOST or renumbered_accuracy(best) - best.accuracy < RENUMBERED
 
 
 def renumbered_accuracy(way: Preprocessing) -> float:
-    """How accurate the answers would be if the labels' classes had the best other numbers: the greatest one-to-one assignment.
+    """How accurate the answers would be if the labels' classes had the best other numbers: a one-to-one assignment.
+
+    It is found on every other image of each class, and counted on the others: on the images that it was found on, any answers
+    would be right more often with it.
 
     >>> labels, none = torch.tensor([0, 0, 1, 1]), torch.zeros(4)
     >>> renumbered_accuracy(Preprocessing("turned", InputSpecification(), 1 - labels, labels, none))
@@ -240,9 +242,15 @@ def renumbered_accuracy(way: Preprocessing) -> float:
     """
     from scipy.optimize import linear_sum_assignment  # it takes as long to import as all of this package
 
-    width = int(max(way.labels.max(), way.answers.max())) + 1
-    counts = torch.bincount(way.labels * width + way.answers, minlength=width * width).view(width, width).numpy()
-    return float(counts[linear_sum_assignment(counts, maximize=True)].sum() / len(way.labels))
+    occurring, places = torch.cat([way.labels, way.answers]).unique(return_inverse=True)
+    labels, answers = places.split(len(way.labels))
+    order, width, right = labels.argsort(stable=True), len(occurring), 0
+    for found_on, counted_on in ((order[::2], order[1::2]), (order[1::2], order[::2])):
+        pairs = labels[found_on] * width + answers[found_on]
+        counts = torch.bincount(pairs, minlength=width * width).view(width, width).numpy()
+        _, other = linear_sum_assignment(counts, maximize=True)
+        right += int((torch.from_numpy(other)[labels[counted_on]] == answers[counted_on]).sum())
+    return right / len(labels)
 
 
 def _clearly_worse(other: Preprocessing, best: Preprocessing) -> bool:

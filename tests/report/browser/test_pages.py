@@ -6,6 +6,8 @@ import pytest
 from tests.report.browser.conftest import WINDOWS
 from tests.report.test_results import COMMANDS
 
+from trojancam.text import MINUS
+
 PAGES = [name for name in COMMANDS if name != "explain"]
 GRAVE = ("serious", "critical")
 
@@ -56,12 +58,14 @@ def test_tables_sort_by_the_heading_pressed(written: Any, opened: Any) -> None:
     table = page.locator("table.sortable").filter(has=page.locator("thead button")).first
     heading = table.locator("th button").nth(1)
     heading.click()
-    first = table.locator("tbody td:nth-child(2)").all_text_contents()
-    values = [float(text.split(" ")[0]) for text in first if text.strip()]
+    values = _numbers(table)
     assert values == sorted(values, reverse=True)
     heading.click()
     assert table.locator("th").nth(1).get_attribute("aria-sort") == "ascending"
-    again = [
-        float(text.split(" ")[0]) for text in table.locator("tbody td:nth-child(2)").all_text_contents() if text.strip()
-    ]
-    assert again == sorted(values)
+    assert _numbers(table) == sorted(values)
+
+
+def _numbers(table: Any) -> list[float]:
+    """Those of the second column; pages write a minus sign before negative ones."""
+    texts = table.locator("tbody td:nth-child(2)").all_text_contents()
+    return [float(text.split(" ")[0].replace(MINUS, "-")) for text in texts if text.strip()]
