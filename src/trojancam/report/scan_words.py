@@ -13,7 +13,7 @@ from trojancam.tasks.scan import Case, Scanned, least, most, opinion_of
 
 EVIDENCE = {  # what detectors measure; shares of something begin with "of"
     "outlyingness": "how far the class stands out from the others under stimulation, in robust standard deviations",
-    "lead": "how far its raw score leads that of the next class, as a logarithm of the ratio; fewer than 20 classes only",
+    "lead": "how far its raw score leads that of the next class, as a logarithm of the ratio; it counts where classes are few",
     "margin": "logit: lead of the class over all others under the strongest stimulation, reached on three images of four",
     "flips": "of the images searched are given the class by it",
     "gain": "of images of other classes: the REASR, minus those that go to the class without the trigger",
