@@ -114,9 +114,12 @@ class Running:
     def _conclude(self, code: int, sentence: str, finished: Callable[[Report], None]) -> None:
         if code == 0:
             try:
-                self.report = self._left(self.kind.document)
+                report = self._left(self.kind.document)
                 self.words = self._left(WORDS)
                 self.rates = self._left(RATES) if (self.folder / RATES).exists() else {}
+                self.report = (
+                    report  # the last, for a page may ask meanwhile: where there is a report, there are its words
+                )
                 finished(self.report or {})
                 self.done, self.note, self.message, self.state = (
                     self.total,
