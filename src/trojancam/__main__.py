@@ -2,14 +2,14 @@
 
 import sys
 
-INTERRUPTED = 130  # what a shell gives for ctrl-C; that of `cli.console`, which may not be there
-
 
 def main() -> None:
     """Run the command line, and exit; a failure before it is there must not have the exit code of a verdict either."""
     try:
         from trojancam.cli import app
     except KeyboardInterrupt:
+        from trojancam.faults import INTERRUPTED
+
         sys.exit(INTERRUPTED)
     except BaseException as error:  # libraries written in Rust raise what is no `Exception`
         from trojancam.faults import FAULT, in_words, logged

@@ -18,6 +18,7 @@ from typing import Any
 from trojancam.version import __version__
 
 NOTHING_FOUND, EVIDENCE, MENDABLE, INCONCLUSIVE, FAULT = range(5)
+INTERRUPTED = 130  # what a shell gives for ctrl-C
 SCAN_CODES = {
     "nothing found": NOTHING_FOUND,
     "backdoor": EVIDENCE,

@@ -10,9 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from trojancam.cli import app
-from trojancam.cli.console import INTERRUPTED
 from trojancam.errors import ModelError
-from trojancam.faults import FAULT, MENDABLE, in_words, report
+from trojancam.faults import FAULT, INTERRUPTED, MENDABLE, in_words, report
 from trojancam.tasks import inspect as tasks_inspect
 
 

@@ -11,6 +11,7 @@ from tests.explore.conftest import SUBJECT, asking, new_session, served, unpacke
 
 import trojancam as tc
 from trojancam.explore import answers
+from trojancam.explore.child import Running
 from trojancam.explore.refusals import TakenError, UnknownError
 from trojancam.explore.scans import Scans
 from trojancam.explore.subjects import AboutLayer, AboutMap, ScanRequest
@@ -45,6 +46,34 @@ def test_progress_is_told(scans):
     assert told["message"] == "scanning: [two]"
     assert told["seconds_left"] is not None
     assert told["report"] is None
+
+
+def test_whenever_a_page_asks_a_report_comes_with_its_words(scans, monkeypatch):
+    told, left = [], Running._left
+
+    def asked_meanwhile(scan, name):
+        told.append(scan.told_to_page())
+        return left(scan, name)
+
+    monkeypatch.setattr(Running, "_left", asked_meanwhile)
+    running = scans(
+        LINES
+        + """
+        from pathlib import Path
+        for name, what in (("scan.json", {"validations": []}), ("words.json", {"answer": "none"})):
+            Path(sys.argv[1], name).write_text(json.dumps(what))
+    """.replace("\n        ", "\n")
+    )
+    scan = running.child(running.start(ASKED))
+    assert scan.ended.wait(60)
+    told.append(scan.told_to_page())
+    assert (told[-1]["state"], told[-1]["report"], told[-1]["words"]) == (
+        "finished",
+        {"validations": []},
+        {"answer": "none"},
+    )
+    assert len(told) == 3
+    assert not [each for each in told if each["report"] is not None and each["words"] is None]
 
 
 def test_one_scan_at_a_time_and_the_same_one_is_shared(scans):

@@ -19,6 +19,7 @@ from trojancam.cli.options import (
     labelled_by,
     opened,
     takes_options,
+    warn_uncut,
     warn_unless_said,
 )
 
@@ -77,6 +78,7 @@ def cleanse(
     if out is not None and out.exists():
         raise DataError(f"{out} is there already, and nothing is mixed with a cleaned copy; name a new folder")
     warn_unless_said(network, model)
+    warn_uncut(network)
     known = None if data is None else images_for(network, data).test.take(clean, seed)[0]
     with progress_bar("cleanse") as progress:
         images = folder(

@@ -14,6 +14,7 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from trojancam.errors import DataError, Remedy, TrojanCamWarning
+from trojancam.faults import INTERRUPTED
 from trojancam.progress import Pace, Progress
 from trojancam.text import printable
 
@@ -27,7 +28,6 @@ class _Console(Console):
 console = _Console(highlight=False)
 errors = _Console(stderr=True, highlight=False)
 
-INTERRUPTED = 130  # what a shell gives for ctrl-C
 OPTIONS: Mapping[Remedy, str] = {  # what can be done on the command line
     Remedy.ARCHITECTURE: (
         "say which with --architecture: one of this library's ({detail}), module:callable of your own code, timm:NAME or "

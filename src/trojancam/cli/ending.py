@@ -23,9 +23,18 @@ from trojancam.cli.anywhere import (
     with_defaults,
 )
 from trojancam.cli.configuration import Defaults, defaults
-from trojancam.cli.console import INTERRUPTED, OPTIONS, complain, warnings_in_a_line
+from trojancam.cli.console import OPTIONS, complain, warnings_in_a_line
 from trojancam.errors import TrojanCamError
-from trojancam.faults import FAULT, MENDABLE, ForeignExitError, in_words, logged, memory_missed, out_of_memory
+from trojancam.faults import (
+    FAULT,
+    INTERRUPTED,
+    MENDABLE,
+    ForeignExitError,
+    in_words,
+    logged,
+    memory_missed,
+    out_of_memory,
+)
 from trojancam.startup import draw_as_delivered
 
 COMPLETING = "_TROJANCAM_COMPLETE"
@@ -106,9 +115,7 @@ class Commands(TyperGroup):
             with memory_missed():
                 code = run()
             sys.stdout.flush()
-        except (
-            BaseException
-        ) as error:  # also what is no `Exception`, as a panic of Rust; a `typer.Exit` is a code already
+        except BaseException as error:  # a panic of Rust is no `Exception`; a `typer.Exit` is a code already
             code = _failed(error, self.debug)
             if (unwritten := _flushed()) is not None:
                 code = _failed(unwritten, self.debug)

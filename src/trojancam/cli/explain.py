@@ -21,6 +21,7 @@ from trojancam.cli.options import (
     labelled_by,
     opened,
     takes_options,
+    warn_uncut,
     warn_unless_said,
 )
 from trojancam.errors import DataError
@@ -90,6 +91,7 @@ def explain(
     )
     settings = {**file_facts(model), **input_settings(network), "command": command_line(context)}
     warn_unless_said(network, model)
+    warn_uncut(network)
     with interruptible(lambda: f"the figures drawn so far are in {out}"), progress_bar("explain") as progress:
         explanations = explained_files(network, find_images(images), asked)
         written = write_explanations(explanations, out, drawing, progress, settings)

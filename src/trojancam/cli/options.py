@@ -318,8 +318,6 @@ def warn_unless_said(network: "Network", model: Path) -> None:
     """Where there are no labelled images to try on: say that nobody vouches for how the network is fed."""
     from trojancam.network.input import UNKNOWN
 
-    warn_uncut(network)
-
     if network.feeding == UNKNOWN:
         doubt = ModelError(
             f"{model} does not say how its pixels are scaled, so they are fed as they are, in [0, 1]; if it was trained "

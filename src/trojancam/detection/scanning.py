@@ -147,7 +147,7 @@ def scan(
     end = allowed.ends(time.monotonic())
     seen = suspect(network, images, labels)
     accuracy = None if labels is None else clean_accuracy(seen)
-    left_out = {} if budget is None else _left_out(allowed, seen, chosen)
+    left_out = {} if budget is None else _left_out(allowed, _costs(seen, chosen), seconds_per_image(seen))
     reports, impossible = _reports(
         seen, [name for name in names if name not in left_out], chosen, seed, journal, progress, end
     )
@@ -184,15 +184,15 @@ def expected_seconds(
     chosen = known_settings(known_methods(methods, families, victims), settings or {})
     seen = suspect(network, images, labels)
     allowed = Budget() if budget is None else Budget.of(budget)
-    left_out = {} if budget is None else _left_out(allowed, seen, chosen)
-    searched = sum(cost or 0 for name, cost in _costs(seen, chosen).items() if name not in left_out)
-    return min(seconds_per_image(seen) * searched, allowed.ends(0.0))
+    costs, each = _costs(seen, chosen), seconds_per_image(seen)
+    left_out = {} if budget is None else _left_out(allowed, costs, each)
+    searched = sum(cost or 0 for name, cost in costs.items() if name not in left_out)
+    return min(each * searched, allowed.ends(0.0))
 
 
-def _left_out(allowed: Budget, seen: Suspect, settings: Mapping[str, Settings | None]) -> dict[str, str]:
-    """Which methods do not fit into a budget, and why."""
-    deciding = [name for name in settings if not DETECTORS[name].second_opinion]
-    return allowed.left_out(_costs(seen, settings), seconds_per_image(seen), deciding)
+def _left_out(allowed: Budget, costs: Mapping[str, int | None], each: float) -> dict[str, str]:
+    """Which methods do not fit into a budget, and why, where an image takes `each` seconds."""
+    return allowed.left_out(costs, each, [name for name in costs if not DETECTORS[name].second_opinion])
 
 
 def _reports(

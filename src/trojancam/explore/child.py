@@ -117,9 +117,7 @@ class Running:
                 report = self._left(self.kind.document)
                 self.words = self._left(WORDS)
                 self.rates = self._left(RATES) if (self.folder / RATES).exists() else {}
-                self.report = (
-                    report  # the last, for a page may ask meanwhile: where there is a report, there are its words
-                )
+                self.report = report  # the last: a page may ask meanwhile, and with a report it needs the words
                 finished(self.report or {})
                 self.done, self.note, self.message, self.state = (
                     self.total,

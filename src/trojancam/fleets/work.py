@@ -56,9 +56,7 @@ def _tried(unit: Unit, store: Store, memory: float) -> Result:
             return _attempted(unit, store)
     except KeyboardInterrupt:
         raise
-    except (
-        BaseException
-    ) as error:  # foreign code can end the process, and libraries in Rust raise what is no `Exception`
+    except BaseException as error:  # foreign code can end the process; a panic of Rust is no `Exception`
         cause = out_of_memory(error)
         if cause is not None:
             words = (str(cause).strip().splitlines() or ["out of memory"])[0][:LONGEST]
