@@ -1,7 +1,7 @@
 """All hostile files in one list: what each is, how a user opens it, and what must come of that.
 
-Run as a program on a folder and the number of a part, it writes and opens that part of them, as `trojancam inspect` does, and
-prints a line of JSON for each: that is how tests measure time and memory in processes of their own.
+Run as a program on a folder, it writes and opens all of them there, as `trojancam inspect` does, in processes of their own,
+each of which leaves a line of JSON for each file that it opened: that is how tests measure time and memory.
 """
 
 import json
@@ -9,9 +9,9 @@ import os
 import resource
 import subprocess
 import sys
+import traceback
 import warnings
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -98,16 +98,8 @@ def outcomes(folder: Path) -> dict[str, Outcome]:
     Raises:
         RuntimeError: if one of them ends before it has opened all of its files.
     """
-    with ThreadPoolExecutor(PROCESSES) as pool:
-        parts = pool.map(lambda part: _part(folder / str(part), part), range(PROCESSES))
-        found = {outcome.key: outcome for part in parts for outcome in part}
-    return {key: found[key] for key in CASES}
-
-
-def _part(folder: Path, part: int) -> list[Outcome]:
-    folder.mkdir()
     done = subprocess.run(
-        [sys.executable, "-m", __name__, str(folder), str(part)],
+        [sys.executable, "-m", __name__, str(folder)],
         cwd=REPOSITORY,
         env={
             **os.environ,
@@ -120,11 +112,23 @@ def _part(folder: Path, part: int) -> list[Outcome]:
         timeout=900,
         check=False,
     )
-    read = [Outcome(**json.loads(line)) for line in done.stdout.splitlines()]
-    if done.returncode or done.stderr or len(read) != len(_keys(part)):
-        last = read[-1].key if read else "nothing"
-        raise RuntimeError(f"opening hostile files ended after {last}, code {done.returncode}: {done.stderr[-3000:]}")
-    return read
+    found: dict[str, Outcome] = {}
+    for part in range(PROCESSES):
+        written = _lines(folder, part)
+        lines = written.read_text(encoding="utf-8").splitlines() if written.exists() else []
+        read = [Outcome(**json.loads(line)) for line in lines]
+        if done.returncode or done.stderr or len(read) != len(_keys(part)):
+            last = read[-1].key if read else "nothing"
+            raise RuntimeError(
+                f"opening hostile files ended after {last}, code {done.returncode}: {done.stderr[-3000:]}"
+            )
+        found |= {outcome.key: outcome for outcome in read}
+    return {key: found[key] for key in CASES}
+
+
+def _lines(folder: Path, part: int) -> Path:
+    """Where a process leaves what came of its part of the files."""
+    return folder / f"{part}.jsonl"
 
 
 def _keys(part: int) -> list[str]:
@@ -187,17 +191,43 @@ def warm_up(folder: Path) -> None:
         opened(path, None)
 
 
-def main(folder: Path, part: int) -> None:
-    """Write and open a part of the files in a folder, and print what came of each."""
+def main(folder: Path) -> int:
+    """Write and open all files in a folder; 0 if every process came to its end.
+
+    The processes are forks of this one, which has imported all that reads files: that takes longer than to open them.
+    """
     import torch
 
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")  # of what no sane program writes
     warm_up(folder / "harmless")
-    for number, key in enumerate(_keys(part)):
-        found = outcome(CASES[key], folder / str(number), folder / "canary")
-        print(json.dumps(asdict(found)), flush=True)
+    begun = [_begun(folder, part) for part in range(PROCESSES)]
+    ends = [os.waitpid(child, 0)[1] for child in begun]
+    return int(any(ends))
+
+
+def _begun(folder: Path, part: int) -> int:
+    """A process that opens a part of the files."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            _open_all(_keys(part), folder / str(part), _lines(folder, part))
+            code = 0
+        except BaseException:
+            traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(code)
+    return child
+
+
+def _open_all(keys: list[str], folder: Path, lines: Path) -> None:
+    folder.mkdir()
+    with lines.open("w", encoding="utf-8") as told:
+        for number, key in enumerate(keys):
+            found = outcome(CASES[key], folder / str(number), folder / "canary")
+            print(json.dumps(asdict(found)), file=told, flush=True)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    sys.exit(main(Path(sys.argv[1])))
