@@ -1,7 +1,6 @@
 """Failures on purpose: a command is run again and again, and each time one allocation, or one thing done to a file, fails.
 
-Run as a program, with a JSON description on its standard input, it prints a line of JSON for each run. What the command
-needs is imported once; each run is a fork, in a folder of its own.
+The runs are made in a process that has imported what the command needs: each is a fork of it, in a folder of its own.
 """
 
 import io
@@ -10,7 +9,6 @@ import os
 import resource
 import shutil
 import signal
-import subprocess
 import sys
 import traceback
 import warnings
@@ -18,7 +16,10 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tests.warm import Warm
 
 REPOSITORY = Path(__file__).parents[1]
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
@@ -43,32 +44,29 @@ class Run:
         return f"{self.kind} {self.number}: code {self.code}, {self.said[-2000:]}"
 
 
-def runs(command: list[str], folder: Path, kinds: dict[str, list[int]]) -> list[Run]:
+def runs(python: "Warm", command: list[str], folder: Path, kinds: dict[str, list[int]]) -> list[Run]:
     """The command with each of these failures; the first run is without any.
 
     Kinds: `allocation` (Python's n-th fails), `file` (the n-th time that one is opened to write, renamed, removed or a folder
     is made; below zero, all from there on), `size` (no file may become larger than so many bytes).
     """
-    asked = {"command": command, "folder": str(folder), "kinds": kinds}
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.injection"],
-        cwd=REPOSITORY,
-        input=json.dumps(asked),
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{REPOSITORY / 'src'}{os.pathsep}{REPOSITORY}"},
-        capture_output=True,
-        text=True,
-        check=False,
+    done = python.run(
+        f"from tests import injection; injection.run_all({command!r}, {str(folder)!r}, {kinds!r})", REPOSITORY
     )
     if done.returncode:
         raise RuntimeError(done.stderr[-3000:])
     return [Run(**json.loads(line)) for line in done.stdout.splitlines()]
 
 
-def _main() -> None:
-    asked = json.loads(sys.stdin.read())
-    command, folder = asked["command"], Path(asked["folder"])
+def run_all(command: list[str], where: str, kinds: dict[str, list[int]]) -> None:
+    """Run it with each of the failures, here, and print a line of JSON for each run."""
+    import torch
+
+    torch.set_num_threads(1)
+    sys.dont_write_bytecode = True  # what a run imports late would count among the files that it writes
+    folder = Path(where)
     _import_all(command, folder / "imports")
-    for kind, number in _failures(asked["kinds"]):
+    for kind, number in _failures(kinds):
         place = folder / f"{kind}{number}"
         code, said, happened = _forked(command, place, lambda kind=kind, number=number: INJECT[kind](number))
         files = {str(path.relative_to(place)): path.stat().st_size for path in place.rglob("*") if path.is_file()}
@@ -188,6 +186,3 @@ INJECT: dict[str, Callable[[int], None]] = {
     "file": HAPPENED.file,
     "size": _size,
 }
-
-if __name__ == "__main__":
-    _main()

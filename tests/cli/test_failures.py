@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from tests.cli.conftest import CLASSES, write_images
 from tests.injection import Run, runs
+from tests.warm import Warm
 
 from trojancam.faults import FAULT, MENDABLE
 
@@ -38,7 +39,7 @@ def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("name", OUTCOMES)
-def test_no_failure_looks_like_a_verdict(name: str, model: Path, few: Path, tmp_path: Path) -> None:
+def test_no_failure_looks_like_a_verdict(python: Warm, name: str, model: Path, few: Path, tmp_path: Path) -> None:
     commands = {
         "inspect": ["inspect", str(model)],
         "train": ["train", "trojan2", "--data", str(few), "--out", "m.safetensors", "--epochs", "1", "--no-augment"],
@@ -51,7 +52,7 @@ def test_no_failure_looks_like_a_verdict(name: str, model: Path, few: Path, tmp_
         "size": SIZES,
         "allocation": [1, 500, *range(step // 2, MOST, step)],
     }
-    whole, *failed = runs(commands[name], tmp_path, kinds)
+    whole, *failed = runs(python, commands[name], tmp_path, kinds)
     assert whole.code in OUTCOMES[name], whole.what
     for run in failed:
         if run.code == whole.code and run.kind != "size":  # what failed was not needed, or nothing failed
