@@ -23,6 +23,15 @@ def chromium() -> str | None:
     return next(filter(None, map(shutil.which, BROWSERS)), None)
 
 
+def pictures() -> Path | None:
+    """The folder for pictures of what tests look at, if TROJANCAM_SCREENSHOTS names one."""
+    named = os.environ.get("TROJANCAM_SCREENSHOTS")
+    if not named:
+        return None
+    Path(named).mkdir(parents=True, exist_ok=True)
+    return Path(named)
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
     path = chromium()

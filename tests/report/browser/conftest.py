@@ -1,11 +1,11 @@
 """Report pages in a browser: opened as files, free of errors, and with no request for anything but themselves."""
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.browsers import pictures
 from tests.report.test_results import pages
 
 WINDOWS = {
@@ -33,7 +33,7 @@ def written(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Written:
 class Opener:
     """Opens pages and keeps what goes wrong in them."""
 
-    def __init__(self, browser: Any, pictures: Path) -> None:
+    def __init__(self, browser: Any, pictures: Path | None) -> None:
         self.browser, self.pictures = browser, pictures
         self.wrong: list[str] = []
         self.contexts: list[Any] = []
@@ -53,8 +53,9 @@ class Opener:
         return page
 
     def picture(self, page: Any, name: str) -> None:
-        """Keep what it looks like; the pictures lie where TROJANCAM_SCREENSHOTS says."""
-        page.screenshot(path=self.pictures / f"report-{name.replace(' ', '-')}.png", full_page=True)
+        """Keep what it looks like where TROJANCAM_SCREENSHOTS says; unsaid, drawing it would only take time."""
+        if self.pictures is not None:
+            page.screenshot(path=self.pictures / f"report-{name.replace(' ', '-')}.png", full_page=True)
 
     def _request(self, request: Any) -> None:
         if not request.url.startswith(("file:", "data:")):
@@ -62,10 +63,8 @@ class Opener:
 
 
 @pytest.fixture
-def opened(browser: Any, tmp_path: Path) -> Iterator[Opener]:
-    pictures = Path(os.environ.get("TROJANCAM_SCREENSHOTS") or tmp_path)
-    pictures.mkdir(parents=True, exist_ok=True)
-    opener = Opener(browser, pictures)
+def opened(browser: Any) -> Iterator[Opener]:
+    opener = Opener(browser, pictures())
     yield opener
     for context in opener.contexts:
         context.close()
