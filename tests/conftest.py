@@ -27,6 +27,11 @@ LONG = (
 )  # fmt: skip
 
 
+def pytest_collectstart() -> None:
+    """What is made until all tests are collected is hardly ever garbage: nobody looks for some."""
+    gc.disable()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Long files first; the others stay in their order."""
     places = {name: place for place, name in enumerate(LONG)}
@@ -37,6 +42,7 @@ def pytest_collection_finish() -> None:
     """Modules, tests and libraries stay for good: the collector of garbage need not look through them again and again."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")
