@@ -1,9 +1,6 @@
 """Fuzzing, the first few files of it; and what it found once."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from random import Random
 
@@ -12,20 +9,24 @@ from tests.formats.fuzzing import CORPUS
 from tests.formats.mutations import damaged
 from tests.formats.seeds import kept
 from tests.injection import REPOSITORY
+from tests.warm import Warm
 
 FILES = 40
+FUZZING = """
+import os, sys, warnings
+warnings.simplefilter("ignore")
+os.environ["KERAS_BACKEND"] = "torch"
+from tests.formats.fuzzing import main
+sys.argv = ["fuzzing", {folder!r}, "--files", "{files}"]
+sys.exit(main())
+"""
 
 
 @pytest.fixture(scope="module")
-def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def fuzzed(python: Warm, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the fuzzer leaves behind, in a process of its own; each file in a fork of that, with the limits of the long run."""
     folder = tmp_path_factory.mktemp("fuzzed")
-    command = [sys.executable, "-W", "ignore", "-m", "tests.formats.fuzzing", str(folder), "--files", str(FILES)]
-    places = f"{REPOSITORY / 'src'}{os.pathsep}{REPOSITORY}"
-    environment = {**os.environ, "PYTHONPATH": places, "OMP_NUM_THREADS": "1", "KERAS_BACKEND": "torch"}
-    done = subprocess.run(
-        command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=900, check=False
-    )
+    done = python.run(FUZZING.format(folder=str(folder), files=FILES), REPOSITORY)
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
 
