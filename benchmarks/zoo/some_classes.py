@@ -147,8 +147,8 @@ def _lines(rows: list[Row]) -> Iterator[str]:
     yield (
         "\nMade by `python -m benchmarks.zoo.some_classes --data GTSRB --part report`: networks with 43 classes, scanned on 200\n"
         "test images by `some-classes` alone, without reference networks. Intervals are 95 %. All constants were chosen on the\n"
-        "networks of the part *tune* below. A repair learns from five images of a class. Rates are those of the true trigger, on\n"
-        "4,000 test images. The leak rate is the share of images of other classes that the trigger sends to the target.\n"
+        "networks of the part *tune* below. A repair learns from five images of a class. Rates are those of the true trigger,\n"
+        "on 4,000 test images. The leak rate is the share of images of other classes that the trigger sends to the target.\n"
     )
     for part, title in (("report", "Report"), ("tune", "Tune")):
         yield f"## {title}\n"

@@ -17,6 +17,7 @@ from trojancam.attacks.patch import Patch
 from trojancam.detection.coverage import CannotSearchError
 from trojancam.detection.detector import Job, concluded
 from trojancam.detection.findings import Finding, ScanReport
+from trojancam.detection.outliers import MANY_CLASSES
 from trojancam.detection.settings import Count, Positive, Settings, Share
 from trojancam.detection.stamps import Stamps, corners
 from trojancam.detection.suspect import Suspect, halves
@@ -27,7 +28,6 @@ from trojancam.network.margins import leads
 from trojancam.progress import counting
 
 NAME = "some-classes"
-FEWEST_CLASSES = 3  # of two, the only source class is all that is not the target
 SOLID = 10.0  # a channel that is on, before the sigmoid; off, it is minus that
 START = 2.0  # the same where a patch begins to be improved, so that the sigmoid passes gradients on
 LED = 0.5  # of the median clean lead: a target that leads by more is not pushed further
@@ -46,7 +46,7 @@ class SomeClassesSettings(Settings):
     A patch is the share `side` of the image wide, and lies at steps of the share `stride`. The `screened` best are tried on all
     images, and the `candidates` best of these, at most `places` to each target, are improved by `steps` steps of Adam at the
     `rate`. A patch does not count that sends more than the share `most` of the classes to its target: these are not a few; nor
-    does one that more than the share `astray` goes astray with.
+    does one that more than the share `astray` goes astray with. Networks of fewer classes than `fewest` are not searched.
     """
 
     side: Share = 4 / 32
@@ -58,6 +58,7 @@ class SomeClassesSettings(Settings):
     rate: Positive = 0.3
     most: Share = 0.35
     astray: Share = 0.05
+    fewest: Count = MANY_CLASSES
     backdoor: float = 2.75
     inconclusive: float = 2.25
 
@@ -73,14 +74,20 @@ def detect(job: Job, settings: SomeClassesSettings = SomeClassesSettings()) -> S
         mean of relu(k - lead_t(y)) over S and 2 relu(0.4 k - lead_y(y)) over the others, k = half of the median clean lead.
 
     Raises:
-        CannotSearchError: if fewer than three classes have an image in both halves that the network is right about.
+        CannotSearchError: if fewer than `fewest` classes have an image in both halves that the network is right about. (Of ten
+            classes, clean networks have patches that send three to one.)
     """
     ours, held_out = (_right(half) for half in halves(job.suspect))
     known = _present(ours) & _present(held_out)
-    if int(known.sum()) < FEWEST_CLASSES:
+    if ours.classes < settings.fewest:
+        raise CannotSearchError(
+            f"a search for source-specific triggers needs {settings.fewest} classes, and the network has {ours.classes}: among "
+            "few, a patch sends some to one by nature"
+        )
+    if int(known.sum()) < settings.fewest:
         raise CannotSearchError(
             f"only {int(known.sum())} of {ours.classes} classes have two images that the network is right about, and "
-            f"{FEWEST_CLASSES} classes are needed; give at least two images of each class"
+            f"{settings.fewest} classes are needed; give at least two images of each class"
         )
     stamps, targets = _found(job, ours, known, settings)
     first, second = turned(ours, stamps, targets, known), turned(held_out, stamps, targets, known)
@@ -313,7 +320,7 @@ def _losses(
     sending, leaving = (led - to_target).relu() @ shares, DISTURBED * (KEPT * led - to_own).relu() @ shares
     others = known & (torch.arange(len(known), device=known.device) != targets[:, None])
     sources = others & (sending < leaving + WORTH * led)
-    return torch.where(sources, sending, leaving).mul(others).sum(1) / others.sum(1)
+    return torch.where(sources, sending, leaving).mul(others).sum(1) / others.sum(1).clamp(min=1)
 
 
 def _where(stamps: Stamps, known: Bool[Tensor, " classes"]) -> str:
