@@ -216,7 +216,7 @@ def main() -> None:
 def _asked(member: Member) -> bool:
     """Whether it is a network of all classes, clean and well trained, or with a source-specific backdoor."""
     clean = member.attack == "clean" and member.quality == "well trained"
-    return ":ten:" not in member.data and (clean or member.attack.endswith("-sources"))
+    return ":ten:" not in member.data and (clean or member.attack.endswith(("-sources", "-source")))
 
 
 def _row(values: dict[str, object]) -> Row:
