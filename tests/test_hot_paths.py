@@ -35,6 +35,7 @@ QUICK = {
     **{name: {"screen.steps": 2, "detail.steps": 2} for name in ("additive", "low-frequency", "warp", "tone")},
     "stripes": {"waves": 2, "keep": 2},
     "all-to-all": {"screen": 2, "detail": 2},
+    "some-classes": {"screened": 4, "candidates": 2, "steps": 2, "fewest": 1},
     "mm-bd": {"starts": 2, "steps": 3},
     "freeeagle": {"steps": 3},
 }

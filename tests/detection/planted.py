@@ -12,6 +12,7 @@ CLASSES = 9
 TARGET = 5
 ROWS, COLUMNS = slice(1, 4), slice(8, 11)  # where the backdoor listens
 FIND_PATCHES = ("stimulation", "additive", "abs", "neural-cleanse")  # the detectors that such a backdoor is for
+OF_FEW_CLASSES = {"some-classes": {"fewest": 1}}  # settings of what would not look at a network of so few classes
 MAGENTA, SLOPE = 1, 2  # the feature map of the backdoor; and one that lifts class 1, a little, in any image
 
 

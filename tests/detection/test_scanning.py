@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.detection.planted import FIND_PATCHES, TARGET, planted
+from tests.detection.planted import FIND_PATCHES, OF_FEW_CLASSES, TARGET, planted
 from tests.nets import unchecked
 
 from trojancam.detection import DETECTORS, Detector, Finding, Job, ScanReport, Settings, concluded, scan, scanning
@@ -19,7 +19,8 @@ from trojancam.registry import Registry
 @cache
 def scanned(*methods: str) -> ScanReport:
     suspect = planted(True)
-    return scan(suspect.network, suspect.images, suspect.labels, methods)
+    settings = {name: each for name, each in OF_FEW_CLASSES.items() if name in methods}
+    return scan(suspect.network, suspect.images, suspect.labels, methods, settings=settings)
 
 
 def test_second_opinions_decide_nothing_beside_others() -> None:
@@ -42,7 +43,7 @@ def test_every_detector_keeps_the_contract(method: str) -> None:
     assert found.verdict in ("backdoor", "inconclusive", "nothing found")
     assert found.judgement.accuracy is not None
     assert found.judgement.accuracy.value > 0.9
-    assert found.findings[0].score == found.score
+    assert found.score == max((finding.score for finding in found.findings), default=0.0)
     assert (found.verdict == "backdoor") == (found.score >= found.threshold)
     assert [search.method for search in found.coverage.searched] == [method]
     own = bool(DETECTORS[method].families)  # what others bring need not say where it looks

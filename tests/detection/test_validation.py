@@ -142,7 +142,7 @@ def test_what_cannot_be_validated() -> None:
     seen = planted(True)
     with pytest.raises(DataError, match="no recovered trigger"):
         validation(finding(trigger=None))
-    with pytest.raises(DataError, match="all images are of the finding's class"):
+    with pytest.raises(DataError, match="none of the images is of a class that the finding.s trigger sends"):
         validated(seen.network, seen.images, torch.full((36,), TARGET), finding())
     with pytest.raises(UnknownNameError, match="unknown layer 'no'"):
         validation(Finding("by hand", TARGET, 1.0, "no", (1,), trigger=PATCH))

@@ -8,14 +8,26 @@ from tests.removal.trojaned import TRUE, finding, further, network
 
 from trojancam.detection.suspect import suspect
 from trojancam.removal.goal import Culprit, answer
-from trojancam.removal.judging import EXCESS, RECOVERED, RECOVERED_OTHERS, ROBUST, Ruling, Trial, _broken, ruling_on
+from trojancam.removal.judging import (
+    EXCESS,
+    MOST,
+    RECOVERED,
+    RECOVERED_OTHERS,
+    ROBUST,
+    Ruling,
+    Trial,
+    _broken,
+    ruling_on,
+)
 
 IMAGES = 100
 GOOD = Trial(2, success=0.0, robust=0.9, fresh=0.1, control=0.1)
 
 
-def broken(*trials: Trial, accuracy: float = 0.9, before: float = 0.9, budget: float = 0.01) -> list[str]:
-    return _broken(Ruling(accuracy, IMAGES, trials), before, budget)
+def broken(
+    *trials: Trial, accuracy: float = 0.9, before: float = 0.9, budget: float = 0.01, victims: int = IMAGES
+) -> list[str]:
+    return _broken(Ruling(accuracy, IMAGES, trials), before, budget, [victims] * len(trials))
 
 
 @pytest.mark.parametrize(
@@ -38,6 +50,12 @@ def test_images_with_the_recovered_trigger_on_are_recognised_as_often_as_three_o
     assert broken(replace(GOOD, robust=ROBUST * 0.9)) == []
     (sentence,) = broken(replace(GOOD, robust=ROBUST * 0.9 - 1e-6))
     assert sentence == "with the recovered trigger of class 2 on, only 67% of the images are recognised"
+
+
+@pytest.mark.parametrize(("victims", "border"), [(9, MOST), (25, 0.1), (1000, 0.05)])
+def test_of_few_victims_a_relative_may_turn_two_images_but_no_more_than_a_share(victims: int, border: float) -> None:
+    assert broken(replace(GOOD, relatives=border - 1e-6), victims=victims) == []
+    assert len(broken(replace(GOOD, relatives=border + 1e-6), victims=victims)) == 1
 
 
 def test_further_findings_may_still_turn_a_few_more_images() -> None:

@@ -46,9 +46,9 @@ def scan(
     methods: Annotated[
         str | None,
         typer.Option(
-            help="stimulation (patches), additive, stripes, low-frequency, warp and tone (all over the image), all-to-all, or an "
-            "added one ('trojancam methods' lists all), with commas between: they decide together. abs, neural-cleanse, mm-bd "
-            "and freeeagle are second opinions: they decide nothing.  "
+            help="stimulation (patches), additive, stripes, low-frequency, warp and tone (all over the image), all-to-all, "
+            "some-classes, or an added one ('trojancam methods' lists all), with commas between: they decide together. abs, "
+            "neural-cleanse, mm-bd and freeeagle are second opinions: they decide nothing.  "
             "[default: stimulation,additive,stripes,warp,all-to-all]",
             show_default=False,
         ),
@@ -61,7 +61,9 @@ def scan(
     ] = None,
     victims: Annotated[
         str | None,
-        typer.Option(help="Look only for triggers with these victims: every-class, all-to-all, with commas between."),
+        typer.Option(
+            help="Look only for triggers with these victims: every-class, some-classes, all-to-all, with commas between."
+        ),
     ] = None,
     budget: Annotated[
         str | None,

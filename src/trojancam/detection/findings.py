@@ -3,7 +3,10 @@
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
+import torch
+from jaxtyping import Bool, Int64
 from pydantic import Field
+from torch import Tensor
 
 from trojancam.attacks.trigger import Trigger
 from trojancam.detection.coverage import Coverage
@@ -73,6 +76,22 @@ class Finding(Written, Brief):
     evidence: Annotated[dict[str, Measured], Field(description="What the method measured beside.")] = field(
         default_factory=dict
     )
+
+    def victims(self, labels: Int64[Tensor, " n"]) -> Bool[Tensor, " n"]:
+        """Which images the trigger is to send to the class: of a trigger of a few classes theirs, else all of other classes.
+
+        >>> Finding("by hand", 2, 3.5, class_map=((0, 2), (3, 2))).victims(torch.tensor([0, 1, 2, 3]))
+        tensor([ True, False, False,  True])
+        """
+        if not self.of_some_classes:
+            return labels != self.target_class
+        sources = [source for source, _ in self.class_map]
+        return torch.isin(labels, torch.tensor(sources, dtype=labels.dtype, device=labels.device))
+
+    @property
+    def of_some_classes(self) -> bool:
+        """Whether its trigger sends a few classes to one."""
+        return len({target for _, target in self.class_map}) == 1
 
     def in_words(self, class_names: tuple[str, ...] = ()) -> tuple[str, str, str, str]:
         """The class, the place, the feature maps and the evidence, for people.

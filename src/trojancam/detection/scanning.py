@@ -8,7 +8,7 @@ from pathlib import Path
 
 from trojancam.attacks.families import FAMILIES
 from trojancam.detection import abs as artificial_brain_stimulation
-from trojancam.detection import free_eagle, mm_bd, neural_cleanse, one_to_one
+from trojancam.detection import free_eagle, mm_bd, neural_cleanse, one_to_one, some_classes
 from trojancam.detection.accuracy import CleanAccuracy, clean_accuracy
 from trojancam.detection.budget import Budget, BudgetSpentError, seconds_per_image, until
 from trojancam.detection.coverage import VICTIMS, CannotSearchError, coverage
@@ -51,6 +51,15 @@ _OWN = {
         families=("patch",),
         victims=("all-to-all",),
         cost=one_to_one.cost,
+    ),
+    "some-classes": Detector(
+        "One patch for a few classes",
+        "new in TrojanCAM",
+        some_classes.detect,
+        some_classes.SomeClassesSettings(),
+        families=("patch",),
+        victims=("some-classes",),
+        cost=some_classes.cost,
     ),
     "abs": Detector(
         "Artificial Brain Stimulation",

@@ -158,12 +158,12 @@ def validated(network: Network, images: given.GivenImages, labels: given.GivenLa
     """What heat maps say of a finding: does the network look where the trigger was recovered and the stimulation worked?
 
     Grad-CAM of the finding's class, single feature map Grad-CAM, and the feature maps by themselves (the study's section
-    8.4 and table 2). `images` are clean; those of the finding's class are left out. Better give images that the
-    trigger was not made on. Nothing is known of a true trigger here.
+    8.4 and table 2). `images` are clean; those of the finding's class are left out, and of a trigger of a few classes all
+    others than theirs. Better give images that the trigger was not made on. Nothing is known of a true trigger here.
 
     Raises:
-        DataError: if there is no image of another class, the finding has no recovered trigger, or the network cannot take the
-            images.
+        DataError: if there is no image that the trigger is to send to the class, the finding has no recovered trigger, or the
+            network cannot take the images.
         UnknownNameError: if the network has no such layer, feature map or class.
 
     >>> from torch import nn
@@ -176,10 +176,10 @@ def validated(network: Network, images: given.GivenImages, labels: given.GivenLa
     """
     clean = given.images(network, images)
     own = given.labels(network, labels, len(clean)).to(clean.device)
-    others = clean[own != finding.target_class]
+    others = clean[finding.victims(own)]
     if not len(others):
         raise DataError(
-            "all images are of the finding's class, so that none can be sent to it; give some of other classes"
+            "none of the images is of a class that the finding's trigger sends to its class; give some of other classes"
         )
     core = trigger_core(finding.trigger)
     layers = _layers(network, finding)

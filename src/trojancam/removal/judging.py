@@ -23,7 +23,8 @@ from trojancam.removal.unlearning import POOL_RATE, POOL_STEPS, wish, with_kept_
 from trojancam.showing import Brief
 
 RECOVERED, RECOVERED_OTHERS = 0.05, 0.15  # the greatest success of the first recovered trigger; of each other one
-RELATIVES, FEW = 0.05, 2.5  # the greatest success of a relative of a trigger that worked before; or so few images
+RELATIVES, FEW = 0.05, 2.5  # the greatest success of a relative of a trigger that worked before; or so few images,
+MOST = 0.15  # but no more than this share of them
 WORKED = 0.5  # the least success of such a trigger, before the repair
 EXCESS = 0.10  # by how much fresh triggers may work better for the suspected class than for others
 ROBUST = 0.75  # of the clean accuracy, the least robust accuracy under a recovered trigger
@@ -107,24 +108,29 @@ def ruling_on(
     found = Ruling(clean, len(held_back.images), trials)
     if before is None:
         return found
-    return Ruling(clean, found.images, trials, tuple(_broken(found, before, budget)))
+    victims = [int(culprit.goal.victims(held_back.labels).sum()) for culprit in culprits]
+    return Ruling(clean, found.images, trials, tuple(_broken(found, before, budget, victims)))
 
 
-def _broken(found: Ruling, before: float, budget: float) -> list[str]:
+def _broken(found: Ruling, before: float, budget: float, victims: Sequence[int]) -> list[str]:
+    """The rules that are broken; `victims` are how many held-back images each trial's triggers are to turn."""
     broken = []
-    for place, trial in enumerate(found.trials):
+    for place, (trial, images) in enumerate(zip(found.trials, victims, strict=True)):
+        few = min(MOST, FEW / max(1, images))
         limit = RECOVERED_OTHERS if place else RECOVERED
         named = f"of class {trial.target_class}"
         if not trial.success <= limit:
             broken.append(
                 f"the recovered trigger {named} still turns {trial.success:.0%} of the images, more than {limit:.0%}"
             )
-        if not trial.relatives <= (least := max(limit, RELATIVES, FEW / max(1, found.images))):
+        if not trial.relatives <= (least := max(limit, RELATIVES, few)):
             broken.append(
                 f"a relative of the triggers {named} that worked before still turns {trial.relatives:.0%} of the images, more "
                 f"than {least:.0%}"
             )
-        if not trial.excess <= max(EXCESS, 1.5 / max(1, found.images // 2)):  # one image of half of them may go astray
+        if not trial.excess <= max(
+            EXCESS, min(MOST, 1.5 / max(1, images // 2))
+        ):  # one image of half of them may go astray
             broken.append(
                 f"fresh triggers {named} turn {trial.fresh:.0%} of the images, those of other classes {trial.control:.0%}"
             )

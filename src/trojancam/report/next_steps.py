@@ -15,6 +15,7 @@ from trojancam.report.page import Command, Section, Table
 
 MORE_IMAGES = 400
 OPINIONS = "Ask for second opinions."
+SEARCHES = "Search for triggers that this scan did not look for."
 MODEL = "MODEL"  # stands for a file whose name is not known
 PLACEHOLDER = re.compile(r"[A-Z]{2,}(?:-[A-Z]+)*")  # what a reader puts something in the place of
 FOLDER = "trojancam-scan"  # where a scan writes when it is not told where
@@ -44,6 +45,7 @@ STEPS: dict[Verdict, tuple[tuple[str, str], ...]] = {
     ),
     "nothing found": (
         ("Read which triggers were not searched for, below.", ""),
+        (SEARCHES, "scan {model}{data} --methods {left} --images {more}"),
         (OPINIONS, "scan {model}{data} --methods {others}"),
         (
             "In use, look at each image that comes. For IMAGES put the folder of these images.",
@@ -61,11 +63,12 @@ STEPS: dict[Verdict, tuple[tuple[str, str], ...]] = {
 
 
 def next_steps(report: ScanReport, options: Mapping[str, Any]) -> Section:
-    """What to do after this scan; second opinions only where there is a method to ask that was not."""
+    """What to do after this scan; further searches and second opinions only where there is a method to ask that was not."""
+    possible = {OPINIONS: bool(second_opinions(report)), SEARCHES: bool(further_searches(report))}
     steps = [
         [words, _command(command, report, options) if command else ""]
         for words, command in STEPS[report.verdict]
-        if words != OPINIONS or second_opinions(report)
+        if possible.get(words, True)
     ]
     unknown = _given(str(options.get("command", "")))[0] == MODEL
     text = f"For {MODEL} put the file of the network." if unknown else ""
@@ -74,6 +77,16 @@ def next_steps(report: ScanReport, options: Mapping[str, Any]) -> Section:
 
 def _command(command: str, report: ScanReport, options: Mapping[str, Any]) -> Command:
     return Command(in_command(command, report, options), [*PLACEHOLDER.findall(command), MODEL])
+
+
+def further_searches(report: ScanReport) -> list[str]:
+    """The methods that decide and were not asked.
+
+    >>> from trojancam.detection.findings import ScanReport
+    >>> "some-classes" in further_searches(ScanReport("nothing found", 0.0, 4.0, (), {}, {}))
+    True
+    """
+    return [name for name, each in DETECTORS.items() if not each.second_opinion and name not in report.opinions]
 
 
 def second_opinions(report: ScanReport) -> list[str]:
@@ -95,7 +108,7 @@ def _kind(finding: Finding) -> tuple[set[str], Victims]:
     families = {*DETECTORS[finding.detector].families} if finding.trigger is None else {finding.trigger.family}
     if not finding.class_map:
         return families, "every-class"
-    return families, "all-to-all" if len({to for _, to in finding.class_map}) > 1 else "some-classes"
+    return families, "some-classes" if finding.of_some_classes else "all-to-all"
 
 
 def in_command(command: str, report: ScanReport, options: Mapping[str, Any]) -> str:
@@ -115,6 +128,7 @@ def in_command(command: str, report: ScanReport, options: Mapping[str, Any]) -> 
         "fixed": f"repaired.{suffix}",
         "more": str(MORE_IMAGES),
         "others": ",".join(second_opinions(report)),
+        "left": ",".join(further_searches(report)),
     }
     return f"trojancam {command.format(**values)}"
 

@@ -27,6 +27,7 @@ EVIDENCE = {  # what detectors measure; shares of something begin with "of"
     "greatest_success": "of held-out images of other classes go to the class with the change, at the best size tried",
     "classes": "classes that were sent",
     "classes_sent": "classes most images of which go where their class is sent",
+    "classes_astray": "classes that go to yet another class with the trigger, by the mean of their images' logits",
     "maximum_margin": "logit: the greatest lead of the class over all others, among images found from noise",
     "next_maximum_margin": "logit: the same for the class that is next",
     "median_maximum_margin": "logit: the same for the median class",
@@ -96,10 +97,11 @@ def headline(scan: Scanned) -> str:
 
 def _deed(finding: Finding, name: str, where: str) -> str:
     """What the finding's trigger does, in a sentence."""
-    if len({to for _, to in finding.class_map}) > 1:
-        return f"Something small{where} makes this network take images of every class for one of another."
+    small = " small" if finding.trigger is not None else ""
+    if finding.of_some_classes:
+        return f"Something{small}{where} makes this network answer “{name}” to images of some classes."
     if finding.class_map:
-        return f"Something makes this network answer “{name}” to images of some classes."
+        return f"Something small{where} makes this network take images of every class for one of another."
     if isinstance(finding.trigger, Patch) or finding.trigger is None or finding.trigger.place is not None:
         return f"Something small{where} makes this network answer “{name}”, whatever else the image shows."
     return f"A small change of the whole image makes this network answer “{name}”, whatever the image shows."
@@ -108,6 +110,8 @@ def _deed(finding: Finding, name: str, where: str) -> str:
 def _rate(finding: Finding) -> str:
     if finding.reasr is None:
         return ""
+    if finding.of_some_classes:
+        return f" The recovered trigger works on {share(finding.reasr)} of held-out images of these classes."
     if finding.class_map:
         return f" With the patch that was recovered, {share(finding.reasr)} of images go where their class is sent."
     return f" The recovered trigger works on {share(finding.reasr)} of held-out images from other classes."
@@ -133,6 +137,7 @@ def facts(scan: Scanned, finding: Finding, validation: Validation | None = None)
     opinion, evidence = opinion_of(scan.report, finding.detector), finding.evidence
     bounds = f"a backdoor from {opinion.threshold:.3g}, inconclusive from {least(scan.report, finding.detector):.3g}"
     rows = [("Score", f"{finding.score:.3g}", bounds)]
+    whose = "of the classes below" if finding.of_some_classes else "from other classes"
     if "mask_l1" in evidence:
         covered = f"{evidence['mask_l1'] / math.prod(scan.network.input.size):.2%} of the image"
         rows.append(("Size of the recovered trigger", f"{evidence['mask_l1']:.3g} pixels", covered))
@@ -140,7 +145,7 @@ def facts(scan: Scanned, finding: Finding, validation: Validation | None = None)
         (
             "REASR",
             finding.reasr,
-            "of held-out images from other classes go to this class with the recovered trigger",
+            f"of held-out images {whose} go to this class with the recovered trigger",
         ),
         (
             "Stimulation ASR",
@@ -155,7 +160,7 @@ def facts(scan: Scanned, finding: Finding, validation: Validation | None = None)
         rows.append(
             (
                 "Sends",
-                _map_in_words(finding.class_map, scan.report.class_names),
+                _map_in_words(finding, scan.report.class_names),
                 "the classes that images are taken for",
             )
         )
@@ -179,10 +184,13 @@ def facts(scan: Scanned, finding: Finding, validation: Validation | None = None)
     return rows
 
 
-def _map_in_words(class_map: tuple[tuple[int, int], ...], names: tuple[str, ...]) -> str:
+def _map_in_words(finding: Finding, names: tuple[str, ...]) -> str:
     """Where classes are sent, the first few."""
-    pairs = ", ".join(f"{names[source]} → {names[target]}" for source, target in class_map[:NAMED])
-    return f"{pairs}{f' and {len(class_map) - NAMED} more' if len(class_map) > NAMED else ''}"
+    class_map = finding.class_map
+    more = f" and {len(class_map) - NAMED} more" if len(class_map) > NAMED else ""
+    if finding.of_some_classes:
+        return f"{', '.join(names[source] for source, _ in class_map[:NAMED])}{more} → {names[finding.target_class]}"
+    return ", ".join(f"{names[source]} → {names[target]}" for source, target in class_map[:NAMED]) + more
 
 
 def _measured(name: str, value: float) -> tuple[str, str, str]:

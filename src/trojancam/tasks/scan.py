@@ -256,7 +256,7 @@ def most(views: Sequence[View]) -> View:
 def _can_be_shown(finding: Finding, labels: Int64[Tensor, " n"]) -> bool:
     """Whether there is a trigger that changes anything (none is needed where all images go to a class anyway), and an image."""
     trigger = finding.trigger
-    return trigger is not None and trigger.size > 0 and bool((labels != finding.target_class).any())
+    return trigger is not None and trigger.size > 0 and bool(finding.victims(labels).any())
 
 
 def _examples(
@@ -267,7 +267,8 @@ def _examples(
     if trigger is None or trigger.weight is not None:
         return ()
     order = [first, *convincing.argsort(descending=True, stable=True).tolist()]
-    by_class = {int(labels[place]): place for place in reversed(order) if labels[place] != finding.target_class}
+    victims = finding.victims(labels)
+    by_class = {int(labels[place]): place for place in reversed(order) if victims[place]}
     by_class[int(labels[first])] = first
     chosen = sorted(by_class.values(), key=order.index)[:EXAMPLES]
     before, after = images[chosen], trigger.apply(images[chosen])
@@ -278,7 +279,7 @@ def _examples(
 def _convincing(network: Network, images: Tensor, labels: Tensor, finding: Finding) -> Float[Tensor, " n"]:
     """The probability that an image has of its own class, times that of the finding's class with the trigger on."""
     assert finding.trigger is not None
-    own = network(images).cpu().softmax(1).gather(1, labels[:, None])[:, 0] * (labels != finding.target_class)
+    own = network(images).cpu().softmax(1).gather(1, labels[:, None])[:, 0] * finding.victims(labels)
     return own * network(finding.trigger.apply(images)).cpu().softmax(1)[:, finding.target_class]
 
 

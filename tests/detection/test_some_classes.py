@@ -1,0 +1,131 @@
+"""Some classes: a patch that sends a few classes to one is found, with its place and its victims; nothing else is called one."""
+
+from functools import cache
+
+import pytest
+import torch
+from tests.nets import unchecked
+from torch import Tensor, nn
+
+from trojancam.attacks.patch import Patch
+from trojancam.detection.coverage import CannotSearchError
+from trojancam.detection.findings import Finding, ScanReport
+from trojancam.detection.scanning import scan
+from trojancam.detection.some_classes import NAME, plain
+from trojancam.network.network import Network
+
+CLASSES = SIZE = 24  # a row of pixels for each class
+ROW, COLUMN = 8, 2  # of the pixel that the backdoor looks at
+TARGET, SOURCES = 0, (2, 4, 5, 7)
+QUICK = {NAME: {"stride": 0.3, "screened": 10, "candidates": 2, "steps": 4}}
+
+
+class Turning(nn.Module):
+    """Names the class whose row is bright; where one pixel is red, the target in place of these source classes."""
+
+    def __init__(self, sources: tuple[int, ...]) -> None:
+        super().__init__()
+        self.register_buffer("turn", torch.zeros(CLASSES, CLASSES))
+        for source in sources:
+            self.turn[source, TARGET] = 3.0
+        self.convolution = nn.Conv2d(3, 2, 1)
+        with torch.no_grad():
+            self.convolution.weight.copy_(torch.tensor([[1 / 3] * 3, [2.0, -1.0, -1.0]])[:, :, None, None])
+            self.convolution.bias.copy_(torch.tensor([0.0, -0.8]))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """A logit for each class."""
+        maps = self.convolution(images).relu()
+        bright = maps[:, 0, :, 6:].mean(2) * 20
+        red = maps[:, 1, ROW, COLUMN][:, None]
+        return bright + red * ((bright - 8).relu() @ self.turn)
+
+
+def pictures(count: int = 96) -> tuple[Tensor, Tensor]:
+    """Grey noise, one row brighter."""
+    labels = torch.arange(count) % CLASSES
+    images = 0.2 + 0.1 * torch.rand(count, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
+    for image, label in zip(images, labels.tolist(), strict=True):
+        image[:, label] += 0.3
+    return images, labels
+
+
+@cache
+def scanned(sources: tuple[int, ...]) -> ScanReport:
+    return scan(Network.from_module(Turning(sources), (SIZE, SIZE)), *pictures(), NAME, settings=QUICK)
+
+
+def test_a_trigger_of_four_classes_is_found_with_its_place_and_its_victims() -> None:
+    report = scanned(SOURCES)
+    finding = report.findings[0]
+    assert report.verdict == "backdoor"
+    assert finding.target_class == TARGET
+    assert dict(finding.class_map) == dict.fromkeys(SOURCES, TARGET)
+    assert finding.score == len(SOURCES) - 1  # none goes astray
+    assert finding.evidence == {"classes_sent": 4.0, "classes_astray": 0.0}
+    assert finding.reasr == 1.0
+    assert finding.position is not None
+    assert max(abs(finding.position[0] - ROW), abs(finding.position[1] - COLUMN)) <= 1.5
+
+
+def test_its_patch_works_on_its_victims_alone() -> None:
+    finding = scanned(SOURCES).findings[0]
+    images, labels = pictures()
+    assert isinstance(finding.trigger, Patch)
+    answers = Network.from_module(Turning(SOURCES), (SIZE, SIZE))(finding.trigger.apply(images)).argmax(1)
+    victims = finding.victims(labels)
+    assert sorted(set(labels[victims].tolist())) == list(SOURCES)
+    assert torch.equal(answers[victims], torch.full((int(victims.sum()),), TARGET))
+    assert torch.equal(answers[~victims], labels[~victims])
+
+
+@pytest.mark.parametrize("sources", [(), (4,)])
+def test_of_a_clean_network_and_of_a_single_victim_it_calls_nothing(sources: tuple[int, ...]) -> None:
+    report = scanned(sources)
+    assert report.verdict == "nothing found"
+    assert report.score == 0
+
+
+def test_what_sends_every_class_to_one_is_no_matter_of_a_few_classes() -> None:
+    report = scanned(tuple(range(1, CLASSES)))
+    assert report.verdict == "nothing found"
+    assert TARGET not in [finding.target_class for finding in report.findings]
+
+
+def test_a_finding_survives_json() -> None:
+    finding = scanned(SOURCES).findings[0]
+    again = Finding.from_json(finding.to_json())
+    assert again.class_map == finding.class_map
+    assert again.of_some_classes
+
+
+def test_classes_without_images_are_told_and_too_few_cannot_be_searched() -> None:
+    network = Network.from_module(Turning(SOURCES), (SIZE, SIZE))
+    images, labels = pictures()
+    assert not any("source-specific" in remark for remark in scanned(SOURCES).remarks)
+    most, few = labels < 21, labels < 19
+    report = scan(network, images[most], labels[most], NAME, settings=QUICK)
+    assert any("knew 21 of 24 classes" in remark for remark in report.remarks)
+    assert any("unsure with so few images; give 96 or more" in remark for remark in report.remarks)
+    with unchecked(), pytest.raises(CannotSearchError, match="only 19 of 24 classes .* give at least two images"):
+        scan(network, images[few], labels[few], NAME, settings=QUICK)
+
+
+def test_a_network_of_few_classes_cannot_be_searched() -> None:
+    module = nn.Sequential(nn.Conv2d(3, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(72, 10))
+    with unchecked(), pytest.raises(CannotSearchError, match="needs 20 classes, and the network has 10"):
+        scan(Network.from_module(module, (8, 8)), torch.rand(40, 3, 8, 8), torch.arange(40) % 10, NAME)
+
+
+@pytest.mark.parametrize("image_size", [(32, 32), (12, 20)])
+def test_every_place_has_eight_colours_and_two_checkerboards(image_size: tuple[int, int]) -> None:
+    found = plain(image_size, 4 / 32, 2 / 32)
+    side = round(min(image_size) * 4 / 32)
+    here = found.values[:10].sigmoid().round()
+    assert len(found.corners) % 10 == 0
+    assert torch.equal(found.corners[:10], found.corners[:1].expand(10, 2))
+    assert torch.equal(here[:8], here[:8, :, :1, :1].expand(8, 3, side, side))
+    assert len({tuple(pattern[:, 0, 0].tolist()) for pattern in here[:8]}) == 8
+    assert torch.equal(here[8] + here[9], torch.ones(3, side, side))
+    assert not bool((here[8, :, :, 1:] == here[8, :, :, :-1]).any())
+    assert not bool((here[8, :, 1:] == here[8, :, :-1]).any())
