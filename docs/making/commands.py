@@ -1,4 +1,4 @@
-"""Commands: what each command's `--help` says, as a page of the reference."""
+"""Commands: what each command's `--help` says, as a page of the reference; `docs.making.written` writes it."""
 
 import click
 import typer
@@ -27,7 +27,7 @@ def section(name: str, command: click.Command) -> str:
     words = (command.help or "").strip()
     rows = [row(parameter) for parameter in command.params if parameter.name != "help"]
     table = ["| argument or option | what it is | default |", "| --- | --- | --- |", *rows]
-    return "\n".join([f"## trojancam {name} {{ #{name} }}", "", words, "", *table, ""])
+    return "\n".join([f"## {name}", "", words, "", *table, ""])
 
 
 def row(parameter: click.Parameter) -> str:

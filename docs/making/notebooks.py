@@ -37,11 +37,15 @@ def read(file: Path) -> Any:
 
 
 def pages() -> dict[str, str]:
-    """A page for each notebook, and one that lists them."""
-    links = [f"- [{title(file)}]({file.stem}.md): {first_sentence(file)}" for file in files()]
-    overview = "\n".join(["# Notebooks", "", "Each notebook runs as it stands, in seconds. The pages show what it printed.", "",
-                          *links, ""])  # fmt: skip
-    return {"notebooks/index.md": overview} | {f"notebooks/{file.stem}.md": page(file) for file in files()}
+    """A page for each notebook."""
+    return {f"notebooks/{file.stem}.md": page(file) for file in files()}
+
+
+def overview() -> str:
+    """The page that lists them; `docs.making.written` writes it."""
+    links = [f"- [{title(file)}]({file.name}): {first_sentence(file)}" for file in files()]
+    head = "Each notebook runs as it stands, in seconds. The pages of the site show what it printed."
+    return "\n".join(["# Notebooks", "", head, "", *links, ""])
 
 
 def first_sentence(file: Path) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
-from docs.making import commands, glossary, links, notebooks, reference  # noqa: E402
+from docs.making import links, notebooks, reference  # noqa: E402
 from mkdocs.config.defaults import MkDocsConfig  # noqa: E402
 from mkdocs.exceptions import PluginError  # noqa: E402
 from mkdocs.structure.files import File, Files  # noqa: E402
@@ -28,8 +28,7 @@ def made() -> dict[str, str]:
     """Every page that no file of docs/ is, by its place in the site."""
     outside = {page: (ROOT / file).read_text(encoding="utf-8") for file, page in OUTSIDE.items()}
     moved = {page: LINK.sub(seen_from_the_top, text) for page, text in outside.items()}
-    own = {"reference/commands.md": commands.page(), "glossary.md": glossary.page()}
-    return moved | own | reference.pages() | notebooks.pages()
+    return moved | reference.pages() | notebooks.pages()
 
 
 def seen_from_the_top(link: re.Match[str]) -> str:
@@ -72,11 +71,11 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Links to README and its like lead to their pages in the site."""
+    """Links to README and its like lead to their pages in the site, and those of the list of notebooks to theirs."""
     up = "../" * page.file.src_uri.count("/")
     for file, target in OUTSIDE.items():
         markdown = markdown.replace(f"](../{up}{file}", f"]({up}{target}")
-    return markdown
+    return markdown.replace(".ipynb)", ".md)") if page.file.src_uri == "notebooks/index.md" else markdown
 
 
 def on_post_page(output: str, **_: Any) -> str:

@@ -1,8 +1,9 @@
 """What makes the site: examples of docstrings, outputs of notebooks, links of README, and the tables of the reference."""
 
+import re
 from pathlib import Path
 
-from docs.making import examples, notebooks, pages, reference
+from docs.making import examples, notebooks, pages, reference, written
 
 
 def test_examples_of_docstrings_become_code() -> None:
@@ -26,6 +27,27 @@ def test_a_cell_is_shown_with_what_it_printed_and_drew() -> None:
         '<img alt="The picture that this cell draws" src="data:image/png;base64,AAAA">',
         '<div class="output" markdown="0"><table> <tr></tr> </table></div>',
     ]
+
+
+def test_pages_that_lie_in_the_repository_are_as_they_are_made() -> None:
+    """If one is not: python -m docs.making.written."""
+    for place, text in written.pages().items():
+        assert (written.DOCS / place).read_text(encoding="utf-8") == text, place
+
+
+def test_links_between_files_of_the_repository_lead_somewhere() -> None:
+    """Whoever reads them where they lie follows them, too."""
+    root = written.DOCS.parent
+    texts = [*written.DOCS.rglob("*.md"), *(root / name for name in pages.OUTSIDE)]
+    broken = [
+        f"{file.relative_to(root)}: {link[1]}"
+        for file in texts
+        for link in pages.LINK.finditer(
+            re.sub(r"```.*?```|`[^`\n]*`", "", file.read_text(encoding="utf-8"), flags=re.DOTALL)
+        )
+        if not (file.parent / link[1]).exists()
+    ]
+    assert broken == []
 
 
 def test_links_of_the_readme_lead_to_pages_of_the_site() -> None:
