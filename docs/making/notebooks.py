@@ -43,7 +43,7 @@ def pages() -> dict[str, str]:
 
 def overview() -> str:
     """The page that lists them; `docs.making.written` writes it."""
-    links = [f"- [{title(file)}]({file.name}): {first_sentence(file)}" for file in files()]
+    links = [f"- [{title(file)}]({file.name}). {first_sentence(file)}" for file in files()]
     head = "Each notebook runs as it stands, in seconds. The pages of the site show what it printed."
     return "\n".join(["# Notebooks", "", head, "", *links, ""])
 
