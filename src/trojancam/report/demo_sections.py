@@ -64,7 +64,7 @@ def removal_in_words(found: Removal) -> str:
     return (
         f"{told} {what} takes the trigger's success from {found.before.attack_success_rate:.1%} to "
         f"{found.after.attack_success_rate:.1%}, and clean accuracy from {found.before.clean_accuracy:.1%} to "
-        f"{found.after.clean_accuracy:.1%}."
+        f"{found.after.clean_accuracy:.1%}, on a part of the test images."
     )
 
 
