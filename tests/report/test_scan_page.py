@@ -423,7 +423,9 @@ def test_the_steps_after_a_repair_are_commands_for_the_file_that_it_wrote() -> N
             assert {word for word in words if word.startswith("--")} <= known, command
     unknown = after_repair(True, {})
     assert "For REPAIRED put the file that the repair wrote." in unknown.text
+    assert "MODEL" not in unknown.text
     assert all("REPAIRED" in command for command in commands(unknown))
+    assert after_repair(False, {}).text == "For MODEL put the file of the network."
 
 
 def commands(section: Section) -> list[str]:

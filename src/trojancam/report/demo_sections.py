@@ -46,7 +46,7 @@ def remove_section(shown: Demonstration) -> Section | None:
             layer_maps(
                 found.triggered.image, found.triggered.cams, 0, backdrop,
                 title="Repaired network, triggered image",
-                caption=f"{found.triggered.caption}. The trigger is outlined.",
+                caption=f"What is explained, whatever the network predicts: {found.triggered.caption}. The trigger is outlined.",
             )
         )  # fmt: skip
     return Section("Remove it", text, parts)

@@ -121,7 +121,8 @@ def after_repair(repaired: bool, options: Mapping[str, Any]) -> Section:
         for words, command in (REPAIRED_STEPS if repaired else NOT_REPAIRED_STEPS)
     ]
     unknown = {MODEL: "the file of the network", REPAIRED: "the file that the repair wrote"}
-    text = " ".join(f"For {name} put {what}." for name, what in unknown.items() if name in (model, fixed) and not given)
+    named = {piece for _, command in steps if isinstance(command, Command) for piece, _ in command.pieces}
+    text = " ".join(f"For {name} put {what}." for name, what in unknown.items() if name in named)
     return Section("What to do next", text, [Table(["Step", "Command"], steps, words=(0, 1))])
 
 
