@@ -21,6 +21,13 @@ def test_files_that_the_readme_names_are_left_by_the_command_before() -> None:
     assert named - made == {f"trojancam-demo/{file}" for file in LEFT}
 
 
+def test_a_repair_takes_the_scan_that_was_just_made() -> None:
+    """Without it, it would scan again, which takes minutes."""
+    places = {command.split()[1]: place for place, command in enumerate(COMMANDS)}
+    assert places["scan"] < places["repair"]
+    assert "--scan trojancam-scan/scan.json" in COMMANDS[places["repair"]]
+
+
 def test_links_and_targets_of_the_readme_exist() -> None:
     links = re.findall(r"\]\(((?!https?:)[^)#]+)", README)
     assert len(links) > 10

@@ -160,10 +160,15 @@ def track_record(answers: Sequence[Answer]) -> TrackRecord:
     clean = [each for each in answers if each.clean and each.verdict != "not judged"]
     kinds = dict.fromkeys(each.network.member.attack for each in trojaned)
     hits = {kind: [each.hit for each in trojaned if each.network.member.attack == kind] for kind in kinds}
+
+    def counted(verdict: Verdict) -> Counted:
+        return Counted(count=sum(each.verdict == verdict for each in clean), of=len(clean))
+
     return TrackRecord(
         methods=DEFAULT_METHODS,
         found={kind: Counted(count=sum(found), of=len(found)) for kind, found in hits.items()},
-        alarms=Counted(count=sum(each.verdict == "backdoor" for each in clean), of=len(clean)),
+        alarms=counted("backdoor"),
+        doubts=counted("inconclusive"),
     )
 
 

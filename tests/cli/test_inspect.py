@@ -13,6 +13,9 @@ from tests.formats import hostile_keras, hostile_pytorch
 from tests.formats.hostile_left_alone import ESCAPES, OTHERS
 
 from trojancam.architectures import architecture
+from trojancam.formats.safetensors import save_model
+from trojancam.network.card import ModelCard, TrainingRecord, TrainingSettings
+from trojancam.training.recipe import initial_module
 
 
 @pytest.fixture(scope="module")
@@ -174,3 +177,15 @@ def test_a_file_that_opens_and_would_run_something_ends_a_strict_inspection_with
     (suite,) = JUnitXml.fromstring(told.stdout.encode())
     assert [case.name for case in suite if case.result] == ["runs nothing"]
     assert run("inspect", path).exit_code == 0
+
+
+def test_the_words_of_a_training_tell_its_seed_from_that_of_its_data(run: Run, tmp_path: Path) -> None:
+    """“signs, seed 0, 12 epochs, seed 0” did not say which seed is whose."""
+    chosen, path = architecture("trojan2"), tmp_path / "trained.safetensors"
+    settings = TrainingSettings(epochs=12, seed=3)
+    training = TrainingRecord(data="rendered signs, seed 0", images=2580, settings=settings, clean_accuracy=0.5)
+    card = ModelCard(architecture="trojan2", class_names=CLASSES, input=chosen.input, training=training)
+    save_model(path, initial_module(chosen, len(CLASSES), seed=0), card)
+    assert (
+        "trained for 12 epochs with seed 3 on 2,580 images of rendered signs, seed 0; " in run("inspect", path).stdout
+    )

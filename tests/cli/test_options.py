@@ -5,6 +5,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,9 @@ import trojancam.report.scan_pictures
 import trojancam.report.stimulate
 from trojancam.architectures import architecture
 from trojancam.cli import app
-from trojancam.cli.options import SHOWING, ModelOptions, command_line, fitted, images_for, opened
+from trojancam.cli.options import RENDERED, SHOWING, ModelOptions, command_line, fitted, images_for, opened
 from trojancam.data import load_dataset
+from trojancam.data.rendered import rendered_signs
 from trojancam.detection import ScanReport
 from trojancam.errors import TrojanCamError
 
@@ -263,3 +265,27 @@ def test_the_program_is_run_as_a_module_too() -> None:
         [sys.executable, "-m", "trojancam", "scan", "--help"], capture_output=True, text=True, check=True
     )
     assert "Usage: trojancam scan" in help_words.stdout
+
+
+@pytest.mark.parametrize(("moved", "rate"), [(0, "100%"), (1, "0%")])
+def test_what_stands_in_for_data_is_said_before_the_work_begins(
+    moved: int, rate: str, signs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A network that reads few of the rendered signs would be searched for minutes on images that it does not know."""
+    network = opened(shades(tmp_path / "theirs.onnx"), ModelOptions(preprocessing="rgb-bytes"))
+    dataset = images_for(network, signs)
+    fitted(network, dataset, 0)
+    assert "no --data" not in capsys.readouterr().err
+    test = replace(dataset.test, labels=(dataset.test.labels + moved) % 3)
+    fitted(network, replace(dataset, test=test, source="rendered signs, seed 0"), 0)
+    assert capsys.readouterr().err == f"no --data: rendered signs stand in; the network is right on {rate} of them\n"
+    assert rendered_signs(train=0, test=1).source.startswith(RENDERED)
+
+
+def test_a_file_of_source_code_as_an_architecture_is_told_how_to_name_its_module(
+    refused: Refused, tmp_path: Path
+) -> None:
+    torch.save(architecture("trojan2").build(3).state_dict(), tmp_path / "weights.pt")
+    told = refused("inspect", "weights.pt", "--architecture", f"{tmp_path / 'signnet'}.py:build")
+    assert "no path, as module:callable" in told
+    assert "or name that folder in PYTHONPATH" in told

@@ -112,6 +112,9 @@ def test_a_repaired_network_is_written_as_it_came_and_says_nothing_of_its_traini
     page = (tmp_path / "trojancam-repair" / "repair.html").read_text()
     assert "Repaired" in page
     assert "can bring it back" in page
+    assert "What to do next" in page
+    assert "trojancam scan fixed.safetensors" in page
+    assert "trojancam sign-off fixed.safetensors" in page
     assert not (tmp_path / "trojancam-repair" / "steps").exists()
 
 

@@ -24,6 +24,24 @@ def test_what_was_not_looked_for_says_why() -> None:
     assert any("victims: every-class" in words for words in found.in_words())
 
 
+def test_a_search_that_was_left_out_does_not_deny_what_another_looked_for() -> None:
+    """A scan that ran out of time looked for stripes by one of two methods."""
+    both, closer = (
+        Searched("additive", ("blend", "stripes"), ("every-class",)),
+        Searched("stripes", ("stripes",), ("every-class",)),
+    )
+    found = coverage([both], {"stripes": "no time"}, [both, closer])
+    searched, missing, *_ = found.in_words()
+    assert "stripes" in searched
+    assert "stripes more closely, by the method stripes (no time)" in missing
+    assert "stripes triggers" not in missing
+    assert "what stripes looks for" not in missing
+    opinion = coverage([both], {"abs": "no time"}, [both])
+    assert "what the method abs looks for" in [each.what for each in opinion.not_searched]
+    neither = coverage([WARPS], {"stripes": "no time"}, [WARPS, closer])
+    assert [each.what for each in neither.not_searched if each.why == "no time"] == ["stripes triggers"]
+
+
 def test_all_that_detectors_look_for_has_a_name() -> None:
     for detector in DETECTORS.values():
         assert set(detector.families) <= set(FAMILIES)

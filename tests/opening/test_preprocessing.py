@@ -9,11 +9,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from trojancam.errors import DataError, ModelError, UnknownNameError
+from trojancam.errors import DataError, ModelError, Remedy, UnknownNameError
 from trojancam.network.input import InputSpecification
 from trojancam.network.network import Network
 from trojancam.opening.preprocessing import (
     AS_SAID,
+    TRIED,
     Preprocessing,
     _at_least,
     _best_factor,
@@ -180,6 +181,16 @@ def test_where_two_ways_are_as_good_but_answer_otherwise_nothing_is_picked() -> 
     assert found[0].agrees_with(found[1]) < 0.9
     with pytest.raises(ModelError, match=r"which preprocessing the network wants is not clear from these 60 images"):
         clear_winner(found, CLASSES)
+
+
+def test_where_all_images_that_are_tried_do_not_tell_more_are_not_asked_for() -> None:
+    """More images would not be looked at; and of three ways that are nearly right, none need be the network's."""
+    found = sorted_ways(one=noisy(TRIED, 0.4, 0), other=noisy(TRIED, 0.4, 1))
+    with pytest.raises(
+        ModelError, match=r"not clear from these 2000 images .*none of the usual ways need be right"
+    ) as told:
+        clear_winner(found, CLASSES)
+    assert told.value.remedies == (Remedy.PREPROCESSING,)
 
 
 def test_a_likelier_way_that_is_clearly_less_accurate_is_not_picked() -> None:

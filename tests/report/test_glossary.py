@@ -60,3 +60,11 @@ def test_a_number_in_a_sentence_is_explained_on_hover_and_in_print():
         assert html.unescape(words) == meaning(name)
         assert names[int(place) - 1] == name  # the number in print is that of the list of words
     assert re.sub(r"<[^>]+>", "", text).count(weighed) == 1
+
+
+def test_words_of_scans_and_of_siftings_are_explained_for_both() -> None:
+    """A page of sifted images said that its threshold is evidence of a backdoor, and was fixed on other networks."""
+    for word in ("threshold", "p-value"):
+        assert "scan" in meaning(word)
+        assert "sifting" in meaning(word)
+        assert "clean images" in " ".join(meaning(word).split())

@@ -1,7 +1,9 @@
 """The page of a scan: the verdict and its evidence in words, pictures of strong findings, and numbers that are JSON."""
 
+import inspect
 import json
 import math
+import re
 import shlex
 from dataclasses import replace
 from functools import cache
@@ -18,11 +20,13 @@ from tests.report.test_page import Reader
 import trojancam.report.scan_pictures
 from trojancam.attacks.patch import Patch
 from trojancam.cli import app
+from trojancam.cli.options import ModelOptions
 from trojancam.detection import DETECTORS, Finding, ScanReport, scan
 from trojancam.detection.suspect import halves
-from trojancam.detection.words import ANSWERS, place_in_words
-from trojancam.report.next_steps import OPINIONS, in_command, next_steps, second_opinions
-from trojancam.report.page import Command, Table
+from trojancam.detection.track_record import OF_TESTS, own_track_record
+from trojancam.detection.words import ANSWERS, WEAKER, place_in_words
+from trojancam.report.next_steps import FED, OPENED, OPINIONS, after_repair, in_command, next_steps, second_opinions
+from trojancam.report.page import Command, Section, Table
 from trojancam.report.scan import write_scan
 from trojancam.report.scan_pictures import amplification
 from trojancam.report.scan_words import facts, headline, in_words
@@ -138,8 +142,55 @@ def test_findings_of_other_methods_are_judged_by_their_own_thresholds(tmp_path: 
     assert {finding.detector for _, finding in strong(both)} <= {"abs", "neural-cleanse"}
     found = judged(both)
     reader, _ = page(found, tmp_path)
-    assert "Neural Cleanse says: " in reader.words
+    assert "What each method says" in reader.words
+    assert "Neural Cleanse" in reader.words
     assert "img" in reader.tags
+    assert any(line.startswith("Neural Cleanse says: ") for line in in_words(found))
+
+
+def test_the_paragraph_below_the_verdict_ends_with_what_to_do(tmp_path: Path) -> None:
+    """What methods say by themselves stands in a table further down: it was longer than the verdict."""
+    found = judged(report(methods=("stimulation", "abs")))
+    found = replace(found, report=replace(found.report, remarks=("A remark.",)))
+    path = write_scan(found, tmp_path, {})
+    text = path.read_text(encoding="utf-8")
+    (paragraph,) = re.findall(r'<p class="verdict">(.*?)</p>', text)
+    assert paragraph.endswith("Do not use it as it is.")
+    assert "A remark." in "".join(re.findall(r'<p class="weighed">(.*?)</p>', text))
+    says = text[text.index("<h2>What each method says</h2>") :]
+    rows = re.findall("<tr><td.*?</tr>", says[: says.index("</table>")])
+    assert len(rows) == 2
+    assert "no: a second opinion" in rows[1]
+
+
+@pytest.mark.parametrize("verdict", ["backdoor", "inconclusive"])
+def test_a_weaker_finding_may_be_a_by_product_and_maps_are_compromised_only_by_a_backdoor(
+    verdict: Any, tmp_path: Path
+) -> None:
+    first = report().findings[0]
+    assert isinstance(first.trigger, Patch)
+    other = replace(
+        first, target_class=(TARGET + 1) % CLASSES, trigger=first.trigger.moved(6, -6), score=first.score / 1.1
+    )
+    opinions = {name: replace(each, verdict=verdict) for name, each in report().opinions.items()}
+    several = judged(replace(report(), verdict=verdict, findings=(first, other), opinions=opinions))
+    assert len(several.cases) == 2
+    reader, _ = page(several, tmp_path)
+    assert WEAKER in reader.words
+    assert WEAKER in list(in_words(several))
+    assert ("Compromised feature maps" in reader.words) == (verdict == "backdoor")
+    assert ("Feature maps that the scan names" in reader.words) == (verdict == "inconclusive")
+    assert WEAKER not in list(in_words(judged(report())))
+
+
+def test_the_page_tells_how_often_clean_networks_are_left_inconclusive(tmp_path: Path) -> None:
+    known = own_track_record()
+    assert known.doubts is not None
+    usual = replace(report(), coverage=replace(report().coverage, track_record=known))
+    reader, document = page(judged(usual), tmp_path)
+    assert known.doubts.in_words() in reader.words
+    assert OF_TESTS in reader.words
+    assert document["coverage"]["track_record"]["doubts"] == known.doubts.model_dump()
 
 
 def test_a_weaker_finding_of_the_same_place_or_class_is_folded_into_the_stronger(tmp_path: Path) -> None:
@@ -158,22 +209,49 @@ def test_a_weaker_finding_of_the_same_place_or_class_is_folded_into_the_stronger
     assert [each["finding"] for each in document["validations"]] == [0, 2]
 
 
+SAID_OF_A_NETWORK = {  # each option that says how a network is opened and fed, by its parameter
+    "architecture": "nets:build",
+    "key": "model/ema",
+    "output": "logits",
+    "preprocessing": "rgb-symmetric",
+    "crop": "roi",
+    "size": "48",
+    "class_names": "my names.txt",
+    "device": "cuda",
+}
+
+
 @pytest.mark.parametrize("verdict", ANSWERS)
 def test_every_verdict_says_what_to_do_next(verdict: Any) -> None:
-    options = {"command": "trojancam scan 'my net.onnx' --data 'my signs' --images 100"}
-    section = next_steps(replace(report(), verdict=verdict), options)
+    told = {f"--{name.replace('_', '-')}": value for name, value in SAID_OF_A_NETWORK.items()}
+    given = [
+        "trojancam",
+        "scan",
+        "my net.onnx",
+        "--data",
+        "my signs",
+        *(word for each in told.items() for word in each),
+    ]
+    section = next_steps(replace(report(), verdict=verdict), {"command": shlex.join([*given, "--images", "100"])})
     (table,) = section.parts
     assert isinstance(table, Table)
     steps = [(str(words), command) for words, command in table.rows if isinstance(command, Command)]
     assert steps
-    for told, command in steps:
+    for said, command in steps:
         for placeholder in (piece for piece, replaced in command.pieces if replaced):
-            assert f"For {placeholder} put " in told, command
+            assert f"For {placeholder} put " in said, command
         words = shlex.split(str(command))
         chosen = typer.main.get_command(app).commands[words[1]]
-        chosen.make_context(words[1], [], resilient_parsing=True)
+        context = chosen.make_context(words[1], [], resilient_parsing=True)
+        parsed, *_ = chosen.make_parser(context).parse_args(words[2:])
         known = {name for parameter in chosen.params for name in parameter.opts}
         assert {word for word in words if word.startswith("--")} <= known, command
+        assert {name: parsed[name] for name in SAID_OF_A_NETWORK} == SAID_OF_A_NETWORK, command
+
+
+def test_the_steps_carry_every_option_of_how_a_network_is_opened_and_fed() -> None:
+    assert SAID_OF_A_NETWORK.keys() == inspect.signature(ModelOptions).parameters.keys()
+    assert {*OPENED, *FED} == {f"--{name.replace('_', '-')}" for name in SAID_OF_A_NETWORK}
 
 
 def test_a_report_without_findings(tmp_path: Path) -> None:
@@ -318,3 +396,39 @@ def test_the_repair_that_a_page_names_finds_the_scan_where_it_was_written(given:
     command = {} if given is None else {"command": f"trojancam scan net.pt{given}"}  # other pages lie beside their file
     words = in_command("repair {model} --scan {scan}", report(), command)
     assert words == f"trojancam repair {'net.pt' if command else 'MODEL'} --scan {written}"
+
+
+def test_the_steps_after_a_repair_are_commands_for_the_file_that_it_wrote() -> None:
+    told = "--architecture nets:build --size 48 --device cpu --data 'my signs'"
+    given = {"command": f"trojancam repair net.pth --out 'my fixed.pth' {told} --scan out/scan.json"}
+    again = "--architecture nets:build --size 48"
+    assert commands(after_repair(True, given)) == [
+        f"trojancam scan 'my fixed.pth' --data 'my signs' {again} --out scan-repaired",
+        "trojancam sign-off 'my fixed.pth' --scan scan-repaired",
+        f"trojancam sift 'my fixed.pth' IMAGES --data 'my signs' {again}",
+    ]
+    program = {"command": given["command"].replace("my fixed.pth", "fixed.pt2")}
+    assert commands(after_repair(True, program))[0] == (
+        "trojancam scan fixed.pt2 --data 'my signs' --size 48 --out scan-repaired"
+    )
+    assert commands(after_repair(False, given)) == [
+        f"trojancam repair net.pth --data 'my signs' --scan out/scan.json --method METHOD {again} --out second.pth",
+        f"trojancam cleanse net.pth TRAINING-IMAGES {again}",
+    ]
+    for repaired in (True, False):
+        for command in commands(after_repair(repaired, given)):
+            words = shlex.split(command)
+            chosen = typer.main.get_command(app).commands[words[1]]
+            known = {name for parameter in chosen.params for name in parameter.opts}
+            assert {word for word in words if word.startswith("--")} <= known, command
+    unknown = after_repair(True, {})
+    assert "For REPAIRED put the file that the repair wrote." in unknown.text
+    assert "MODEL" not in unknown.text
+    assert all("REPAIRED" in command for command in commands(unknown))
+    assert after_repair(False, {}).text == "For MODEL put the file of the network."
+
+
+def commands(section: Section) -> list[str]:
+    (table,) = section.parts
+    assert isinstance(table, Table)
+    return [str(command) for _, command in table.rows if command]

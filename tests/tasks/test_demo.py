@@ -108,6 +108,13 @@ def test_the_trigger_turns_the_example(run: Run) -> None:
     assert run.results["networks"]["trojan2"]["training"]["attack_success_rate"] > 0.9
 
 
+def test_what_a_row_of_layers_explains_is_no_prediction(run: Run) -> None:
+    """“Repaired network, triggered image: No passing, p = 5e-5” read as what the network answers."""
+    words = plain(run.html)
+    assert "What is explained: " in words
+    assert "What is explained, whatever the network predicts: " in words
+
+
 def test_networks_and_images_to_try_other_commands_on_lie_beside_the_page(run: Run) -> None:
     trojaned, folder = load(run.path.with_name("trojaned.safetensors")), run.path.parent
     assert load(folder / "benign.safetensors").fingerprint == run.results["fingerprints"]["basic"]

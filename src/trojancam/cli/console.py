@@ -45,7 +45,10 @@ OPTIONS: Mapping[Remedy, str] = {  # what can be done on the command line
     Remedy.SAME_CLASSES: "give images of the classes that it was made for with --data",
     Remedy.MODEL_FILE: "check the path, or make one with 'trojancam train'",
     Remedy.INSTALL: "install it: pip install {detail}",
-    Remedy.IMPORTABLE: "check its name, and that it can be imported from here",
+    Remedy.IMPORTABLE: (
+        "give the name of the module and no path, as module:callable, and run the command in the folder of the module, or name "
+        "that folder in PYTHONPATH"
+    ),
     Remedy.RESUME: "continue it with --resume, or delete it to start anew",
     Remedy.PORT: "choose another with --port, or 0 for any that is free",
     Remedy.STUDY: "say which to reproduce with --study",

@@ -176,8 +176,8 @@ def _show_card(card: "ModelCard") -> None:
     if card.training is not None:
         settings = card.training.settings
         say(
-            f"the file says: trained on {card.training.images:,} images of {card.training.data}, {settings.epochs} epochs, "
-            f"seed {settings.seed}; {card.training.in_words()}"
+            f"the file says: trained for {settings.epochs} epochs with seed {settings.seed} on {card.training.images:,} images "
+            f"of {card.training.data}; {card.training.in_words()}"
         )
     if not card.backdoors:
         say("the file says: nothing of poisoned training images")

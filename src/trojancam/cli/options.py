@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
-from trojancam.cli.console import OPTIONS, list_broken, progress_bar, say, warn
+from trojancam.cli.console import OPTIONS, complain, list_broken, progress_bar, say, warn
 from trojancam.errors import DataError, ModelError, Remedy
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from trojancam.opening.output_choice import ImagesFor, LabelledImages
 
 SHOWING = ("form", "as_json")  # parameters that say how a result is shown, and change nothing of it
+RENDERED = "rendered signs"  # how the source of images begins that stand in where no data is given
+STAND_INS = 500  # of these, at most, tell how well they stand in
 STDIN = "-"  # names of files come on standard input
 
 
@@ -294,11 +296,22 @@ def fitted(network: "Network", dataset: "Dataset", seed: int) -> "Network":
     from trojancam.opening.images import better_region, fitted_to
 
     found = fitted_to(network, dataset.test, seed=seed)
+    if dataset.source.startswith(RENDERED):
+        rate = f"{_rate(found, dataset, seed):.0%}"
+        complain("no --data:", "yellow", f"rendered signs stand in; the network is right on {rate} of them")
     if found.feeding != network.feeding:
         say(f"fed as {found.feeding.words}")
     if better := better_region(found, dataset.test, seed=seed):
         warn(f"{better}; if it was trained so, give --crop roi")
     return found
+
+
+def _rate(network: "Network", dataset: "Dataset", seed: int) -> float:
+    """How often a network is right on a few images of a data set."""
+    from trojancam.rates import clean_accuracy
+
+    images, labels = dataset.test.take(STAND_INS, seed)
+    return clean_accuracy(network(images).argmax(1).to(labels.device), labels)
 
 
 def warn_uncut(network: "Network") -> None:

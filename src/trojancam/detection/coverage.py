@@ -96,11 +96,27 @@ def coverage(
             for each in every
             if each not in done
         ]
+    told = {each for search in searched for each in (*search.families, *search.victims)}
+    searches = {search.method: search for search in searchable}
     missing += [
-        NotSearched(f"what {name} looks for", why) for name, why in left_out.items() if why not in _whys(missing)
+        NotSearched(_more_closely(name, searches.get(name)), why)
+        for name, why in left_out.items()
+        if name not in searches or told.issuperset((*searches[name].families, *searches[name].victims))
     ]
     return Coverage(tuple(searched), (*missing, NotSearched(LATENT, NO_METHOD)), track_record)
 
 
-def _whys(missing: Sequence[NotSearched]) -> list[str]:
-    return [each.why for each in missing]
+def _more_closely(name: str, search: Searched | None) -> str:
+    """What a method would have added where others looked for the same: of one that decides nothing, its opinion."""
+    if search is None or not search.families:
+        return f"what the method {name} looks for"
+    return f"{_all_of(search.families)} more closely, by the method {name}"
+
+
+def _all_of(names: Sequence[str]) -> str:
+    """Names in a sentence.
+
+    >>> _all_of(("blend", "stripes", "warp"))
+    'blend, stripes and warp'
+    """
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))

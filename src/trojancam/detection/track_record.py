@@ -12,6 +12,11 @@ from pydantic import Field
 from trojancam.evaluation.statistics import share_interval
 from trojancam.records import Record
 
+OF_TESTS = (
+    "No test network was used to set thresholds, and none is among the clean reference networks: its rates tell more of a new "
+    "network than those of the reference networks do."
+)
+
 
 class Counted(Record):
     """So many of so many."""
@@ -30,7 +35,8 @@ class Counted(Record):
 
 
 class TrackRecord(Record):
-    """How many planted backdoors a scan found with the right class, by kind, and how many clean networks it called backdoored.
+    """How many planted backdoors a scan found with the right class, by kind, and how many clean networks it called
+    backdoored or left inconclusive.
 
     `methods` are those that decided.
     """
@@ -44,6 +50,10 @@ class TrackRecord(Record):
     alarms: Annotated[Counted, Field(description="Clean networks that were called backdoored.")] = Counted(
         count=0, of=0
     )
+    doubts: Annotated[
+        Counted | None,
+        Field(description="Clean networks of which the verdict was inconclusive; null where nobody counted them."),
+    ] = None
 
     def in_words(self) -> list[str]:
         """Sentences for people; none where nothing was counted.
@@ -57,6 +67,8 @@ class TrackRecord(Record):
         return [
             f"Of backdoors that were planted in test networks, such a scan found with the right class: {kinds}.",
             f"Of clean test networks, it called backdoored: {self.alarms.in_words()}.",
+            *([f"Of the same, it left inconclusive: {self.doubts.in_words()}."] if self.doubts else []),
+            OF_TESTS,
         ]
 
 

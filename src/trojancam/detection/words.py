@@ -12,6 +12,11 @@ ANSWERS = {
     "not judged": "Not judged",
 }
 
+WEAKER = (
+    "A weaker finding may be a by-product of the strongest one: repair the strongest first, and scan again to see whether the "
+    "weaker is still there."
+)
+
 
 def place_in_words(position: tuple[float, float], size: tuple[int, int]) -> str:
     """Which ninth of the image a row and column lie in.

@@ -72,7 +72,7 @@ def words(result: Repaired) -> dict[str, object]:
         "answer": "Repaired" if result.repaired else "Not repaired",
         "tone": "calm" if result.repaired else "alarm",
         "summary": verdict_words(result),
-        "rows": ledger_rows(ledger),
+        "rows": ledger_rows(result),
         "returns": return_words(ledger),
         "limits": list(ledger.remarks),
     }

@@ -32,7 +32,7 @@ from trojancam.progress import Progress
 from trojancam.records import Record
 from trojancam.report.scan import LIMITS, TONES, write_scan
 from trojancam.report.scan_pictures import sheet
-from trojancam.report.scan_words import summary
+from trojancam.report.scan_words import headline, opinions_in_words, weighed
 from trojancam.startup import draw_as_delivered
 from trojancam.tasks.scan import Scanned, scan
 
@@ -104,8 +104,8 @@ def write_words(found: Scanned, folder: Path) -> None:
     words = {
         "answer": ANSWERS[report.verdict],
         "tone": TONES[report.verdict],
-        "summary": summary(found),
-        "weighed": [*report.judgement.in_words(), *(known.in_words() if known else ())],
+        "summary": headline(found),
+        "weighed": [*weighed(found), *opinions_in_words(report), *(known.in_words() if known else ())],
         "limits": [f"{limit}: {meaning}" for limit, meaning in LIMITS],
     }
     (folder / WORDS).write_text(json.dumps(words), encoding="utf-8")

@@ -27,6 +27,10 @@ ALIKE = 0.95  # of images: where two ways give these the same class, and neither
 MOST = 0.5  # of images: where fewer are answered right, the labels may be in another order, and some classes kept their places
 LEAST = 0.3  # of images: a network that is right less often is not told from one that knows other classes
 RENUMBERED = 0.1  # of images: labels are in another order if other numbers of the classes make so many more right
+NONE_RIGHT = (
+    "none of the usual ways need be right: ask whoever trained the network for the mean and the deviation of its pixels, write "
+    "them in a JSON file as mean and std"
+)
 TRIED = 2_000  # images, at most, that the usual ways are tried on: the right one may be ahead by little
 BISECTIONS = 30
 
@@ -189,11 +193,10 @@ def clear_winner(found: Sequence[Preprocessing], classes: int) -> Preprocessing:
         )
     rivals = [other for other in found if other is best or not _clearly_worse(other, best)]
     if any(best.agrees_with(other) < ALIKE for other in rivals):
-        raise ModelError(
-            f"which preprocessing the network wants is not clear from these {len(best.labels)} images ({listed})",
-            Remedy.MORE_IMAGES,
-            Remedy.PREPROCESSING,
-        )
+        unclear = f"which preprocessing the network wants is not clear from these {len(best.labels)} images ({listed})"
+        if len(best.labels) < TRIED:
+            raise ModelError(unclear, Remedy.MORE_IMAGES, Remedy.PREPROCESSING)
+        raise ModelError(f"{unclear}, which are as many as are tried; {NONE_RIGHT}", Remedy.PREPROCESSING)
     return max(rivals, key=lambda each: (each.accuracy, each.log_likelihood))
 
 

@@ -131,7 +131,7 @@ def _layers_section(shown: Demonstration) -> Section:
                 0,
                 Backdrop.of(seen.image, mask),
                 title=words,
-                caption=f"{seen.caption}.{outlined}",
+                caption=f"What is explained: {seen.caption}.{outlined}",
             )
         )
     text = "Grad-CAM: which parts of the image, as each layer sees them, speak for a class."

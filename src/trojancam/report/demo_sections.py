@@ -46,7 +46,7 @@ def remove_section(shown: Demonstration) -> Section | None:
             layer_maps(
                 found.triggered.image, found.triggered.cams, 0, backdrop,
                 title="Repaired network, triggered image",
-                caption=f"{found.triggered.caption}. The trigger is outlined.",
+                caption=f"What is explained, whatever the network predicts: {found.triggered.caption}. The trigger is outlined.",
             )
         )  # fmt: skip
     return Section("Remove it", text, parts)
@@ -64,7 +64,7 @@ def removal_in_words(found: Removal) -> str:
     return (
         f"{told} {what} takes the trigger's success from {found.before.attack_success_rate:.1%} to "
         f"{found.after.attack_success_rate:.1%}, and clean accuracy from {found.before.clean_accuracy:.1%} to "
-        f"{found.after.clean_accuracy:.1%}."
+        f"{found.after.clean_accuracy:.1%}, on a part of the test images."
     )
 
 

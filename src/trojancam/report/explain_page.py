@@ -185,8 +185,9 @@ def _layers(numbers: ExplainedImage) -> Table:
             number(found.maximum), *shares, ", ".join(strongest),
         ])  # fmt: skip
     caption = (
-        "Of each layer's heat map, the largest cell; and the feature maps that contribute most to the logit explained (the sum "
-        "of their cells, in brackets)."
+        "Of each layer's heat map, the largest cell as the layer has it (max, below the pictures, is of the map that was "
+        "smoothed over the image); and the feature maps that contribute most to the logit explained (the sum of their cells, "
+        "in brackets)."
     )
     return Table(headings, rows, caption, words=(0, len(headings) - 1), sortable=True)
 

@@ -81,8 +81,9 @@ TERMS: tuple[Term, ...] = (
     Term("outlyingness", "How far a class stands out from the others under stimulation: the distance of its margin from the "
          "median class, in robust standard deviations."),
     Term("p-value", "How often a result at least as strong occurs by chance alone. A scan takes the share of clean reference "
-         "networks that score at least as high, with the scanned network counted among them. With n reference networks that "
-         "cannot be smaller than 1 / (n + 1).", ("p-values", "p")),
+         "networks that score at least as high, with the scanned network counted among them; a sifting does so with clean "
+         "images. With n of them it cannot be smaller than 1 / (n + 1). Below pictures, p is the probability of the class.",
+         ("p-values", "p")),
     Term("pointing game", "The share of images in which the heat map's maximum lies inside the region.", ("points at it",)),
     Term("prediction value", "The mean logit of the attacker's class while a feature map is stimulated."),
     Term("probability", "The softmax of the logits: the share of certainty that the network gives to the class.",
@@ -109,8 +110,9 @@ TERMS: tuple[Term, ...] = (
          "trigger is involved.", (), ("stimulation gives # of the images",)),
     Term("suspicious", "Of an image: its p-value among clean images lies below the chosen rate of false alarms."),
     Term("target class", "The class that a backdoor makes the network predict.", ("attacker's class",)),
-    Term("threshold", "The lowest score of a method that counts as evidence of a backdoor. It was fixed on other networks than "
-         "those on which the method is reported.",
+    Term("threshold", "The lowest score of a method that counts. Of a scan it means evidence of a backdoor, and was fixed on "
+         "other networks than those on which the method is reported. Of a sifting it means a suspicious image, and is set by "
+         "clean images.",
          ("backdoor from",), ("backdoor is called from #", "inconclusive from #")),
     Term("trigger", "What an attacker adds to an image to activate a backdoor: a patch, a blended picture, a warp or a change "
          "of tone.", ("triggers", "recovered trigger")),

@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,15 @@ from trojancam.detection.judgement import Verdict
 from trojancam.report.page import Command, Section, Table
 
 MORE_IMAGES = 400
-OPINIONS = "Ask for second opinions."
+OPINIONS = "Ask for second opinions. They can take longer than this scan did, and decide nothing."
 SEARCHES = "Search for triggers that this scan did not look for."
-MODEL = "MODEL"  # stands for a file whose name is not known
+MODEL, REPAIRED = "MODEL", "REPAIRED"  # stand for files whose names are not known
+PLACEHOLDERS = (MODEL, REPAIRED, "METHOD", "IMAGES", "TRAINING-IMAGES")  # of the steps after a repair
 PLACEHOLDER = re.compile(r"[A-Z]{2,}(?:-[A-Z]+)*")  # what a reader puts something in the place of
 FOLDER = "trojancam-scan"  # where a scan writes when it is not told where
+OPENED = ("--architecture", "--key", "--output")  # options that say how a file of this kind is opened
+FED = ("--preprocessing", "--crop", "--size", "--class-names", "--device")  # and how the network in it is fed
+USUAL = {"--device": "cpu"}  # what need not be said
 
 STEPS: dict[Verdict, tuple[tuple[str, str], ...]] = {
     "backdoor": (
@@ -61,6 +65,29 @@ STEPS: dict[Verdict, tuple[tuple[str, str], ...]] = {
     ),
 }
 
+AGAIN = "scan-repaired"  # a folder for the scan of a repaired network, beside that of the first one
+REPAIRED_STEPS = (
+    ("Scan the repaired network by itself.", "scan {fixed}{data}{told} --out {again}"),
+    ("Bundle that scan into a passport, to be signed.", "sign-off {fixed} --scan {again}"),
+    (
+        "In use, look at each image that comes: a repair can miss what the scan did not find. For IMAGES put the folder of these "
+        "images.",
+        "sift {fixed} IMAGES{data}{told}",
+    ),
+)
+NOT_REPAIRED_STEPS = (
+    ("Do not use the network.", ""),
+    (
+        "Repair it by another method: 'trojancam methods' lists them. For METHOD put its name.",
+        "repair {model}{data}{scan} --method METHOD{of_model} --out {other}",
+    ),
+    (
+        "Or have it trained anew, on data without poison. For TRAINING-IMAGES put the folder of the training images, with a "
+        "folder for each class in it.",
+        "cleanse {model} TRAINING-IMAGES{of_model}",
+    ),
+)
+
 
 def next_steps(report: ScanReport, options: Mapping[str, Any]) -> Section:
     """What to do after this scan; further searches and second opinions only where there is a method to ask that was not."""
@@ -72,6 +99,33 @@ def next_steps(report: ScanReport, options: Mapping[str, Any]) -> Section:
     ]
     unknown = _given(str(options.get("command", "")))[0] == MODEL
     text = f"For {MODEL} put the file of the network." if unknown else ""
+    return Section("What to do next", text, [Table(["Step", "Command"], steps, words=(0, 1))])
+
+
+def after_repair(repaired: bool, options: Mapping[str, Any]) -> Section:
+    """What to do after a repair, by the command that was given; without one, with placeholders for the files."""
+    given = str(options.get("command", ""))
+    words, (model, data, _) = shlex.split(given), _given(given)
+    fixed, scan = _option(words, "--out") or REPAIRED, _option(words, "--scan")
+    suffix = model.rpartition(".")[2] if "." in model else "pt2"
+    alike = fixed.endswith(f".{suffix}")  # an exported program says itself how it is built
+    values = {
+        "model": shlex.quote(model),
+        "fixed": shlex.quote(fixed),
+        "data": f" --data {shlex.quote(data)}" if data else "",
+        "scan": f" --scan {shlex.quote(scan)}" if scan else "",
+        "other": f"second.{suffix}",
+        "again": AGAIN,
+        "told": told(given) if alike else told(given, FED),
+        "of_model": told(given),
+    }
+    steps = [
+        [words, Command(f"trojancam {command.format(**values)}", PLACEHOLDERS) if command else ""]
+        for words, command in (REPAIRED_STEPS if repaired else NOT_REPAIRED_STEPS)
+    ]
+    unknown = {MODEL: "the file of the network", REPAIRED: "the file that the repair wrote"}
+    named = {piece for _, command in steps if isinstance(command, Command) for piece, _ in command.pieces}
+    text = " ".join(f"For {name} put {what}." for name, what in unknown.items() if name in named)
     return Section("What to do next", text, [Table(["Step", "Command"], steps, words=(0, 1))])
 
 
@@ -112,14 +166,17 @@ def _kind(finding: Finding) -> tuple[set[str], Victims]:
 
 
 def in_command(command: str, report: ScanReport, options: Mapping[str, Any]) -> str:
-    """A step's command with the scan's own model, data and methods in it.
+    """A step's command with the scan's own model, data and methods in it, opened and fed as the scan was told.
 
     >>> from trojancam.detection.findings import ScanReport
     >>> report = ScanReport("inconclusive", 3.0, 4.0, (), {}, {})
     >>> in_command("sift {model} IMAGES{data}", report, {"command": "trojancam scan 'my net.pt' --data signs"})
     "trojancam sift 'my net.pt' IMAGES --data signs"
+    >>> in_command("inspect {model}", report, {"command": "trojancam scan net.onnx --size 48 --device cpu --seed 1"})
+    'trojancam inspect net.onnx --size 48'
     """
-    model, data, folder = _given(str(options.get("command", "")))
+    given = str(options.get("command", ""))
+    model, data, folder = _given(given)
     suffix = model.rpartition(".")[2] if "." in model else "pt2"
     values = {
         "model": shlex.quote(model),
@@ -130,7 +187,20 @@ def in_command(command: str, report: ScanReport, options: Mapping[str, Any]) -> 
         "others": ",".join(second_opinions(report)),
         "left": ",".join(further_searches(report)),
     }
-    return f"trojancam {command.format(**values)}"
+    return f"trojancam {command.format(**values)}{told(given)}"
+
+
+def told(command: str, names: Sequence[str] = (*OPENED, *FED)) -> str:
+    """What a command was told of how its network is opened and fed, for another command that takes a network.
+
+    >>> told("trojancam scan net.pth --architecture nets:build --size 32 --device cpu --images 100")
+    ' --architecture nets:build --size 32'
+    """
+    words = shlex.split(command)
+    values = {name: _option(words, name) for name in names}
+    return "".join(
+        f" {name} {shlex.quote(value)}" for name, value in values.items() if value and value != USUAL.get(name)
+    )
 
 
 def _given(command: str) -> tuple[str, str, str]:

@@ -227,7 +227,8 @@ class Page:
     """What a reader sees: the title, the verdict in one sentence, the sections, and the fine print.
 
     Where the verdict answers a question, `answer` says it in a few words, in large, and `tone` how bad it is (`plain`: neither
-    good nor bad); `weighed` says by what it is to be weighed.
+    good nor bad); `weighed` says by what it is to be weighed. A page of `one_sheet` is to be signed: printed, it leaves out what
+    explains words and repeats settings, and is set small.
     """
 
     title: str
@@ -237,6 +238,7 @@ class Page:
     answer: str = ""
     tone: Literal["plain", "calm", "doubt", "alarm"] = "calm"
     weighed: str = ""
+    one_sheet: bool = False
 
     @property
     def parts(self) -> list[Part]:

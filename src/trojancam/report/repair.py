@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from trojancam import figures
+from trojancam.detection import DETECTORS
 from trojancam.detection.words import share
 from trojancam.figures.scan import Panel, panel_sheet
 from trojancam.removal.judging import Ruling, Trial
 from trojancam.removal.ledger import Ledger
 from trojancam.removal.repairing import REPAIRS
 from trojancam.report.documents import repair as document
+from trojancam.report.next_steps import after_repair
 from trojancam.report.page import Page, Picture, Section, Table, in_plain_words, write_page
 from trojancam.report.scan_pictures import DPI
 from trojancam.tasks.repair import Repaired
@@ -30,7 +32,7 @@ def write_repair(result: Repaired, out: Path, settings: Mapping[str, Any]) -> Pa
     page = Page(
         title=f"Repair of {settings.get('model', result.original.name)}",
         verdict=verdict_words(result),
-        sections=list(_sections(result)),
+        sections=list(_sections(result, settings)),
         details=_details(result, settings),
         answer="Repaired" if result.repaired else "Not repaired",
         tone="calm" if result.repaired else "alarm",
@@ -57,9 +59,9 @@ def verdict_words(result: Repaired) -> str:
     return f"{told} The judge does not pass this network: {'; '.join(ledger.judged_after.broken)}."
 
 
-def _sections(result: Repaired) -> Iterator[Section]:
+def _sections(result: Repaired, settings: Mapping[str, Any]) -> Iterator[Section]:
     ledger = result.ledger
-    yield Section("Before and after", "", [_ledger_table(ledger)])
+    yield Section("Before and after", "", [_ledger_table(result)])
     if result.views:
         text = (
             "The same images with the recovered trigger on. The heat maps show what speaks for the class that the trigger "
@@ -73,12 +75,18 @@ def _sections(result: Repaired) -> Iterator[Section]:
         caption = "The length of the change as a share of the length of the weights."
         yield Section("What was changed", "", [Table(["Module", "Weights", "Change"], changed, caption, sortable=True)])
     yield Section("Accuracy by class", "", [_class_table(result)])
+    yield after_repair(result.repaired, settings)
     limits = [[remark] for remark in ledger.remarks]
     yield Section("What is not known", "", [Table(["Limit"], limits, words=(0,))])
 
 
-def ledger_rows(ledger: Ledger) -> list[list[str]]:
-    """The ledger side by side: what was measured, before, after, and of a clean reference network, where there is one."""
+def ledger_rows(result: Repaired) -> list[list[str]]:
+    """The ledger side by side: what was measured, before, after, and of a clean reference network, where there is one.
+
+    Of several findings each is named by its class and its method, as on the page of the scan, which lists them in another order.
+    """
+    ledger = result.ledger
+    methods = [DETECTORS[each.finding.detector].title for each in result.outcome.culprits]
     measured, beside = ledger.accuracy_after, ledger.reference
     clean = [ledger.accuracy_before, measured, *([beside.accuracy] if beside else [])]
     rows = [
@@ -90,8 +98,8 @@ def ledger_rows(ledger: Ledger) -> list[list[str]]:
     judged = [ledger.judged_before, ledger.judged_after, *([beside.judged] if beside else [])]
     several = len(ledger.judged_before.trials) > 1
     for place, before in enumerate(ledger.judged_before.trials):
-        number = f"finding {place + 1}, " if several else ""  # two methods may find triggers of one class
-        named = f"{number}class {before.target_class}"
+        method = f" by {methods[place]}" if several else ""  # two methods may find triggers of one class
+        named = f"class {before.target_class}{method}"
         what = (
             f"Success of the recovered trigger, {named}",
             f"Success of fresh triggers, {named}",
@@ -112,10 +120,15 @@ def ledger_rows(ledger: Ledger) -> list[list[str]]:
     return rows
 
 
-def _ledger_table(ledger: Ledger) -> Table:
-    caption = f"Rates of triggers are those of {ledger.judged_before.images} images that no try learned from."
+def _ledger_table(result: Repaired) -> Table:
+    ledger = result.ledger
+    caption = (
+        f"Rates of triggers are those of {ledger.judged_before.images} images that no try learned from. Fresh triggers are "
+        "looked for anew, and some always work a little. They tell of a backdoor only where they work better for its class than "
+        "for other target classes, which is what the judge compares."
+    )
     headings = ["", "Before", "After", *(["Clean reference"] if ledger.reference else [])]
-    return Table(headings, ledger_rows(ledger), caption)
+    return Table(headings, ledger_rows(result), caption)
 
 
 def _rates(trial: Trial | None) -> list[str]:
@@ -144,7 +157,11 @@ def _tries_tables(ledger: Ledger) -> list[Table]:
         "Judge",
     ]
     rules = [[each.rung, rule] for each in ledger.tries for rule in each.ruling.broken]
-    tables = [Table(headings, rows, words=(0, 1, 8))]
+    caption = (
+        f"All of it measured on the {ledger.judged_before.images} images that no try learned from. The clean accuracy at the top "
+        f"is that of {ledger.accuracy_before.overall.images} images, so that the two differ."
+    )
+    tables = [Table(headings, rows, caption, words=(0, 1, 8))]
     return [*tables, Table(["Try", "Rule that it breaks"], rules, words=(0, 1))] if rules else tables
 
 

@@ -7,14 +7,14 @@ from typing import Any, Literal
 from trojancam.detection.findings import ScanReport
 from trojancam.detection.judgement import Opinion, Verdict
 from trojancam.detection.scanning import DETECTORS
-from trojancam.detection.track_record import TrackRecord
+from trojancam.detection.track_record import OF_TESTS, TrackRecord
 from trojancam.detection.validation import LayerView, MapView, Validation
 from trojancam.detection.words import ANSWERS, maps_in_words, place_in_words, share
 from trojancam.report.documents import scan as document
 from trojancam.report.next_steps import next_steps
 from trojancam.report.page import Page, Part, Section, Table, in_plain_words, write_page
 from trojancam.report.scan_pictures import example_numbers, feature_map_grid, led_matrix, sent_matrix, sheet
-from trojancam.report.scan_words import case_in_words, facts, folded_in_words, summary
+from trojancam.report.scan_words import case_in_words, facts, folded_in_words, headline, weighed
 from trojancam.stimulation import Stimulation
 from trojancam.tasks.scan import Case, Scanned, least, opinion_of
 
@@ -51,12 +51,12 @@ def write_scan(scan: Scanned, out: Path, settings: Mapping[str, Any]) -> Path:
     report = scan.report
     page = Page(
         title=f"Scan of {settings.get('model', scan.network.name)}",
-        verdict=summary(scan),
+        verdict=headline(scan),
         sections=list(_sections(scan, settings)),
         details=_details(scan, settings),
         answer=ANSWERS[report.verdict],
         tone=TONES[report.verdict],
-        weighed=" ".join(report.judgement.in_words()),
+        weighed=" ".join(weighed(scan)),
     )
     return write_page(page, documented(scan, settings), out, PAGE)
 
@@ -68,6 +68,7 @@ def _sections(scan: Scanned, options: Mapping[str, Any]) -> Iterator[Section]:
     for case in scan.cases:
         yield _case_section(scan, case)
     yield next_steps(scan.report, options)
+    yield _opinions_section(scan.report)
     yield _classes_section(scan)
     yield from _matrix_sections(scan.report)
     yield _coverage_section(scan.report)
@@ -93,8 +94,9 @@ def _maps_table(scan: Scanned, case: Case) -> Table:
     views = (*validation.flagged, *validation.neighbours)
     count = scan.network.layer(views[0].layer).feature_maps
     rows = [_map_row(view, count) for view in views]
+    named = "Compromised feature maps" if scan.report.verdict == "backdoor" else "Feature maps that the scan names"
     caption = (
-        f"Compromised feature maps, each stimulated by itself, on {validation.images} clean images of other classes: "
+        f"{named}, each stimulated by itself, on {validation.images} clean images of other classes: "
         f"{_dose_alone(case.finding.stimulation)}. Energy is the share of the map's own Grad-CAM in the recovered trigger; "
         "neighbours are maps that the scan does not name and that show the trigger more strongly than those it does."
     )
@@ -170,6 +172,26 @@ def _matrix_sections(report: ScanReport) -> Iterator[Section]:
             yield Section(f"From class to class, by {DETECTORS[finding.detector].title}", text, [picture])
 
 
+def _opinions_section(report: ScanReport) -> Section:
+    """What each method says by itself, the strongest first."""
+    headings = ["Method", "Says", "Score", "Backdoor from", "p", "Clean networks", "Decides"]
+    rows = [
+        [
+            DETECTORS[name].title,
+            opinion.verdict,
+            *_weight(opinion),
+            "yes" if opinion.decides else "no: a second opinion",
+        ]
+        for name, opinion in report.opinions.items()
+    ]
+    text = (
+        "p is a p-value: the share of clean reference networks that score as high, this one counted with them. Methods that "
+        "are second opinions do not decide. In pictures, p is another number: the probability that the network gives a class."
+    )
+    table = Table(headings, rows, words=(0, 1, 6), sortable=True)
+    return Section("What each method says", text, [table] if rows else [])
+
+
 def _coverage_section(report: ScanReport) -> Section:
     """What was searched, and what was not."""
     searched = [
@@ -178,21 +200,16 @@ def _coverage_section(report: ScanReport) -> Section:
             ", ".join(each.families) or "not told",
             ", ".join(each.victims),
             each.where or "not told",
-            *_weight(report.opinions[each.method]),
         ]
         for each in report.coverage.searched
     ]
-    headings = ["Method", "Families of triggers", "Victims", "Where", "Score", "Backdoor from", "p", "Clean networks"]
+    headings = ["Method", "Families of triggers", "Victims", "Where"]
     parts = [Table(headings, searched, words=(0, 1, 2, 3))]
     if report.coverage.not_searched:
         missing = [[each.what, each.why] for each in report.coverage.not_searched]
         parts.append(Table(["Not searched", "Why"], missing, words=(0, 1)))
     parts += _track_record_table(report.coverage.track_record)
-    text = (
-        "p is the share of clean reference networks that score as high, this one counted with them. Methods that are second "
-        "opinions do not decide."
-    )
-    return Section("What was searched", text, parts)
+    return Section("What was searched", "Second opinions do not count here, as they do not decide.", parts)
 
 
 def _track_record_table(record: TrackRecord | None) -> list[Table]:
@@ -201,8 +218,9 @@ def _track_record_table(record: TrackRecord | None) -> list[Table]:
         return []
     rows = [[kind, counted.in_words()] for kind, counted in record.found.items()]
     headings = ["Test networks with this backdoor", "Found by such a scan, with the right class (95 % interval)"]
-    clean = ["none: called backdoored all the same", record.alarms.in_words()]
-    return [Table(headings, [*rows, clean], words=(0,))]
+    rows.append(["none: called backdoored all the same", record.alarms.in_words()])
+    rows += [["none: inconclusive all the same", record.doubts.in_words()]] if record.doubts else []
+    return [Table(headings, rows, OF_TESTS, words=(0,))]
 
 
 def _weight(opinion: Opinion) -> list[str]:

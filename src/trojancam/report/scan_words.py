@@ -8,7 +8,7 @@ from trojancam.detection.findings import Finding, ScanReport
 from trojancam.detection.judgement import Opinion
 from trojancam.detection.scanning import DETECTORS
 from trojancam.detection.validation import Validation
-from trojancam.detection.words import ANSWERS, NAMED, maps_in_words, place_in_words, share
+from trojancam.detection.words import ANSWERS, NAMED, WEAKER, maps_in_words, place_in_words, share
 from trojancam.tasks.scan import Case, Scanned, least, most, opinion_of
 
 EVIDENCE = {  # what detectors measure; shares of something begin with "of"
@@ -56,15 +56,21 @@ def in_words(scan: Scanned) -> Iterator[str]:
         yield f"  feature maps: {maps_in_words(finding.layer, finding.feature_maps)}"
         for title, value, words in facts(scan, finding, validation):
             yield f"  {title.lower() if title.istitle() else title}: {value}{f' ({words})' if words else ''}"
+    yield from weaker_in_words(scan)
     yield from opinions_in_words(report)
     yield from report.coverage.in_words()
     yield from report.remarks
     yield f"time: {sum(report.timing.values()):.0f} s"
 
 
-def summary(scan: Scanned) -> str:
-    """What stands below the verdict: the headline, each method's opinion, and remarks."""
-    return " ".join([headline(scan), *opinions_in_words(scan.report), *scan.report.remarks])
+def weighed(scan: Scanned) -> list[str]:
+    """What the verdict is to be weighed by, in sentences: accuracy, clean networks, other findings, and remarks."""
+    return [*scan.report.judgement.in_words(), *weaker_in_words(scan), *scan.report.remarks]
+
+
+def weaker_in_words(scan: Scanned) -> list[str]:
+    """What the weaker findings of a scan that found several may be, in a sentence; nothing for one alone."""
+    return [WEAKER] if len(scan.cases) > 1 else []
 
 
 def headline(scan: Scanned) -> str:

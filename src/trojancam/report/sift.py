@@ -119,11 +119,13 @@ def _verdict(document: Sift) -> str:
 
 
 def _weighed(document: Sift) -> str:
-    expected = document.false_alarms * len(document.images)
+    total = len(document.images)
+    told = f"If all {total} were clean, about {number(document.false_alarms * total)} would be suspicious"
+    if total == 1:
+        told = "A clean image is called suspicious, too, now and then"
     return (
-        f"If all {len(document.images)} were clean, about {number(expected)} would be suspicious: the threshold is at "
-        f"{percent(document.false_alarms)} false alarms, by {document.clean_images} clean images. That holds for images of the "
-        "same kind as these; others may be suspicious because they are unlike them."
+        f"{told}: the threshold is at {percent(document.false_alarms)} false alarms, by {document.clean_images} clean images. "
+        "That holds for images of the same kind as these; others may be suspicious because they are unlike them."
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from trojancam.detection.words import ANSWERS
+from trojancam.detection.words import ANSWERS, WEAKER
 from trojancam.errors import DataError
 from trojancam.files import digest, written_whole
 from trojancam.formats.inspection import data_files, inspection, sha256
@@ -113,6 +113,7 @@ def page(passport: Passport, digest: str) -> Page:
         answer=ANSWERS[told.verdict],
         tone=TONES[told.verdict],
         weighed=" ".join(told.weighed),
+        one_sheet=True,
     )
 
 
@@ -135,15 +136,18 @@ def _sections(passport: Passport, digest: str) -> Iterator[Section]:
     ]
     yield Section("What was looked at", "", [Facts(facts)])
     if told.findings:
-        yield Section(
-            "What was found", "The strongest first.", [Table(["Finding"], [[each] for each in told.findings])]
-        )
+        yield Section("What was found", _order(told), [Table(["Finding"], [[each] for each in told.findings])])
     clean = [("Images", f"{told.data.images} of {told.data.source}" if told.data.images else told.data.source)]
     clean += [("SHA-256 of the images", told.data.sha256)] if told.data.sha256 else []
     yield Section("Clean images", "The verdict rests on these.", [Facts(clean)])
     yield from _coverage(told)
     yield Section("If other tools load the file", _careless(told), [])
     yield Section("Sign-off", "I have read this page and the report of the scan.", [Signature()])
+
+
+def _order(told: SignOff) -> str:
+    """How findings are listed, and what those behind the first may be."""
+    return f"The strongest first. {WEAKER}" if len(told.findings) > 1 else "The strongest first."
 
 
 def _coverage(told: SignOff) -> Iterator[Section]:

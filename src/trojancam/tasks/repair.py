@@ -97,11 +97,12 @@ def _scans_in_words(ledger: Ledger) -> str:
 def _return_in_words(ledger: Ledger) -> str:
     found, beside = ledger.reactivation, ledger.reference
     if found is None:
-        return "re-activation: not measured"
-    clean = f"; of the clean reference {share(beside.reactivation.relearned)}" if beside else ""
+        return "how easily it comes back: not measured"
+    clean = f" (on a clean network that learns from the same, {share(beside.reactivation.relearned)})" if beside else ""
     return (
-        f"re-activation: {share(found.relearned)} after ten poisoned images{clean}, {share(found.pushed)} with a small push "
-        f"(without the trigger {share(found.push_alone)})"
+        f"how easily it comes back: the trigger works on {share(found.relearned)} of images once the network learned from ten "
+        f"poisoned ones{clean}, and on {share(found.pushed)} with a faint pattern over all of the image, which alone, "
+        f"without the trigger, turns {share(found.push_alone)}"
     )
 
 

@@ -13,6 +13,7 @@ from tests.report.test_scan_page import judged, report
 
 from trojancam.detection.coverage import coverage
 from trojancam.detection.scanning import DETECTORS
+from trojancam.detection.words import WEAKER
 from trojancam.formats.inspection import Inspection
 from trojancam.report.documents.sift import Sift
 from trojancam.report.machines.markdown import plain
@@ -111,6 +112,22 @@ def test_a_backdoor_is_told_with_its_class_place_layer_and_hash() -> None:
     assert again["partialFingerprints"] == result["partialFingerprints"]
 
 
+def test_a_weaker_finding_is_told_as_one_that_may_be_a_by_product() -> None:
+    first = report().findings[0]
+    opinions, other = report().opinions, replace(first, target_class=first.target_class - 1)
+    told = replace(report(), findings=(first, other), opinions=opinions)
+    found = of_scan(documented(judged(told), {}), MODEL).checks[0].details
+    assert [WEAKER in each.message for each in found] == [False, True]
+
+
+def test_what_was_not_searched_is_told_in_a_sentence() -> None:
+    (run,) = json.loads(FORMATS["sarif"]([scanned()]))["runs"]
+    notes = [each["message"]["text"] for each in run["invocations"][0]["toolExecutionNotifications"]]
+    left = [each for each in notes if each.startswith("Not done: ")]
+    assert "Not done: search for warp triggers (not asked for)." in left
+    assert all(each.startswith("Not done: search for ") for each in left)
+
+
 @pytest.mark.parametrize("name", OUTCOMES)
 def test_junit_is_read_by_a_parser_of_others_and_is_red_unless_all_is_well(name: str) -> None:
     outcome = OUTCOMES[name]()
@@ -134,7 +151,7 @@ def test_no_answer_is_an_error_and_what_was_not_searched_is_skipped() -> None:
     searches = [each for name, each in DETECTORS.items() if name == "stimulation"]
     assert searches
     missing = report(trojaned=False).coverage.not_searched
-    assert skipped == {f"searched: {each.what}" for each in missing}
+    assert skipped == {f"search for {each.what}" for each in missing}
     assert coverage((), {}, ()).not_searched != missing  # a scan that searched nothing misses more
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from trojancam.detection.findings import Finding
-from trojancam.detection.words import ANSWERS, share
+from trojancam.detection.words import ANSWERS, WEAKER, share
 from trojancam.faults import EVIDENCE, INCONCLUSIVE, MENDABLE, NOTHING_FOUND, SCAN_CODES
 from trojancam.network.bypasses import BRANCHES
 from trojancam.report.documents.scan import Scan
@@ -21,13 +21,13 @@ def of_scan(document: Scan, model: Path) -> Outcome:
     """A scan: one check for the verdict, with each finding that it rests on; one that was skipped for what was not searched."""
     verdict, judgement = document.verdict, document.judgement
     rule, state = SCAN_STATES[verdict]
-    found = tuple(_finding(document, each) for each in deciding(document))
+    found = tuple(_finding(document, each, place) for place, each in enumerate(deciding(document)))
     words = (
         judgement.reason
         or f"{ANSWERS[verdict]}: score {document.score:.3g}, a backdoor from {document.threshold:.3g} on."
     )
     searched = [
-        Check(f"searched: {each.what}", rules.BACKDOOR, "skipped", each.why) for each in document.coverage.not_searched
+        Check(f"search for {each.what}", rules.BACKDOOR, "skipped", each.why) for each in document.coverage.not_searched
     ]
     return Outcome(
         "scan",
@@ -63,7 +63,8 @@ def deciding(document: Scan) -> list[Finding]:
     return found[:SHOWN]
 
 
-def _finding(document: Scan, finding: Finding) -> Detail:
+def _finding(document: Scan, finding: Finding, place: int) -> Detail:
+    """A finding as a result of its own; of a weaker one the message says that it may be none."""
     properties = {
         "method": finding.detector,
         "class": finding.target_class,
@@ -73,7 +74,8 @@ def _finding(document: Scan, finding: Finding) -> Detail:
         "featureMaps": list(finding.feature_maps),
         "reasr": finding.reasr,
     }
-    return Detail(in_sentences(finding, tuple(document.class_names)), finding.layer or "", properties)
+    weaker = f" {WEAKER}" if place else ""
+    return Detail(f"{in_sentences(finding, tuple(document.class_names))}{weaker}", finding.layer or "", properties)
 
 
 def in_sentences(finding: Finding, class_names: tuple[str, ...]) -> str:
