@@ -187,7 +187,7 @@ def test_what_is_no_network_is_refused_wherever_one_belongs(use, wrong, sentence
         (lambda net, images: trojancam.poison(images.numpy(), None, 1), "not a ndarray; make them a set first"),
         (
             lambda net, images: trojancam.dose_response(net, images, trojancam.Stimulation("first", 0), "strong"),
-            "strengths are finite numbers; give one, or a list of several",
+            "strengths must be finite numbers; give one, or a list of several",
         ),
         (lambda net, images: trojancam.attribute(net, images, progress=print_one), "give a function of three arguments"),
         (lambda net, images: trojancam.scan(net, images, progress=print_one), "give a function of three arguments"),

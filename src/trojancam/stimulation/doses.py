@@ -108,7 +108,7 @@ def _several(strengths: object) -> tuple[float, ...]:
     except (TypeError, ValueError):
         values = np.full(1, np.nan)
     if values.ndim > 1 or not bool(np.isfinite(values).all()):
-        raise DataError("strengths are finite numbers; give one, or a list of several, such as (0, 1, 2)")
+        raise DataError("strengths must be finite numbers; give one, or a list of several, such as (0, 1, 2)")
     return tuple(values.reshape(-1).tolist())
 
 
