@@ -184,3 +184,9 @@ def test_the_code_behind_a_name_has_a_name(install: Install) -> None:
     codes = [things.code("x0").split(), things.code("x1").split()]
     assert [code[:2] for code in codes] == [["pack_0", "1.2"], ["pack_1", "1.2"]]
     assert codes[0][2] != codes[1][2]
+
+
+def test_the_article_goes_with_the_kind() -> None:
+    methods = Registry("attribution method", "trojancam.examples", lambda name, given: given, {"mine": 1})
+    with pytest.raises(TrojanCamError, match="there is an attribution method 'mine' already"):
+        methods.register("mine")(2)

@@ -126,6 +126,15 @@ class TrojanCamWarning(UserWarning):
     """What the user should know before trusting a result; the command line prints its sentence in one line."""
 
 
+def unknown_feature_map(layer: str, index: object, count: int) -> UnknownNameError:
+    """The error for a feature map that a layer of so many does not have.
+
+    >>> str(unknown_feature_map("conv2d_9", 300, 300))
+    "layer 'conv2d_9' has no feature map 300; known: 0 to 299"
+    """
+    return UnknownNameError(f"layer {layer!r} has no feature map {index}; known: 0 to {count - 1}")
+
+
 def unknown_name(kind: str, name: object, known: Iterable[object]) -> UnknownNameError:
     """The error for a name that does not exist: it lists the known ones, a likely slip of the pen first.
 

@@ -1,11 +1,14 @@
 """How long work reports where it stands: it calls a function, and whoever called it decides what to show."""
 
 import html
+import inspect
 import sys
 import time
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any, Protocol, runtime_checkable
+
+from trojancam.errors import DataError
 
 REFRESH = 0.2  # seconds between two pictures of a notebook's bar
 
@@ -22,10 +25,35 @@ def silent(done: int, total: int, note: str = "", /) -> None:
     """Show nothing: the default of every function that is a part of longer work."""
 
 
+def checked(progress: Progress) -> Progress:
+    """The progress function itself.
+
+    Raises:
+        DataError: if it cannot be called as one.
+
+    >>> checked(silent) is silent
+    True
+    """
+    try:
+        inspect.signature(progress).bind(0, 1, "")
+    except TypeError:
+        raise DataError(
+            "progress is called with the steps done, the steps in all and a note; give a function of three arguments, such as "
+            "lambda done, total, note: print(done, total, note)"
+        ) from None
+    except ValueError:  # one of C's, which does not say what it takes
+        pass
+    return progress
+
+
 def shown(progress: Progress | None) -> Progress:
-    """The progress function that was given; where none was, a bar in a notebook, and silence elsewhere."""
+    """The progress function that was given; where none was, a bar in a notebook, and silence elsewhere.
+
+    Raises:
+        DataError: if it cannot be called as one.
+    """
     if progress is not None:
-        return progress
+        return checked(progress)
     return NotebookBar() if _in_notebook() else silent
 
 

@@ -109,4 +109,13 @@ def _paired(predictions: GivenClasses, labels: GivenClasses) -> tuple[Classes, C
 
 def _tensor(values: GivenClasses | Targets) -> Tensor:
     """Numbers as a tensor, on the processor unless they are one already."""
-    return values if isinstance(values, Tensor) else torch.as_tensor(values, device="cpu")
+    try:
+        found = values if isinstance(values, Tensor) else torch.as_tensor(values, device="cpu")
+    except (TypeError, ValueError, RuntimeError):
+        found = None
+    if found is None or found.is_floating_point() or found.is_complex() or found.dtype == torch.bool:
+        what = repr(values) if isinstance(values, str) else "others"
+        raise DataError(
+            f"rates are of classes by number, not {what}; of a name take network.class_names.index(name), of logits argmax(1)"
+        )
+    return found

@@ -20,7 +20,7 @@ from trojancam.attribution import (
 )
 from trojancam.errors import DataError, ModelError, TrojanCamError, UnknownNameError
 from trojancam.network.network import Network
-from trojancam.network.recording import Recording, record
+from trojancam.network.recording import Recording, record, record_all
 from trojancam.network.targets import custom, logit, logit_difference, probability
 
 
@@ -77,9 +77,9 @@ def test_all_methods_share_one_recording(monkeypatch: pytest.MonkeyPatch) -> Non
 
     def counted(net: Network, images: Tensor, *rest: Any, **named: Any) -> Recording:
         calls.append(images)
-        return record(net, images, *rest, **named)
+        return record_all(net, images, *rest, **named)
 
-    monkeypatch.setattr(attributing, "record", counted)
+    monkeypatch.setattr(attributing, "record_all", counted)
     attribute(net, images_for(net, 1), methods_for(net))
     assert len(calls) == 1
 
@@ -114,8 +114,8 @@ def test_in_portions_every_method_says_what_it_says_of_all_images_at_once(monkey
     portions: list[int] = []
     monkeypatch.setattr(
         attributing,
-        "record",
-        lambda net, some, *_, **named: portions.append(len(some)) or record(net, some, *_, **named),
+        "record_all",
+        lambda net, some, *_, **named: portions.append(len(some)) or record_all(net, some, *_, **named),
     )
     budget = 2 * (net.footprint.live + net.footprint.kept)
     told: list[tuple[int, int, str]] = []
@@ -212,3 +212,15 @@ def test_a_network_of_one_number_is_explained_as_one_of_two_classes() -> None:
     )
     with pytest.raises(UnknownNameError, match="the network has classes 0 to 1; a target of 2 is none of them"):
         attribute(net, images, target=logit_difference(0, 2))
+
+
+def test_a_score_without_a_gradient_serves_methods_that_follow_none() -> None:
+    _, net = network("plain")
+    images = images_for(net, 2)
+    told = attribute(net, images, ["ablation-cam", "occlusion"], lambda logits: logits.detach()[:, 1])
+    known = attribute(net, images, ["ablation-cam", "occlusion"], 1)
+    assert torch.equal(told["ablation-cam"]["first"].weights, known["ablation-cam"]["first"].weights)
+    assert torch.equal(told["occlusion"]["input"].map, known["occlusion"]["input"].map)
+    for method in ("grad-cam", "saliency", "attnlrp"):
+        with pytest.raises(DataError, match="does not depend on the logits by operations of torch"):
+            attribute(net, images, ["ablation-cam", method], lambda logits: logits.detach()[:, 1])

@@ -71,7 +71,7 @@ def test_a_feature_map_that_is_not_there_is_refused() -> None:
     _, net = network("plain")
     attribution = grad_cam(record(net, images_for(net, 1)))["second"]
     for index in (5, -1):
-        with pytest.raises(UnknownNameError, match=f"unknown feature map of layer 'second' '{index}'; known: 0 to 4"):
+        with pytest.raises(UnknownNameError, match=f"layer 'second' has no feature map {index}; known: 0 to 4"):
             attribution.feature_map_heatmaps(index)
 
 

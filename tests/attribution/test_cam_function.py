@@ -85,7 +85,11 @@ def test_what_fits_no_feature_map_is_refused(found: object, said: str) -> None:
         split_by("odd", lambda activations, gradients: found)(values, values)  # type: ignore[arg-type,return-value]
 
 
-@pytest.mark.parametrize("given", [3, lambda activations: activations, lambda a, b, c: a])
-def test_what_is_no_such_function_is_refused(given: object) -> None:
-    with unchecked(), pytest.raises(TrojanCamError, match=r"must be a function \(activations, gradients\) or a Method"):
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [(3, "but is 3"), (lambda activations: activations, "but .* takes one"), (lambda a, b, c: a, "but .* takes 3")],
+)
+def test_what_is_no_such_function_is_refused(given: object, said: str) -> None:
+    sentence = rf"must be a function of two arguments \(activations, gradients\) or a Method, {said}$"
+    with unchecked(), pytest.raises(TrojanCamError, match=sentence):
         as_method("odd", given)  # type: ignore[arg-type]

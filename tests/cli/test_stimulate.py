@@ -103,7 +103,7 @@ def test_a_target_class_that_all_images_are_of_has_no_success_rate(
         ((), "name a layer with --layer, or a file with --stimulation; one of the two"),
         (("--layer", "conv2d_6", "--stimulation", __file__), "one of the two"),
         (("--layer", "conv2d_1"), "unknown layer 'conv2d_1' (did you mean 'conv2d_9'?); known: conv2d_5"),
-        (("--layer", "conv2d_6", "--maps", "32"), "unknown feature map of layer 'conv2d_6' '32'; known: 0 to 31"),
+        (("--layer", "conv2d_6", "--maps", "32"), "layer 'conv2d_6' has no feature map 32; known: 0 to 31"),
         (
             ("--layer", "conv2d_6", "--maps", "1;2"),
             "--maps takes whole numbers with commas between such as 31,12 or all",

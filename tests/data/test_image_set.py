@@ -1,7 +1,9 @@
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.nets import unchecked
 
 from trojancam.data import GTSRB_CLASS_NAMES, Dataset, ImageSet, as_floats, class_index
 from trojancam.errors import DataError, UnknownNameError
@@ -105,3 +107,28 @@ def test_a_beginning_must_mean_one_class() -> None:
     for unclear in ("speed", "", "43", -1, 43, "1²", "Stopp"):
         with pytest.raises(UnknownNameError, match="unknown class"):
             class_index(unclear, GTSRB_CLASS_NAMES)
+
+
+def test_colours_last_and_arrays_become_what_a_set_holds() -> None:
+    pixels = np.arange(2 * 4 * 5 * 3, dtype=np.uint8).reshape(2, 4, 5, 3)
+    with unchecked():
+        images = ImageSet(pixels, [1, 0], ("a", "b"))  # type: ignore[arg-type]
+    assert images.size == (4, 5)
+    assert images.labels.tolist() == [1, 0]
+    assert torch.equal(images.images, torch.from_numpy(pixels).permute(0, 3, 1, 2))
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "sentence"),
+    [
+        (torch.rand(2, 3, 4, 4), [0, 1], r"bytes, 0 to 255, not float32; convert them: \(images \* 255\).round\(\)"),
+        (torch.zeros(2, 3, 4, 4, dtype=torch.int64), [0, 1], r"not int64; convert them: images.to\(torch.uint8\)"),
+        (torch.zeros(2, 1, 4, 4, dtype=torch.uint8), [0, 1], r"not \(2, 1, 4, 4\); move their axes, or of grey ones"),
+        ([1, 2], [0, 1], "one tensor of bytes .*, not a list; stack them"),
+        (torch.zeros(2, 3, 4, 4, dtype=torch.uint8), np.eye(2), "whole numbers, one for each image; .*labels.argmax"),
+        (torch.zeros(2, 3, 4, 4, dtype=torch.uint8), ["a", "b"], "of names take class_names.index"),
+    ],
+)
+def test_what_is_no_set_is_refused_when_it_is_made(images, labels, sentence) -> None:
+    with pytest.raises(DataError, match=sentence), unchecked():
+        ImageSet(images, labels, ("a", "b"))

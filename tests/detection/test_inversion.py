@@ -268,7 +268,7 @@ def test_an_empty_mask_has_no_position() -> None:
         (Candidate(0, None, "0"), DataError, "give both a layer and feature maps of it"),
         (Candidate(0, None, None, (1,)), DataError, "give both a layer and feature maps of it"),
         (Candidate(0, None, "conv", (1,)), UnknownNameError, "unknown layer 'conv'"),
-        (Candidate(0, None, "0", (7,)), UnknownNameError, "unknown feature map of layer '0' '7'"),
+        (Candidate(0, None, "0", (7,)), UnknownNameError, "layer '0' has no feature map 7"),
     ],
 )
 def test_what_cannot_be_looked_for_is_refused(candidate: Candidate, error: type[Exception], message: str) -> None:

@@ -71,7 +71,7 @@ def test_what_does_not_fit_is_refused(values: dict[str, object], said: str) -> N
 def test_names_that_are_not_there_are_refused_with_those_that_are() -> None:
     with pytest.raises(
         UnknownNameError,
-        match=r"unknown setting of stimulation 'round'; known: backdoor, .*candidates, inversion.rounds, ",
+        match=r"unknown setting of stimulation 'round' \(did you mean 'rounds'\?\); known: backdoor, .*candidates, rounds, ",
     ):
         changed(StimulationSettings(), {"round": 3}, "stimulation")
     with pytest.raises(UnknownNameError, match="unknown setting of neural-cleanse 'steps'"):  # one pass is one round

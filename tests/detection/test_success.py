@@ -99,7 +99,7 @@ def test_what_does_not_fit_is_refused() -> None:
     images, labels = pictures()
     with pytest.raises(DataError, match=r"made for images of \(8, 8\)"):
         reasr(clean.network, square(2, 0, 0, image_size=(8, 8)), images, labels, 0)
-    with pytest.raises(UnknownNameError, match="unknown feature map of layer '0' '3'"):
+    with pytest.raises(UnknownNameError, match="layer '0' has no feature map 3"):
         ablation_asr(clean.network, PATCH, images, labels, 0, "0", (3,))
     with pytest.raises(UnknownNameError, match="unknown layer 'conv'"):
         stimulation_asr(clean.network, images, labels, 0, Stimulation("conv"))

@@ -16,7 +16,7 @@ from PIL import Image
 from tests.nets import images_for, network
 
 import trojancam.figures
-from trojancam.attribution import FeatureMapAttribution
+from trojancam.attribution import FeatureMapAttribution, attribute
 from trojancam.errors import DataError, TrojanCamError, UnknownNameError
 from trojancam.figures import (
     ColourScale,
@@ -35,6 +35,7 @@ from trojancam.figures import (
 from trojancam.figures.captions import DOT, number, probability
 from trojancam.figures.grid import GAP, HATCHING, HIGHLIGHT, Sheet
 from trojancam.figures.layout import columns_for, outline, text_width, wrapped
+from trojancam.figures.panels import as_drawn
 from trojancam.network.placement import stretched
 from trojancam.network.targets import logit
 from trojancam.stimulation import DoseResponse, Stimulation, stimulate
@@ -429,7 +430,7 @@ def test_a_grid_refuses_what_it_cannot_draw(image):
         feature_map_grid(image, cam, scale="sharde")
     with pytest.raises(UnknownNameError, match="unknown order 'size'"):
         feature_map_grid(image, cam, order="size")
-    with pytest.raises(UnknownNameError, match="unknown feature map of layer 'conv2d_2' '6'; known: 0 to 5"):
+    with pytest.raises(UnknownNameError, match="layer 'conv2d_2' has no feature map 6; known: 0 to 5"):
         feature_map_grid(image, cam, highlight=[6])
     with pytest.raises(UnknownNameError, match="unknown image of the batch"):
         feature_map_grid(image, cam, -1)
@@ -597,3 +598,20 @@ def test_dose_curves_show_every_image_the_mean_and_both_shares():
     shares = {line.get_label().split()[0]: line.get_ydata().tolist() for line in right.lines}
     assert shares == {"images": [0.5, 1.0, 1.0], "heat-map": [0.5, 0.5, 1.0]}
     assert dose_curves(doses, "Stop", "conv2d_6").get_suptitle() == DOT.join(["conv2d_6", "Stop"])
+
+
+def test_an_image_is_drawn_from_bytes_arrays_and_pictures_alike() -> None:
+    _, net = network("plain")
+    pixels = (images_for(net, 1)[0] * 255).round().to(torch.uint8)
+    whole = as_drawn(pixels)
+    last = pixels.permute(1, 2, 0).numpy()
+    for given in (pixels.numpy(), last, Image.fromarray(last)):
+        assert torch.equal(as_drawn(given), whole)
+    with pytest.raises(DataError, match="one image is drawn, but these are 2"):
+        as_drawn(torch.zeros(2, 3, 8, 8))
+    cams = attribute(net, images_for(net, 1))["grad-cam"]
+    for figure in (
+        feature_map_grid(last, cams["first"]), layer_row(last, cams), overlay(last, cams["first"].heatmap()[0]),
+        image_row([last, pixels], ["one", "other"]),
+    ):  # fmt: skip
+        assert len(figure.axes) > 1

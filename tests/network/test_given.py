@@ -1,11 +1,16 @@
 """Targets, labels, layers and masks as users have them: each comes out as what it means, or is refused."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
-from tests.nets import images_for, network
+from tests.nets import build, images_for, network, unchecked
+from torch import nn
+from torch.utils.data import DataLoader
 
-from trojancam.errors import DataError, UnknownNameError
+import trojancam
+from trojancam.errors import DataError, TrojanCamError, UnknownNameError
 from trojancam.network import given
 from trojancam.network.network import Network
 from trojancam.network.targets import custom, logit, probability
@@ -106,6 +111,9 @@ def test_no_class(net, one, kind, sentence):
         ([[0], [1, 2]], DataError, "not lists of several lengths"),
         (1, DataError, r"not of shape \(\); give a list, an array or a tensor"),
         ([None, 1], DataError, "not object"),
+        (np.eye(4)[:2], DataError, r"not float64; of one-hot labels take labels.argmax\(1\)$"),
+        (torch.eye(4)[:2], DataError, r"not float32; of one-hot labels take labels.argmax\(1\)$"),
+        (np.array([0.0, 1.0]), DataError, r"not float64; convert them, for instance with labels.astype\(int\)$"),
     ],
 )
 def test_no_labels(net, labels, kind, sentence):
@@ -144,3 +152,80 @@ def test_one_image_is_one(net):
     assert torch.equal(given.one_image(net, images[0]), images[:1])
     with pytest.raises(DataError, match=r"one image is wanted, but these are 2; choose one, such as images\[0\]"):
         given.one_image(net, images)
+
+
+@pytest.mark.parametrize("use", [
+    trojancam.scan, trojancam.record, trojancam.attribute, trojancam.Guard, trojancam.compare, trojancam.explain,
+    lambda net, images: trojancam.stream(net, images, "maps.npz"),
+    lambda net, images: trojancam.stimulate(net, images, trojancam.Stimulation("first", 0)),
+    lambda net, images: trojancam.dose_response(net, images, trojancam.Stimulation("first", 0), 2),
+])  # fmt: skip
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        (build("plain"), r"not a module \(\w+\); make it a Network first: Network.from_module\(module, \(height, width\)\)$"),
+        ("net.onnx", r"not a path \(net.onnx\); make it a Network first: trojancam.load\(path\)$"),
+    ],
+)  # fmt: skip
+def test_what_is_no_network_is_refused_wherever_one_belongs(use, wrong, sentence):
+    with pytest.raises(DataError, match=f"a Network is wanted here, {sentence}"), unchecked():
+        use(wrong, images_for(network("plain")[1], 4))
+
+
+@pytest.mark.parametrize(
+    ("mistake", "sentence"),
+    [
+        (lambda net, images: trojancam.record(net, images, layers=2), "a layer is chosen by its name, a word, not by 2"),
+        (lambda net, images: trojancam.record(net, images, layers=nn.ReLU()), "by its name, a word, not by a ReLU; known: f"),
+        (lambda net, images: trojancam.record(net, images, layers=[["first"]]), r"not by \['first'\]"),
+        (lambda net, images: trojancam.attribute(net, images, 3), "an attribution method is chosen by its name, a word"),
+        (trojancam.grad_cam, "a recording is wanted here, not a Network; make one first"),
+        (lambda net, images: trojancam.logit("Stop"), "give its number, or the name itself as target='Stop'"),
+        (lambda net, images: trojancam.probability([0.5]), "a score is of a class by its number"),
+        (lambda net, images: trojancam.rates.clean_accuracy(["Stop"], [1]), "rates are of classes by number"),
+        (lambda net, images: trojancam.rates.attack_success_rate([1], [2], "Stop"), "by number, not 'Stop'; of a name take"),
+        (lambda net, images: trojancam.poison(images.numpy(), None, 1), "not a ndarray; make them a set first"),
+        (
+            lambda net, images: trojancam.dose_response(net, images, trojancam.Stimulation("first", 0), "strong"),
+            "strengths must be finite numbers; give one, or a list of several",
+        ),
+        (lambda net, images: trojancam.attribute(net, images, progress=print_one), "give a function of three arguments"),
+        (lambda net, images: trojancam.scan(net, images, progress=print_one), "give a function of three arguments"),
+        (lambda net, images: net({"label": 1, "image": images}), r"\('label', 'image'\) as a whole; .*: batch\['image'\]$"),
+        (lambda net, images: trojancam.record(net, DataLoader(images)), r"or next\(iter\(loader\)\)\['image'\] where"),
+        (
+            lambda net, images: trojancam.stream(net, DataLoader([{"image": each} for each in images]), "maps.npz"),
+            r"the items of this data set are dicts \('image'\).* such as \[item\['image'\] for item in data_set\]$",
+        ),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_meant_is_refused_in_one_sentence(net, tmp_path, monkeypatch, mistake, sentence):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(TrojanCamError, match=sentence), unchecked():
+        mistake(net, images_for(net, 4))
+
+
+def print_one(done: Any) -> None:
+    print(done)
+
+
+def test_one_strength_is_a_dose(net):
+    with unchecked():
+        doses = trojancam.dose_response(net, images_for(net, 2), trojancam.Stimulation("first", 0), 2)
+    assert doses.strengths == (2.0,)
+    assert doses.logits.shape == (1, 2)
+
+
+def test_a_class_of_numpy_is_a_class(net):
+    with unchecked():
+        assert logit(np.int64(1))(LOGITS).tolist() == [1.0, 1.0]
+        assert logit([2, 0])(LOGITS).tolist() == [4.0, 3.0]
+
+
+def test_where_the_size_was_assumed_the_refusal_of_images_says_so():
+    pooled = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
+    sentence = r"antialias=True\); or, for nobody said what size it takes, .*input_size=\(48, 64\)\)$"
+    with pytest.raises(DataError, match=sentence):
+        Network.from_module(pooled)(torch.rand(1, 3, 48, 64))
+    with pytest.raises(DataError, match=r"antialias=True\)$"):
+        Network.from_module(pooled, (32, 32))(torch.rand(1, 3, 48, 64))

@@ -18,6 +18,7 @@ from tests.nets import (
     network,
     randomised,
     state_of,
+    unchecked,
 )
 from torch import nn
 
@@ -25,6 +26,7 @@ from trojancam.architectures import ARCHITECTURES
 from trojancam.errors import DataError, ModelError, TrojanCamError, UnknownNameError
 from trojancam.network.input import InputSpecification
 from trojancam.network.network import Network
+from trojancam.network.recording import record
 from trojancam.opening.open import load
 
 EVERY = [*NETS, *ARCHITECTURES]
@@ -222,7 +224,7 @@ def test_a_feature_map_is_checked() -> None:
     _, net = network("plain")
     assert net.feature_map("first", 3) == 3
     for index in (4, -1):
-        with pytest.raises(UnknownNameError, match=f"unknown feature map of layer 'first' '{index}'; known: 0 to 3"):
+        with pytest.raises(UnknownNameError, match=f"layer 'first' has no feature map {index}; known: 0 to 3"):
             net.feature_map("first", index)
 
 
@@ -322,3 +324,52 @@ def test_a_module_that_is_no_network_is_refused_in_one_sentence(
 def test_loading_what_is_not_there_is_a_model_error(tmp_path) -> None:
     with pytest.raises(TrojanCamError, match="there is no model file"):
         load(tmp_path / "missing.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        (nn.Conv2d(3, 4, 3).state_dict(), "a state dict; load it into its module first"),
+        (nn.Conv2d, r"this is the class Conv2d; make one of it: Conv2d\(\)"),
+        (network("plain")[1], "a Network already; use it as it is"),
+        ("net.pth", r"a path; open the file with trojancam.load\(path\)"),
+        (torch.relu, "give an nn.Module that maps images to logits"),
+    ],
+)
+def test_what_is_no_module_is_refused(given, sentence) -> None:
+    with pytest.raises(ModelError, match=sentence), unchecked():
+        Network.from_module(given)
+
+
+def test_the_side_of_a_square_is_a_size() -> None:
+    small = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 2))
+    assert Network.from_module(small, 8).input.size == (8, 8)
+    assert InputSpecification(size=8) == InputSpecification(size=(8, 8))
+    with pytest.raises(ModelError, match=r"images of 16x16 pixels: .*; say it with input_size=\(height, width\)$"):
+        Network.from_module(small, 16)
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"size": (3, 32, 32)}, r"size is \(height, width\) in pixels, .*, not \(3, 32, 32\)$"),
+        ({"size": 0}, "each from 1 to 8192.*not 0$"),
+        ({"std": (0.0, 1.0, 1.0)}, "std of an input specification cannot be .*greater than 0.*; correct it"),
+        ({"deviation": 1}, "an input specification has no field 'deviation'; known: size, mean, std"),
+    ],
+)
+def test_what_no_network_is_fed_is_refused_in_one_sentence(fields, sentence) -> None:
+    with pytest.raises(DataError, match=sentence) as told:
+        InputSpecification(**fields)
+    assert "pydantic" not in str(told.value)
+    assert isinstance(told.value, ValueError)
+
+
+def test_a_part_without_feature_maps_is_no_layer() -> None:
+    small = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 2))
+    net = Network.from_module(small, 8)
+    for ask in (net.layer, lambda name: record(net, torch.rand(1, 3, 8, 8), layers=name)):
+        with pytest.raises(
+            UnknownNameError, match="'3' has no feature maps of its own, so it is no layer here; known: 0$"
+        ):
+            ask("3")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 from tests.held import Held
@@ -354,3 +355,28 @@ def test_what_cannot_be_recorded_is_refused() -> None:
         record(net, images(1), logit(4))
     with pytest.raises(DataError, match="divide them by 255"):
         record(net, images(1) * 255)
+
+
+@pytest.mark.parametrize(
+    "leave_torch",
+    [
+        lambda logits: torch.tensor(logits.detach().numpy()[:, 2]),
+        lambda logits: logits.detach()[:, 2],
+        lambda logits: torch.tensor([float(row.max()) for row in logits.detach()], requires_grad=True),
+    ],
+)
+def test_a_score_that_leaves_torch_has_no_gradient_and_is_refused(leave_torch) -> None:
+    _, net = network("plain")
+    with pytest.raises(
+        DataError, match="'<lambda>' does not depend on the logits by operations of torch, so it has no"
+    ):
+        record(net, images(2), leave_torch)
+
+
+def test_an_error_in_a_users_own_target_is_told_as_such() -> None:
+    _, net = network("plain")
+    with pytest.raises(
+        DataError, match=r"the target '<lambda>' raised TypeError \(max.*correct it: it is given logits"
+    ) as told:
+        record(net, images(2), lambda logits: np.max(logits, 1))
+    assert isinstance(told.value.__cause__, TypeError)

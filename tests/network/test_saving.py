@@ -55,3 +55,21 @@ def test_another_ending_is_refused_before_anything_is_written(tmp_path: Path) ->
     with pytest.raises(ModelError, match=r"call the file net\.pt2, not net\.onnx"):
         nets.network("plain")[1].save(tmp_path / "net.onnx")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_weights_go_back_into_the_module() -> None:
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(144, 2))
+    module(torch.rand(8, 3, 8, 8))  # running statistics of its own
+    net = tc.Network.from_module(module, 8)
+    changed = net.with_parameters({name: value + 1 for name, value in net.parameters.items()})
+    images = torch.rand(3, 3, 8, 8)
+    module.load_state_dict(changed.state_dict(module))
+    with torch.no_grad():
+        torch.testing.assert_close(module.eval()(images), changed(images))
+    torch.testing.assert_close(changed(images), tc.Network.from_module(module, 8)(images))
+    with pytest.raises(
+        ModelError, match=r"no weights 0.weight of shape \(4, 3, 3, 3\); give the one that the network was made"
+    ):
+        changed.state_dict(nn.Sequential(nn.Conv2d(3, 5, 3)))
+    with pytest.raises(ModelError, match=r"not net.pth; its weights go back into .*network.state_dict\(module\)"):
+        changed.save("net.pth")

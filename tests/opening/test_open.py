@@ -202,3 +202,9 @@ def test_a_key_chooses_among_the_weights_of_a_checkpoint(tmp_path: Path) -> None
         ModelError, match="holds one network, and no dictionaries of weights to choose from; leave out key="
     ):
         load(shades(tmp_path / "m.onnx"), key="model")
+
+
+def test_how_a_network_is_fed_may_be_a_dictionary(tmp_path: Path) -> None:
+    network = load(shades(tmp_path / "m.onnx"), preprocessing={"mean": 0.5, "std": 0.25})
+    assert (network.input.mean, network.input.std) == ((0.5,) * 3, (0.25,) * 3)
+    assert network.feeding == GIVEN

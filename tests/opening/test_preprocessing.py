@@ -321,3 +321,15 @@ def test_a_region_is_said_where_a_share_is_said(tmp_path: Path, region: str) -> 
     path.write_text(json.dumps({"crop": region}))
     found = preprocessing_of(InputSpecification(crop=0.875, region="roi"), str(path))
     assert (found.region, found.crop) == (region, 0.875)
+
+
+def test_a_dictionary_says_what_a_file_would() -> None:
+    own = InputSpecification(size=(8, 8))
+    said = preprocessing_of(own, {"mean": (0.5, 0.4, 0.3), "std": 0.25, "channels": "bgr", "crop": "roi"})
+    assert said == own.model_copy(
+        update={"mean": (0.5, 0.4, 0.3), "std": (0.25,) * 3, "channels": "bgr", "region": "roi"}
+    )
+    with pytest.raises(UnknownNameError, match="unknown field of the preprocessing 'men'.*did you mean 'mean'"):
+        preprocessing_of(own, {"men": 0.5})
+    with pytest.raises(DataError, match="std in the preprocessing is not to be used: .*; correct it"):
+        preprocessing_of(own, {"std": 0})

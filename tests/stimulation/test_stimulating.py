@@ -303,7 +303,7 @@ def test_nothing_is_changed_and_gradients_may_be_off() -> None:
         ((), {}, DataError, "there is no stimulation; give at least one"),
         ((Stimulation("first"), Stimulation("second")), {}, DataError, "are of the layers first and second"),
         (Stimulation("third"), {}, UnknownNameError, "unknown layer 'third'; known: first, second"),
-        (Stimulation("first", 9), {}, UnknownNameError, "unknown feature map of layer 'first' '9'"),
+        (Stimulation("first", 9), {}, UnknownNameError, "layer 'first' has no feature map 9"),
         (Stimulation("first"), {"gradient": "leaf"}, UnknownNameError, "unknown kind of gradient 'leaf'; known: cut"),
         (Stimulation("first"), {"target": logit(4)}, UnknownNameError, "a target of 4 is none of them"),
     ],

@@ -107,8 +107,8 @@ def test_parts_that_make_no_sense(options: dict[str, Any], kind: type[TrojanCamE
     ("stimulation", "kind", "problem"),
     [
         (Stimulation("third"), UnknownNameError, "unknown layer 'third'; known: first, second"),
-        (Stimulation("second", 5), UnknownNameError, "unknown feature map of layer 'second' '5'; known: 0 to 4"),
-        (Stimulation("second", (0, -1)), UnknownNameError, "unknown feature map of layer 'second' '-1'"),
+        (Stimulation("second", 5), UnknownNameError, "layer 'second' has no feature map 5; known: 0 to 4"),
+        (Stimulation("second", (0, -1)), UnknownNameError, "layer 'second' has no feature map -1"),
         (Stimulation("first", 0, window=(8, 0, 3, 1)), DataError,
          "the window of 3x1 cells at row 8, column 0 does not fit into the 10x10 cells of layer 'first'"),
         (Stimulation("first", 0, mask=torch.ones(9, 10, dtype=torch.bool)), DataError,
@@ -133,7 +133,7 @@ def test_a_donor_gives_its_own_activations() -> None:
     assert donated(net, donor[0], "2.conv1").value.shape == clean[0].shape
     with pytest.raises(DataError, match="takes images of"):
         donated(net, torch.rand(3, 8, 8), "2.conv1")
-    with pytest.raises(UnknownNameError, match="unknown feature map"):
+    with pytest.raises(UnknownNameError, match="has no feature map"):
         donated(net, donor[0], "2.conv1", 4)
 
 

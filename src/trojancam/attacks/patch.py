@@ -37,14 +37,16 @@ class Patch(Trigger):
     def __post_init__(self) -> None:
         if self.mask.shape != self.pattern.shape[1:]:
             raise DataError(
-                f"a trigger's mask {tuple(self.mask.shape)} and pattern {tuple(self.pattern.shape)} must match"
+                f"a trigger's mask {tuple(self.mask.shape)} and pattern {tuple(self.pattern.shape)} must match; give a mask of "
+                "(height, width) and a pattern of (3, height, width)"
             )
         if not 0 < self.opacity <= 1:
             raise DataError(f"a trigger's opacity must lie in (0, 1], not {self.opacity}")
         for part, values in (("mask", self.mask), ("pattern", self.pattern)):
             if not bool(((values >= 0) & (values <= 1)).all()):
                 raise DataError(
-                    f"a trigger's {part} must lie in [0, 1], but runs from {values.min():g} to {values.max():g}"
+                    f"a trigger's {part} must lie in [0, 1], but runs from {values.min():g} to {values.max():g}; divide bytes by "
+                    "255"
                 )
 
     @property

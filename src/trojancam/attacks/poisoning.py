@@ -272,6 +272,11 @@ def poison(
         DataError: if a rate is not in [0, 1], a trigger is of another size than the images, or the victims contradict each
             other; also if an attack is given and covers or clean labels are asked for.
     """
+    if not isinstance(clean, ImageSet):
+        raise DataError(
+            f"labelled images are poisoned, not a {type(clean).__name__}; make them a set first: "
+            "trojancam.data.ImageSet(images, labels, class_names)"
+        )
     target = None if target_class is None else given.target_class(clean, target_class)
     victims, becoming = given.classes(clean, sources), given.classes(clean, permutation)
     if isinstance(trigger, Trigger):

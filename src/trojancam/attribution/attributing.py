@@ -6,12 +6,13 @@ import torch
 
 from trojancam.attribution.attribution import Attribution
 from trojancam.attribution.methods import INPUT, METHODS, Method, MethodInput, Run
+from trojancam.errors import DataError
 from trojancam.network import given
 from trojancam.network.batches import BUDGET, GatheredRecords, check_budget
 from trojancam.network.draws import Draws
 from trojancam.network.network import Network
-from trojancam.network.recording import Recording, portions, record
-from trojancam.progress import Progress, counting, silent
+from trojancam.network.recording import Recording, portions, record_all
+from trojancam.progress import Progress, checked, counting, silent
 from trojancam.showing import Named
 
 
@@ -35,8 +36,8 @@ def attribute(
 
     Raises:
         UnknownNameError: if a method, a layer or the target's class does not exist.
-        DataError: if the network cannot take the images, the target gives no finite score for each image, or there is no
-            memory budget.
+        DataError: if the network cannot take the images, the target gives no finite score for each image or has no
+            gradient that a method could follow, or there is no memory budget.
         ModelError: if the network's logits are not finite, or a method cannot work with the network.
 
     >>> from torch import nn
@@ -45,7 +46,9 @@ def attribute(
     >>> found["ablation-cam"]["0"].contributions.shape, found["eigen-cam"]["0"].heatmap().shape
     (torch.Size([5, 4, 6, 6]), torch.Size([5, 8, 8]))
     """
+    given.check_network(network)
     names = given.names("attribution method", methods, METHODS)
+    progress = checked(progress)
     for name in names:
         METHODS[name].check(network)
     check_budget(memory_budget)
@@ -55,10 +58,10 @@ def attribute(
     gathered = {asked: GatheredRecords[Attribution](len(images)) for asked in plan}
     draws: dict[str, Draws] = {}
     done, total = 0, sum(steps) * len(images)
-    rows = network.rows(memory_budget, gradients=True)
+    rows, followed = network.rows(memory_budget, gradients=True), any(METHODS[name].follows for name in names)
     with torch.inference_mode(False):  # its tensors could take no part in a gradient
         for part, score in portions(target, len(images), rows, network.device):
-            recording = record(network, images[part], score, chosen, memory_budget=memory_budget)
+            recording = record_all(network, images[part], score, chosen, memory_budget=memory_budget, followed=followed)
             run = Run(network, images[part], score.settled(recording.logits), memory_budget)
             shared: dict[str, Recording] = {}
             for (name, layer), count in zip(plan, steps, strict=True):
@@ -81,8 +84,14 @@ def from_recording(
     """As `attribute`, from a recording made before; only methods that need nothing else.
 
     Raises:
+        DataError: if it is no recording.
         UnknownNameError: if there is no such method, or it has to run the network again, or a layer was not recorded.
     """
+    if not isinstance(recording, Recording):
+        raise DataError(
+            f"a recording is wanted here, not {_described(recording)}; make one first: record(network, images), or call "
+            "attribute(network, images, methods)"
+        )
     names = given.names("attribution method", methods, METHODS)
     enough = [name for name, method in METHODS.items() if method.from_recording]
     given.names("method that a recording is enough for", names, enough)
@@ -98,13 +107,20 @@ def grad_cam(recording: Recording, layers: given.GivenNames | None = None) -> Na
 
     Raises:
         UnknownNameError: if a layer was not recorded.
+        DataError: if it is no recording.
 
     >>> from torch import nn
+    >>> from trojancam.network.recording import record
     >>> network = Network.from_module(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 2)), (8, 8))
     >>> grad_cam(record(network, torch.rand(5, 3, 8, 8)))["0"].heatmap().shape
     torch.Size([5, 8, 8])
     """
     return from_recording(recording, ("grad-cam",), layers)["grad-cam"]
+
+
+def _described(given: object) -> str:
+    kind = type(given).__name__
+    return f"an {kind}" if kind[0] in "AEIOUaeiou" else f"a {kind}"
 
 
 def _plan(methods: Sequence[str], layers: Sequence[str]) -> list[tuple[str, str]]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trojancam.attribution import diagnoses
-from trojancam.errors import DataError, unknown_name
+from trojancam.errors import DataError, unknown_feature_map, unknown_name
 from trojancam.network.placement import Placement, laid_over, stretched
 from trojancam.showing import Shown
 
@@ -77,7 +77,7 @@ class Attribution(Shown, ABC):
         """
         maps = self.contributions.shape[1]
         if not 0 <= index < maps:
-            raise unknown_name(f"feature map of layer {self.layer!r}", index, [f"0 to {maps - 1}"])
+            raise unknown_feature_map(self.layer, index, maps)
         return self.at_image_size(self.contributions[:, index : index + 1].relu())[:, 0]
 
     def heatmap(self) -> Float[Tensor, "n height width"]:

@@ -47,9 +47,17 @@ def _check_callable(name: str, cam: CAMFunction) -> None:
     try:
         inspect.signature(cam).bind(None, None)
     except TypeError:
+        takes = f"{cam!r} takes {_count(cam)}" if callable(cam) else f"is {cam!r}"
         raise TrojanCamError(
-            f"the attribution method {name!r} must be a function (activations, gradients) or a Method, but is {cam!r}"
+            f"the attribution method {name!r} must be a function of two arguments (activations, gradients) or a Method, but "
+            f"{takes}"
         ) from None
+
+
+def _count(function: Callable[..., object]) -> str:
+    """How many arguments a function takes, in words."""
+    count = len(inspect.signature(function).parameters) if callable(function) else 0
+    return {0: "none", 1: "one"}.get(count, str(count))
 
 
 def _check_result(name: str, found: object, activations: FeatureMaps) -> None:

@@ -77,6 +77,7 @@ class Method:
 
     `splits`: it gives a signed contribution of each feature map. `from_recording`: a recording is all it needs; the
     others run the network again. `per_layer`: it gives a map of each layer, else one of the pixels, under `INPUT`.
+    `follows`: it looks at gradients, so that the score must have some.
     `check` refuses what it cannot work with, in one sentence: a network, or a machine on which a package is missing.
     """
 
@@ -87,6 +88,7 @@ class Method:
     from_recording: bool = True
     per_layer: bool = True
     check: Callable[[Network], None] = _any_network
+    follows: bool = True
 
     def works_with(self, network: Network) -> bool:
         """Whether `check` lets the network through."""
@@ -243,31 +245,32 @@ _OWN: dict[str, Method] = {
     "hirescam": Method("HiResCAM", "arXiv 2011.08891", _by_gradient(gradients.hires_cam)),
     "layercam": Method("LayerCAM", "IEEE TIP 2021, doi 10.1109/TIP.2021.3089943", _by_gradient(gradients.layer_cam)),
     "xgrad-cam": Method("XGrad-CAM", "arXiv 2008.02312", _by_gradient(gradients.xgrad_cam)),
-    "score-cam": Method("Score-CAM", "arXiv 1910.01279", _by_looking_again(_score_cam), from_recording=False),
-    "ablation-cam": Method("Ablation-CAM", "WACV 2020", _by_looking_again(_ablation_cam), from_recording=False),
-    "eigen-cam": Method("Eigen-CAM", "arXiv 2008.00299", _eigen_cam, splits=False),
+    "score-cam": Method("Score-CAM", "arXiv 1910.01279", _by_looking_again(_score_cam), from_recording=False, follows=False),
+    "ablation-cam": Method("Ablation-CAM", "WACV 2020", _by_looking_again(_ablation_cam), from_recording=False, follows=False),
+    "eigen-cam": Method("Eigen-CAM", "arXiv 2008.00299", _eigen_cam, splits=False, follows=False),
     "gradient-x-activation": Method("gradient x activation", "arXiv 1605.01713", _gradient_x_activation, splits=False),
     "saliency": Method(
         "gradient saliency", "arXiv 1312.6034", _saliency, splits=False, from_recording=False, per_layer=False
     ),
     "occlusion": Method(
-        "occlusion", "Zeiler and Fergus, ECCV 2014", _occlusion, splits=False, from_recording=False, per_layer=False
+        "occlusion", "Zeiler and Fergus, ECCV 2014", _occlusion, splits=False, from_recording=False, per_layer=False,
+        follows=False,
     ),
     "lime": Method(
         "LIME", "Ribeiro et al., KDD 2016", _lime, splits=False, from_recording=False, per_layer=False,
-        check=lime.check_installed,
+        check=lime.check_installed, follows=False,
     ),
     "attnlrp": Method("AttnLRP", "arXiv 2402.05602", _relevance, from_recording=False),
     "attention-rollout": Method(
         "attention rollout", "arXiv 2005.00928", _attention_map(attention_maps.rollout), splits=False,
-        from_recording=False, per_layer=False, check=attention_maps.check_blocks,
+        from_recording=False, per_layer=False, check=attention_maps.check_blocks, follows=False,
     ),
     "legrad": Method(
         "LeGrad", "arXiv 2404.03214", _attention_map(attention_maps.legrad), splits=False,
         from_recording=False, per_layer=False, check=attention_maps.check_blocks,
     ),
-    "random": Method("random map", "baseline", _random, splits=False),
-    "centre": Method("centre map", "baseline", _centre, splits=False),
+    "random": Method("random map", "baseline", _random, splits=False, follows=False),
+    "centre": Method("centre map", "baseline", _centre, splits=False, follows=False),
 }  # fmt: skip
 
 METHODS = Registry("attribution method", "trojancam.methods", as_method, _OWN)

@@ -1,7 +1,7 @@
 """Sources: any number of images, of which some are taken at a time: arrays, sets of images, data sets and their loaders."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from trojancam.errors import DataError
-from trojancam.network import given
+from trojancam.network import given, given_images
 from trojancam.network.given_images import Labelled
 from trojancam.network.network import Network
 from trojancam.showing import Brief
@@ -76,6 +76,7 @@ def source(network: Network, images: GivenSource) -> Source:
     Raises:
         DataError: if there is no telling how many there are.
     """
+    given.check_network(network)
     if isinstance(images, Loader):
         images = images.dataset
     if isinstance(images, Labelled) and isinstance(images.images, Tensor):
@@ -106,4 +107,10 @@ def _from_data_set(network: Network, images: DataSet) -> Source:
 
 def _image(item: Any) -> Any:
     """The image of an item, which its class may follow."""
+    if isinstance(item, Mapping):
+        listed, key = given_images.by_key(item)
+        raise DataError(
+            f"the items of this data set are dicts ({listed}), of which none says where the image is; give a data set of the "
+            f"images themselves, such as [item[{key}] for item in data_set]"
+        )
     return item[0] if isinstance(item, list | tuple) else item

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
@@ -15,13 +16,64 @@ from trojancam.text import as_text
 __all__ = ["Dataset", "ImageSet", "as_floats"]
 
 
+def _bytes(given: object) -> UInt8[Tensor, "n 3 h w"]:
+    """Images of a set as they are kept; those with the colours last are turned.
+
+    Raises:
+        DataError: if they are no bytes in colour.
+    """
+    images = torch.from_numpy(np.array(given)) if isinstance(given, np.ndarray) else given
+    if not isinstance(images, Tensor):
+        raise DataError(
+            f"the images of a set are one tensor of bytes (n, 3, height, width), not a {type(given).__name__}; stack them"
+        )
+    shape = tuple(images.shape)
+    if images.dtype != torch.uint8:
+        kind = str(images.dtype).removeprefix("torch.")
+        exact = not images.is_floating_point()
+        remedy = "images.to(torch.uint8)" if exact else "(images * 255).round().to(torch.uint8), of images in [0, 1]"
+        raise DataError(f"the images of a set are bytes, 0 to 255, not {kind}; convert them: {remedy}")
+    if len(shape) == 4 and shape[1] != 3 and shape[3] == 3:
+        return images.movedim(-1, 1).contiguous()
+    if len(shape) != 4 or shape[1] != 3:
+        raise DataError(
+            f"the images of a set are of shape (n, 3, height, width), not {shape}; move their axes, or of grey ones repeat the "
+            "channel: images.expand(-1, 3, -1, -1)"
+        )
+    return images
+
+
+def _numbers(given: object) -> Int64[Tensor, " n"]:
+    """Labels of a set as they are kept.
+
+    Raises:
+        DataError: if they are no whole numbers, one for each image.
+    """
+    if isinstance(given, Tensor) and given.dtype == torch.int64 and given.ndim == 1:
+        return given
+    try:
+        labels = given if isinstance(given, Tensor) else torch.as_tensor(given, device="cpu")
+    except (TypeError, ValueError, RuntimeError):
+        labels = torch.zeros(1, device="cpu")
+    if labels.ndim != 1 or labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
+        raise DataError(
+            "the labels of a set are whole numbers, one for each image; of names take class_names.index(name), of one-hot "
+            "labels labels.argmax(1)"
+        )
+    return labels.to(torch.int64)
+
+
 @dataclass(frozen=True)
 class ImageSet(Brief):
     """Labelled RGB images of one size.
 
-    `images` are bytes (0-255), axes `n c h w`; `regions` are the sign's box in pixels of these images, as
-    x1, y1, x2, y2 (the last pixel inside); `tracks` number the physical signs: images of one track are near copies.
+    `images` are bytes (0-255), axes `n c h w` (`n h w c` and arrays become that); `regions` are the sign's box in pixels of
+    these images, as x1, y1, x2, y2 (the last pixel inside); `tracks` number the physical signs: images of one track are near
+    copies.
     `skipped` lists the files that could not be read, one line each; a selection of the images does not repeat it.
+
+    Raises:
+        DataError: if images, labels and what goes with them are not such, or not as many of each.
     """
 
     images: UInt8[Tensor, "n 3 h w"]
@@ -33,6 +85,8 @@ class ImageSet(Brief):
     skipped: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "images", _bytes(self.images))
+        object.__setattr__(self, "labels", _numbers(self.labels))
         for field in ("class_names", "names", "skipped"):  # they may come from files
             given = getattr(self, field)
             object.__setattr__(self, field, None if given is None else tuple(map(as_text, given)))

@@ -53,6 +53,7 @@ class Guard:
         progress: Progress | None = None,
     ) -> None:
         """Learn from clean images; see `learned` for what is refused."""
+        given.check_network(network)
         self.class_names = network.class_names
         self._sieve = learned(
             network,

@@ -110,8 +110,17 @@ def _full(name: str, known: tuple[str, ...], detector: str) -> str:
         return name
     endings = [each for each in known if each.endswith(f".{name}")]
     if len(endings) != 1:
-        raise unknown_name(f"setting of {detector}", name, known)
+        raise unknown_name(f"setting of {detector}", name, [_shortest(each, known) for each in known])
     return endings[0]
+
+
+def _shortest(name: str, known: tuple[str, ...]) -> str:
+    """What a setting may be called as well: the last words of its name that no other ends in."""
+    words = name.split(".")
+    endings = [".".join(words[start:]) for start in range(len(words) - 1, 0, -1)]
+    return next(
+        (end for end in endings if end not in known and sum(each.endswith(f".{end}") for each in known) == 1), name
+    )
 
 
 def _typed(value: object, kind: Any, name: str) -> Any:

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from trojancam.attribution import Attribution
-from trojancam.errors import DataError, unknown_name
+from trojancam.errors import DataError, unknown_feature_map, unknown_name
 from trojancam.figures.captions import DOT, ZERO, describe, number, percent
 from trojancam.figures.colour import COLOUR_MAPS, Array, ColourScale, dimmed, pixels
 from trojancam.figures.layout import (
@@ -33,7 +33,7 @@ from trojancam.figures.layout import (
     show,
     tidy,
 )
-from trojancam.figures.panels import BAR, BAR_LABELS, Image, Mask, check_image, panel_size
+from trojancam.figures.panels import BAR, BAR_LABELS, GivenImage, Image, Mask, as_drawn, check_image, panel_size
 from trojancam.network.placement import stretched
 from trojancam.text import MINUS
 
@@ -49,7 +49,7 @@ NOTHING = 1e-6  # of the layer's peak: a map below that would be noise on a scal
 
 
 def feature_map_grid(
-    image: Image,
+    image: GivenImage,
     attribution: Attribution,
     index: int = 0,
     *,
@@ -76,6 +76,7 @@ def feature_map_grid(
             `order` is given beside `maps`.
         UnknownNameError: if there is no such image, scale, order, colour map or feature map.
     """
+    image = as_drawn(image)
     check_image(image, attribution, index, mask)
     _check_options(scale, order, maps, highlight, attribution)
     contributions = attribution.contributions[index]
@@ -172,7 +173,7 @@ def _check_options(
     maps = attribution.contributions.shape[1]
     for index in (*(chosen or ()), *highlight):
         if not 0 <= index < maps:
-            raise unknown_name(f"feature map of layer {attribution.layer!r}", index, [f"0 to {maps - 1}"])
+            raise unknown_feature_map(attribution.layer, index, maps)
 
 
 def _ordered(values: Float[Tensor, "k h w"], order: str | None) -> list[int]:

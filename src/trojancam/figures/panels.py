@@ -31,8 +31,10 @@ from trojancam.figures.layout import (
     tidy,
     wrapped,
 )
+from trojancam.network import given_images
 
 Image = Float[Tensor, "3 height width"]
+GivenImage = given_images.One
 Mask = Shaped[Tensor, "rows columns"]
 GAP = 0.16
 BAR = 0.12
@@ -41,7 +43,7 @@ LINE = 0.15
 
 
 def overlay(
-    image: Image,
+    image: GivenImage,
     heatmap: Float[Tensor, "h w"],
     *,
     caption: str = "",
@@ -64,6 +66,7 @@ def overlay(
     >>> len(overlay(torch.rand(3, 32, 32), torch.rand(32, 32), caption="Stop").axes)
     3
     """
+    image = as_drawn(image)
     _check_sizes(image, heatmap, mask)
     if not bool(heatmap.isfinite().all()):
         raise DataError("the heat map has values that are not finite, so it cannot be drawn")
@@ -82,7 +85,7 @@ def overlay(
 
 
 def layer_row(
-    image: Image,
+    image: GivenImage,
     attributions: Mapping[str, Attribution],
     index: int = 0,
     *,
@@ -102,6 +105,7 @@ def layer_row(
     """
     if not attributions:
         raise DataError("there is no layer to draw; record at least one")
+    image = as_drawn(image)
     for attribution in attributions.values():
         check_image(image, attribution, index, mask)
     width, height = panel_size(image, 5 * UNIT if len(attributions) > 8 else 6 * UNIT)
@@ -131,7 +135,7 @@ def layer_row(
 
 
 def cell_map(
-    image: Image,
+    image: GivenImage,
     values: Float[Tensor, "rows columns"],
     *,
     caption: str = "",
@@ -153,6 +157,7 @@ def cell_map(
     >>> len(cell_map(torch.rand(3, 32, 32), torch.rand(4, 4), caption="Stop").axes)
     3
     """
+    image = as_drawn(image)
     _check_sizes(image, image[0], mask)
     if not bool(values.isfinite().all()):
         raise DataError("the map has values that are not finite, so it cannot be drawn")
@@ -173,7 +178,7 @@ def cell_map(
 
 
 def image_row(
-    images: Float[Tensor, "n 3 h w"] | Sequence[Image],
+    images: Shaped[Tensor, "n _ _ _"] | Sequence[GivenImage],
     titles: Sequence[str],
     *,
     heading: str = "",
@@ -190,16 +195,17 @@ def image_row(
     """
     if len(images) == 0 or len(images) != len(titles):
         raise DataError(f"draw as many titles as images, at least one; but got {len(images)} and {len(titles)}")
-    for image in images:
-        _check_sizes(image, images[0][0], mask)
-    width, height = panel_size(images[0], 8 * UNIT if len(images) <= 3 else 4 * UNIT)
+    shown = [as_drawn(image) for image in images]
+    for image in shown:
+        _check_sizes(image, shown[0][0], mask)
+    width, height = panel_size(shown[0], 8 * UNIT if len(shown) <= 3 else 4 * UNIT)
     lines = [wrapped(title, TITLE, width) for title in titles]
     above = max(len(each) for each in lines) * LINE + 0.04
     step = tidy(width + GAP), tidy(above + height + GAP)
-    columns = len(images) if len(images) <= 4 else columns_for(len(images), *step)
-    body = math.ceil(len(images) / columns) * step[1] - GAP
+    columns = len(shown) if len(shown) <= 4 else columns_for(len(shown), *step)
+    body = math.ceil(len(shown) / columns) * step[1] - GAP
     figure, top = page(2 * MARGIN + columns * step[0] - GAP, body, heading)
-    for place, image in enumerate(images):
+    for place, image in enumerate(shown):
         upper = tidy(top + place // columns * step[1] + above)
         axes = axes_at(figure, MARGIN + place % columns * step[0], upper, width, height)
         show(axes, pixels(image), mask)
@@ -212,6 +218,24 @@ def panel_size(image: Float[Tensor, "_ height width"], longest: float) -> tuple[
     height, width = image.shape[1:]
     side = longest / max(height, width)
     return tidy(width * side), tidy(height * side)
+
+
+def as_drawn(image: GivenImage) -> Image:
+    """An image as figures have it, floats `3 h w`; bytes, arrays, pictures and `h w 3` become that.
+
+    Raises:
+        DataError: if it is none, or several.
+
+    >>> as_drawn(torch.zeros(8, 9, 3, dtype=torch.uint8)).shape
+    torch.Size([3, 8, 9])
+    """
+    if isinstance(image, Tensor) and image.ndim == 3 and len(image) == 3 and image.is_floating_point():
+        return image
+    size = given_images.size_of(image)
+    found = given_images.read(image, (0, 0) if size is None else size, "a figure")
+    if len(found) != 1:
+        raise DataError(f"one image is drawn, but these are {len(found)}; choose one, such as images[0]")
+    return found[0]
 
 
 def check_image(image: Image, attribution: Attribution, index: int, mask: Mask | None) -> None:

@@ -14,14 +14,14 @@ from trojancam.figures.captions import DOT, cells, number
 from trojancam.figures.colour import COLOUR_MAPS, ColourScale, pixels
 from trojancam.figures.curves import COLOURS, GRID
 from trojancam.figures.layout import MARGIN, UNIT, axes_at, colour_bar, page, show, tidy
-from trojancam.figures.panels import GAP, LINE, Image, check_image, heat, panel_size, title
+from trojancam.figures.panels import GAP, LINE, GivenImage, as_drawn, check_image, heat, panel_size, title
 from trojancam.stimulation import DoseResponse, Stimulated
 
 BLANK = "blank"
 
 
 def before_after(
-    image: Image,
+    image: GivenImage,
     stimulated: Stimulated,
     index: int = 0,
     *,
@@ -39,6 +39,7 @@ def before_after(
         DataError: if the image is of another size than the batch's, or a map is not finite.
         UnknownNameError: if there is no such image in the batch, layer or colour map.
     """
+    image = as_drawn(image)
     chosen = list(stimulated.after.layers if layers is None else layers)
     both = [from_recording(each, [method])[method] for each in (stimulated.before, stimulated.after)]
     for name in chosen:

@@ -22,7 +22,7 @@ from torch.export import Dim, ExportedProgram, export
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 from torch.utils import _pytree as pytree
 
-from trojancam.errors import ModelError
+from trojancam.errors import ModelError, Remedy
 from trojancam.network import independence
 from trojancam.network.devices import device_of
 from trojancam.network.functional import functional
@@ -36,6 +36,7 @@ aten = torch.ops.aten
 
 NAME = re.compile(r"\w+(\.\w+)*")
 
+_ABOUT_SHAPES = re.compile(r"\b(shapes?|sizes?|dimensions?|dims?|multiplied|expected input)\b|\d X \[", re.IGNORECASE)
 _tracing = threading.Lock()  # PyTorch's exporter keeps its state in the process: two at once take each other's
 
 Traced = tuple[fx.GraphModule, tuple[str, ...], tuple[str, ...], Sequence[Sequence[Any]]]
@@ -70,9 +71,10 @@ def traced(module: nn.Module, specification: InputSpecification) -> Traced:
                 "makes that of them"
             ) from error
         height, width = specification.size
-        raise ModelError(
-            f"this module cannot be exported as a graph for images of {height}x{width} pixels: {_reason(error)}"
-        ) from error
+        problem = f"this module cannot be exported as a graph for images of {height}x{width} pixels: {_reason(error)}"
+        if _ABOUT_SHAPES.search(problem):
+            raise ModelError(f"{problem}, so they may not be of the size that it takes", Remedy.SIZE) from error
+        raise ModelError(problem) from error
     if outer is not module:
         _name_as_inside(whole)
     whole.requires_grad_(False)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int64
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from trojancam.errors import DataError, UnknownNameError, unknown_name
 from trojancam.network import given_images
@@ -23,8 +23,8 @@ from trojancam.network.targets import ClassChoice, Target, custom, logit, probab
 
 __all__ = [
     "GivenClass", "GivenClasses", "GivenImages", "GivenLabels", "GivenMask", "GivenNames", "GivenNumbers", "GivenTarget",
-    "Taker", "classes", "images", "labels", "layers", "mask", "names", "number", "numbers", "one_image", "target",
-    "target_class",
+    "Taker", "check_network", "classes", "images", "labels", "layers", "mask", "names", "number", "numbers", "one_image",
+    "target", "target_class", "unknown_layer",
 ]  # fmt: skip
 
 Integer = int | np.integer[Any]
@@ -56,13 +56,40 @@ class Taker(Protocol):
     layers: dict[str, Layer]
 
 
+def check_network(given: object) -> None:
+    """Refuse what is given where a network belongs: a module, above all, of which it would have to be made first.
+
+    Raises:
+        DataError: if it is no network.
+    """
+    if isinstance(given, Taker):
+        return
+    if isinstance(given, nn.Module) or (isinstance(given, type) and issubclass(given, nn.Module)):
+        what = f"the class {given.__name__}" if isinstance(given, type) else f"a module ({type(given).__name__})"
+        how = "Network.from_module(module, (height, width))"
+    elif isinstance(given, str) or hasattr(given, "__fspath__"):
+        what, how = f"a path ({given})", "trojancam.load(path)"
+    else:
+        what, how = _described(given), "trojancam.load(path) or Network.from_module(module, (height, width))"
+    raise DataError(f"a Network is wanted here, not {what}; make it a Network first: {how}")
+
+
 def images(network: Taker, given: object) -> Float[Tensor, "n 3 h w"]:
     """Images for a network: floats in [0, 1], bytes, arrays, pictures and lists of these; see `given_images.read`.
 
     Raises:
-        DataError: if they are none that the network can take.
+        DataError: if they are none that the network can take, or it is no network.
     """
-    return given_images.read(given, network.input.size, network.name)
+    check_network(network)
+    try:
+        return given_images.read(given, network.input.size, network.name)
+    except given_images.OtherSizeError as error:
+        if not getattr(getattr(network, "feeding", None), "size_assumed", False):
+            raise
+        raise DataError(
+            f"{error.problem}; or, for nobody said what size it takes, make the network with Network.from_module(module, "
+            f"input_size={error.own})"
+        ) from None
 
 
 def one_image(network: Taker, given: object) -> Float[Tensor, "1 3 h w"]:
@@ -154,8 +181,26 @@ def layers(network: Taker, given: GivenNames | None) -> tuple[str, ...]:
 
     Raises:
         UnknownNameError: if there is no such layer.
+        DataError: if they are no names.
     """
+    check_network(network)
+    if isinstance(given, str | Iterable) and not isinstance(given, nn.Module):
+        each = [given] if isinstance(given, str) else list(given)
+        given = each
+        for name in each:
+            if isinstance(name, str) and name not in network.layers:
+                raise unknown_layer(network, name)
     return names("layer", network.layers if given is None else given, network.layers)
+
+
+def unknown_layer(network: Taker, name: str) -> UnknownNameError:
+    """The error for a layer that does not exist; one that the network has, but not as a layer, is told to have no maps."""
+    parts = getattr(network, "parameter_groups", {})
+    if name in parts or any(part.startswith(f"{name}.") for part in parts):
+        return UnknownNameError(
+            f"{name!r} has no feature maps of its own, so it is no layer here; known: {', '.join(network.layers)}"
+        )
+    return unknown_name("layer", name, network.layers)
 
 
 def mask(given: GivenMask) -> Bool[Tensor, "h w"]:
@@ -178,11 +223,19 @@ def names(kind: str, given: GivenNames, known: Iterable[str]) -> tuple[str, ...]
 
     Raises:
         UnknownNameError: if one of them is not known.
+        DataError: if one of them is no name.
 
     >>> names("fruit", "apple", ("apple", "pear")), names("fruit", ["pear", "apple", "pear"], ("apple", "pear"))
     (('apple',), ('pear', 'apple'))
     """
-    chosen = (given,) if isinstance(given, str) else tuple(dict.fromkeys(given))
+    single = isinstance(given, str | nn.Module) or not isinstance(given, Iterable)
+    each = [given] if single else list(given)
+    for name in each:
+        if not isinstance(name, str):
+            raise DataError(
+                f"{_article(kind)} {kind} is chosen by its name, a word, not by {_described(name)}; known: {', '.join(known)}"
+            )
+    chosen = tuple(dict.fromkeys(map(str, each)))
     for name in chosen:
         if name not in known:
             raise unknown_name(kind, name, known)
@@ -221,18 +274,20 @@ def _whole_numbers(network: Classifying, given: object) -> Int64[Tensor, "..."]:
             each = [class_index(str(name), network.class_names) for name in array.flat]
             return torch.tensor(each, dtype=torch.int64).view(array.shape)
         if array.dtype.kind not in "iu":
-            raise _no_labels(array.dtype)
+            how = "labels.astype(int)" if isinstance(given, np.ndarray) else "[int(label) for label in labels]"
+            raise _no_labels(
+                array.dtype, array.ndim, how if array.dtype.kind == "f" else "[int(label) for label in labels]"
+            )
         return torch.from_numpy(array.astype(np.int64))
     if given.is_floating_point() or given.is_complex() or given.dtype == torch.bool:
-        raise _no_labels(given.dtype)
+        raise _no_labels(given.dtype, given.ndim, "labels.long()")
     return given.detach().to(torch.int64)
 
 
-def _no_labels(dtype: object) -> DataError:
+def _no_labels(dtype: object, axes: int, how: str) -> DataError:
     kind = str(dtype).removeprefix("torch.")
-    return DataError(
-        f"labels are whole numbers or names of classes, not {kind}; convert them, for instance with labels.long()"
-    )
+    remedy = "of one-hot labels take labels.argmax(1)" if axes == 2 else f"convert them, for instance with {how}"
+    return DataError(f"labels are whole numbers or names of classes, not {kind}; {remedy}")
 
 
 def number(given: object) -> int | None:
@@ -250,6 +305,11 @@ def _classes(network: Classifying) -> str:
     return f"0 to {len(network.class_names) - 1}"
 
 
+def _article(word: str) -> str:
+    return "an" if word[:1] in "aeiou" else "a"
+
+
 def _described(given: object) -> str:
-    words = repr(given)
-    return words if len(words) <= 40 and not isinstance(given, Tensor | np.ndarray) else f"a {type(given).__name__}"
+    words, kind = repr(given), type(given).__name__
+    short = len(words) <= 40 and not isinstance(given, Tensor | np.ndarray | nn.Module)
+    return words if short else f"{_article(kind.lower())} {kind}"

@@ -3,7 +3,7 @@
 What can be meant in one way only is done; all else is refused in a sentence with the remedy that fits it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -31,6 +31,15 @@ class Labelled(Protocol):
 One = Tensor | NDArray[Any] | Image.Image
 GivenImages = One | Sequence[One] | Labelled
 """Images as users have them: float tensors `n 3 h w`, and whatever `read` makes into that."""
+
+
+class OtherSizeError(DataError):
+    """Images are of another size, `own`, than the network takes."""
+
+    def __init__(self, problem: str, own: Size) -> None:
+        super().__init__(problem)
+        self.own = own
+
 
 LAYOUTS = ("n 3 h w", "n h w 3", "3 h w", "h w 3", "n 1 h w", "n h w 1", "1 h w", "h w 1", "n h w", "h w")
 """How axes may be ordered; of several that fit, the first is meant."""
@@ -210,11 +219,28 @@ def _no_images(given: object) -> DataError:
         return DataError(
             f"{str(given)!r} is a path, not an image; read it first, with trojancam.data.read_image(path, size)"
         )
+    if isinstance(given, Mapping):
+        listed, key = by_key(given)
+        return DataError(
+            f"images are not taken from a {kind} ({listed}) as a whole; take them by their key: batch[{key}]"
+        )
     if isinstance(given, Iterable):
         return DataError(
-            f"images are not taken from a {kind} one by one; give one batch, such as next(iter(loader))[0], or stream them"
+            f"images are not taken from a {kind} one by one; give one batch, such as next(iter(loader))[0], or "
+            "next(iter(loader))['image'] where a batch is a dict, or stream them"
         )
     return DataError(f"images must be a tensor, an array, a Pillow image or a list of these, not {kind}; convert them")
+
+
+def by_key(given: Mapping[Any, object]) -> tuple[str, str]:
+    """The keys of a batch or an item, in words, and the one that most likely holds the images.
+
+    >>> by_key({"label": 3, "image": torch.zeros(3, 8, 8)})
+    ("'label', 'image'", "'image'")
+    """
+    likely = [key for key, value in given.items() if isinstance(value, Image.Image) or getattr(value, "ndim", 0) > 1]
+    listed = ", ".join(repr(key)[:40] for key in list(given)[:6]) or "empty"
+    return listed, repr(next(iter((*likely, *given)), "image"))[:40]
 
 
 def _of_another_shape(shape: tuple[int, ...], layouts: Sequence[str], size: Size, name: str) -> DataError:
@@ -235,9 +261,10 @@ def _of_another_shape(shape: tuple[int, ...], layouts: Sequence[str], size: Size
 
 
 def _of_another_size(own: Size, size: Size, name: str, how: str) -> DataError:
-    return DataError(
+    return OtherSizeError(
         f"{name} takes images of {size[0]}x{size[1]} pixels (height x width), but these are {own[0]}x{own[1]}; resize "
-        f"them, with {how}"
+        f"them, with {how}",
+        own,
     )
 
 

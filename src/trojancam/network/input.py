@@ -1,14 +1,15 @@
 """InputSpecification: what a network is fed, and how images in [0, 1] become that; Feeding: who says so."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
-from pydantic import model_serializer
+from pydantic import ValidationError, model_serializer, model_validator
 from torch import Tensor
 
+from trojancam.errors import DataError
 from trojancam.records import Positive, Record, Share, Side
 
 Channels = Literal["rgb", "bgr", "grey"]
@@ -25,10 +26,14 @@ LUMA = (0.299, 0.587, 0.114)  # of red, green and blue: ITU-R BT.601
 
 @dataclass(frozen=True)
 class Feeding:
-    """Who says how a network is fed: in words that reports repeat, and whether that is to be relied on."""
+    """Who says how a network is fed: in words that reports repeat, and whether that is to be relied on.
+
+    `size_assumed` is whether nobody said of what size its images are, so that a usual one was taken.
+    """
 
     words: str
     vouched: bool = True
+    size_assumed: bool = field(default=False, compare=False)
 
     @property
     def doubt(self) -> str:
@@ -40,6 +45,19 @@ class Feeding:
 
 GIVEN = Feeding("as given")  # by whoever made the network
 UNKNOWN = Feeding("pixels in [0, 1] (assumed: the file does not say; check with labelled images)", vouched=False)
+
+
+class SpecificationError(DataError, ValueError):
+    """No network can be fed so: also a `ValueError`, as Python's own classes raise it for a value that cannot be."""
+
+
+def as_size(given: object) -> object:
+    """A size (height, width) where the side of a square was given; anything else as it is.
+
+    >>> as_size(32), as_size([32, 48])
+    ((32, 32), [32, 48])
+    """
+    return (given, given) if isinstance(given, int) and not isinstance(given, bool) else given
 
 
 class InputSpecification(Record):
@@ -58,6 +76,27 @@ class InputSpecification(Record):
     channels: Channels = "rgb"
     crop: Share = 1.0
     region: Region = "whole"
+
+    def __new__(cls, **fields: object) -> "InputSpecification":
+        """Refuse in one sentence what pydantic would refuse at length; what is read from files does not come here.
+
+        Raises:
+            SpecificationError: if a field cannot have its value; it is a `DataError`.
+
+        >>> InputSpecification(size=32, mean=(0.5, 0.5, 0.5)).size
+        (32, 32)
+        """
+        if fields:
+            try:
+                cls.__pydantic_validator__.validate_python(fields)
+            except ValidationError as error:
+                raise _refused(error, fields) from None
+        return super().__new__(cls)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_a_square(cls, fields: Any) -> Any:
+        return {**fields, "size": as_size(fields["size"])} if isinstance(fields, dict) and "size" in fields else fields
 
     def normalise(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n c h w"]:
         """Images in [0, 1] as the network wants them: 32-bit floats in channels-last memory (the fastest on a CPU)."""
@@ -89,3 +128,21 @@ class InputSpecification(Record):
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
         return [(name, value) for name, value in super().__repr_args__() if (name, value) not in _USUAL]
+
+
+def _refused(error: ValidationError, fields: dict[str, Any]) -> SpecificationError:
+    """What is wrong with the first field that is, in words."""
+    first = error.errors()[0]
+    name = str(first["loc"][0])
+    given = repr(fields[name])[:60]
+    if name == "size":
+        return SpecificationError(
+            f"an input's size is (height, width) in pixels, each from 1 to 8192, such as (32, 32), not {given}"
+        )
+    if first["type"] == "extra_forbidden":
+        known = ", ".join(InputSpecification.model_fields)
+        return SpecificationError(f"an input specification has no field {name!r}; known: {known}")
+    reason = str(first["msg"])
+    return SpecificationError(
+        f"{name} of an input specification cannot be {given} ({reason[:1].lower()}{reason[1:]}); correct it"
+    )

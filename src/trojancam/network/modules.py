@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.export import ExportedProgram
 from torch.nn.parallel import DistributedDataParallel
 
 from trojancam.errors import ModelError
@@ -20,6 +21,35 @@ QUANTISED = (
     "torch.ao.nn.intrinsic.quantized",
     "torch.nn.quantized",
 )  # where these modules lie
+
+
+def check_module(given: object) -> None:
+    """Refuse what is no module: its class, its weights alone, or what was made of it already.
+
+    Raises:
+        ModelError: if it is none.
+    """
+    if isinstance(given, nn.Module):
+        return
+    if isinstance(given, type):
+        what, how = f"the class {given.__name__}", f"make one of it: {given.__name__}()"
+    elif isinstance(given, Mapping):
+        what, how = (
+            "a dictionary, such as a state dict",
+            "load it into its module first: module.load_state_dict(weights)",
+        )
+    elif isinstance(given, str) or hasattr(given, "__fspath__"):
+        what, how = "a path", "open the file with trojancam.load(path)"
+    elif isinstance(given, ExportedProgram):
+        what, how = (
+            "an exported program",
+            "give program.module(), or save it and open the file with trojancam.load(path)",
+        )
+    elif type(given).__name__ == "Network":
+        what, how = "a Network already", "use it as it is"
+    else:
+        what, how = f"a {type(given).__name__}", "give an nn.Module that maps images to logits"
+    raise ModelError(f"a network is made of a module of PyTorch, and this is {what}; {how}")
 
 
 @contextmanager

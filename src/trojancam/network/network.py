@@ -8,6 +8,7 @@ import re
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor, fx, nn
 from torch.export import ExportedProgram
 
-from trojancam.errors import ModelError, SeveralOutputsError, unknown_name
+from trojancam.errors import ModelError, Remedy, SeveralOutputsError, unknown_feature_map, unknown_name
 from trojancam.files import written_whole
 from trojancam.network import attention, exporting, given, graph
 from trojancam.network.batches import BUDGET, Footprint, Gathered, footprint, parts
@@ -27,7 +28,7 @@ from trojancam.network.devices import CPU, DeviceLike, device_named
 from trojancam.network.draws import Draws
 from trojancam.network.input import GIVEN, UNKNOWN, Feeding, InputSpecification
 from trojancam.network.layers import At, Layer, find_layers
-from trojancam.network.modules import channels_of
+from trojancam.network.modules import channels_of, check_module, unwrapped
 from trojancam.network.outputs import Output
 from trojancam.network.tokens import with_feature_maps
 from trojancam.text import as_text
@@ -36,6 +37,8 @@ from trojancam.version import __version__
 Images = Float[Tensor, "n 3 h w"]
 Inputs = Float[Tensor, "n c h w"]  # images as the network wants them: of a grey one, with one channel
 Logits = Float[Tensor, "n classes"]
+
+USUAL_SIZE = 32  # pixels, of the images of a module of which nobody says what it takes
 
 _DEVICE = re.compile(r"device\(type='\w+'(, index=\d+)?\)")
 
@@ -77,7 +80,7 @@ class Network:
     def from_module(
         cls,
         module: nn.Module,
-        input_size: tuple[int, int] = (32, 32),
+        input_size: int | tuple[int, int] | None = None,
         *,
         output: Output = None,
         specification: InputSpecification | None = None,
@@ -90,16 +93,17 @@ class Network:
         """The network of any module that maps images `n channels h w` to logits `n classes`.
 
         The module is run in evaluation mode; its mode, weights and gradients are left as they were. The network is on the
-        device of its weights. Without a `specification` it is fed pixels in [0, 1] of `input_size` (height, width), grey ones
-        if it takes one channel. What acts in training only, such as a dropout that is always on, is left out, and `notes` say
-        so. Where it returns several tensors, `output` is the name or number of the logits; without it they are the only ones
-        with a number for each class, or those that are called logits. Where it ends in a softmax or a
-        sigmoid, its logits are those before; where it gives one number for each image, they are those of two classes.
-        `feeding` is who says that the specification is right: whoever gives one, if left out.
+        device of its weights. Without a `specification` it is fed pixels in [0, 1] of `input_size`, (height, width) or the side
+        of a square (32 where nobody says), grey ones if it takes one channel. What acts in training only, such as a dropout
+        that is always on, is left out, and `notes` say so. Where it returns several tensors, `output` is the name or number of
+        the logits; without it they are the only ones with a number for each class, or those that are called logits. Where it
+        ends in a softmax or a sigmoid, its logits are those before; where it gives one number for each image, they are those of
+        two classes. `feeding` is who says that the specification is right: whoever gives one, if left out.
 
         Raises:
-            ModelError: if it cannot be exported, its weights lie on several devices, it does not give logits, has no
-                layer, or if its answer to an image depends on other images or on the run.
+            DataError: if the size is none.
+            ModelError: if it is no module, cannot be exported, its weights lie on several devices, it does not give logits, has
+                no layer, or if its answer to an image depends on other images or on the run.
             UnknownNameError: if it has no such output.
             SeveralOutputsError: if several outputs can be the logits.
 
@@ -109,13 +113,24 @@ class Network:
         >>> list(network.layers), network(torch.zeros(5, 3, 8, 8)).shape
         (['0'], torch.Size([5, 2]))
         """
+        check_module(module)
+        of_module = specification is None
         feeding = feeding or (UNKNOWN if specification is None else GIVEN)
-        specification = specification or _taken_by(module, input_size, output)
+        if specification is None and input_size is None:
+            feeding = replace(feeding, size_assumed=True)
+        specification = specification or _taken_by(module, input_size or USUAL_SIZE, output)
         named = None if class_names is None else len(class_names)
-        graph_module, done = classifier(module, specification, output, named)
+        try:
+            graph_module, done = classifier(module, specification, output, named)
+        except ModelError as error:
+            if Remedy.SIZE in error.remedies and of_module:
+                raise ModelError(f"{error.problem}; say it with input_size=(height, width)") from error
+            raise
         classes = number_of_classes(graph_module)
         if class_names is not None and len(class_names) != classes:
-            raise ModelError(f"the network has {classes} classes, but {len(class_names)} class names were given")
+            raise ModelError(
+                f"the network has {classes} classes, but {len(class_names)} class names were given; give one for each class"
+            )
         names = tuple(class_names) if class_names is not None else _numbered(classes)
         network = cls(graph_module, specification, names, name or type(module).__name__, card, (*notes, *done), feeding)
         if not network.layers:
@@ -152,7 +167,7 @@ class Network:
             UnknownNameError: if there is none; it lists those there are.
         """
         if name not in self.layers:
-            raise unknown_name("layer", name, self.layers)
+            raise given.unknown_layer(self, name)
         return self.layers[name]
 
     def feature_map(self, layer: str, index: int) -> int:
@@ -163,7 +178,7 @@ class Network:
         """
         maps = self.layer(layer).feature_maps
         if not 0 <= index < maps:
-            raise unknown_name(f"feature map of layer {layer!r}", index, [f"0 to {maps - 1}"])
+            raise unknown_feature_map(layer, index, maps)
         return index
 
     def forward_with(
@@ -272,7 +287,8 @@ class Network:
         """
         if len(class_names) != len(self.class_names):
             raise ModelError(
-                f"the network has {len(self.class_names)} classes, but {len(class_names)} class names were given"
+                f"the network has {len(self.class_names)} classes, but {len(class_names)} class names were given; give one for "
+                "each class"
             )
         names = tuple(class_names)
         return Network(self._own, self.input, names, self.name, self.card, self.notes, self.feeding, self.heads)
@@ -316,7 +332,8 @@ class Network:
         path = Path(path)
         if path.suffix != ".pt2":
             raise ModelError(
-                f"a network is saved as an exported program, so call the file {path.stem}.pt2, not {path.name}"
+                f"a network is saved as an exported program, so call the file {path.stem}.pt2, not {path.name}; its weights go "
+                "back into the module that it was made of with module.load_state_dict(network.state_dict(module))"
             )
         said = NetworkRecord(
             name=self.name[:200],
@@ -329,6 +346,37 @@ class Network:
         with written_whole(path) as partial, partial.open("wb") as stream:
             exporting.write(self.to(CPU)._own, self.input, stream, {RECORD: said.model_dump_json()})
         return path
+
+    def state_dict(self, module: nn.Module) -> dict[str, Tensor]:
+        """The state dict of the module that the network was made of, with copies of the network's weights in it.
+
+        What a network does not change, such as running statistics, is the module's own. The module stays as it is until it loads
+        them.
+
+        Raises:
+            ModelError: if the module is none, or does not have the network's weights by their names and shapes.
+
+        >>> small = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 6 * 6, 2))
+        >>> network = Network.from_module(small, (8, 8)).with_parameters({"4.bias": torch.ones(2)})
+        >>> small.load_state_dict(network.state_dict(small)), small[4].bias.tolist()
+        (<All keys matched successfully>, [1.0, 1.0])
+        """
+        check_module(module)
+        module = unwrapped(module)
+        named = dict(module.named_parameters(remove_duplicate=False))
+        values: dict[int, Tensor] = {}
+        for name, value in self.parameters.items():
+            own = named.get(name, named.get(name.removeprefix("inside.")))
+            if own is None or own.shape != value.shape:
+                raise ModelError(
+                    f"the module ({type(module).__name__}) has no weights {name} of shape {tuple(value.shape)}; give the one "
+                    f"that the network was made of, or save the network itself: network.save({self.name[:40] + '.pt2'!r})"
+                )
+            values[id(own)] = value
+        state = {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
+        return state | {
+            name: values[id(own)].detach().to(own, copy=True) for name, own in named.items() if id(own) in values
+        }
 
     def exported(self, wanted: str) -> AbstractContextManager[ExportedProgram]:
         """The network's graph as PyTorch's exporter gives it, to be written in another form; `wanted` names that form.
@@ -434,9 +482,9 @@ class Network:
         return Network(changed, self.input, self.class_names, name, feeding=self.feeding, heads=self.heads)
 
 
-def _taken_by(module: nn.Module, size: tuple[int, int], output: Output) -> InputSpecification:
+def _taken_by(module: nn.Module, size: int | tuple[int, int], output: Output) -> InputSpecification:
     """Colours, but grey where the first convolution takes one channel and the module does not make it of three itself."""
-    colours = InputSpecification(size=size)
+    colours = InputSpecification(size=size)  # type: ignore[arg-type]  # the side of a square is taken, too
     if channels_of(module) != 1:
         return colours
     try:
@@ -444,7 +492,7 @@ def _taken_by(module: nn.Module, size: tuple[int, int], output: Output) -> Input
     except SeveralOutputsError:  # it takes colours, then
         return colours
     except ModelError:
-        return InputSpecification(size=size, channels="grey")
+        return colours.model_copy(update={"channels": "grey"})
     return colours
 
 

@@ -69,10 +69,9 @@ def record(
     in portions.
 
     Raises:
-        DataError: if the network cannot take the images, or the target does not give one finite score for each image.
         UnknownNameError: if a layer, or the target's class, does not exist.
-        DataError: if the network cannot take the images, the target does not give one finite score for each, or there is no
-            memory budget.
+        DataError: if the network cannot take the images, the target does not give one finite score for each or has no gradient,
+            or there is no memory budget.
         ModelError: if the network's logits are not finite.
 
     >>> from torch import nn
@@ -83,6 +82,25 @@ def record(
     """
     images, target, names = given.images(network, images), given.target(network, target), given.layers(network, layers)
     check_budget(memory_budget)
+    return record_all(network, images, target, names, at, memory_budget=memory_budget)
+
+
+def record_all(
+    network: Network,
+    images: Float[Tensor, "n 3 h w"],
+    target: Target,
+    names: tuple[str, ...],
+    at: At = "activation",
+    *,
+    memory_budget: int = BUDGET,
+    followed: bool = True,
+) -> Recording:
+    """As `record`, of what `given` has made of what was given; `followed` is whether anybody looks at the gradients.
+
+    Raises:
+        DataError: if the target gives no finite score for each image, or no gradient although it is followed.
+        ModelError: if the network's logits are not finite.
+    """
     gathered = GatheredRecords[Recording](len(images))
     rows = network.rows(memory_budget, gradients=True)
     for part, score in portions(target, len(images), rows, network.device):
@@ -90,7 +108,8 @@ def record(
             # autograd follows the activations from the inputs on
             inputs = network.inputs(images[part].detach().clone()).requires_grad_()
             logits, activations = network.forward_with(inputs, names, at)
-            gathered.add(recorded(network, logits, dict(zip(names, activations, strict=True)), score))
+            values = dict(zip(names, activations, strict=True))
+            gathered.add(recorded(network, logits, values, score, followed=followed))
     return gathered.whole
 
 
@@ -102,15 +121,24 @@ def portions(target: Target, count: int, rows: int, device: torch.device) -> Ite
 
 
 def recorded(
-    network: Network, logits: Float[Tensor, "n classes"], activations: Mapping[str, FeatureMaps], target: Target
+    network: Network,
+    logits: Float[Tensor, "n classes"],
+    activations: Mapping[str, FeatureMaps],
+    target: Target,
+    *,
+    followed: bool = True,
 ) -> Recording:
     """The recording of a forward run that autograd has followed, by its logits and the layers it went through.
+
+    `followed` is whether anybody looks at the gradients: then the target must have some.
 
     Raises:
         ModelError, UnknownNameError, DataError: as `record`, for what the target gives.
     """
     scores = target(logits)
-    gradients = _gradients(scores, tuple(activations.values()))
+    of_logits, *gradients = _gradients(scores, (logits, *activations.values()))
+    if followed and of_logits is None and logits.requires_grad:
+        target.check_followed(scores, logits)
     layers = {
         name: LayerRecording(
             activations=values.detach(),
@@ -124,9 +152,11 @@ def recorded(
     return Recording(logits, scores, layers, target.name, network.input.size, target.saturated(scores))
 
 
-def _gradients(scores: Tensor, activations: tuple[Tensor, ...]) -> tuple[Tensor | None, ...]:
-    """The gradient of the summed scores with respect to each layer; None where the scores do not depend on it."""
-    if not activations or not scores.requires_grad:
-        return (None,) * len(activations)
-    gradients: tuple[Tensor | None, ...] = torch.autograd.grad(scores.sum(), activations, allow_unused=True)
+def _gradients(scores: Tensor, values: tuple[Tensor, ...]) -> tuple[Tensor | None, ...]:
+    """The gradient of the summed scores with respect to each of these; None where the scores do not depend on it."""
+    needed = [value for value in values if value.requires_grad]
+    if not needed or not scores.requires_grad:
+        return (None,) * len(values)
+    found = dict(zip(map(id, needed), torch.autograd.grad(scores.sum(), needed, allow_unused=True), strict=True))
+    gradients: tuple[Tensor | None, ...] = tuple(found.get(id(value)) for value in values)
     return gradients

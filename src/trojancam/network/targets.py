@@ -6,18 +6,21 @@ Any other function of the logits is a target too: `custom("margin", lambda logit
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from trojancam.errors import DataError, ModelError, UnknownNameError
+from trojancam.errors import DataError, ModelError, TrojanCamError, UnknownNameError
 
 Logits = Float[Tensor, "n classes"]
 Scores = Float[Tensor, " n"]
 ClassChoice = int | Int64[Tensor, " n"] | None
 
 
+NUDGE = 1e-3  # of the largest logit: so little, and so much more than rounding, are logits moved to see whether a score moves
 VANISHED = 1e-6  # p (1 - p) below this: what float32 leaves of a probability's gradient is mostly rounding
 
 
@@ -75,6 +78,24 @@ class Target:
             return replace(self.choose(images, count), name=self.name, images=images)
         return replace(self, score=lambda logits: _of_some(self, logits, images, count), images=images)
 
+    def check_followed(self, scores: Scores, logits: Logits) -> None:
+        """Refuse a score that moves with the logits while no gradient of it leads back to them: its maps would all be blank.
+
+        A score that is the same whatever the logits has no gradient, and is not refused.
+
+        Raises:
+            DataError: if it was computed without operations of PyTorch.
+        """
+        logits = logits.detach()
+        steps = torch.arange(1, 1 + logits.numel(), device=logits.device).view(logits.shape)
+        with torch.no_grad():
+            moved = self.score(logits + NUDGE * logits.abs().max().clamp(min=NUDGE) * steps.to(logits).cos())
+        if not torch.equal(moved, scores.detach()):
+            raise DataError(
+                f"the target {self.name!r} does not depend on the logits by operations of torch, so it has no gradient; compute "
+                "it without .detach(), .numpy(), .item() and torch.tensor()"
+            )
+
     def saturated(self, scores: Scores) -> Bool[Tensor, " n"]:
         """Where a score with bounds is so close to one of them that its gradient has all but vanished.
 
@@ -95,12 +116,48 @@ def custom(name: str, function: Callable[[Logits], Scores]) -> Target:
     images or activations apply it to the new logits.
 
     Raises (when it is applied):
-        DataError: if the function gives anything else.
+        DataError: if the function gives anything else, raises an error of its own, or has no gradient where one is followed.
 
     >>> custom("margin of class 1", lambda logits: logits[:, 1] - logits.logsumexp(1))(torch.zeros(1, 2))
     tensor([-0.6931])
     """
-    return Target(name, function)
+
+    def score(logits: Logits) -> Any:
+        try:
+            return function(logits)
+        except (TrojanCamError, MemoryError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:  # whatever a function of the user's own may raise
+            raise DataError(
+                f"the target {name!r} raised {type(error).__name__} ({_first_line(error)}); correct it: it is given logits, a "
+                f"tensor of shape {tuple(logits.shape)}, and must return one float for each image"
+            ) from error
+
+    return Target(name, score)
+
+
+def _choice(target_class: object) -> ClassChoice:
+    """One class by number, or one for each image; None is the predicted one.
+
+    Raises:
+        DataError: if it is none: only a network knows the names of its classes.
+    """
+    if target_class is None:
+        return None
+    if isinstance(target_class, int | np.integer) and not isinstance(target_class, bool):
+        return int(target_class)
+    if isinstance(target_class, str):
+        raise DataError(
+            f"a score alone does not know what classes are called, so {target_class!r} is none; give its number, or the name "
+            f"itself as target={target_class!r}, which is the logit of that class"
+        )
+    try:
+        numbers = target_class if isinstance(target_class, Tensor) else torch.as_tensor(target_class, device="cpu")
+    except (TypeError, ValueError, RuntimeError):
+        numbers = torch.zeros(1, device="cpu")
+    if numbers.is_floating_point() or numbers.is_complex() or numbers.dtype == torch.bool:
+        raise DataError("a score is of a class by its number, or of one number for each image; give whole numbers")
+    return numbers
 
 
 def logit(target_class: ClassChoice = None) -> Target:
@@ -115,6 +172,7 @@ def logit(target_class: ClassChoice = None) -> Target:
     >>> logit()(torch.tensor([[1.0, 5.0], [2.0, 0.0]]))
     tensor([5., 2.])
     """
+    target_class = _choice(target_class)
     return _of_classes(_named("logit of", target_class), (target_class,), _picked)
 
 
@@ -128,6 +186,7 @@ def probability(target_class: ClassChoice = None) -> Target:
     >>> probability(0)(torch.zeros(1, 4))
     tensor([0.2500])
     """
+    target_class = _choice(target_class)
     return _of_classes(_named("probability of", target_class), (target_class,), _probability, bounds=(0.0, 1.0))
 
 
@@ -141,8 +200,9 @@ def logit_difference(target_class: ClassChoice, other_class: int | Int64[Tensor,
     >>> logit_difference(1, 0)(torch.tensor([[1.0, 5.0]]))
     tensor([4.])
     """
-    name = f"{_named('logit of', target_class)} less {_named('that of', other_class)}"
-    return _of_classes(name, (target_class, other_class), _difference)
+    classes = _choice(target_class), _choice(other_class)
+    name = f"{_named('logit of', classes[0])} less {_named('that of', classes[1])}"
+    return _of_classes(name, classes, _difference)
 
 
 def finer(target_class: ClassChoice = None, strength: float = 1.0, others: int = 3) -> Target:
@@ -157,6 +217,7 @@ def finer(target_class: ClassChoice = None, strength: float = 1.0, others: int =
     >>> finer(others=1)(torch.tensor([[5.0, 4.0, 0.0]]))
     tensor([1.])
     """
+    target_class = _choice(target_class)
     name = f"{_named('logit of', target_class)} less those of the classes most like it"
 
     def score(logits: Logits) -> Scores:
@@ -261,6 +322,10 @@ def _check_finite(name: str, scores: Scores, logits: Logits, images: Int64[Tenso
                 f"the network's logits of image {image} are not finite; look for NaN or infinity in its weights"
             )
         raise DataError(f"the target {name!r} gives {float(scores[row])} for image {image}; its scores must be finite")
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), "without words")
 
 
 def _named(what: str, target_class: ClassChoice) -> str:

@@ -1,8 +1,9 @@
 """From a model file, and what is said of it beside, to a network that is fed as it wants to be."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from trojancam.errors import DataError, ModelError, Remedy, SeveralOutputsError
 from trojancam.formats.kinds import open_model
@@ -19,7 +20,8 @@ from trojancam.opening.preprocessing import preprocessing_of
 from trojancam.showing import Brief
 
 Size = int | tuple[int, int]
-Said = str | Path | InputSpecification  # how a network is fed: by a usual way's name, in a JSON file, or in full
+Said = str | Path | InputSpecification | Mapping[str, Any]
+"""How a network is fed: by a usual way's name, in a JSON file, by what such a file holds, or in full."""
 
 
 @dataclass(frozen=True)
@@ -29,10 +31,12 @@ class ModelFile(Brief):
     `architecture` builds the network of a file of weights alone: a registered name, `module:callable` of your own code,
     `timm:NAME`, `torchvision:NAME`, a callable or a module. `key` says which dictionary of a checkpoint holds the weights.
     `output` chooses among several, by name or number.
-    `preprocessing` says how the network is fed, `region` whether it sees whole images or what lies in the data set's regions.
-    `size` is that of its images, (height, width) or the side of a square, where
+    `preprocessing` says how the network is fed: by a usual way's name, such as `rgb-symmetric`, in a JSON file, by what such a
+    file holds, `{"mean": (0.5, 0.5, 0.5), "std": 0.25}`, or as an `InputSpecification`. `region` says whether it sees whole
+    images or what lies in the data set's regions. `size` is that of its images, (height, width) or the side of a square, where
     the file leaves it open; `usual_size` is taken where nobody says. `class_names`, or a text file with one a line, take the
-    place of the file's. `device` is where the network computes: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto`, the accelerator
+    place of the file's. `device` is where the network computes: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto`, the accelerator of
+    this machine.
     of this machine.
     """
 
@@ -139,7 +143,7 @@ def _opened(file: ModelFile, notes: tuple[str, ...] = ()) -> Network:
 
 
 def _feeding(file: ModelFile, module: OpenedModel) -> Feeding:
-    if isinstance(file.preprocessing, InputSpecification):
+    if isinstance(file.preprocessing, InputSpecification | Mapping):
         return GIVEN
     if file.preprocessing is not None:
         return Feeding(f"{file.preprocessing}, as given")
@@ -171,7 +175,10 @@ def _specification(file: ModelFile, module: OpenedModel, size: tuple[int, int] |
     if file.preprocessing is None:
         return usual
     said = file.preprocessing
-    specification = said if isinstance(said, InputSpecification) else preprocessing_of(usual, str(said))
+    if isinstance(said, InputSpecification):
+        specification = said
+    else:
+        specification = preprocessing_of(usual, said if isinstance(said, Mapping) else str(said))
     _check_channels(file, module, specification)
     return specification
 

@@ -5,11 +5,12 @@ A network that is fed otherwise than it was trained still answers, only wrongly,
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int64
 from pydantic import ValidationError
@@ -95,8 +96,8 @@ def usual_ways(own: InputSpecification) -> dict[str, InputSpecification]:
     return ways
 
 
-def preprocessing_of(own: InputSpecification, said: str) -> InputSpecification:
-    """How a network is fed, said by a usual way's name, such as `rgb-symmetric`, or by a JSON file.
+def preprocessing_of(own: InputSpecification, said: str | Mapping[str, Any]) -> InputSpecification:
+    """How a network is fed, said by a usual way's name, such as `rgb-symmetric`, by a JSON file, or by what such a file holds.
 
     The file holds an object with any of `mean`, `std` (a number, or one for each channel, of pixels in [0, 1]), `channels`
     (rgb, bgr or grey) and `crop` (a share of the sides, or what `InputSpecification` calls `region`: `roi` or `whole`). What
@@ -106,6 +107,8 @@ def preprocessing_of(own: InputSpecification, said: str) -> InputSpecification:
         UnknownNameError: if there is no such way, nor such a file.
         DataError: if the file says anything else.
     """
+    if isinstance(said, Mapping):
+        return _of_fields(own, said, "the preprocessing", "preprocessing")
     ways, path = usual_ways(own), Path(said)
     if said in ways:
         return ways[said]
@@ -124,9 +127,13 @@ def _from_file(own: InputSpecification, path: Path) -> InputSpecification:
         ) from None
     if not isinstance(said, dict):
         raise DataError(f"{path} holds no JSON object; give one with {', '.join(FIELDS)}")
+    return _of_fields(own, said, str(path), f"preprocessing in {path}")
+
+
+def _of_fields(own: InputSpecification, said: Mapping[str, Any], where: str, what: str) -> InputSpecification:
     for name in said:
         if name not in FIELDS:
-            raise unknown_name(f"field of the preprocessing in {path}", name, FIELDS)
+            raise unknown_name(f"field of the {what}", name, FIELDS)
     fields = {name: _three(value) if name in ("mean", "std") else value for name, value in said.items()}
     if fields.get("crop") in get_args(Region):
         fields["region"] = fields.pop("crop")
@@ -134,12 +141,13 @@ def _from_file(own: InputSpecification, path: Path) -> InputSpecification:
         return InputSpecification.model_validate({**own.model_dump(), **fields})
     except ValidationError as error:
         first = error.errors()[0]
-        raise DataError(f"{first['loc'][0]} in {path} is not to be used: {first['msg']}; correct it") from None
+        raise DataError(f"{first['loc'][0]} in {where} is not to be used: {first['msg']}; correct it") from None
 
 
 def _three(value: Any) -> Any:
     """One number stands for all channels."""
-    one = value[0] if isinstance(value, list) and len(value) == 1 else value
+    value = value.tolist() if isinstance(value, np.ndarray | Tensor) else value
+    one = value[0] if isinstance(value, list | tuple) and len(value) == 1 else value
     return [one] * 3 if isinstance(one, int | float) else value
 
 

@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int64
+from numpy.typing import NDArray
 from torch import Tensor
 
 from trojancam.attribution import energy_in_mask, grad_cam
@@ -16,7 +18,7 @@ from trojancam.network.network import Network
 from trojancam.network.recording import Recording
 from trojancam.network.replay import replay
 from trojancam.network.targets import logit
-from trojancam.progress import Progress, silent
+from trojancam.progress import Progress, checked, silent
 from trojancam.rates import GivenClasses, attack_success_rate
 from trojancam.showing import Brief
 from trojancam.stimulation.edits import Stimulations, as_tuple, stimulated_cells, the_layer
@@ -50,7 +52,7 @@ def dose_response(
     network: Network,
     images: given.GivenImages,
     stimulation: Stimulations,
-    strengths: Sequence[float],
+    strengths: float | Sequence[float] | Tensor | NDArray[Any],
     target_class: given.GivenClass | None = None,
     *,
     progress: Progress = silent,
@@ -71,8 +73,9 @@ def dose_response(
     >>> doses.logits.shape, doses.strengths
     (torch.Size([3, 5]), (0.0, 1.0, 2.0))
     """
-    stimulations = as_tuple(stimulation)
-    if not len(strengths):
+    given.check_network(network)
+    stimulations, strengths, progress = as_tuple(stimulation), _several(strengths), checked(progress)
+    if not strengths:
         raise DataError("there are no strengths to stimulate with; give at least one")
     if stimulations and all(each.kind == "zero" for each in stimulations):
         raise DataError("setting feature maps to zero has no strength; replace, scale or add to them instead")
@@ -95,7 +98,18 @@ def dose_response(
                 answers[-1].add(recorded_from(network, layer, some, edited, (), logit(chosen)), layer, cells)
             progress(number + 1, len(doses), f"strength {strengths[number]:g}")
     logits, predicted, energy = (torch.stack([rows.whole for rows in each]) for each in zip(*answers, strict=True))
-    return DoseResponse(tuple(strengths), chosen, logits, predicted, energy, network(images))
+    return DoseResponse(strengths, chosen, logits, predicted, energy, network(images))
+
+
+def _several(strengths: object) -> tuple[float, ...]:
+    """One strength or several as a tuple."""
+    try:
+        values = np.asarray(strengths.cpu() if isinstance(strengths, Tensor) else strengths, dtype=np.float64)
+    except (TypeError, ValueError):
+        values = np.full(1, np.nan)
+    if values.ndim > 1 or not bool(np.isfinite(values).all()):
+        raise DataError("strengths must be finite numbers; give one, or a list of several, such as (0, 1, 2)")
+    return tuple(values.reshape(-1).tolist())
 
 
 class Answers(NamedTuple):

@@ -116,6 +116,7 @@ def stimulate(
     >>> found.after.logits.shape, found.cams_after["0"].contributions.shape, int(found.place.sum())
     (torch.Size([5, 2]), torch.Size([5, 4, 6, 6]), 16)
     """
+    given.check_network(network)
     stimulations = as_tuple(stimulation)
     layer = the_layer(stimulations)
     if gradient not in GRADIENTS:

@@ -251,6 +251,7 @@ def donated(
     >>> donated(network, torch.rand(3, 8, 8), "0", (1, 3)).value.shape
     torch.Size([2, 6, 6])
     """
+    given.check_network(network)
     pasted = Stimulation(layer, feature_maps, "replace", 0.0, window, mask, rest)
     maps = list(pasted.maps(pasted.check(network).feature_maps))
     image = given.one_image(network, donor)

@@ -10,7 +10,7 @@ from trojancam.network import given
 from trojancam.network.batches import BUDGET, check_budget, parts
 from trojancam.network.network import Network
 from trojancam.network.replay import Replay, replay
-from trojancam.progress import Progress, silent
+from trojancam.progress import Progress, checked, silent
 from trojancam.stimulation.edits import Stimulations, as_tuple, edits, the_layer
 from trojancam.stimulation.stimulation import Stimulation
 
@@ -62,6 +62,7 @@ def variants_read(
         UnknownNameError, DataError, ModelError: as `stimulated_logits`.
     """
     check_budget(memory_budget)
+    progress = checked(progress)
     images = given.images(network, images)
     groups = [as_tuple(each) for each in stimulations]
     by_layer: dict[str, list[int]] = {}
