@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from tests.browsers import axe, browser
 from tests.shared import shared
 from tests.warm import python
@@ -13,6 +14,10 @@ from tests.warm import python
 __all__ = ["axe", "browser", "python", "shared"]
 
 _numbers = itertools.count()
+
+# How long an example takes says nothing on machines that do other things, too.
+settings.register_profile("shared machines", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared machines")
 
 # Files with long tests, the longest first: they begin a run of several processes, so that none of them works alone at its end.
 LONG = (
