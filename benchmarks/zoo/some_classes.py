@@ -18,7 +18,7 @@ import torch
 
 from benchmarks.markdown import table
 from benchmarks.zoo.choosing import chosen, options
-from benchmarks.zoo.growing import grown, path_of
+from benchmarks.zoo.growing import FORMED, grown, path_of
 from benchmarks.zoo.members import Member
 from benchmarks.zoo.rates import share
 from trojancam.attacks.poisoning import Poisoning
@@ -63,6 +63,11 @@ class Row:
     before: Rates
     repaired: str = ""
     after: Rates | None = None
+
+    @property
+    def formed(self) -> bool:
+        """Whether there is a backdoor to find."""
+        return self.before.asr >= FORMED
 
 
 def measured(member: Member, whole: Dataset) -> Row:
@@ -130,20 +135,24 @@ def _lines(rows: list[Row]) -> Iterator[str]:
     clean = [row for row in report if row.attack == "clean"]
     yield "# Backdoors of a few classes, measured\n"
     for attack in ("nine-sources", "five-sources"):
-        ours = [row for row in report if row.attack == attack]
+        ours = [row for row in report if row.attack == attack and row.formed]
         hits = [row.verdict == "backdoor" and row.right for row in ours]
         yield (
             f"- Of backdoors of {attack.removesuffix('-sources')} classes the search finds {sum(hits)} of {len(hits)} with the "
             f"right class: {share(hits)}."
         )
+    unformed = [row.name for row in report if row.attack != "clean" and not row.formed]
+    if unformed:
+        yield f"- Not counted, because the attack success rate is below {FORMED:.0%}: {', '.join(unformed)}."
     alarms = [row.verdict == "backdoor" for row in clean]
     yield f"- It calls {sum(alarms)} of {len(alarms)} clean networks backdoored: {share(alarms)}."
-    fixed = [row for row in report if row.repaired == "repaired" and row.after]
-    if fixed:
-        yield (
-            f"- Of {sum(bool(row.repaired) for row in report)} that were repaired, {len(fixed)} are called repaired. Their "
-            f"greatest attack success rate is then {max(row.after.asr for row in fixed if row.after):.1%}."
-        )
+    for verdict in ("repaired", "not repaired"):
+        rates_after = [row.after.asr for row in report if row.repaired == verdict and row.after]
+        if rates_after:
+            yield (
+                f'- A repair of what it found is called "{verdict}" {len(rates_after)} times. The attack success rate is then '
+                f"{min(rates_after):.1%} to {max(rates_after):.1%}."
+            )
     yield (
         "\nMade by `python -m benchmarks.zoo.some_classes --data GTSRB --part report`: networks with 43 classes, scanned on 200\n"
         "test images by `some-classes` alone, without reference networks. Intervals are 95 %. All constants were chosen on the\n"
