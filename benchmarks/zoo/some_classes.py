@@ -146,12 +146,16 @@ def _lines(rows: list[Row]) -> Iterator[str]:
         yield f"- Not counted, because the attack success rate is below {FORMED:.0%}: {', '.join(unformed)}."
     alarms = [row.verdict == "backdoor" for row in clean]
     yield f"- It calls {sum(alarms)} of {len(alarms)} clean networks backdoored: {share(alarms)}."
+    tried = [row for row in report if row.repaired]
     for verdict in ("repaired", "not repaired"):
-        rates_after = [row.after.asr for row in report if row.repaired == verdict and row.after]
+        rates_after = sorted(
+            {f"{row.after.asr:.1%}" for row in tried if row.repaired == verdict and row.after}, key=_number
+        )
         if rates_after:
+            count = sum(row.repaired == verdict for row in tried)
             yield (
-                f'- A repair of what it found is called "{verdict}" {len(rates_after)} times. The attack success rate is then '
-                f"{min(rates_after):.1%} to {max(rates_after):.1%}."
+                f'- {count} of {len(tried)} repairs of what it found are called "{verdict}". Attack success rates are then '
+                f"{', '.join(rates_after)}."
             )
     yield (
         "\nMade by `python -m benchmarks.zoo.some_classes --data GTSRB --part report`: networks with 43 classes, scanned on 200\n"
@@ -182,6 +186,10 @@ HEADS = [
     "ASR after",
     "seconds",
 ]
+
+
+def _number(share: str) -> float:
+    return float(share.rstrip("%"))
 
 
 def _cells(row: Row) -> list[str]:
