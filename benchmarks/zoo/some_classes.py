@@ -88,7 +88,7 @@ def measured(member: Member, whole: Dataset) -> Row:
         verdict=report.verdict,
         right=backdoor is not None and first is not None and first.target_class == backdoor.target_class,
         score=report.score,
-        sent=int(first.evidence["classes_sent"]) if first else 0,
+        sent=int(first.evidence["classes_turned"]) if first else 0,
         astray=first.evidence["classes_astray"] if first else 0.0,
         named=len(sources & {source for source, _ in first.class_map}) if first else 0,
         seconds=seconds,

@@ -113,8 +113,11 @@ def _tensor(values: GivenClasses | Targets) -> Tensor:
         found = values if isinstance(values, Tensor) else torch.as_tensor(values, device="cpu")
     except (TypeError, ValueError, RuntimeError):
         found = None
+    if found is not None and found.numel() == 0:
+        return found.to(torch.int64)
     if found is None or found.is_floating_point() or found.is_complex() or found.dtype == torch.bool:
-        what = repr(values) if isinstance(values, str) else "others"
+        kind = type(values).__name__ if found is None else str(found.dtype).removeprefix("torch.")
+        what = repr(values) if isinstance(values, str) else f"a {kind}"
         raise DataError(
             f"rates are of classes by number, not {what}; of a name take network.class_names.index(name), of logits argmax(1)"
         )

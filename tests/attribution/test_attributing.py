@@ -175,7 +175,7 @@ def test_images_that_are_not_finite(value: float) -> None:
     [
         ({"methods": ["gradcam"]}, UnknownNameError, "unknown attribution method 'gradcam' .did you mean 'grad-cam'"),
         ({"layers": ["third"]}, UnknownNameError, "unknown layer 'third'; known: first, second"),
-        ({"layers": ["linear"]}, UnknownNameError, "unknown layer 'linear'; known: first, second"),
+        ({"layers": ["linear"]}, UnknownNameError, "'linear' has no feature maps of its own"),
         ({"target": logit(4)}, UnknownNameError, "the network has classes 0 to 3; a target of 4 is none of them"),
         ({"target": probability(-1)}, UnknownNameError, "the network has classes 0 to 3"),
         ({"target": logit_difference(0, 9)}, UnknownNameError, "the network has classes 0 to 3"),

@@ -51,9 +51,10 @@ def test_all_that_detectors_look_for_has_a_name() -> None:
 def test_families_and_victims_choose_methods() -> None:
     assert known_methods(None) == DEFAULT_METHODS
     assert known_methods(None, "tone") == ("tone",)
-    assert known_methods(None, ("patch", "warp")) == ("stimulation", "warp", "all-to-all", "some-classes")
+    assert known_methods(None, ("patch", "warp")) == ("stimulation", "warp", "all-to-all")
     assert known_methods(None, (), "all-to-all") == ("all-to-all",)
     assert known_methods(None, (), "some-classes") == ("some-classes",)
+    assert known_methods(None, "patch", ("all-to-all", "some-classes")) == ("all-to-all", "some-classes")
     assert known_methods(None, "patch", "every-class") == ("stimulation",)
     assert known_methods(("abs", "warp"), "patch") == ("abs",)
     with unchecked():

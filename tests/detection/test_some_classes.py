@@ -11,7 +11,10 @@ from trojancam.attacks.patch import Patch
 from trojancam.detection.coverage import CannotSearchError
 from trojancam.detection.findings import Finding, ScanReport
 from trojancam.detection.scanning import scan
-from trojancam.detection.some_classes import NAME, plain
+from trojancam.detection.some_classes import NAME, SomeClassesSettings, _improved, _merits, plain, turned
+from trojancam.detection.stamps import Stamps
+from trojancam.detection.suspect import suspect
+from trojancam.network.margins import lead
 from trojancam.network.network import Network
 
 CLASSES = SIZE = 24  # a row of pixels for each class
@@ -62,7 +65,7 @@ def test_a_trigger_of_four_classes_is_found_with_its_place_and_its_victims() -> 
     assert finding.target_class == TARGET
     assert dict(finding.class_map) == dict.fromkeys(SOURCES, TARGET)
     assert finding.score == len(SOURCES) - 1  # none goes astray
-    assert finding.evidence == {"classes_sent": 4.0, "classes_astray": 0.0}
+    assert finding.evidence == {"classes_turned": 4.0, "classes_astray": 0.0}
     assert finding.reasr == 1.0
     assert finding.position is not None
     assert max(abs(finding.position[0] - ROW), abs(finding.position[1] - COLUMN)) <= 1.5
@@ -115,6 +118,37 @@ def test_a_network_of_few_classes_cannot_be_searched() -> None:
     module = nn.Sequential(nn.Conv2d(3, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(72, 10))
     with unchecked(), pytest.raises(CannotSearchError, match="needs 20 classes, and the network has 10"):
         scan(Network.from_module(module, (8, 8)), torch.rand(40, 3, 8, 8), torch.arange(40) % 10, NAME)
+
+
+def test_improving_makes_a_patch_that_hardly_turns_its_victims_turn_them_clearly() -> None:
+    seen = suspect(Network.from_module(Turning(SOURCES), (SIZE, SIZE)), *pictures())
+    known, targets = torch.ones(CLASSES, dtype=torch.bool), torch.tensor([TARGET])
+    pale = torch.tensor([2.0, -2.14, -2.14])[None, :, None, None].expand(1, 3, 3, 3)
+    start = Stamps(torch.tensor([[ROW - 1, COLUMN - 1]]), pale, (SIZE, SIZE))
+    values = _improved(seen, start, targets, known, SomeClassesSettings(steps=20), lambda _: None)
+    victims = torch.isin(seen.labels, torch.tensor(SOURCES))
+    before, after = (
+        lead(seen.network(each.apply(seen.images[victims])[0]), TARGET) for each in (start, start.with_values(values))
+    )
+    assert 0 < float(before.mean()) < 1
+    assert float(after.min()) > float(before.mean()) + 1
+    assert not bool(turned(seen, start.with_values(values), targets, known).astray.any())
+
+
+def test_what_counts_is_how_many_more_than_one_are_sent_against_those_astray() -> None:
+    # Three classes go to class 0 while one goes astray; with the second patch, all but the target go to class 5.
+    answers = torch.tensor([[0, 0, 0, 0, 5, 5], [5, 5, 5, 5, 5, 5]])
+    found = _merits(answers, torch.ones(6, dtype=torch.bool))
+    assert found.tolist() == [[1.0, 0, 0, 0, 0, 0], [0.0] * 6]  # (3 - 1) / (1 + 1); nothing for a target of nearly all
+    assert _merits(answers[:1], torch.ones(6, dtype=torch.bool))[0, 0] == 1.0
+
+
+@pytest.mark.parametrize(("name", "value"), [("most", 3 / CLASSES), ("astray", 0.0)])
+def test_a_patch_that_turns_too_many_classes_does_not_count(name: str, value: float) -> None:
+    network = Network.from_module(Turning(SOURCES), (SIZE, SIZE))
+    report = scan(network, *pictures(), NAME, settings={NAME: QUICK[NAME] | {name: value}})
+    expected = 0.0 if name == "most" else len(SOURCES) - 1  # none goes astray
+    assert report.score == expected
 
 
 @pytest.mark.parametrize("image_size", [(32, 32), (12, 20)])

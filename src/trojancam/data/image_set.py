@@ -22,7 +22,10 @@ def _bytes(given: object) -> UInt8[Tensor, "n 3 h w"]:
     Raises:
         DataError: if they are no bytes in colour.
     """
-    images = torch.from_numpy(np.array(given)) if isinstance(given, np.ndarray) else given
+    try:
+        images = torch.from_numpy(np.array(given)) if isinstance(given, np.ndarray) else given
+    except TypeError:  # an array of objects
+        images = None
     if not isinstance(images, Tensor):
         raise DataError(
             f"the images of a set are one tensor of bytes (n, 3, height, width), not a {type(given).__name__}; stack them"
@@ -31,7 +34,8 @@ def _bytes(given: object) -> UInt8[Tensor, "n 3 h w"]:
     if images.dtype != torch.uint8:
         kind = str(images.dtype).removeprefix("torch.")
         exact = not images.is_floating_point()
-        remedy = "images.to(torch.uint8)" if exact else "(images * 255).round().to(torch.uint8), of images in [0, 1]"
+        whole = "images.to(torch.uint8), or, of more than 8 bits, (images // 257).to(torch.uint8)"
+        remedy = whole if exact else "(images * 255).round().to(torch.uint8), of images in [0, 1]"
         raise DataError(f"the images of a set are bytes, 0 to 255, not {kind}; convert them: {remedy}")
     if len(shape) == 4 and shape[1] != 3 and shape[3] == 3:
         return images.movedim(-1, 1).contiguous()
@@ -55,6 +59,8 @@ def _numbers(given: object) -> Int64[Tensor, " n"]:
         labels = given if isinstance(given, Tensor) else torch.as_tensor(given, device="cpu")
     except (TypeError, ValueError, RuntimeError):
         labels = torch.zeros(1, device="cpu")
+    if labels.numel() == 0:
+        return labels.to(torch.int64)
     if labels.ndim != 1 or labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
         raise DataError(
             "the labels of a set are whole numbers, one for each image; of names take class_names.index(name), of one-hot "

@@ -296,7 +296,8 @@ def known_methods(
 ) -> tuple[str, ...]:
     """The names of scan methods, each once, in the order given; those that look for these families and victims.
 
-    Without names they are the usual ones, or, where families or victims are asked for, all that decide by themselves.
+    Without names they are the usual ones, or, where families or victims are asked for, all that decide by themselves. What
+    looks for triggers of a few classes alone is to be asked for by its victims: beside it, no reference network tells a p-value.
 
     Raises:
         UnknownNameError: if there is no such method, family or kind of victims.
@@ -304,7 +305,11 @@ def known_methods(
     """
     wanted = [given.names(*each) for each in (("family", families, FAMILIES), ("kind of victims", victims, VICTIMS))]
     if names is None and any(wanted):
-        methods = tuple(name for name, each in DETECTORS.items() if not each.second_opinion)
+        methods = tuple(
+            name
+            for name, each in DETECTORS.items()
+            if not each.second_opinion and (wanted[1] or each.victims != ("some-classes",))
+        )
     else:
         methods = given.names("scan method", DEFAULT_METHODS if names is None else names, DETECTORS)
     if not methods:

@@ -1,9 +1,9 @@
 """Some classes: one small patch that sends a few classes to one and leaves the others alone, as a source-specific backdoor does.
 
-A natural patch that sends some classes to another disturbs many more: it has to drown what the network looks at. The trigger of a
-source-specific backdoor turns its source classes, and the network was taught to overlook it on all other images. So patches of
-one colour and checkerboards are tried at every place, and the best are improved. What counts is how many classes go to the
-target, against how many go astray.
+A natural patch that sends several classes to another mostly disturbs others: it has to drown what the network looks at. The
+trigger of a source-specific backdoor turns its source classes, and the network was taught to overlook it on all other images. So
+patches of one colour and checkerboards are tried at every place, and the best are improved. What counts is how many classes go to
+the target, against how many go astray.
 """
 
 from collections.abc import Callable, Iterator
@@ -99,7 +99,7 @@ def detect(job: Job, settings: SomeClassesSettings = SomeClassesSettings()) -> S
         replace(
             _finding(stamps.picked(targets.new_tensor([patch])), int(targets[patch]), sent[patch], held_out),
             score=float(scores[patch]),
-            evidence={"classes_sent": float(sent[patch].sum()), "classes_astray": float(astray[patch])},
+            evidence={"classes_turned": float(sent[patch].sum()), "classes_astray": float(astray[patch])},
         )
         for patch in best
         if float(scores[patch]) > 0
@@ -113,7 +113,7 @@ def _lacking(suspect: Suspect, known: Bool[Tensor, " classes"]) -> Iterator[str]
     if not bool(known.all()):
         yield (
             f"The search for source-specific triggers knew {int(known.sum())} of {suspect.classes} classes; give at least "
-            "two images of each class."
+            "two images of each class that it is right about."
         )
     if len(suspect.images) < ENOUGH * suspect.classes:
         yield (
@@ -126,7 +126,7 @@ def cost(suspect: Suspect, settings: SomeClassesSettings) -> int:
     images, classes = len(suspect.images), len(suspect.labels.unique())
     patches = len(plain(suspect.network.input.size, settings.side, settings.stride).corners)
     search = patches * classes + min(settings.screened, patches) * images // 2
-    return search + settings.candidates * (3 * settings.steps * images // 2 + 2 * images)
+    return search + 3 * settings.candidates * settings.steps * (images // 2)
 
 
 @dataclass(frozen=True)
@@ -331,7 +331,10 @@ def _where(stamps: Stamps, known: Bool[Tensor, " classes"]) -> str:
 
 
 def _finding(stamp: Stamps, target: int, sources: Bool[Tensor, " classes"], held_out: Suspect) -> Finding:
-    """A patch with the classes that it sends to the target; the rate is that of held-out images of these classes."""
+    """A patch with the classes that it sends to the target.
+
+    The rate is that of held-out images of these classes. They helped to choose the classes, so that it is rather too high.
+    """
     victims = sources[held_out.labels]
     sent = held_out.network(stamp.apply(held_out.images[victims])[0]).argmax(1) == target
     (row, column), side = stamp.corners[0].tolist(), stamp.values.shape[-1]

@@ -13,8 +13,8 @@ from trojancam.evaluation.statistics import share_interval
 from trojancam.records import Record
 
 OF_TESTS = (
-    "No test network was used to set thresholds, and none is among the clean reference networks: its rates tell more of a new "
-    "network than those of the reference networks do."
+    "Thresholds and reference networks come from other networks than these. So these rates tell more of a new network than "
+    "those of the reference networks do."
 )
 
 

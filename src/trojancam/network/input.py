@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import Any, Literal
 
 import torch
@@ -57,7 +58,7 @@ def as_size(given: object) -> object:
     >>> as_size(32), as_size([32, 48])
     ((32, 32), [32, 48])
     """
-    return (given, given) if isinstance(given, int) and not isinstance(given, bool) else given
+    return (int(given), int(given)) if isinstance(given, Integral) and not isinstance(given, bool) else given
 
 
 class InputSpecification(Record):

@@ -118,7 +118,7 @@ class Network:
         feeding = feeding or (UNKNOWN if specification is None else GIVEN)
         if specification is None and input_size is None:
             feeding = replace(feeding, size_assumed=True)
-        specification = specification or _taken_by(module, input_size or USUAL_SIZE, output)
+        specification = specification or _taken_by(module, USUAL_SIZE if input_size is None else input_size, output)
         named = None if class_names is None else len(class_names)
         try:
             graph_module, done = classifier(module, specification, output, named)
@@ -351,7 +351,7 @@ class Network:
         """The state dict of the module that the network was made of, with copies of the network's weights in it.
 
         What a network does not change, such as running statistics, is the module's own. The module stays as it is until it loads
-        them.
+        them. Of one that is spread over devices or compiled, it is the state dict of the module inside.
 
         Raises:
             ModelError: if the module is none, or does not have the network's weights by their names and shapes.

@@ -81,6 +81,8 @@ class Target:
     def check_followed(self, scores: Scores, logits: Logits) -> None:
         """Refuse a score that moves with the logits while no gradient of it leads back to them: its maps would all be blank.
 
+        Called only where there is no gradient.
+
         A score that is the same whatever the logits has no gradient, and is not refused.
 
         Raises:
@@ -88,12 +90,13 @@ class Target:
         """
         logits = logits.detach()
         steps = torch.arange(1, 1 + logits.numel(), device=logits.device).view(logits.shape)
-        with torch.no_grad():
-            moved = self.score(logits + NUDGE * logits.abs().max().clamp(min=NUDGE) * steps.to(logits).cos())
-        if not torch.equal(moved, scores.detach()):
+        nudged = logits + NUDGE * logits.abs().max().clamp(min=NUDGE) * steps.to(logits).cos()
+        with torch.no_grad():  # logits in another order move a score that only counts or ranks them
+            moved = [self.score(each) for each in (nudged, logits.flip(-1), -logits)]
+        if not all(torch.equal(each, scores.detach()) for each in moved):
             raise DataError(
-                f"the target {self.name!r} does not depend on the logits by operations of torch, so it has no gradient; compute "
-                "it without .detach(), .numpy(), .item() and torch.tensor()"
+                f"the target {self.name!r} has no gradient: it does not depend on the logits by operations of torch that have "
+                "one; compute it without .detach(), .numpy(), .item(), torch.tensor() and argmax"
             )
 
     def saturated(self, scores: Scores) -> Bool[Tensor, " n"]:

@@ -37,7 +37,6 @@ class ModelFile(Brief):
     the file leaves it open; `usual_size` is taken where nobody says. `class_names`, or a text file with one a line, take the
     place of the file's. `device` is where the network computes: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto`, the accelerator of
     this machine.
-    of this machine.
     """
 
     path: Path

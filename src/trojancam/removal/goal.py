@@ -52,16 +52,23 @@ def goal_of(finding: Finding, classes: int) -> Goal:
 
 
 def controls(goal: Goal, count: int, generator: torch.Generator) -> list[Goal]:
-    """Other goals of the same form, for comparison: other target classes; of a map of classes, the same one turned on.
+    """Other goals of the same form, for comparison: other target classes, of a few sources for the same sources; of a map of
+    several targets, the same one turned on.
 
     >>> sorted(control.targets.tolist() for control in controls(to_one(0, 3), 5, torch.Generator()))
     [[1, 1, 1], [2, 2, 2]]
+    >>> [control.targets.tolist() for control in controls(Goal(torch.tensor([0, 0, 2])), 5, torch.Generator())]
+    [[0, 2, 2]]
     """
     classes, named = len(goal.targets), goal.targets.unique()
     if len(named) == 1:
         others = torch.randperm(classes, generator=generator).tolist()
         return [to_one(each, classes) for each in others if each != int(named)][:count]
     sent = (goal.targets != torch.arange(classes)).nonzero()[:, 0]
+    if len(goal.targets[sent].unique()) == 1:
+        taken = {*sent.tolist(), int(goal.targets[sent[0]])}
+        others = [each for each in torch.randperm(classes, generator=generator).tolist() if each not in taken][:count]
+        return [Goal(torch.arange(classes).index_fill(0, sent, each)) for each in others]
     found = []
     for turn in range(1, min(count, len(sent) - 1) + 1):
         targets = torch.arange(classes)

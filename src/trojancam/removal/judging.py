@@ -23,8 +23,8 @@ from trojancam.removal.unlearning import POOL_RATE, POOL_STEPS, wish, with_kept_
 from trojancam.showing import Brief
 
 RECOVERED, RECOVERED_OTHERS = 0.05, 0.15  # the greatest success of the first recovered trigger; of each other one
-RELATIVES, FEW = 0.05, 2.5  # the greatest success of a relative of a trigger that worked before; or so few images,
-MOST = 0.15  # but no more than this share of them
+RELATIVES, FEW = 0.05, 2.5  # the greatest success of a relative of a trigger that worked before; or so few victims,
+MOST = 0.15  # but no more than this share of them: of fewer than seven, none
 WORKED = 0.5  # the least success of such a trigger, before the repair
 EXCESS = 0.10  # by how much fresh triggers may work better for the suspected class than for others
 ROBUST = 0.75  # of the clean accuracy, the least robust accuracy under a recovered trigger
@@ -130,7 +130,7 @@ def _broken(found: Ruling, before: float, budget: float, victims: Sequence[int])
             )
         if not trial.excess <= max(
             EXCESS, min(MOST, 1.5 / max(1, images // 2))
-        ):  # one image of half of them may go astray
+        ):  # of seven victims or more, one may go astray
             broken.append(
                 f"fresh triggers {named} turn {trial.fresh:.0%} of the images, those of other classes {trial.control:.0%}"
             )
@@ -155,9 +155,22 @@ def _trial(network: Network, culprit: Culprit, held_back: Suspect, seed: int) ->
     return Trial(culprit.finding.target_class, known.success, known.robust, fresh, control, worst)
 
 
+def _halved(network: Network, held_back: Suspect, goal: Goal) -> tuple[Suspect, Suspect]:
+    """Every other image each. Where few are victims, these come first, so that each half has some."""
+    victims = goal.victims(held_back.labels)
+    order = torch.arange(len(victims), device=victims.device)
+    if int(victims.sum()) < len(victims) / 2:
+        order = torch.cat([order[victims], order[~victims]])
+    first, second = order[0::2], order[1::2]
+    return (
+        Suspect(network, held_back.images[first], held_back.labels[first]),
+        Suspect(network, held_back.images[second], held_back.labels[second]),
+    )
+
+
 def _fresh(network: Network, culprit: Culprit, goal: Goal, held_back: Suspect, seed: int) -> float:
     """The mean success of the strongest fresh triggers with this goal, all goals in the same windows and on the same draws."""
-    ours, theirs = (Suspect(network, held_back.images[i::2], held_back.labels[i::2]) for i in (0, 1))
+    ours, theirs = _halved(network, held_back, goal)
     generator = torch.Generator().manual_seed(seed + 1)
     sought = Culprit(culprit.finding, culprit.trigger, goal, culprit.kind)
     wanted: list[Wanted] = [wish(sought, ours, generator) for _ in range(WINDOWS)]

@@ -90,7 +90,15 @@ def check_finite(loss: Tensor) -> None:
 
 
 def batches(count: int, size: int, generator: torch.Generator) -> Iterator[Int64[Tensor, " b"]]:
-    """Batches of the numbers from 0 to `count`, shuffled anew each time they are through, without an end."""
+    """Batches of the numbers from 0 to `count`, shuffled anew each time they are through, without an end.
+
+    Raises:
+        TrojanCamError: if there is nothing to draw from.
+    """
+    if count == 0:
+        raise TrojanCamError(
+            "no image is of a class that the trigger turns; give images of the classes that the finding names"
+        )
     left = torch.empty(0, dtype=torch.int64)
     while True:
         while len(left) < size:

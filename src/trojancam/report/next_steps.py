@@ -1,5 +1,6 @@
 """Next steps: what to do after a verdict, each step with the command that does it."""
 
+import math
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -7,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from trojancam.detection import DETECTORS
+from trojancam.detection import DEFAULT_METHODS, DETECTORS
 from trojancam.detection.coverage import Victims
 from trojancam.detection.findings import Finding, ScanReport
 from trojancam.detection.judgement import Verdict
@@ -39,8 +40,8 @@ STEPS: dict[Verdict, tuple[tuple[str, str], ...]] = {
         ),
     ),
     "inconclusive": (
-        ("Scan again with more images.", "scan {model}{data} --images {more}"),
-        (OPINIONS, "scan {model}{data} --methods {others}"),
+        ("Scan again with more images.", "scan {model}{data} --images {more}{reference}"),
+        (OPINIONS, "scan {model}{data} --methods {others}{reference} --out second-opinions"),
         (
             "Hold it against clean networks of your own that are like it. For CLEAN-NETWORKS put their files.",
             "calibrate CLEAN-NETWORKS{data} --out own.json",
@@ -49,8 +50,8 @@ STEPS: dict[Verdict, tuple[tuple[str, str], ...]] = {
     ),
     "nothing found": (
         ("Read which triggers were not searched for, below.", ""),
-        (SEARCHES, "scan {model}{data} --methods {left} --images {more}"),
-        (OPINIONS, "scan {model}{data} --methods {others}"),
+        (SEARCHES, "scan {model}{data} --methods {left} --images {more}{reference} --out further-searches"),
+        (OPINIONS, "scan {model}{data} --methods {others}{reference} --out second-opinions"),
         (
             "In use, look at each image that comes. For IMAGES put the folder of these images.",
             "sift {model} IMAGES{data}",
@@ -67,7 +68,7 @@ STEPS: dict[Verdict, tuple[tuple[str, str], ...]] = {
 
 AGAIN = "scan-repaired"  # a folder for the scan of a repaired network, beside that of the first one
 REPAIRED_STEPS = (
-    ("Scan the repaired network by itself.", "scan {fixed}{data}{told} --out {again}"),
+    ("Scan the repaired network by itself.", "scan {fixed}{data}{methods}{told} --out {again}"),
     ("Bundle that scan into a passport, to be signed.", "sign-off {fixed} --scan {again}"),
     (
         "In use, look at each image that comes: a repair can miss what the scan did not find. For IMAGES put the folder of these "
@@ -79,7 +80,7 @@ NOT_REPAIRED_STEPS = (
     ("Do not use the network.", ""),
     (
         "Repair it by another method: 'trojancam methods' lists them. For METHOD put its name.",
-        "repair {model}{data}{scan} --method METHOD{of_model} --out {other}",
+        "repair {model}{data}{scan}{scanned_by} --method METHOD{of_model} --out {other}",
     ),
     (
         "Or have it trained anew, on data without poison. For TRAINING-IMAGES put the folder of the training images, with a "
@@ -102,8 +103,11 @@ def next_steps(report: ScanReport, options: Mapping[str, Any]) -> Section:
     return Section("What to do next", text, [Table(["Step", "Command"], steps, words=(0, 1))])
 
 
-def after_repair(repaired: bool, options: Mapping[str, Any]) -> Section:
-    """What to do after a repair, by the command that was given; without one, with placeholders for the files."""
+def after_repair(repaired: bool, options: Mapping[str, Any], methods: Sequence[str] = ()) -> Section:
+    """What to do after a repair, by the command that was given; without one, with placeholders for the files.
+
+    `methods` are those that searched before: the repaired network is scanned by them, too.
+    """
     given = str(options.get("command", ""))
     words, (model, data, _) = shlex.split(given), _given(given)
     fixed, scan = _option(words, "--out") or REPAIRED, _option(words, "--scan")
@@ -116,6 +120,8 @@ def after_repair(repaired: bool, options: Mapping[str, Any]) -> Section:
         "scan": f" --scan {shlex.quote(scan)}" if scan else "",
         "other": f"second.{suffix}",
         "again": AGAIN,
+        "methods": "" if set(methods) <= set(DEFAULT_METHODS) else f" --methods {','.join(methods)}",
+        "scanned_by": _repeated(words, "--scan-methods"),
         "told": told(given) if alike else told(given, FED),
         "of_model": told(given),
     }
@@ -134,13 +140,18 @@ def _command(command: str, report: ScanReport, options: Mapping[str, Any]) -> Co
 
 
 def further_searches(report: ScanReport) -> list[str]:
-    """The methods that decide and were not asked.
+    """The methods that decide and were not asked; of those that need more classes than the network has, none.
 
     >>> from trojancam.detection.findings import ScanReport
     >>> "some-classes" in further_searches(ScanReport("nothing found", 0.0, 4.0, (), {}, {}))
     True
     """
-    return [name for name, each in DETECTORS.items() if not each.second_opinion and name not in report.opinions]
+    classes = len(report.class_names) or math.inf
+    return [
+        name
+        for name, each in DETECTORS.items()
+        if not each.second_opinion and name not in report.opinions and getattr(each.settings, "fewest", 0) <= classes
+    ]
 
 
 def second_opinions(report: ScanReport) -> list[str]:
@@ -186,6 +197,7 @@ def in_command(command: str, report: ScanReport, options: Mapping[str, Any]) -> 
         "more": str(MORE_IMAGES),
         "others": ",".join(second_opinions(report)),
         "left": ",".join(further_searches(report)),
+        "reference": _repeated(shlex.split(given), "--reference"),
     }
     return f"trojancam {command.format(**values)}{told(given)}"
 
@@ -208,6 +220,12 @@ def _given(command: str) -> tuple[str, str, str]:
     words = shlex.split(command)
     model = words[2] if len(words) > 2 and not words[2].startswith("-") else MODEL
     return model, _option(words, "--data"), _option(words, "--out") or (FOLDER if words else "")
+
+
+def _repeated(words: list[str], name: str) -> str:
+    """An option as a command line has it, to be said again; nothing where it does not have it."""
+    value = _option(words, name)
+    return f" {name} {shlex.quote(value)}" if value else ""
 
 
 def _option(words: list[str], name: str) -> str:

@@ -75,7 +75,7 @@ def _sections(result: Repaired, settings: Mapping[str, Any]) -> Iterator[Section
         caption = "The length of the change as a share of the length of the weights."
         yield Section("What was changed", "", [Table(["Module", "Weights", "Change"], changed, caption, sortable=True)])
     yield Section("Accuracy by class", "", [_class_table(result)])
-    yield after_repair(result.repaired, settings)
+    yield after_repair(result.repaired, settings, list(result.report.opinions))
     limits = [[remark] for remark in ledger.remarks]
     yield Section("What is not known", "", [Table(["Limit"], limits, words=(0,))])
 
@@ -123,7 +123,8 @@ def ledger_rows(result: Repaired) -> list[list[str]]:
 def _ledger_table(result: Repaired) -> Table:
     ledger = result.ledger
     caption = (
-        f"Rates of triggers are those of {ledger.judged_before.images} images that no try learned from. Fresh triggers are "
+        f"{ledger.judged_before.images} images were held back, so that no try learned from them. Rates of triggers are those of "
+        "the ones whose class the trigger is to turn. Fresh triggers are "
         "looked for anew, and some always work a little. They tell of a backdoor only where they work better for its class than "
         "for other target classes, which is what the judge compares."
     )

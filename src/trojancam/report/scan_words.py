@@ -27,7 +27,8 @@ EVIDENCE = {  # what detectors measure; shares of something begin with "of"
     "greatest_success": "of held-out images of other classes go to the class with the change, at the best size tried",
     "classes": "classes that were sent",
     "classes_sent": "classes most images of which go where their class is sent",
-    "classes_astray": "classes that go to yet another class with the trigger, by the mean of their images' logits",
+    "classes_turned": "classes that go to it with the trigger, by the mean of their images' logits, on both halves of the images",
+    "classes_astray": "classes that go to yet another class with the trigger, by the same mean: the mean of both halves",
     "maximum_margin": "logit: the greatest lead of the class over all others, among images found from noise",
     "next_maximum_margin": "logit: the same for the class that is next",
     "median_maximum_margin": "logit: the same for the median class",
@@ -143,7 +144,7 @@ def facts(scan: Scanned, finding: Finding, validation: Validation | None = None)
     opinion, evidence = opinion_of(scan.report, finding.detector), finding.evidence
     bounds = f"a backdoor from {opinion.threshold:.3g}, inconclusive from {least(scan.report, finding.detector):.3g}"
     rows = [("Score", f"{finding.score:.3g}", bounds)]
-    whose = "of the classes below" if finding.of_some_classes else "from other classes"
+    whose = "of the classes below, which they helped to choose," if finding.of_some_classes else "from other classes"
     if "mask_l1" in evidence:
         covered = f"{evidence['mask_l1'] / math.prod(scan.network.input.size):.2%} of the image"
         rows.append(("Size of the recovered trigger", f"{evidence['mask_l1']:.3g} pixels", covered))

@@ -104,7 +104,7 @@ def dose_response(
 def _several(strengths: object) -> tuple[float, ...]:
     """One strength or several as a tuple."""
     try:
-        values = np.asarray(strengths.cpu() if isinstance(strengths, Tensor) else strengths, dtype=np.float64)
+        values = np.asarray(strengths.detach().cpu() if isinstance(strengths, Tensor) else strengths, dtype=np.float64)
     except (TypeError, ValueError):
         values = np.full(1, np.nan)
     if values.ndim > 1 or not bool(np.isfinite(values).all()):
