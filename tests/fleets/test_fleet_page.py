@@ -42,6 +42,7 @@ def test_the_answer_is_that_of_the_worst(tmp_path: Path) -> None:
         return re.search(r'<p class="answer (.*?)</p>', text)[1]  # type: ignore[index]
 
     assert answer("opened", "not judged") == 'doubt">1 of 2 models inconclusive or not judged'
+    assert answer("opened", "opened") == 'calm">2 models opened; none was scanned'
     assert answer("nothing found", "repaired") == 'calm">No evidence in 2 models'
     assert answer("not repaired", "backdoor") == 'alarm">Evidence of a backdoor in 1 of 2 models'
 

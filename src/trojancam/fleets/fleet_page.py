@@ -68,6 +68,8 @@ def _answer(rows: Sequence[Row]) -> str:
         return f"Evidence of a backdoor in {backdoors} of {len(rows)} models"
     if doubt := _count(rows, *DOUBT):
         return f"{doubt} of {len(rows)} models inconclusive or not judged"
+    if _count(rows, "opened") == len(rows):
+        return f"{len(rows)} models opened; none was scanned"
     return f"No evidence in {len(rows)} models"
 
 
