@@ -26,6 +26,7 @@ from trojancam.network.batches import parts
 from trojancam.network.devices import CPU
 from trojancam.network.margins import leads
 from trojancam.progress import counting
+from trojancam.showing import Brief
 
 NAME = "some-classes"
 SOLID = 10.0  # a channel that is on, before the sigmoid; off, it is minus that
@@ -130,7 +131,7 @@ def cost(suspect: Suspect, settings: SomeClassesSettings) -> int:
 
 
 @dataclass(frozen=True)
-class Turned:
+class Turned(Brief):
     """For each patch and class: whether it is `sent` to the patch's target, or goes `astray` to yet another class."""
 
     sent: Bool[Tensor, "p classes"]
