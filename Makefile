@@ -3,7 +3,6 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CONSTRAINTS ?= constraints.txt # the versions that the tests ran with; `make CONSTRAINTS=/dev/null` takes the newest
-WORKERS ?= $(shell $(PYTHON) -c "import os; print(os.cpu_count() + 1)") # that run tests: one waits for a browser or a process
 INSTALL := $(BIN)/pip install --quiet --constraint $(CONSTRAINTS) --editable
 
 .PHONY: help demo explore test check format bench docs man dist dist-check sbom clean
@@ -42,7 +41,7 @@ check: $(VENV)/installed-dev  ## lint, formatting, types, direction of imports, 
 
 test: check  ## every check and every test
 	$(BIN)/python -m compileall -q src # once, not in every process that a test starts
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 format: $(VENV)/installed-dev  ## put the code into shape
 	$(BIN)/ruff check --fix
