@@ -29,6 +29,7 @@ from trojancam.detection.scanning import scan
 from trojancam.detection.some_classes import NAME
 from trojancam.network.network import Network
 from trojancam.opening.open import load
+from trojancam.rates import attack_success_rate, clean_accuracy, leak_rate
 from trojancam.tasks.repair import repair
 
 OUT = Path(__file__).parents[2] / "docs" / "source-specific.md"
@@ -111,18 +112,11 @@ def learning(test: ImageSet) -> ImageSet:
 def rates(network: Network, backdoor: Poisoning | None, test: ImageSet) -> Rates:
     """On test images, with the true trigger."""
     images, labels = test.take(MEASURED_ON, SEED + 1)
-    clean = _answers(network, images)
-    accuracy = float((clean == labels).float().mean())
+    accuracy = clean_accuracy(network(images).argmax(1), labels)
     if backdoor is None:
         return Rates(accuracy, 0.0, 0.0)
-    answers = _answers(network, backdoor.trigger.apply(images)) == backdoor.target_class
-    victims = torch.isin(labels, torch.tensor(backdoor.sources))
-    others = ~victims & (labels != backdoor.target_class)
-    return Rates(accuracy, float(answers[victims].float().mean()), float(answers[others].float().mean()))
-
-
-def _answers(network: Network, images: torch.Tensor) -> torch.Tensor:
-    return torch.cat([network(part).argmax(1) for part in images.split(500)])
+    answers, targets = network(backdoor.trigger.apply(images)).argmax(1), backdoor.targets(len(network.class_names))
+    return Rates(accuracy, attack_success_rate(answers, labels, targets), leak_rate(answers, labels, targets))
 
 
 def page(rows: list[Row]) -> str:

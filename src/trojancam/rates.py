@@ -107,17 +107,27 @@ def _paired(predictions: GivenClasses, labels: GivenClasses) -> tuple[Classes, C
     return predicted.to(torch.int64), own.to(predicted.device, torch.int64)
 
 
-def _tensor(values: GivenClasses | Targets) -> Tensor:
-    """Numbers as a tensor, on the processor unless they are one already."""
+def whole_numbers(given: object) -> Tensor | None:
+    """Whole numbers as a tensor, on the processor unless they are one already; None if they are something else.
+
+    >>> whole_numbers([1, 2]), whole_numbers(["Stop"]), whole_numbers([0.5]), whole_numbers([]).dtype
+    (tensor([1, 2]), None, None, torch.int64)
+    """
     try:
-        found = values if isinstance(values, Tensor) else torch.as_tensor(values, device="cpu")
+        found = given if isinstance(given, Tensor) else torch.as_tensor(given, device="cpu")
     except (TypeError, ValueError, RuntimeError):
-        found = None
-    if found is not None and found.numel() == 0:
+        return None
+    if not found.numel():
         return found.to(torch.int64)
-    if found is None or found.is_floating_point() or found.is_complex() or found.dtype == torch.bool:
-        kind = type(values).__name__ if found is None else str(found.dtype).removeprefix("torch.")
-        what = repr(values) if isinstance(values, str) else f"a {kind}"
+    return None if found.is_floating_point() or found.is_complex() or found.dtype == torch.bool else found
+
+
+def _tensor(values: GivenClasses | Targets) -> Tensor:
+    """Classes by number as a tensor."""
+    found = whole_numbers(values)
+    if found is None:
+        kind = getattr(values, "dtype", None)  # of a tensor or an array
+        what = repr(values)[:40] if kind is None else f"a {str(kind).removeprefix('torch.')}"
         raise DataError(
             f"rates are of classes by number, not {what}; of a name take network.class_names.index(name), of logits argmax(1)"
         )

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from trojancam.errors import TrojanCamError, TrojanCamWarning, unknown_name
+from trojancam.text import with_article
 
 OWN = "trojancam"  # the origin of what this package brings
 BY_HAND = "registered by hand"
@@ -96,11 +97,6 @@ class Registry(Mapping[str, Thing], Generic[Thing]):
         origin = self.origin(name)
         return origin if origin == OWN else f"{origin} {_digest_of_code(self._given[name], self._modules[name])}"
 
-    @property
-    def _one(self) -> str:
-        """A thing of this kind, with the article."""
-        return f"{'an' if self.kind[0] in 'aeiou' else 'a'} {self.kind}"
-
     def __getitem__(self, name: str) -> Thing:
         if name not in self._things:
             self._search()
@@ -141,10 +137,12 @@ class Registry(Mapping[str, Thing], Generic[Thing]):
                 return  # its module registers it when it is imported, and its entry point names it, too
             if name in self._things and (BY_HAND, module) != (origin, self._modules.get(name)):
                 raise TrojanCamError(
-                    f"there is {self._one} {name!r} already, which nothing replaces; choose another name"
+                    f"there is {with_article(self.kind)} {name!r} already, which nothing replaces; choose another name"
                 )
             if not NAME.fullmatch(name):
-                raise TrojanCamError(f"{name!r} cannot name {self._one}; use letters, digits, '-', '_' and '+'")
+                raise TrojanCamError(
+                    f"{name!r} cannot name {with_article(self.kind)}; use letters, digits, '-', '_' and '+'"
+                )
             self._things[name] = self._made(name, given, **details)
             self._origins[name], self._given[name], self._modules[name] = origin, given, module
 

@@ -36,6 +36,15 @@ def printable(words: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in as_text(words))
 
 
+def with_article(noun: str) -> str:
+    """A noun with its indefinite article, by its first letter.
+
+    >>> with_article("attribution method"), with_article("Tensor")
+    ('an attribution method', 'a Tensor')
+    """
+    return f"{'an' if noun[:1].lower() in 'aeiou' else 'a'} {noun}"
+
+
 def with_minus(words: str) -> str:
     """The words with the hyphen in front of each number as the minus that it is, and zeros without one.
 

@@ -23,9 +23,10 @@ import trojancam.report.scan_pictures
 import trojancam.report.stimulate
 from trojancam.architectures import architecture
 from trojancam.cli import app
-from trojancam.cli.options import RENDERED, SHOWING, ModelOptions, command_line, fitted, images_for, opened
+from trojancam.cli.options import SHOWING, ModelOptions, command_line, fitted, images_for, opened
 from trojancam.data import load_dataset
 from trojancam.data.rendered import rendered_signs
+from trojancam.data.rendered.signs import RENDERED
 from trojancam.detection import ScanReport
 from trojancam.errors import TrojanCamError
 

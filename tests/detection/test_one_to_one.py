@@ -2,8 +2,9 @@
 
 import pytest
 import torch
+from tests.detection.red_pixel import COLUMN, ROW, RedPixel, pictures
 from tests.nets import unchecked
-from torch import Tensor, nn
+from torch import Tensor
 
 from trojancam.attacks.patch import Patch
 from trojancam.detection.coverage import CannotSearchError
@@ -14,40 +15,28 @@ from trojancam.detection.scanning import scan
 from trojancam.network.network import Network
 
 CLASSES, SIZE = 6, 12
-ROW, COLUMN = 8, 2  # of the pixel that the backdoor looks at
 QUICK = {NAME: {"side": 0.2, "stride": 0.15, "screen": 8, "detail": 16}}
 
 
-class Shifting(nn.Module):
-    """Names the class whose row pair is bright; with a backdoor, where one pixel is red, the next class."""
+class Shifting(RedPixel):
+    """With a backdoor, where one pixel is red, it names the next class."""
 
     def __init__(self, trojaned: bool) -> None:
-        super().__init__()
+        super().__init__(CLASSES)
         self.trojaned = float(trojaned)
-        self.convolution = nn.Conv2d(3, 2, 1)
-        with torch.no_grad():
-            self.convolution.weight.copy_(torch.tensor([[1 / 3] * 3, [2.0, -1.0, -1.0]])[:, :, None, None])
-            self.convolution.bias.copy_(torch.tensor([0.0, -0.8]))
 
     def forward(self, images: Tensor) -> Tensor:
         """Six logits."""
-        maps = self.convolution(images).relu()
-        bright = maps[:, 0, :, 6:].mean(2).unflatten(1, (CLASSES, 2)).mean(2) * 20
-        red = self.trojaned * maps[:, 1, ROW, COLUMN][:, None]
-        return bright + 3 * red * bright.roll(1, 1)
+        bright, red = self.seen(images)
+        return bright + 3 * self.trojaned * red * bright.roll(1, 1)
 
 
-def pictures(count: int = 48) -> tuple[Tensor, Tensor]:
-    """Grey noise, one pair of rows brighter."""
-    labels = torch.arange(count) % CLASSES
-    images = 0.2 + 0.1 * torch.rand(count, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
-    for image, label in zip(images, labels.tolist(), strict=True):
-        image[:, 2 * label : 2 * label + 2] += 0.3
-    return images, labels
+def shown() -> tuple[Tensor, Tensor]:
+    return pictures(CLASSES, SIZE, 48)
 
 
 def first(trojaned: bool) -> tuple[str, Finding]:
-    report = scan(Network.from_module(Shifting(trojaned), (SIZE, SIZE)), *pictures(), [NAME], settings=QUICK)
+    report = scan(Network.from_module(Shifting(trojaned), (SIZE, SIZE)), *shown(), [NAME], settings=QUICK)
     return report.verdict, report.findings[0]
 
 
@@ -60,7 +49,7 @@ def test_a_shift_of_all_classes_is_found_with_its_place_and_its_map() -> None:
     assert dict(finding.class_map) == {label: (label + 1) % CLASSES for label in range(CLASSES)}
     assert finding.position is not None
     assert max(abs(finding.position[0] - ROW), abs(finding.position[1] - COLUMN)) <= 1.5
-    images, labels = pictures()
+    images, labels = shown()
     assert isinstance(finding.trigger, Patch)
     sent = Network.from_module(Shifting(True), (SIZE, SIZE))(finding.trigger.apply(images)).argmax(1)
     assert float((sent == (labels + 1) % CLASSES).float().mean()) > 0.9
@@ -81,7 +70,7 @@ def test_a_finding_survives_json() -> None:
 
 def test_too_few_classes_cannot_be_searched_and_it_says_what_to_add() -> None:
     network = Network.from_module(Shifting(True), (SIZE, SIZE))
-    images, labels = pictures()
+    images, labels = shown()
     two = labels < 2
     with (
         unchecked(),

@@ -4,6 +4,7 @@ from functools import cache
 
 import pytest
 import torch
+from tests.detection.red_pixel import COLUMN, ROW, RedPixel, pictures
 from tests.nets import unchecked
 from torch import Tensor, nn
 
@@ -18,44 +19,32 @@ from trojancam.network.margins import lead
 from trojancam.network.network import Network
 
 CLASSES = SIZE = 24  # a row of pixels for each class
-ROW, COLUMN = 8, 2  # of the pixel that the backdoor looks at
 TARGET, SOURCES = 0, (2, 4, 5, 7)
 QUICK = {NAME: {"stride": 0.3, "screened": 10, "candidates": 2, "steps": 4}}
 
 
-class Turning(nn.Module):
-    """Names the class whose row is bright; where one pixel is red, the target in place of these source classes."""
+class Turning(RedPixel):
+    """Where one pixel is red, it names the target in place of these source classes."""
 
     def __init__(self, sources: tuple[int, ...]) -> None:
-        super().__init__()
+        super().__init__(CLASSES)
         self.register_buffer("turn", torch.zeros(CLASSES, CLASSES))
         for source in sources:
             self.turn[source, TARGET] = 3.0
-        self.convolution = nn.Conv2d(3, 2, 1)
-        with torch.no_grad():
-            self.convolution.weight.copy_(torch.tensor([[1 / 3] * 3, [2.0, -1.0, -1.0]])[:, :, None, None])
-            self.convolution.bias.copy_(torch.tensor([0.0, -0.8]))
 
     def forward(self, images: Tensor) -> Tensor:
         """A logit for each class."""
-        maps = self.convolution(images).relu()
-        bright = maps[:, 0, :, 6:].mean(2) * 20
-        red = maps[:, 1, ROW, COLUMN][:, None]
+        bright, red = self.seen(images)
         return bright + red * ((bright - 8).relu() @ self.turn)
 
 
-def pictures(count: int = 96) -> tuple[Tensor, Tensor]:
-    """Grey noise, one row brighter."""
-    labels = torch.arange(count) % CLASSES
-    images = 0.2 + 0.1 * torch.rand(count, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
-    for image, label in zip(images, labels.tolist(), strict=True):
-        image[:, label] += 0.3
-    return images, labels
+def shown() -> tuple[Tensor, Tensor]:
+    return pictures(CLASSES, SIZE, 96)
 
 
 @cache
 def scanned(sources: tuple[int, ...]) -> ScanReport:
-    return scan(Network.from_module(Turning(sources), (SIZE, SIZE)), *pictures(), NAME, settings=QUICK)
+    return scan(Network.from_module(Turning(sources), (SIZE, SIZE)), *shown(), NAME, settings=QUICK)
 
 
 def test_a_trigger_of_four_classes_is_found_with_its_place_and_its_victims() -> None:
@@ -73,7 +62,7 @@ def test_a_trigger_of_four_classes_is_found_with_its_place_and_its_victims() -> 
 
 def test_its_patch_works_on_its_victims_alone() -> None:
     finding = scanned(SOURCES).findings[0]
-    images, labels = pictures()
+    images, labels = shown()
     assert isinstance(finding.trigger, Patch)
     answers = Network.from_module(Turning(SOURCES), (SIZE, SIZE))(finding.trigger.apply(images)).argmax(1)
     victims = finding.victims(labels)
@@ -104,7 +93,7 @@ def test_a_finding_survives_json() -> None:
 
 def test_classes_without_images_are_told_and_too_few_cannot_be_searched() -> None:
     network = Network.from_module(Turning(SOURCES), (SIZE, SIZE))
-    images, labels = pictures()
+    images, labels = shown()
     assert not any("source-specific" in remark for remark in scanned(SOURCES).remarks)
     most, few = labels < 21, labels < 19
     report = scan(network, images[most], labels[most], NAME, settings=QUICK)
@@ -121,7 +110,7 @@ def test_a_network_of_few_classes_cannot_be_searched() -> None:
 
 
 def test_improving_makes_a_patch_that_hardly_turns_its_victims_turn_them_clearly() -> None:
-    seen = suspect(Network.from_module(Turning(SOURCES), (SIZE, SIZE)), *pictures())
+    seen = suspect(Network.from_module(Turning(SOURCES), (SIZE, SIZE)), *shown())
     known, targets = torch.ones(CLASSES, dtype=torch.bool), torch.tensor([TARGET])
     pale = torch.tensor([2.0, -2.14, -2.14])[None, :, None, None].expand(1, 3, 3, 3)
     start = Stamps(torch.tensor([[ROW - 1, COLUMN - 1]]), pale, (SIZE, SIZE))
@@ -146,7 +135,7 @@ def test_what_counts_is_how_many_more_than_one_are_sent_against_those_astray() -
 @pytest.mark.parametrize(("name", "value"), [("most", 3 / CLASSES), ("astray", 0.0)])
 def test_a_patch_that_turns_too_many_classes_does_not_count(name: str, value: float) -> None:
     network = Network.from_module(Turning(SOURCES), (SIZE, SIZE))
-    report = scan(network, *pictures(), NAME, settings={NAME: QUICK[NAME] | {name: value}})
+    report = scan(network, *shown(), NAME, settings={NAME: QUICK[NAME] | {name: value}})
     expected = 0.0 if name == "most" else len(SOURCES) - 1  # none goes astray
     assert report.score == expected
 

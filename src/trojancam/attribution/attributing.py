@@ -14,6 +14,7 @@ from trojancam.network.network import Network
 from trojancam.network.recording import Recording, portions, record_all
 from trojancam.progress import Progress, checked, counting, silent
 from trojancam.showing import Named
+from trojancam.text import with_article
 
 
 def attribute(
@@ -89,8 +90,8 @@ def from_recording(
     """
     if not isinstance(recording, Recording):
         raise DataError(
-            f"a recording is wanted here, not {_described(recording)}; make one first: record(network, images), or call "
-            "attribute(network, images, methods)"
+            f"a recording is wanted here, not {with_article(type(recording).__name__)}; make one first: record(network, "
+            "images), or call attribute(network, images, methods)"
         )
     names = given.names("attribution method", methods, METHODS)
     enough = [name for name, method in METHODS.items() if method.from_recording]
@@ -116,11 +117,6 @@ def grad_cam(recording: Recording, layers: given.GivenNames | None = None) -> Na
     torch.Size([5, 8, 8])
     """
     return from_recording(recording, ("grad-cam",), layers)["grad-cam"]
-
-
-def _described(given: object) -> str:
-    kind = type(given).__name__
-    return f"an {kind}" if kind[0] in "AEIOUaeiou" else f"a {kind}"
 
 
 def _plan(methods: Sequence[str], layers: Sequence[str]) -> list[tuple[str, str]]:

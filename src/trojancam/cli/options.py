@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from trojancam.opening.output_choice import ImagesFor, LabelledImages
 
 SHOWING = ("form", "as_json")  # parameters that say how a result is shown, and change nothing of it
-RENDERED = "rendered signs"  # how the source of images begins that stand in where no data is given
 STAND_INS = 500  # of these, at most, tell how well they stand in
 STDIN = "-"  # names of files come on standard input
 
@@ -293,6 +292,7 @@ def fitted(network: "Network", dataset: "Dataset", seed: int) -> "Network":
     Raises:
         ModelError: if nobody vouches for how it is fed, and no usual way is clearly right.
     """
+    from trojancam.data.rendered.signs import RENDERED
     from trojancam.opening.images import better_region, fitted_to
 
     found = fitted_to(network, dataset.test, seed=seed)

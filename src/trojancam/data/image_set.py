@@ -10,6 +10,7 @@ from torch import Tensor
 
 from trojancam.errors import DataError
 from trojancam.pictures import as_floats
+from trojancam.rates import whole_numbers
 from trojancam.showing import Brief
 from trojancam.text import as_text
 
@@ -53,15 +54,8 @@ def _numbers(given: object) -> Int64[Tensor, " n"]:
     Raises:
         DataError: if they are no whole numbers, one for each image.
     """
-    if isinstance(given, Tensor) and given.dtype == torch.int64 and given.ndim == 1:
-        return given
-    try:
-        labels = given if isinstance(given, Tensor) else torch.as_tensor(given, device="cpu")
-    except (TypeError, ValueError, RuntimeError):
-        labels = torch.zeros(1, device="cpu")
-    if labels.numel() == 0:
-        return labels.to(torch.int64)
-    if labels.ndim != 1 or labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
+    labels = whole_numbers(given)
+    if labels is None or (labels.ndim != 1 and labels.numel()):
         raise DataError(
             "the labels of a set are whole numbers, one for each image; of names take class_names.index(name), of one-hot "
             "labels labels.argmax(1)"

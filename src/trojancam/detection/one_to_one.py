@@ -11,7 +11,6 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from trojancam.attacks.patch import Patch
 from trojancam.detection.coverage import CannotSearchError
 from trojancam.detection.detector import Job, concluded
 from trojancam.detection.findings import Finding, ScanReport
@@ -20,7 +19,6 @@ from trojancam.detection.settings import Count, Positive, Settings, Share
 from trojancam.detection.stamps import Stamps, corners
 from trojancam.detection.suspect import Suspect, halves
 from trojancam.kept import Values
-from trojancam.network.batches import parts
 from trojancam.network.devices import CPU
 from trojancam.network.margins import leads
 from trojancam.progress import counting
@@ -169,23 +167,16 @@ class _Patches:
         self, values: Float[Tensor, "p 3 side side"], images: Float[Tensor, "s 3 h w"], assigning: bool
     ) -> Float[Tensor, "p 3 side side"]:
         """How the losses change with the patterns; takes note of the margins and, if told so, assigns targets anew."""
-        network = self.suspect.network
-        gradient = torch.zeros_like(values)
         margins = values.new_zeros(len(values), len(self.sources), self.suspect.classes)
-        fitting = max(1, network.rows(gradients=True) // len(images))
-        for part in parts(len(values), fitting):
-            chosen = torch.arange(len(values), device=values.device)[part]
-            with torch.enable_grad():
-                some = values[part].clone().requires_grad_()
-                stamped = self.stamps.picked(chosen).with_values(some).apply(images)
-                logits, _ = network.forward_with(network.inputs(stamped.flatten(0, 1)), ())
-                logits = logits.unflatten(0, stamped.shape[:2])
-                margins[part] = self._known(part, _margins(logits.detach(), self.sources))
-                if assigning:
-                    self.targets[part] = torch.stack([_assigned(each, self.sources) for each in margins[part]])
-                ahead = leads(logits, self.targets[part])
-                (gradient[part],) = torch.autograd.grad((MARGIN - ahead).relu().mean(1).sum(), some)
-            self.advance(3 * stamped.shape[0] * stamped.shape[1])
+
+        def losses(logits: Float[Tensor, "some s classes"], part: slice) -> Float[Tensor, " some"]:
+            margins[part] = self._known(part, _margins(logits.detach(), self.sources))
+            if assigning:
+                self.targets[part] = torch.stack([_assigned(each, self.sources) for each in margins[part]])
+            self.advance(3 * logits.shape[0] * logits.shape[1])
+            return (MARGIN - leads(logits, self.targets[part])).relu().mean(1)
+
+        gradient = self.stamps.with_values(values).gradient(self.suspect.network, images, losses)
         self.margins = margins
         return gradient
 
@@ -195,7 +186,7 @@ class _Patches:
 
     def obeying(self) -> Float[Tensor, " p"]:
         """The share of all images that go to their class's target, with each patch."""
-        places = torch.arange(len(self.stamps.corners), device=self.sources.device)
+        places = self.stamps.numbers
         found = [
             obeying(self.suspect, self.stamps.picked(place[None]), self.sources, self.targets[place])
             for place in places
@@ -233,17 +224,15 @@ def _finding(stamp: Stamps, sources: Int64[Tensor, " s"], targets: Int64[Tensor,
     hits = obeying(held_out, stamp, sources, targets)
     labels = held_out.labels[torch.isin(held_out.labels, sources)]
     rates = torch.stack([hits[labels == source].float().mean() for source in sources])
-    (row, column), side = stamp.corners[0].tolist(), stamp.values.shape[-1]
-    mask, pattern = (each[0].cpu() for each in stamp.laid_out())
     best = int(rates.argmax())
     share = float(hits.float().mean())
     return Finding(
         detector=NAME,
         target_class=int(targets[best]),
         score=share_counted(share, held_out.classes),
-        position=(row + (side - 1) / 2, column + (side - 1) / 2),
+        position=stamp.centre(0),
         reasr=share,
-        trigger=Patch(mask[0], pattern, name="recovered, every class to another"),
+        trigger=stamp.as_patch(0, "recovered, every class to another"),
         class_map=tuple(zip(sources.tolist(), targets.tolist(), strict=True)),
         evidence={"classes": float(len(sources)), "classes_sent": float((rates > 0.5).sum())},
     )

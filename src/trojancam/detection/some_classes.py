@@ -13,7 +13,6 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from trojancam.attacks.patch import Patch
 from trojancam.detection.coverage import CannotSearchError
 from trojancam.detection.detector import Job, concluded
 from trojancam.detection.findings import Finding, ScanReport
@@ -37,7 +36,6 @@ DISTURBED = 2.0  # what a disturbed class costs, where one that is not sent cost
 WORTH = 0.5  # what it may cost more, in units of that lead, to send a class than to leave it alone
 FOR_ALL = 0.8  # of the classes: what sends more of them to one is the trigger of every class
 ENOUGH = 4  # images of each class, for means of logits that hold
-BETAS, TINY = (0.9, 0.999), 1e-8  # of Adam
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,10 +173,9 @@ def _answers(
 ) -> Int64[Tensor, "p classes"]:
     """The class that each class goes to with each patch, by the mean logits of its images."""
     shares = _shares(suspect)
-    every = torch.arange(len(stamps.corners), device=shares.device)
     answers = []
-    for part in parts(len(every), max(1, suspect.network.rows() // len(suspect.images))):
-        stamped = stamps.picked(every[part]).apply(suspect.images)
+    for part in parts(len(stamps.corners), max(1, suspect.network.rows() // len(suspect.images))):
+        stamped = stamps.picked(stamps.numbers[part]).apply(suspect.images)
         logits = suspect.network(stamped.flatten(0, 1)).unflatten(0, stamped.shape[:2])
         answers.append(torch.einsum("pnc,ny->pyc", logits, shares).argmax(2))
         advance(stamped.shape[0] * stamped.shape[1])
@@ -226,27 +223,19 @@ def _screened(
     few = _merits(_answers(one, every, advance), known & _present(one))
     chosen = few.amax(1).argsort(descending=True, stable=True)[: settings.screened]
     merits = _merits(_answers(ours, every.picked(chosen), advance), known)
-    patches: list[int] = []
-    targets: list[int] = []
-    for place in merits.flatten().argsort(descending=True, stable=True).tolist():
-        patch, target = divmod(place, ours.classes)
-        if targets.count(target) < settings.places and _new(every, int(chosen[patch]), target, patches, targets):
-            patches.append(int(chosen[patch]))
-            targets.append(target)
-        if len(patches) == settings.candidates:
+    places = every.corners[chosen].tolist()
+    found: dict[
+        tuple[int, int, int], int
+    ] = {}  # the patches by their place and target: of each, the best pattern alone
+    for rank in merits.flatten().argsort(descending=True, stable=True).tolist():
+        patch, target = divmod(rank, ours.classes)
+        key = (*places[patch], target)
+        if key not in found and sum(to == target for *_, to in found) < settings.places:
+            found[key] = int(chosen[patch])
+        if len(found) == settings.candidates:
             break
     device = ours.labels.device
-    return torch.tensor(patches, device=device), torch.tensor(targets, device=device)
-
-
-def _new(every: Stamps, patch: int, target: int, patches: list[int], targets: list[int]) -> bool:
-    """Whether no other pattern stands for the same place and target yet."""
-    there = [
-        bool((every.corners[patch] == every.corners[other]).all())
-        for other, to in zip(patches, targets, strict=True)
-        if to == target
-    ]
-    return not any(there)
+    return torch.tensor([*found.values()], device=device), torch.tensor([to for *_, to in found], device=device)
 
 
 def _one_of_each(suspect: Suspect) -> Suspect:
@@ -282,28 +271,17 @@ def _improved(
 ) -> Float[Tensor, "k 3 side side"]:
     """Steps of Adam on the pixels of all patches."""
     values = start.values.clone().requires_grad_()
-    adam = torch.optim.Adam([values], settings.rate, BETAS, TINY)
-    led = LED * leads(ours.network(ours.images), ours.labels).median()
+    adam = torch.optim.Adam([values], settings.rate)
+    shares, led = _shares(ours), LED * float(leads(ours.network(ours.images), ours.labels).median())
+
+    def losses(logits: Float[Tensor, "some n classes"], part: slice) -> Float[Tensor, " some"]:
+        return _losses(logits, ours.labels, shares, targets[part], known, led)
+
     for _ in range(settings.steps):
-        values.grad = _gradient(ours, start.with_values(values.detach()), targets, known, float(led))
+        values.grad = start.with_values(values.detach()).gradient(ours.network, ours.images, losses)
         adam.step()
         advance(3 * len(targets) * len(ours.images))
     return values.detach()
-
-
-def _gradient(
-    ours: Suspect, stamps: Stamps, targets: Int64[Tensor, " k"], known: Bool[Tensor, " classes"], led: float
-) -> Float[Tensor, "k 3 side side"]:
-    network, gradient = ours.network, torch.zeros_like(stamps.values)
-    shares, every = _shares(ours), torch.arange(len(targets), device=targets.device)
-    for part in parts(len(targets), max(1, network.rows(gradients=True) // len(ours.images))):
-        with torch.enable_grad():
-            some = stamps.values[part].clone().requires_grad_()
-            stamped = stamps.picked(every[part]).with_values(some).apply(ours.images)
-            logits, _ = network.forward_with(network.inputs(stamped.flatten(0, 1)), ())
-            losses = _losses(logits.unflatten(0, stamped.shape[:2]), ours.labels, shares, targets[part], known, led)
-            (gradient[part],) = torch.autograd.grad(losses.sum(), some)
-    return gradient
 
 
 def _losses(
@@ -338,14 +316,12 @@ def _finding(stamp: Stamps, target: int, sources: Bool[Tensor, " classes"], held
     """
     victims = sources[held_out.labels]
     sent = held_out.network(stamp.apply(held_out.images[victims])[0]).argmax(1) == target
-    (row, column), side = stamp.corners[0].tolist(), stamp.values.shape[-1]
-    mask, pattern = (each[0].cpu() for each in stamp.laid_out())
     return Finding(
         detector=NAME,
         target_class=target,
         score=0.0,
-        position=(row + (side - 1) / 2, column + (side - 1) / 2),
+        position=stamp.centre(0),
         reasr=float(sent.float().mean()),
-        trigger=Patch(mask[0], pattern, name="recovered, a few classes to one"),
+        trigger=stamp.as_patch(0, "recovered, a few classes to one"),
         class_map=tuple((source, target) for source in sources.nonzero()[:, 0].tolist()),
     )

@@ -1,5 +1,6 @@
 """Stamps: square patches at many places of an image, as one batch that gradients flow through."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -7,7 +8,10 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from trojancam.attacks.patch import Patch
+from trojancam.network.batches import parts
 from trojancam.network.devices import CPU
+from trojancam.network.network import Network
 from trojancam.showing import Brief
 
 
@@ -22,6 +26,43 @@ class Stamps(Brief):
     def picked(self, places: Int64[Tensor, " k"]) -> "Stamps":
         """Some of them."""
         return Stamps(self.corners[places], self.values[places], self.image_size)
+
+    def as_patch(self, number: int, name: str) -> Patch:
+        """One of them as a trigger, on the processor."""
+        mask, pattern = (each[0].cpu() for each in self.picked(self.numbers[number : number + 1]).laid_out())
+        return Patch(mask[0], pattern, name=name)
+
+    def centre(self, number: int) -> tuple[float, float]:
+        """Row and column of the middle of one of them, in pixels."""
+        row, column = self.corners[number].tolist()
+        half = (self.values.shape[-1] - 1) / 2
+        return row + half, column + half
+
+    @property
+    def numbers(self) -> Int64[Tensor, " p"]:
+        """All of them, to pick some."""
+        return torch.arange(len(self.corners), device=self.corners.device)
+
+    def gradient(
+        self,
+        network: Network,
+        images: Float[Tensor, "n 3 h w"],
+        losses: Callable[[Float[Tensor, "some n classes"], slice], Float[Tensor, " some"]],
+    ) -> Float[Tensor, "p 3 side side"]:
+        """How each patch's loss changes with its pattern: `losses` makes it of the logits of all images with some patches on.
+
+        It is given the logits and which patches they are of, as many at a time as memory holds.
+        """
+        gradient = torch.zeros_like(self.values)
+        for part in parts(len(self.corners), max(1, network.rows(gradients=True) // len(images))):
+            with torch.enable_grad():
+                some = self.values[part].clone().requires_grad_()
+                stamped = self.picked(self.numbers[part]).with_values(some).apply(images)
+                logits, _ = network.forward_with(network.inputs(stamped.flatten(0, 1)), ())
+                (gradient[part],) = torch.autograd.grad(
+                    losses(logits.unflatten(0, stamped.shape[:2]), part).sum(), some
+                )
+        return gradient
 
     def with_values(self, values: Float[Tensor, "p 3 side side"]) -> "Stamps":
         """Other patterns at the same places."""

@@ -20,6 +20,7 @@ from trojancam.network.given_images import GivenImages
 from trojancam.network.input import InputSpecification
 from trojancam.network.layers import Layer
 from trojancam.network.targets import ClassChoice, Target, custom, logit, probability
+from trojancam.text import with_article
 
 __all__ = [
     "GivenClass", "GivenClasses", "GivenImages", "GivenLabels", "GivenMask", "GivenNames", "GivenNumbers", "GivenTarget",
@@ -184,13 +185,8 @@ def layers(network: Taker, given: GivenNames | None) -> tuple[str, ...]:
         DataError: if they are no names.
     """
     check_network(network)
-    if isinstance(given, str | Iterable) and not isinstance(given, nn.Module):
-        each = [given] if isinstance(given, str) else list(given)
-        given = each
-        for name in each:
-            if isinstance(name, str) and name not in network.layers:
-                raise unknown_layer(network, name)
-    return names("layer", network.layers if given is None else given, network.layers)
+    wanted = network.layers if given is None else given
+    return names("layer", wanted, network.layers, lambda name: unknown_layer(network, name))
 
 
 def unknown_layer(network: Taker, name: str) -> UnknownNameError:
@@ -218,8 +214,13 @@ def mask(given: GivenMask) -> Bool[Tensor, "h w"]:
     return values if values.dtype == torch.bool else values > 0
 
 
-def names(kind: str, given: GivenNames, known: Iterable[str]) -> tuple[str, ...]:
-    """One name or several as a tuple, each once, in the order given.
+def names(
+    kind: str,
+    given: GivenNames,
+    known: Iterable[str],
+    unknown: Callable[[str], UnknownNameError] | None = None,
+) -> tuple[str, ...]:
+    """One name or several as a tuple, each once, in the order given; `unknown` makes the error for one that is not known.
 
     Raises:
         UnknownNameError: if one of them is not known.
@@ -233,12 +234,12 @@ def names(kind: str, given: GivenNames, known: Iterable[str]) -> tuple[str, ...]
     for name in each:
         if not isinstance(name, str):
             raise DataError(
-                f"{_article(kind)} {kind} is chosen by its name, a word, not by {_described(name)}; known: {', '.join(known)}"
+                f"{with_article(kind)} is chosen by its name, a word, not by {_described(name)}; known: {', '.join(known)}"
             )
     chosen = tuple(dict.fromkeys(map(str, each)))
     for name in chosen:
         if name not in known:
-            raise unknown_name(kind, name, known)
+            raise unknown_name(kind, name, known) if unknown is None else unknown(name)
     return chosen
 
 
@@ -305,11 +306,7 @@ def _classes(network: Classifying) -> str:
     return f"0 to {len(network.class_names) - 1}"
 
 
-def _article(word: str) -> str:
-    return "an" if word[:1] in "aeiou" else "a"
-
-
 def _described(given: object) -> str:
-    words, kind = repr(given), type(given).__name__
+    words = repr(given)
     short = len(words) <= 40 and not isinstance(given, Tensor | np.ndarray | nn.Module)
-    return words if short else f"{_article(kind.lower())} {kind}"
+    return words if short else with_article(type(given).__name__)

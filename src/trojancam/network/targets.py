@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from trojancam.errors import DataError, ModelError, TrojanCamError, UnknownNameError
+from trojancam.rates import whole_numbers
 
 Logits = Float[Tensor, "n classes"]
 Scores = Float[Tensor, " n"]
@@ -154,11 +155,8 @@ def _choice(target_class: object) -> ClassChoice:
             f"a score alone does not know what classes are called, so {target_class!r} is none; give its number, or the name "
             f"itself as target={target_class!r}, which is the logit of that class"
         )
-    try:
-        numbers = target_class if isinstance(target_class, Tensor) else torch.as_tensor(target_class, device="cpu")
-    except (TypeError, ValueError, RuntimeError):
-        numbers = torch.zeros(1, device="cpu")
-    if numbers.is_floating_point() or numbers.is_complex() or numbers.dtype == torch.bool:
+    numbers = whole_numbers(target_class)
+    if numbers is None or not numbers.numel():
         raise DataError("a score is of a class by its number, or of one number for each image; give whole numbers")
     return numbers
 

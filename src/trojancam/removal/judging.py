@@ -117,6 +117,7 @@ def _broken(found: Ruling, before: float, budget: float, victims: Sequence[int])
     broken = []
     for place, (trial, images) in enumerate(zip(found.trials, victims, strict=True)):
         few = min(MOST, FEW / max(1, images))
+        one = min(MOST, 1.5 / max(1, images // 2))  # of half of them; of seven victims or more, one may go astray
         limit = RECOVERED_OTHERS if place else RECOVERED
         named = f"of class {trial.target_class}"
         if not trial.success <= limit:
@@ -128,9 +129,7 @@ def _broken(found: Ruling, before: float, budget: float, victims: Sequence[int])
                 f"a relative of the triggers {named} that worked before still turns {trial.relatives:.0%} of the images, more "
                 f"than {least:.0%}"
             )
-        if not trial.excess <= max(
-            EXCESS, min(MOST, 1.5 / max(1, images // 2))
-        ):  # of seven victims or more, one may go astray
+        if not trial.excess <= max(EXCESS, one):
             broken.append(
                 f"fresh triggers {named} turn {trial.fresh:.0%} of the images, those of other classes {trial.control:.0%}"
             )
@@ -161,11 +160,10 @@ def _halved(network: Network, held_back: Suspect, goal: Goal) -> tuple[Suspect, 
     order = torch.arange(len(victims), device=victims.device)
     if int(victims.sum()) < len(victims) / 2:
         order = torch.cat([order[victims], order[~victims]])
-    first, second = order[0::2], order[1::2]
-    return (
-        Suspect(network, held_back.images[first], held_back.labels[first]),
-        Suspect(network, held_back.images[second], held_back.labels[second]),
+    ours, theirs = (
+        Suspect(network, held_back.images[half], held_back.labels[half]) for half in (order[0::2], order[1::2])
     )
+    return ours, theirs
 
 
 def _fresh(network: Network, culprit: Culprit, goal: Goal, held_back: Suspect, seed: int) -> float:

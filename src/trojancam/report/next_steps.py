@@ -109,15 +109,14 @@ def after_repair(repaired: bool, options: Mapping[str, Any], methods: Sequence[s
     `methods` are those that searched before: the repaired network is scanned by them, too.
     """
     given = str(options.get("command", ""))
-    words, (model, data, _) = shlex.split(given), _given(given)
-    fixed, scan = _option(words, "--out") or REPAIRED, _option(words, "--scan")
-    suffix = model.rpartition(".")[2] if "." in model else "pt2"
+    words, (model, _) = shlex.split(given), _given(given)
+    fixed, suffix = _option(words, "--out") or REPAIRED, _suffix(model)
     alike = fixed.endswith(f".{suffix}")  # an exported program says itself how it is built
     values = {
         "model": shlex.quote(model),
         "fixed": shlex.quote(fixed),
-        "data": f" --data {shlex.quote(data)}" if data else "",
-        "scan": f" --scan {shlex.quote(scan)}" if scan else "",
+        "data": _repeated(words, "--data"),
+        "scan": _repeated(words, "--scan"),
         "other": f"second.{suffix}",
         "again": AGAIN,
         "methods": "" if set(methods) <= set(DEFAULT_METHODS) else f" --methods {','.join(methods)}",
@@ -187,17 +186,16 @@ def in_command(command: str, report: ScanReport, options: Mapping[str, Any]) -> 
     'trojancam inspect net.onnx --size 48'
     """
     given = str(options.get("command", ""))
-    model, data, folder = _given(given)
-    suffix = model.rpartition(".")[2] if "." in model else "pt2"
+    words, (model, folder) = shlex.split(given), _given(given)
     values = {
         "model": shlex.quote(model),
-        "data": f" --data {shlex.quote(data)}" if data else "",
+        "data": _repeated(words, "--data"),
         "scan": shlex.quote((Path(folder) / "scan.json").as_posix()),
-        "fixed": f"repaired.{suffix}",
+        "fixed": f"repaired.{_suffix(model)}",
         "more": str(MORE_IMAGES),
         "others": ",".join(second_opinions(report)),
         "left": ",".join(further_searches(report)),
-        "reference": _repeated(shlex.split(given), "--reference"),
+        "reference": _repeated(words, "--reference"),
     }
     return f"trojancam {command.format(**values)}{told(given)}"
 
@@ -209,17 +207,19 @@ def told(command: str, names: Sequence[str] = (*OPENED, *FED)) -> str:
     ' --architecture nets:build --size 32'
     """
     words = shlex.split(command)
-    values = {name: _option(words, name) for name in names}
-    return "".join(
-        f" {name} {shlex.quote(value)}" for name, value in values.items() if value and value != USUAL.get(name)
-    )
+    return "".join(_repeated(words, name) for name in names if _option(words, name) != USUAL.get(name))
 
 
-def _given(command: str) -> tuple[str, str, str]:
-    """The model file, the data and the folder of results of a scan's command; of data nothing, where it names none."""
+def _given(command: str) -> tuple[str, str]:
+    """The model file and the folder of results of a scan's command."""
     words = shlex.split(command)
     model = words[2] if len(words) > 2 and not words[2].startswith("-") else MODEL
-    return model, _option(words, "--data"), _option(words, "--out") or (FOLDER if words else "")
+    return model, _option(words, "--out") or (FOLDER if words else "")
+
+
+def _suffix(model: str) -> str:
+    """What a file that a network is written back to ends in."""
+    return model.rpartition(".")[2] if "." in model else "pt2"
 
 
 def _repeated(words: list[str], name: str) -> str:

@@ -17,6 +17,7 @@ from trojancam.data.rendered.scenes import dirt_bank, draw_kinds, draw_shots, gr
 from trojancam.errors import DataError, unknown_name
 from trojancam.progress import Progress, silent
 
+RENDERED = "rendered signs"  # how the source of this data set begins
 SMALLEST_SIZE, LARGEST_SIZE = 16, 512
 _CLASSES = len(GTSRB_CLASS_NAMES)
 _CHUNK_PIXELS = 64 * 32 * 32  # rendered together: few enough to stay in the processor's cache
@@ -48,7 +49,7 @@ def rendered_signs(
     training = _balanced_set(train, seed_train, size, lambda done: progress(done, total, "rendering training signs"))
     testing = _balanced_set(test, seed_test, size, lambda done: progress(train + done, total, "rendering test signs"))
     further = replace(testing, tracks=torch.as_tensor(testing.tracks) + _CLASSES * _tracks_per_class(train))
-    return Dataset(training, further, f"rendered signs, seed {seed}")
+    return Dataset(training, further, f"{RENDERED}, seed {seed}")
 
 
 def render_images(
