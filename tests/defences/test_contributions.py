@@ -10,23 +10,47 @@ from tests.nets import network as net
 
 from trojancam.defences import contributions
 from trojancam.defences.defence import Reference, Seen
+from trojancam.network.network import Network
 from trojancam.network.recording import record
 
 
 @pytest.mark.parametrize("name", NETS)
-def test_profiles_are_shares_of_what_each_feature_map_does(name):
+def test_profiles_are_shares_of_what_each_feature_map_and_each_cell_does(name):
     _, tested = net(name)
     recording = record(tested, images_for(tested, 3))
     found = contributions.profiles(recording)
     for layer, recorded in recording.layers.items():
         a, g = recorded.activations.double().numpy(), recorded.gradients.double().numpy()
         each = {
-            "positive": np.maximum(a * g, 0).sum((2, 3)), "peaks": (a * g).max((2, 3)), "activity": a.max((2, 3))
+            "positive": np.maximum(a * g, 0).sum((2, 3)), "peaks": (a * g).max((2, 3)), "activity": a.max((2, 3)),
+            "cells": np.maximum(a * g, 0).sum(1).reshape(len(a), -1),
         }  # fmt: skip
         for kind, values in each.items():
             total = np.abs(values).sum(1, keepdims=True)
             expected = np.divide(values, total, out=np.zeros_like(values), where=total > 1e-12)
             np.testing.assert_allclose(found[layer, kind].numpy(), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_cells_of_a_large_layer_are_means_on_a_grid_of_16_by_16():
+    class Large(torch.nn.Module):
+        """One layer of 32 by 48 cells, whose gradients are 1 for the logit of class 0."""
+
+        def __init__(self):
+            super().__init__()
+            self.layer = torch.nn.Conv2d(3, 2, 1)
+
+        def forward(self, images):
+            both = self.layer(images).sum((1, 2, 3))
+            return torch.stack([both, both - 1], 1)
+
+    torch.manual_seed(0)
+    tested = Network.from_module(Large(), (32, 48))
+    recording = record(tested, torch.rand(2, 3, 32, 48))
+    (layer,) = recording.layers
+    sums = np.maximum(recording.layers[layer].activations.double().numpy(), 0).sum(1)
+    means = sums.reshape(2, 16, 2, 16, 3).mean((2, 4)).reshape(2, -1)
+    found = contributions.profiles(recording)[layer, "cells"]
+    np.testing.assert_allclose(found.numpy(), means / means.sum(1, keepdims=True), rtol=1e-5)
 
 
 def distance_by_hand(values, classes, new, number, known):
@@ -35,7 +59,7 @@ def distance_by_hand(values, classes, new, number, known):
     away = np.array([v - means[c] for v, c in zip(values, classes, strict=True)])
     away = away if known else values - values.mean(0)
     covariance = away.T @ away / len(away)
-    shrunken = 0.9 * covariance + 0.1 * np.diag(np.diag(covariance))
+    shrunken = 0.7 * covariance + 0.3 * np.diag(np.diag(covariance))
     shrunken += np.eye(len(covariance)) * (1e-3 * np.diag(covariance).mean() + 1e-12)
     d = new - means[number]
     return d @ np.linalg.inv(shrunken) @ d / len(d)
@@ -84,3 +108,18 @@ def test_a_trigger_is_found_and_its_place_is_shown():
     assert found.values.min() > usual.max()
     assert found.places is not None
     assert (found.places[:, trigger_mask()].sum(1) > 0.8 * found.places.sum((1, 2))).all()
+
+
+def test_the_score_weighs_which_feature_maps_as_much_as_where():
+    """Against the profiles, distances and scales put together by hand."""
+    tested, clean = network(), pictures(36)[0]
+    found = contributions.learn(Reference(tested, clean))(Seen(tested, triggered(), recorded=True)).values
+    of_clean, of_bad = record(tested, clean), record(tested, triggered())
+    learnt, new = contributions.profiles(of_clean), contributions.profiles(of_bad)
+    own, classes = of_clean.logits.argmax(1), of_bad.logits.argmax(1)
+    expected = torch.zeros(len(new[next(iter(new))]), dtype=torch.float64)
+    for (layer, kind), values in learnt.items():
+        scale = contributions.Scale.of(values, own, of_clean.logits.shape[1])
+        share = 1 / 2 if kind == "cells" else 1 / 6
+        expected += share * scale.z(new[layer, kind], classes).clamp(min=0) ** 2
+    np.testing.assert_allclose(found, expected / len(of_clean.layers), rtol=1e-4)

@@ -1,16 +1,18 @@
-"""Contributions: do the feature maps that carry an image's class differ from those that carry it in clean images?
+"""Contributions: do the feature maps that carry an image's class, and their places, differ from those in clean images?
 
 New in TrojanCAM. One recording says what each feature map of each layer contributes to the predicted class: `C_k = g^k * A^k`,
-cell by cell (HiResCAM's split). A trigger leads to the class by other feature maps than the class's own objects do, or by a few
-of them in one place. So each layer is described by three profiles over its feature maps, each divided by its sum of sizes:
-the positive contributions `sum_ij ReLU(C^k_ij)`, their peaks `max_ij C^k_ij`, and the peaks of the activations `max_ij A^k_ij`.
-Profiles are compared with those of clean images that the network gives the same class.
+cell by cell (HiResCAM's split). A trigger leads to the class by other feature maps than the class's own objects do, or in other
+places. So each layer is described by profiles, each divided by its sum of sizes. Three are over its feature maps: the positive
+contributions `sum_ij ReLU(C^k_ij)`, their peaks `max_ij C^k_ij`, and the peaks of the activations `max_ij A^k_ij`. One is over
+its cells: `sum_k ReLU(C^k_ij)`, on a grid of at most 16 by 16. Profiles are compared with those of clean images that the
+network gives the same class.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor
 
@@ -19,8 +21,11 @@ from trojancam.network.placement import laid_over
 from trojancam.network.recording import LayerRecording, Recording
 from trojancam.showing import Brief
 
-KINDS = ("positive", "peaks", "activity")
-SHRINKAGE = 0.1  # of the covariance to its diagonal: there may be fewer images than feature maps
+OF_MAPS = ("positive", "peaks", "activity")
+WEIGHTS = {**dict.fromkeys(OF_MAPS, 0.5 / len(OF_MAPS)), "cells": 0.5}
+"""The kinds of profiles, and what they count: which feature maps carry the class as much as where it lies."""
+GRID = 16  # cells of a profile, at most, along each side
+SHRINKAGE = 0.3  # of the covariance to its diagonal: there may be fewer images than feature maps
 PRIOR = 1.0  # the mean of all images counts as so many images of each class
 RIDGE = 1e-3  # of the mean variance, for feature maps that never vary
 SMALLEST = 1e-12
@@ -29,11 +34,11 @@ Profiles = Float[Tensor, "n k"]
 
 
 def learn(reference: Reference) -> Test:
-    """The test that compares profiles with those of clean images; its score is `mean_j max(0, z_j)^2`.
+    """The test that compares profiles with those of clean images; its score is the mean over layers of `sum_j w_j max(0, z_j)^2`.
 
     `z_j = (log d_j - m_j) / s_j`, where `d_j` is the distance of profile j (of a kind and a layer) by `ClassDistance`, and
     `m_j`, `s_j` are mean and deviation of `log d_j` over clean images. These are of images that the distances are not fitted
-    to: the clean images are halved, and each half is measured by the other.
+    to: the clean images are halved, and each half is measured by the other. `w_j` is the kind's of `WEIGHTS`.
     """
     seen = [(profiles(batch.recording), batch.classes) for batch in reference.seen(recorded=True)]
     classes = torch.cat([found for _, found in seen])
@@ -43,14 +48,15 @@ def learn(reference: Reference) -> Test:
     def test(batch: Seen) -> Scores:
         found = profiles(batch.recording)
         unusual = {key: scale.z(found[key], batch.classes).clamp(min=0).square() for key, scale in scales.items()}
-        values = torch.stack(list(unusual.values())).mean(0)
+        counted = [WEIGHTS[kind] * each for (_, kind), each in unusual.items()]
+        values = torch.stack(counted).sum(0) / len(batch.recording.layers)
         return Scores(values, places(batch, unusual, {key: scales[key].distance for key in unusual}))
 
     return test
 
 
 def profiles(recording: Recording) -> dict[tuple[str, str], Profiles]:
-    """The three profiles of each layer, by layer and kind, on the processor, in 64 bits."""
+    """The profiles of each layer, by layer and kind, on the processor, in 64 bits."""
     found: dict[tuple[str, str], Profiles] = {}
     for name, layer in recording.layers.items():
         contributions = layer.gradients * layer.activations
@@ -58,9 +64,16 @@ def profiles(recording: Recording) -> dict[tuple[str, str], Profiles]:
             contributions.relu().sum((2, 3)),
             contributions.amax((2, 3)),
             layer.activations.amax((2, 3)),
+            _cells(contributions),
         )
-        found |= {(name, kind): _shares(values) for kind, values in zip(KINDS, of_kind, strict=True)}
+        found |= {(name, kind): _shares(values) for kind, values in zip(WEIGHTS, of_kind, strict=True)}
     return found
+
+
+def _cells(contributions: Float[Tensor, "n k h w"]) -> Float[Tensor, "n cells"]:
+    """What all feature maps contribute in each cell of a grid."""
+    height, width = contributions.shape[2:]
+    return F.adaptive_avg_pool2d(contributions.relu().sum(1), (min(GRID, height), min(GRID, width))).flatten(1)
 
 
 def _shares(values: Float[Tensor, "n k"]) -> Profiles:
@@ -162,7 +175,7 @@ def places(
     for name, layer in recording.layers.items():
         excess = distances[name, "positive"].excess(positive[name, "positive"], seen.classes)
         found = _laid(layer, excess.to(layer.activations), recording.image_size)
-        weight = torch.stack([unusual[name, kind] for kind in KINDS]).mean(0).float()
+        weight = torch.stack([unusual[name, kind] for kind in WEIGHTS]).mean(0).float()
         total += weight[:, None, None] * found / found.sum((1, 2), keepdim=True).clamp(min=SMALLEST)
     return total
 
