@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.detection.planted import FIND_PATCHES, OF_FEW_CLASSES, TARGET, planted
+from tests.detection.planted import FIND_PATCHES, OF_FEW_CLASSES, TARGET, module, pictures, planted
 from tests.nets import unchecked
 
 from trojancam.detection import DETECTORS, Detector, Finding, Job, ScanReport, Settings, concluded, scan, scanning
 from trojancam.detection.coverage import CannotSearchError
 from trojancam.detection.detector import as_detector
 from trojancam.errors import DataError, TrojanCamError, UnknownNameError
+from trojancam.network.network import Network
 from trojancam.registry import Registry
 
 
@@ -55,6 +56,24 @@ def test_every_detector_keeps_the_contract(method: str) -> None:
 @pytest.mark.parametrize("method", FIND_PATCHES)
 def test_our_detectors_find_what_was_planted(method: str) -> None:
     assert scanned(method).findings[0].target_class == TARGET
+
+
+@pytest.mark.parametrize("trojaned", [True, False])
+def test_a_network_of_dense_layers_alone_is_searched_by_all_usual_methods(trojaned: bool) -> None:
+    """The planted network with its convolution written as a dense layer."""
+    convolution, _, _, last = module(trojaned)
+    dense = torch.nn.Linear(432, 432)
+    with torch.no_grad():
+        dense.weight.copy_(torch.kron(convolution.weight[:, :, 0, 0], torch.eye(144)))
+        dense.bias.copy_(convolution.bias.repeat_interleave(144))
+    network = Network.from_module(torch.nn.Sequential(torch.nn.Flatten(), dense, torch.nn.ReLU(), last), (12, 12))
+    images, labels = pictures()
+    torch.testing.assert_close(network(images), planted(trojaned).network(images))
+    report = scan(network, images, labels)
+    assert list(network.layers) == ["pixels"]
+    assert {search.method for search in report.coverage.searched} == set(scanning.DEFAULT_METHODS)
+    assert report.verdict == ("backdoor" if trojaned else "nothing found")
+    assert not trojaned or report.findings[0].target_class == TARGET
 
 
 @pytest.mark.parametrize("trojaned", [True, False])

@@ -27,7 +27,9 @@ from trojancam.errors import DataError, ModelError, TrojanCamError, UnknownNameE
 from trojancam.network.input import InputSpecification
 from trojancam.network.network import Network
 from trojancam.network.recording import record
+from trojancam.network.targets import logit
 from trojancam.opening.open import load
+from trojancam.stimulation import Stimulation, stimulate
 
 EVERY = [*NETS, *ARCHITECTURES]
 
@@ -302,7 +304,6 @@ class Text(Broken):
         (Text(), r"logits of shape \(n, classes\), but this module gives no tensor"),
         (nn.Sequential(nn.Conv2d(3, 4, 3)), r"logits of shape \(n, classes\), .* of shape \(n, 4, 10, 10\)"),
         (nn.Sequential(nn.Conv2d(3, 1, 12), nn.Flatten(0)), r"of shape \(n\)"),
-        (nn.Sequential(nn.Flatten(), nn.Linear(432, 4)), "no two-dimensional convolution"),
         (
             nn.Sequential(nn.Conv2d(2, 4, 3), Head(4)),
             "the first convolution of this module takes 2 channels, but images have 3",
@@ -373,3 +374,29 @@ def test_a_part_without_feature_maps_is_no_layer() -> None:
             UnknownNameError, match="'3' has no feature maps of its own, so it is no layer here; known: 0$"
         ):
             ask("3")
+
+
+def test_without_convolutions_and_tokens_the_channels_of_the_image_are_a_layer() -> None:
+    """What they contribute is the gradient times the input, as autograd gives it for the module itself."""
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Flatten(), nn.Linear(432, 8), nn.ReLU(), nn.Linear(8, 4)).eval()
+    network = Network.from_module(module, SIZE)
+    assert list(network.layers) == ["pixels"]
+    assert network.notes[-1].endswith("stand in for feature maps, as the layer “pixels”.")
+    assert (network.layer("pixels").feature_maps, network.layer("pixels").size) == (3, SIZE)
+    batch = images(5)
+    recording = record(network, batch, logit(2))
+    inputs = network.inputs(batch).requires_grad_()
+    (gradient,) = torch.autograd.grad(module(inputs)[:, 2].sum(), inputs)
+    torch.testing.assert_close(recording.layers["pixels"].activations, inputs.detach())
+    torch.testing.assert_close(recording.layers["pixels"].gradients, gradient)
+
+
+def test_a_stimulated_channel_is_the_image_changed_there() -> None:
+    torch.manual_seed(0)
+    network = Network.from_module(nn.Sequential(nn.Flatten(), nn.Linear(432, 4)), SIZE)
+    batch = images(2)
+    changed = batch.clone()
+    changed[:, 1, 2:5, 3:7] = 1.0
+    found = stimulate(network, batch, Stimulation("pixels", 1, value=1.0, window=(2, 3, 3, 4)))
+    torch.testing.assert_close(found.after.logits, network(changed))

@@ -428,20 +428,22 @@ def test_convolutions_of_one_and_three_dimensions_are_passed_over(tmp_path: Path
         assert list(network.layers) == ["first"]
         assert_usable(network, module(images(3)).detach())
     alone = made(lambda: Deep(dimensions, two=False))
-    with pytest.raises(ModelError, match="no two-dimensional convolution and no tokens of image patches"):
-        Network.from_module(alone, SIZE)
+    network = Network.from_module(alone, SIZE)
+    assert list(network.layers) == ["pixels"]
+    assert_usable(network, alone(images(3)).detach())
 
 
 @pytest.mark.parametrize("file", ["m.pt2", "m.onnx"])
-def test_a_file_without_a_convolution_is_refused(tmp_path: Path, file: str) -> None:
+def test_a_file_without_a_convolution_has_the_channels_of_the_image_as_a_layer(tmp_path: Path, file: str) -> None:
     module = made(lambda: nn.Sequential(nn.Flatten(), nn.Linear(432, 4)))
     path = tmp_path / file
     if file == "m.pt2":
         to_program(path, module)
     else:
         to_onnx(path, module, SIZE, dynamo=False, opset=17)
-    with pytest.raises(ModelError, match="no two-dimensional convolution"):
-        load(path)
+    network = load(path)
+    assert list(network.layers) == ["pixels"]
+    assert_usable(network, module(images(3)).detach())
 
 
 # --- weights of other widths ---

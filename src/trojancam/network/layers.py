@@ -2,7 +2,8 @@
 
 A layer is a convolution's result up to and including the activation that follows it, through a normalisation or the
 addition of a skip connection in between. It bears the name of the module that the convolution came from. Where a network has
-tokens, their feature maps are layers as well (`tokens.py`).
+tokens, their feature maps are layers as well (`tokens.py`). Where it has neither, the image stands in: its channels are feature
+maps, too.
 """
 
 from collections.abc import Iterator
@@ -22,6 +23,8 @@ from trojancam.showing import Brief
 aten = torch.ops.aten
 
 At = Literal["activation", "conv"]
+PIXELS = "pixels"
+"""The only layer of a network that has no other: the channels of the image, as the network is fed them."""
 LONGEST = 12  # operations that an activation is written out as
 CALLED = "called"  # of a node that gives a weight: its name, where the author knows it by another than the graph
 
@@ -54,7 +57,7 @@ class Layer(Brief):
 
 
 def find_layers(graph: fx.Graph, image_size: tuple[int, int]) -> dict[str, Layer]:
-    """Every two-dimensional convolution and every batch of token maps, in the order in which they run.
+    """Every two-dimensional convolution and every batch of token maps, in the order in which they run; or else the image.
 
     A module's second call is `name#2`.
     """
@@ -70,7 +73,14 @@ def find_layers(graph: fx.Graph, image_size: tuple[int, int]) -> dict[str, Layer
             tokens: TokenMaps = node.meta[FEATURE_MAPS]
             name, maps = _unused(tokens.name, layers), int((_shape(node) or ())[1])
             layers[name] = Layer(name, node.name, node.name, maps, tokens.grid.size, tokens.grid.placement)
-    return layers
+    return layers or {PIXELS: _pixels(graph, image_size)}
+
+
+def _pixels(graph: fx.Graph, image_size: tuple[int, int]) -> Layer:
+    """The image as a layer, each pixel a cell."""
+    (node,) = graph.find_nodes(op="placeholder")
+    channels = int((_shape(node) or ())[1])
+    return Layer(PIXELS, node.name, node.name, channels, image_size, stretched(image_size, image_size))
 
 
 def module_name(node: fx.Node) -> str:

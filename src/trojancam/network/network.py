@@ -27,7 +27,7 @@ from trojancam.network.cut import Cut
 from trojancam.network.devices import CPU, DeviceLike, device_named
 from trojancam.network.draws import Draws
 from trojancam.network.input import GIVEN, UNKNOWN, Feeding, InputSpecification
-from trojancam.network.layers import At, Layer, find_layers
+from trojancam.network.layers import PIXELS, At, Layer, find_layers
 from trojancam.network.modules import channels_of, check_module, unwrapped
 from trojancam.network.outputs import Output
 from trojancam.network.tokens import with_feature_maps
@@ -38,6 +38,10 @@ Images = Float[Tensor, "n 3 h w"]
 Inputs = Float[Tensor, "n c h w"]  # images as the network wants them: of a grey one, with one channel
 Logits = Float[Tensor, "n classes"]
 
+ONLY_PIXELS = (
+    "The network has no two-dimensional convolution and no tokens of image patches. The channels of its image stand in for "
+    f"feature maps, as the layer “{PIXELS}”."
+)
 USUAL_SIZE = 32  # pixels, of the images of a module of which nobody says what it takes
 
 _DEVICE = re.compile(r"device\(type='\w+'(, index=\d+)?\)")
@@ -98,12 +102,13 @@ class Network:
         that is always on, is left out, and `notes` say so. Where it returns several tensors, `output` is the name or number of
         the logits; without it they are the only ones with a number for each class, or those that are called logits. Where it
         ends in a softmax or a sigmoid, its logits are those before; where it gives one number for each image, they are those of
-        two classes. `feeding` is who says that the specification is right: whoever gives one, if left out.
+        two classes. One without convolutions and tokens has a single layer, `pixels`, and `notes` say so. `feeding` is who says
+        that the specification is right: whoever gives one, if left out.
 
         Raises:
             DataError: if the size is none.
-            ModelError: if it is no module, cannot be exported, its weights lie on several devices, it does not give logits, has
-                no layer, or if its answer to an image depends on other images or on the run.
+            ModelError: if it is no module, cannot be exported, its weights lie on several devices, it does not give logits, or if
+                its answer to an image depends on other images or on the run.
             UnknownNameError: if it has no such output.
             SeveralOutputsError: if several outputs can be the logits.
 
@@ -133,11 +138,8 @@ class Network:
             )
         names = tuple(class_names) if class_names is not None else _numbered(classes)
         network = cls(graph_module, specification, names, name or type(module).__name__, card, (*notes, *done), feeding)
-        if not network.layers:
-            raise ModelError(
-                "the network has no two-dimensional convolution and no tokens of image patches, so there are no feature maps "
-                "to look at"
-            )
+        if PIXELS in network.layers and ONLY_PIXELS not in network.notes:
+            network.notes = (*network.notes, ONLY_PIXELS)
         return network
 
     def __repr__(self) -> str:
