@@ -18,6 +18,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 
 $(VENV)/installed-dev: $(VENV)/installed
 	$(INSTALL) '.[dev]'
+	$(BIN)/pip install --quiet --constraint $(CONSTRAINTS) --no-deps lxt # a peer of AttnLRP; what it needs besides is for language models
 	touch $@
 
 $(VENV)/installed-docs: $(VENV)/installed

@@ -82,6 +82,45 @@ def test_relevance_of_tokens_is_what_is_passed_back_by_hand() -> None:
     torch.testing.assert_close(found.contributions.double(), expected, rtol=1e-3, atol=1e-6)
 
 
+def by_lxt(module: nn.Module, inputs: Tensor, own: int) -> Tensor:
+    """The same relevance by the package of the method's authors: what its operations pass back in place of gradients."""
+    lxt = pytest.importorskip("lxt.explicit.functional", reason="pip install --no-deps lxt")
+    module = copy.deepcopy(module).double()
+    block, heads = module.blocks[1], 2
+
+    def dense(values: Tensor, layer: nn.Linear) -> Tensor:
+        return lxt.linear_epsilon(values, layer.weight, layer.bias, 0.0)
+
+    def norm(values: Tensor, layer: nn.LayerNorm) -> Tensor:
+        return lxt.layer_norm(values, layer.weight, layer.bias, layer.eps)
+
+    def passed_on(values: Tensor, factor: Tensor) -> Tensor:
+        return lxt.mul2(values, factor.detach())  # the identity rule, for a factor that needs no gradient
+
+    x = module.patches(inputs.double()).flatten(2).transpose(1, 2)
+    n = len(x)
+    x = torch.cat([module.before.expand(n, -1, -1), x, module.behind.expand(n, -1, -1)], 1) + module.positions
+    stream = module.blocks[0](x).detach().requires_grad_()
+    q, k, v = dense(norm(stream, block.norm1), block.attn.qkv).unflatten(-1, (3, heads, 3)).permute(2, 0, 3, 1, 4)
+    scores = lxt.matmul(q, k.transpose(-2, -1), epsilon=0.0)
+    weights = lxt.softmax(passed_on(scores, torch.full_like(scores, 3**-0.5)), -1)
+    mixed = lxt.matmul(weights, v, epsilon=0.0).transpose(1, 2).flatten(2)
+    middle = lxt.add2(stream, dense(mixed, block.attn.proj), epsilon=0.0)
+    hidden = dense(norm(middle, block.norm2), block.mlp.fc1)
+    branch = dense(passed_on(hidden, F.gelu(hidden) / hidden), block.mlp.fc2)
+    logits = dense(norm(lxt.add2(middle, branch, epsilon=0.0), module.norm)[:, 0], module.head)[:, own]
+    found: Tensor = torch.autograd.grad(logits, stream, logits.detach())[0]
+    return found
+
+
+def test_relevance_of_tokens_is_what_the_authors_package_gives() -> None:
+    module, net = network("transformer")
+    inputs = images(3)
+    found = attribute(net, inputs, ["attnlrp"], logit(2), ["blocks.0"])["attnlrp"]["blocks.0"]
+    expected = by_lxt(module, net.inputs(inputs), 2)[:, 1:13].transpose(1, 2).unflatten(-1, (3, 4))
+    torch.testing.assert_close(found.contributions.double(), expected, rtol=1e-3, atol=1e-6)
+
+
 @pytest.mark.parametrize("name", ["plain", "normed", "residual"])
 def test_where_activations_cut_at_zero_it_is_hirescam(name: str) -> None:
     _, net = network(name)
