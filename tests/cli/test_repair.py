@@ -82,8 +82,8 @@ def mine(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     def use(score: float) -> None:
         monkeypatch.setattr(trojancam.detection, "scan", scanned(score))
         registry = Registry("repair", "trojancam.none", as_repair, {"mine": as_repair("mine", nudged)})
-        monkeypatch.setattr(repairing, "REPAIRS", registry)
-        for module in ("trojancam.removal", "trojancam.report.repair"):
+        # The package first: it takes its own from the module when it is asked, and would give the changed one back in the end.
+        for module in ("trojancam.removal", "trojancam.report.repair", "trojancam.removal.repairing"):
             monkeypatch.setattr(f"{module}.REPAIRS", registry)
 
     return use
@@ -198,3 +198,11 @@ def test_bad_input_is_refused_in_one_sentence(
     there = tmp_path / "there.safetensors"
     there.write_text("")
     assert "exists already" in refused(*command(trained, signs), "--out", there)
+
+
+def test_a_repair_of_the_graph_is_refused_where_the_file_holds_weights_alone(
+    refused: Refused, trained: Path, signs: Path
+):
+    assert refused(*command(trained, signs), "--method", "mm-bm").startswith(
+        "this repair changes the graph of the network, and not its weights, which "
+    )

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import torch
@@ -400,3 +401,47 @@ def test_a_stimulated_channel_is_the_image_changed_there() -> None:
     changed[:, 1, 2:5, 3:7] = 1.0
     found = stimulate(network, batch, Stimulation("pixels", 1, value=1.0, window=(2, 3, 3, 4)))
     torch.testing.assert_close(found.after.logits, network(changed))
+
+
+@pytest.mark.parametrize("name", ["plain", "normed", "residual", "depthwise"])
+def test_bounded_layers_are_the_module_with_its_activations_cut(name: str) -> None:
+    """One layer after the other, against the replay of edited activations; what lies before it is as it was."""
+    _, net = network(name)
+    batch = images_for(net, 3)
+    for layer in net.boundable:
+        cut = net.cut(layer)
+        values, *crossing = cut.before(batch)
+        bound = values.amax((0, 2, 3)) / 2
+        expected, _ = cut.after(torch.minimum(values, bound[:, None, None]), crossing)
+        found = net.bounded({layer: bound})
+        torch.testing.assert_close(found(batch), expected.detach(), rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(found.bounds, {layer: bound})
+        assert list(found.layers) == list(net.layers)
+        assert layer not in found.boundable
+        recorded = record(found, batch, layers=[layer]).layers[layer]
+        torch.testing.assert_close(recorded.activations, values, rtol=1e-5, atol=1e-5)
+
+
+def test_bounds_are_added_to_those_there_are_and_survive_saving(tmp_path: Path) -> None:
+    _, net = network("plain")
+    one, other = list(net.boundable)[:2]
+    bounds = {layer: torch.full((net.layer(layer).feature_maps,), 0.05) for layer in (one, other)}
+    both, after = net.bounded(bounds), net.bounded({one: bounds[one]}).bounded({other: bounds[other]})
+    batch = images_for(net, 3)
+    torch.testing.assert_close(after(batch), both(batch))
+    assert not torch.equal(both(batch), net(batch))
+    again = load(both.save(tmp_path / "bounded.pt2"))
+    torch.testing.assert_close(again(batch), both(batch))
+    torch.testing.assert_close(again.bounds, bounds)
+
+
+@pytest.mark.parametrize(
+    ("layer", "count", "sentence"),
+    [(0, 1, "feature maps; give one bound for each"), (None, 3, "the layer pixels cannot be bounded")],
+)
+def test_bounds_that_do_not_fit_are_refused(layer: int | None, count: int, sentence: str) -> None:
+    dense = nn.Sequential(nn.Flatten(), nn.Linear(432, 4))
+    net = Network.from_module(dense, SIZE) if layer is None else network("plain")[1]
+    name = "pixels" if layer is None else list(net.layers)[layer]
+    with pytest.raises(ModelError, match=sentence):
+        net.bounded({name: torch.ones(count)})

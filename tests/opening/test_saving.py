@@ -98,6 +98,28 @@ def test_an_onnx_file_whose_weights_are_other_ones_is_refused(tmp_path: Path):
         check_saveable(changed(opened(file)), file, tmp_path / "x.onnx")
 
 
+@pytest.mark.parametrize("kind", ["onnx", "pt"])
+def test_a_network_whose_activations_are_bounded_is_a_program_or_an_onnx_file(tmp_path: Path, kind: str):
+    path = tmp_path / f"net.{kind}"
+    if kind == "pt":
+        torch.save(build().state_dict(), path)
+        file = ModelFile(path, build, size=8)
+    else:
+        file = ModelFile(exported(path, build().eval(), (8, 8), dynamo=False, opset=18))
+    network, images = opened(file), torch.rand(5, 3, 8, 8)
+    layer = network.boundable[0]
+    bounded = network.bounded({layer: torch.full((network.layer(layer).feature_maps,), 0.1)})
+    assert not torch.allclose(bounded(images), network(images))
+    for name in ("fixed.pt2", "fixed.onnx"):
+        check_saveable(network, file, tmp_path / name, edited=True)
+        save_as(bounded, file, tmp_path / name)
+        torch.testing.assert_close(opened(ModelFile(tmp_path / name))(images), bounded(images), atol=1e-5, rtol=1e-5)
+    with pytest.raises(
+        ModelError, match="changes the graph .* which x.pt could not hold; call the file x.pt2 or x.onnx$"
+    ):
+        check_saveable(network, file, tmp_path / "x.pt", edited=True)
+
+
 def test_what_cannot_be_written_back_is_refused(tmp_path: Path):
     path = tmp_path / "net.pt"
     torch.save(build().state_dict(), path)

@@ -80,6 +80,7 @@ def repair(
     from trojancam.files import writable_folder
     from trojancam.kept import Kept
     from trojancam.opening.saving import check_saveable
+    from trojancam.removal import REPAIRS
     from trojancam.report.provenance import file_facts
     from trojancam.report.repair import write_repair
     from trojancam.tasks.repair import parted
@@ -88,7 +89,7 @@ def repair(
     names = _known(method, scan_methods)
     apart = _apart(out)
     network, file = opened(model, told, labelled_by(data, seed)), told.of(model)
-    check_saveable(network, file, out)
+    check_saveable(network, file, out, REPAIRS.named(method).edits)
     found = None if scan is None else _scanned(scan, network)
     dataset = images_for(network, data)
     network = fitted(network, dataset, seed)

@@ -102,7 +102,7 @@ def _save(repaired: Network, network: Network, work: RepairWork, folder: Path) -
     """In the format that it came in, where that can be written again; else as an exported program."""
     out = folder / f"{REPAIRED}{work.path.suffix}"
     try:
-        check_saveable(network, work.file, out)
+        check_saveable(network, work.file, out, bool(repaired.bounds))
     except ModelError:
         out = folder / f"{REPAIRED}.pt2"
     save_as(repaired, work.file, out)

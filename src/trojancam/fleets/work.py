@@ -256,15 +256,17 @@ def _first(finding: Any, network: Network) -> dict[str, Any]:
 
 def _repair(unit: Unit, folder: Path) -> Result:
     from trojancam import detection
-    from trojancam.opening.saving import check_saveable, save_as
-    from trojancam.removal.repairing import DEFAULT
+    from trojancam.opening.saving import PROGRAM, check_saveable, save_as
+    from trojancam.removal.repairing import DEFAULT, REPAIRS
     from trojancam.report.repair import PAGE, write_repair
     from trojancam.tasks.repair import SCANNED, in_words, parted, repair
 
     network, dataset = _fitted(unit)
     said, file = unit.settings, _file(unit)
-    out = folder / f"repaired{unit.entry.path.suffix}"
-    check_saveable(network, file, out)
+    method = (said.methods or (DEFAULT,))[0]
+    edits = REPAIRS.named(method).edits
+    out = folder / f"repaired{PROGRAM if edits else unit.entry.path.suffix}"
+    check_saveable(network, file, out, edits)
     ours, further = parted(dataset.test, said.count, said.seed)
     with _page_folder(folder):
         clean = dataset.test.take(SCANNED, said.seed, spread=True)
@@ -275,7 +277,7 @@ def _repair(unit: Unit, folder: Path) -> Result:
             network,
             *ours.take(len(ours), said.seed),
             report,
-            (said.methods or (DEFAULT,))[0],
+            method,
             test=None if further is None else further.take(len(further), said.seed),
             seed=said.seed,
             journal=folder / STEPS,

@@ -15,7 +15,7 @@ from torch import fx
 
 from trojancam.errors import unknown_name
 from trojancam.network.grids import placements
-from trojancam.network.operations import ACTIVATIONS, CONVOLUTIONS, ELEMENT_BY_ELEMENT, ON_THE_WAY, SCALING
+from trojancam.network.operations import ACTIVATIONS, BOUNDS, CONVOLUTIONS, ELEMENT_BY_ELEMENT, ON_THE_WAY, SCALING
 from trojancam.network.placement import Placement, stretched
 from trojancam.network.tokens import FEATURE_MAPS, TokenMaps
 from trojancam.showing import Brief
@@ -126,8 +126,13 @@ def _result(node: fx.Node, fixed: set[fx.Node]) -> fx.Node:
 
 
 def _bounds(user: fx.Node, fixed: set[fx.Node]) -> bool:
-    """Whether a user is the larger or smaller of a value and of what is the same for all images."""
-    return user.target in (aten.maximum.default, aten.minimum.default) and not fixed.isdisjoint(user.all_input_nodes)
+    """Whether a user is the larger or smaller of a value and of what is the same for all images.
+
+    What `Network.bounded` adds does not count: a layer shows its feature maps as they are before the bound.
+    """
+    added = any(str(source.target).startswith(f"{BOUNDS}.") for source in user.all_input_nodes)
+    extreme = user.target in (aten.maximum.default, aten.minimum.default)
+    return extreme and not added and not fixed.isdisjoint(user.all_input_nodes)
 
 
 def _only_scales(user: fx.Node, node: fx.Node, fixed: set[fx.Node]) -> bool:

@@ -29,6 +29,7 @@ from trojancam.network.draws import Draws
 from trojancam.network.input import GIVEN, UNKNOWN, Feeding, InputSpecification
 from trojancam.network.layers import PIXELS, At, Layer, find_layers
 from trojancam.network.modules import channels_of, check_module, unwrapped
+from trojancam.network.operations import BOUNDS
 from trojancam.network.outputs import Output
 from trojancam.network.tokens import with_feature_maps
 from trojancam.text import as_text
@@ -461,6 +462,53 @@ class Network:
         return Network(
             changed, self.input, self.class_names, self.name, notes=self.notes, feeding=self.feeding, heads=self.heads
         )
+
+    def bounded(self, bounds: Mapping[str, Float[Tensor, " k"]]) -> "Network":
+        """The same network, weights shared, in which feature maps of these layers are at most so large: `min(A^k, z^k)`.
+
+        Bounds are parameters, named `bounds.` and the layer with underscores for dots. They are part of the graph that is saved
+        as `.pt2` or ONNX, and can be changed as all parameters: an infinite bound is none. Layers show their feature maps as they
+        are before the bound; all that comes after sees them bounded.
+
+        Raises:
+            UnknownNameError: if there is no such layer.
+            ModelError: if there is not one bound for each feature map, or a layer of tokens or pixels is bounded, or one that is
+                bounded already.
+
+        >>> small = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 6 * 6, 2, bias=False))
+        >>> Network.from_module(small, (8, 8)).bounded({"0": torch.zeros(4)})(torch.rand(1, 3, 8, 8))
+        tensor([[0., 0.]])
+        """
+        places: dict[str, tuple[str, Tensor]] = {}
+        for name, values in bounds.items():
+            layer = self.layer(name)
+            if name not in self.boundable:
+                raise ModelError(f"the layer {name} cannot be bounded; bound layers of convolutions, each once")
+            if values.shape != (layer.feature_maps,):
+                raise ModelError(f"the layer {name} has {layer.feature_maps} feature maps; give one bound for each")
+            own = values.detach().to(self.device, torch.float32, copy=True)
+            places[layer.activation] = self._bound_of(name).partition(".")[2], own[:, None, None]
+        changed = graph.bounded(self._own, places)
+        return Network(
+            changed, self.input, self.class_names, self.name, notes=self.notes, feeding=self.feeding, heads=self.heads
+        )
+
+    @property
+    def boundable(self) -> tuple[str, ...]:
+        """The layers whose feature maps can be bounded: those of convolutions that are not bounded yet."""
+        there, bound = {node.name for node in self._own.graph.nodes if node.op == "call_function"}, self.bounds
+        return tuple(name for name, layer in self.layers.items() if layer.activation in there and name not in bound)
+
+    @staticmethod
+    def _bound_of(layer: str) -> str:
+        """The name of the parameter that bounds a layer."""
+        return f"{BOUNDS}.{layer.replace('.', '_')}"
+
+    @property
+    def bounds(self) -> dict[str, Float[Tensor, " k"]]:
+        """What the feature maps of each bounded layer are bounded by."""
+        own = self.parameters
+        return {name: own[bound].flatten() for name in self.layers if (bound := self._bound_of(name)) in own}
 
     def with_random_layers(self, modules: Iterable[str], seed: int = 0) -> "Network":
         """A new network in which the parameters of these modules are shuffled; this one stays as it is.

@@ -52,8 +52,10 @@ class _Names(Brief):
     own: Mapping[str, str]
 
 
-def check_saveable(network: Network, file: ModelFile, out: Path) -> None:
+def check_saveable(network: Network, file: ModelFile, out: Path, edited: bool = False) -> None:
     """Refuse to begin what could not be saved: an exported program can always be written, other kinds where they came from it.
+
+    `edited`: the network that is to be saved will have another graph than this one.
 
     Raises:
         ModelError: if the file cannot be of the kind that its name says, or the network's weights are not those of the file.
@@ -61,8 +63,13 @@ def check_saveable(network: Network, file: ModelFile, out: Path) -> None:
     kind = kind_of(file.path)
     if out.suffix == PROGRAM:
         return
-    if out.suffix == ONNX and kind != "onnx":
+    if out.suffix == ONNX and (edited or kind != "onnx"):
         check_exporter()
+    elif edited:
+        raise ModelError(
+            f"this repair changes the graph of the network, and not its weights, which {out.name} could not hold; call the file "
+            f"{out.stem}{PROGRAM} or {out.stem}{ONNX}"
+        )
     elif out.suffix not in _suffixes(file.path, kind):
         known = " or ".join((*ANY, *(suffix for suffix in _suffixes(file.path, kind) if suffix not in ANY)))
         raise ModelError(
@@ -198,7 +205,7 @@ def save_as(network: Network, file: ModelFile, out: Path) -> Path:
     if out.suffix == PROGRAM:
         return network.save(out)
     kind = kind_of(file.path)
-    if kind in ARRAYS and out.suffix == file.path.suffix:
+    if kind in ARRAYS and out.suffix == file.path.suffix and not network.bounds:
         _write_arrays(network, file, out, _placed(_original(network, file), file, out))
         return out
     if out.suffix == ONNX:

@@ -1,6 +1,7 @@
 from . import (
     ablation,
     attention_distillation,
+    bounding,
     contract,
     deepsweep_tuning,
     fine_pruning,
@@ -38,6 +39,7 @@ __all__ = [
     "Rung",
     "ablation",
     "attention_distillation",
+    "bounding",
     "contract",
     "deepsweep_tuning",
     "fine_pruning",

@@ -33,25 +33,28 @@ class RepairJob(Brief):
 class Rung(Brief):
     """One try: its name, what it does in words, and the work. It is done only where all before it failed.
 
-    The network that comes of it has the graph of the one that is repaired, and other parameters.
+    The network that comes of it has the graph of `base`, or, without one, of the network that is repaired, and other parameters.
     """
 
     name: str
     words: str
     work: Callable[[Progress], Network]
+    base: Network | None = None
 
 
 @dataclass(frozen=True)
 class Repair(Brief):
     """A way to remove a backdoor: its title, for people, where it comes from, and the tries that it makes, in order.
 
-    It may choose by clean images and by recovered triggers alone. A judge that is the same for all says when to stop.
+    It may choose by clean images and by recovered triggers alone. A judge that is the same for all says when to stop. `edits`:
+    the network that comes of it has another graph, which a file of weights cannot hold.
     """
 
     title: str
     source: str
     rungs: Callable[[RepairJob], Iterable[Rung]]
     note: str = ""
+    edits: bool = False
 
 
 def as_repair(name: str, given: Repair | Callable[[RepairJob], Network], title: str = "", source: str = "") -> Repair:

@@ -9,8 +9,10 @@ from torch import Tensor
 
 from trojancam.detection.findings import ScanReport
 from trojancam.detection.judgement import Verdict
+from trojancam.detection.suspect import Suspect
 from trojancam.evaluation.statistics import share_interval
 from trojancam.network.network import Network
+from trojancam.removal.bounding import largest
 from trojancam.removal.judging import Ruling
 from trojancam.removal.reactivation import Reactivation
 from trojancam.showing import Brief
@@ -19,6 +21,8 @@ MAY_COME_BACK = (
     "A repair suppresses a backdoor. Traces of it may be left in the weights, and a little poison or a small push can bring "
     "it back."
 )
+
+HALF = 0.5  # of what clean images reach
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,19 @@ class ModuleChange(Brief):
 
 
 @dataclass(frozen=True)
+class BoundedLayer(Brief):
+    """A layer whose feature maps were bounded: how many there are, and how many may reach less than half of what clean images do.
+
+    `share` is the mean of bounds over what clean images reach without them.
+    """
+
+    layer: str
+    feature_maps: int
+    halved: int
+    share: float
+
+
+@dataclass(frozen=True)
 class TryRecord(Brief):
     """A try in the ledger: its name, what it did, and what the judge said."""
 
@@ -97,7 +114,7 @@ class Ledger(Brief):
     """Before and after: what the judge measured, clean accuracy, scans, layers, re-activation; and what is not covered.
 
     `rung` is the try that became the result; `seconds` are those of the whole repair, by its parts. `reference` is a network
-    that is known to be clean, where one was given.
+    that is known to be clean, where one was given. `bounds` are those that were put on activations.
     """
 
     verdict: Literal["repaired", "not repaired"]
@@ -115,6 +132,7 @@ class Ledger(Brief):
     seconds: Mapping[str, float]
     remarks: tuple[str, ...] = ()
     reference: CleanReference | None = None
+    bounds: tuple[BoundedLayer, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """A form that JSON can hold."""
@@ -148,3 +166,16 @@ def changes(before: Network, after: Network) -> tuple[ModuleChange, ...]:
         change = (moved / length) ** 0.5 if length else float(moved > 0)
         found.append(ModuleChange(module, sum(old[name].numel() for name in names), change))
     return tuple(found)
+
+
+def bounded_layers(before: Network, after: Network, clean: Suspect) -> tuple[BoundedLayer, ...]:
+    """The bounds of each layer that were put on a network, held against what clean images reach without them."""
+    new = {layer: bound for layer, bound in after.bounds.items() if layer not in before.bounds}
+    if not new:
+        return ()
+    tops = largest(before, clean)
+    shares = {layer: (bound / tops[layer]).clamp(max=1) for layer, bound in new.items()}
+    return tuple(
+        BoundedLayer(layer, len(share), int((share < HALF).sum()), float(share.mean()))
+        for layer, share in shares.items()
+    )

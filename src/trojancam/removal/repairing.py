@@ -18,6 +18,7 @@ from trojancam.progress import Progress, shown, stages
 from trojancam.rates import clean_accuracy
 from trojancam.registry import Registry
 from trojancam.removal.attention_distillation import DISTILLATION
+from trojancam.removal.bounding import BOUNDING
 from trojancam.removal.contract import Repair, RepairJob, Rung, as_repair
 from trojancam.removal.deepsweep_tuning import DEEPSWEEP
 from trojancam.removal.fine_pruning import FINE_PRUNING
@@ -49,6 +50,7 @@ _OWN: Mapping[str, Repair] = {
     "ft-sam": SHARPNESS,
     "i-bau": IMPLICIT,
     "deepsweep": DEEPSWEEP,
+    "mm-bm": BOUNDING,
 }
 REPAIRS = Registry("repair", "trojancam.repairs", as_repair, _OWN)
 """All repairs by name. `REPAIRS.register("mine")` adds a function of a `RepairJob` that returns a network; so does an entry point
@@ -146,7 +148,7 @@ def _tried(
 ) -> Try:
     """A rung done now, or when the job was begun before; and judged."""
     working, judging = stages(progress, SHARES)
-    original = job.suspect.network
+    original = rung.base or job.suspect.network
     values = job.journal.step(f"{rung.name}/weights", lambda: dict(rung.work(working).parameters))
     changed = original.with_parameters(values)
     judging(0, 1, f"judging: {rung.name}")

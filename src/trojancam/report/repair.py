@@ -74,10 +74,21 @@ def _sections(result: Repaired, settings: Mapping[str, Any]) -> Iterator[Section
     if changed:
         caption = "The length of the change as a share of the length of the weights."
         yield Section("What was changed", "", [Table(["Module", "Weights", "Change"], changed, caption, sortable=True)])
+    if ledger.bounds:
+        yield Section("What was bounded", "", [_bounds_table(ledger)])
     yield Section("Accuracy by class", "", [_class_table(result)])
     yield after_repair(result.repaired, settings, list(result.report.opinions))
     limits = [[remark] for remark in ledger.remarks]
     yield Section("What is not known", "", [Table(["Limit"], limits, words=(0,))])
+
+
+def _bounds_table(ledger: Ledger) -> Table:
+    caption = (
+        "No feature map becomes larger than its bound. Halved: how many may reach less than half of what they reach on clean "
+        "images without bounds. Mean bound: as a share of that."
+    )
+    rows = [[each.layer, str(each.feature_maps), str(each.halved), f"{each.share:.0%}"] for each in ledger.bounds]
+    return Table(["Layer", "Feature maps", "Halved", "Mean bound"], rows, caption, sortable=True)
 
 
 def ledger_rows(result: Repaired) -> list[list[str]]:

@@ -22,7 +22,16 @@ from trojancam.network import given
 from trojancam.network.network import Network
 from trojancam.progress import Progress, shown, stages
 from trojancam.removal.judging import ruling_on
-from trojancam.removal.ledger import MAY_COME_BACK, CleanReference, Ledger, ScanSummary, TryRecord, accuracy, changes
+from trojancam.removal.ledger import (
+    MAY_COME_BACK,
+    CleanReference,
+    Ledger,
+    ScanSummary,
+    TryRecord,
+    accuracy,
+    bounded_layers,
+    changes,
+)
 from trojancam.removal.reactivation import reactivation
 from trojancam.removal.repairing import DEFAULT, Outcome, check_labels, remove
 from trojancam.showing import Brief
@@ -278,6 +287,7 @@ def _measured(
         scan_before=ScanSummary.of(report),
         scan_after=ScanSummary.of(again) if again else None,
         modules=changes(original, best.network) if best else (),
+        bounds=bounded_layers(original, best.network, ours) if best else (),
         reactivation=back,
         tries=tuple(TryRecord(each.rung, each.words, each.ruling) for each in outcome.tries),
         seconds=seconds,

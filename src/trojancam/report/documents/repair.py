@@ -6,7 +6,7 @@ from pydantic import Field
 
 from trojancam.detection.findings import Finding
 from trojancam.detection.judgement import Verdict
-from trojancam.records import Rate
+from trojancam.records import Fraction, Rate
 from trojancam.report.documents.document import Document, Part, Share
 
 
@@ -72,6 +72,15 @@ class Reactivation(Part):
     push_alone: Rate = Field(description="Of such a perturbation without the trigger.")
 
 
+class BoundedLayer(Part):
+    """A layer whose feature maps were bounded."""
+
+    layer: str
+    feature_maps: int
+    halved: int = Field(description="How many may reach less than half of what clean images reach without bounds.")
+    share: Fraction = Field(description="The mean bound, as a share of what clean images reach without it.")
+
+
 class TryRecord(Part):
     """One try of the method."""
 
@@ -106,6 +115,7 @@ class RepairLedger(Part):
     seconds: dict[str, float]
     remarks: list[str]
     reference: CleanReference | None = Field(description="Null where no clean reference network was given.")
+    bounds: list[BoundedLayer] = Field(default=[], description="Bounds that were put on activations, by layer.")
 
 
 class Repair(Document):

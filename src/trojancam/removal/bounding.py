@@ -1,0 +1,119 @@
+"""Bounded activations, MM-BM (Wang et al., S&P 2024): no feature map becomes larger than clean images need; no weight changes.
+
+What a trigger does rests mostly on activations that are larger than any of a clean image. Each feature map gets an upper bound,
+which is lowered as far as the logits of clean images allow.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from trojancam.detection.suspect import Suspect
+from trojancam.errors import ModelError
+from trojancam.network.network import Network
+from trojancam.network.replay import before
+from trojancam.progress import Progress, counting
+from trojancam.removal.contract import Repair, RepairJob, Rung
+from trojancam.removal.ladder import generator_of
+from trojancam.removal.learner import Learner, batches, check_finite
+
+EPOCHS, BATCH = 50, 32
+RATE = 0.1 / 8  # of Adam: the authors' bounds begin at 8, these at 1
+COST = 0.3  # of large bounds, at first
+GROWTH, FIRST, EVERY, AGREED = (
+    1.2,
+    20,
+    10,
+    0.95,
+)  # the cost changes by this factor, from an epoch on, every so many epochs
+LEAST = 1e-6
+
+Bounds = dict[str, Float[Tensor, " k"]]
+
+
+def largest(network: Network, clean: Suspect) -> Bounds:
+    """The largest activation of each feature map on clean images, of every layer that can be bounded."""
+    found: Bounds = {}
+    for layer in network.boundable:
+        parts = before(network.cut(layer), clean.images)
+        found[layer] = torch.stack([values[0].amax((0, 2, 3)) for values in parts]).amax(0).clamp(min=LEAST)
+    return found
+
+
+def lowered(bounded: Network, clean: Suspect, generator: torch.Generator, progress: Progress) -> Network:
+    """A network with bounds that clean images just reach, and lower ones in their place.
+
+    With `z = s u`, u what clean images reach, the shares s minimise, by Adam from 1 on,
+
+        mean (f_z(x) - f(x))^2 / var f(x)  +  c * mean over layers of sqrt(mean_k s_k^2).
+
+    The authors' loss has no variance and the norm of z. Here both are free of a network's scale, so that it needs no batch
+    normalisation. From the 20th epoch on, every 10 epochs, c grows by 1.2 if 95 % of the classes are those of f, or else shrinks.
+    """
+    tops = {f"bounds.{layer.replace('.', '_')}": values for layer, values in bounded.bounds.items()}
+    learner, wanted = Learner(bounded, tops), bounded(clean.images)
+    shares = {name: torch.ones_like(values).requires_grad_() for name, values in tops.items()}
+    adam, cost = torch.optim.Adam(shares.values(), RATE), COST
+    spread, size = wanted.var().clamp(min=LEAST), min(BATCH, len(clean.images))
+    order, advance = batches(len(clean.images), size, generator), counting(progress, EPOCHS, "lowering bounds")
+    for epoch in range(1, EPOCHS + 1):
+        for _ in range(max(1, len(clean.images) // size)):
+            chosen = next(order).to(clean.labels.device)
+            with torch.enable_grad():
+                away = (learner.logits(clean.images[chosen]) - wanted[chosen]).square().mean() / spread
+            _step(learner, shares, tops, adam, away, cost)
+        advance(1)
+        if epoch >= FIRST and epoch % EVERY == 0:
+            same = float((learner.network(clean.images).argmax(1) == wanted.argmax(1)).float().mean())
+            cost = cost * GROWTH if same >= AGREED else cost / GROWTH
+    return learner.learned()
+
+
+def _step(
+    learner: Learner,
+    shares: Mapping[str, Tensor],
+    tops: Mapping[str, Tensor],
+    adam: torch.optim.Adam,
+    away: Tensor,
+    cost: float,
+) -> None:
+    """One step of the shares: the chain rule from the bounds to them, and the gradient of their cost."""
+    check_finite(away)
+    own = learner.network.parameters
+    found = torch.autograd.grad(away, [own[name] for name in shares])
+    adam.zero_grad()
+    with torch.enable_grad():
+        (cost * torch.stack([share.square().mean().sqrt() for share in shares.values()]).mean()).backward()
+    with torch.no_grad():
+        for (name, share), gradient in zip(shares.items(), found, strict=True):
+            assert share.grad is not None
+            share.grad += gradient.flatten() * tops[name]
+        adam.step()
+        for name, share in shares.items():
+            share.clamp_(min=0)
+            own[name].copy_((share * tops[name])[:, None, None])
+
+
+def rungs(job: RepairJob) -> list[Rung]:
+    """One try, on the network with bounds that clean images just reach.
+
+    Raises:
+        ModelError: if the network has no layer that can be bounded.
+    """
+    network, clean = job.suspect.network, job.suspect
+    right = network(clean.images).argmax(1).to(clean.labels.device) == clean.labels
+    known = Suspect(network, clean.images[right], clean.labels[right])
+    tops = largest(network, known)
+    if not tops:
+        raise ModelError("the network has no convolution whose activations could be bounded; choose another repair")
+    base = network.bounded(tops)
+    words = "each feature map is bounded by what clean images need of it; no weight changes"
+    return [Rung("bound", words, lambda progress: lowered(base, known, generator_of(job, "bounds"), progress), base)]
+
+
+BOUNDING = Repair(
+    "Bounded activations (MM-BM)", "Wang et al., S&P 2024", rungs,
+    "All layers of convolutions are bounded, not the first three. The result can be written as .pt2 or ONNX alone.", edits=True,
+)  # fmt: skip
