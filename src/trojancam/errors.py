@@ -38,7 +38,7 @@ class Remedy(StrEnum):
 PYTHON: Mapping[Remedy, str] = {
     Remedy.ARCHITECTURE: (
         "say which with architecture=: one of this library's ({detail}), a module or a callable of your own, "
-        "'module:callable', 'timm:NAME' or 'torchvision:NAME'"
+        "'module:callable', 'file.py:callable', 'timm:NAME' or 'torchvision:NAME'"
     ),
     Remedy.NO_ARCHITECTURE: "leave out architecture=",
     Remedy.NO_KEY: "leave out key=",
@@ -52,7 +52,7 @@ PYTHON: Mapping[Remedy, str] = {
     Remedy.SAME_CLASSES: "give images of the classes that it was made for",
     Remedy.MODEL_FILE: "check the path",
     Remedy.INSTALL: "install it: pip install {detail}",
-    Remedy.IMPORTABLE: "check its name, and that it can be imported from here",
+    Remedy.IMPORTABLE: "check its name, and that it can be imported from here, or give the path of its file: file.py:callable",
     Remedy.RESUME: "continue it with resume=True, or delete it to start anew",
     Remedy.PORT: "choose another port",
     Remedy.STUDY: "say which to reproduce",

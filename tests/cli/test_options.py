@@ -283,10 +283,7 @@ def test_what_stands_in_for_data_is_said_before_the_work_begins(
     assert rendered_signs(train=0, test=1).source.startswith(RENDERED)
 
 
-def test_a_file_of_source_code_as_an_architecture_is_told_how_to_name_its_module(
-    refused: Refused, tmp_path: Path
-) -> None:
+def test_a_file_of_source_code_that_is_not_there_is_told_how_to_name_one(refused: Refused, tmp_path: Path) -> None:
     torch.save(architecture("trojan2").build(3).state_dict(), tmp_path / "weights.pt")
     told = refused("inspect", "weights.pt", "--architecture", f"{tmp_path / 'signnet'}.py:build")
-    assert "no path, as module:callable" in told
-    assert "or name that folder in PYTHONPATH" in told
+    assert "signnet.py, which is not there; give the path of the Python file, as folder/file.py:callable" in told

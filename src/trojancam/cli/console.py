@@ -30,8 +30,8 @@ errors = _Console(stderr=True, highlight=False)
 
 OPTIONS: Mapping[Remedy, str] = {  # what can be done on the command line
     Remedy.ARCHITECTURE: (
-        "say which with --architecture: one of this library's ({detail}), module:callable of your own code, timm:NAME or "
-        "torchvision:NAME"
+        "say which with --architecture: one of this library's ({detail}), module:callable or file.py:callable of your "
+        "own code, timm:NAME or torchvision:NAME"
     ),
     Remedy.NO_ARCHITECTURE: "leave out --architecture",
     Remedy.NO_KEY: "leave out --key",
@@ -46,8 +46,8 @@ OPTIONS: Mapping[Remedy, str] = {  # what can be done on the command line
     Remedy.MODEL_FILE: "check the path, or make one with 'trojancam train'",
     Remedy.INSTALL: "install it: pip install {detail}",
     Remedy.IMPORTABLE: (
-        "give the name of the module and no path, as module:callable, and run the command in the folder of the module, or name "
-        "that folder in PYTHONPATH"
+        "give the path of the Python file, as folder/file.py:callable, or the name of a module that can be imported from here, "
+        "as module:callable"
     ),
     Remedy.RESUME: "continue it with --resume, or delete it to start anew",
     Remedy.PORT: "choose another with --port, or 0 for any that is free",

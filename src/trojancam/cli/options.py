@@ -117,7 +117,9 @@ class ModelOptions:
 
     architecture: Annotated[
         str | None,
-        typer.Option(help="For a file of weights alone: a registered name, module:callable of your own, timm:NAME."),
+        typer.Option(
+            help="For a file of weights alone: a registered name, module:callable or file.py:callable of your own, timm:NAME."
+        ),
     ] = None
     key: Annotated[
         str | None,

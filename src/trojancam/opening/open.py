@@ -28,9 +28,9 @@ Said = str | Path | InputSpecification | Mapping[str, Any]
 class ModelFile(Brief):
     """A model file, and what is said of it beside.
 
-    `architecture` builds the network of a file of weights alone: a registered name, `module:callable` of your own code,
-    `timm:NAME`, `torchvision:NAME`, a callable or a module. `key` says which dictionary of a checkpoint holds the weights.
-    `output` chooses among several, by name or number.
+    `architecture` builds the network of a file of weights alone: a registered name, `module:callable` or `file.py:callable` of
+    your own code, `timm:NAME`, `torchvision:NAME`, a callable or a module. `key` says which dictionary of a checkpoint holds the
+    weights. `output` chooses among several, by name or number.
     `preprocessing` says how the network is fed: by a usual way's name, such as `rgb-symmetric`, in a JSON file, by what such a
     file holds, `{"mean": (0.5, 0.5, 0.5), "std": 0.25}`, or as an `InputSpecification`. `region` says whether it sees whole
     images or what lies in the data set's regions. `size` is that of its images, (height, width) or the side of a square, where

@@ -151,6 +151,57 @@ def test_own_code_in_the_current_folder(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.delitem(sys.modules, "my_network_of_today")
 
 
+def test_own_code_in_a_file_by_its_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may import what lies beside it, hold dataclasses, and bear the name of a module that is imported already."""
+    folder = tmp_path / "their code"
+    folder.mkdir()
+    (folder / "widths_of_today.py").write_text("WIDTH = 2\n")
+    (folder / "torch.py").write_text(
+        "from dataclasses import dataclass\nimport torch.nn\nfrom widths_of_today import WIDTH\n"
+        "@dataclass\nclass Plan:\n    width: 'int' = WIDTH\n"
+        "def net(): return torch.nn.Sequential(torch.nn.Linear(Plan().width, 2))\n"
+    )
+    before, modules = list(sys.path), dict(sys.modules)
+    path = saved(tmp_path / "m.pt", nn.Sequential(nn.Linear(2, 2)))
+    monkeypatch.chdir(folder)
+    for name in (folder / "torch.py", Path("torch.py"), Path("..", "their code", "torch.py")):
+        assert isinstance(read_with_architecture(path, f"{name}:net").module[0], nn.Linear)  # type: ignore[index]
+    assert sys.path == before
+    assert sys.modules["torch"] is modules["torch"]
+    for added in sys.modules.keys() - modules.keys():
+        monkeypatch.delitem(sys.modules, added)
+
+
+@pytest.mark.parametrize(
+    ("code", "name", "sentence"),
+    [
+        (None, "net.py:build", r"needs the Python file .*net.py, which is not there; check its name.*file.py:callable"),
+        (
+            "value = 3",
+            "net.py:build",
+            r"there is no build in the file .*net.py; name the architecture as file:callable",
+        ),
+        ("value = 3", "net.py:value", "net.py:value is a int, which cannot be called"),
+        ("value = 3", "net.py", r"say what builds yours, as .*net.py:callable"),
+        (
+            "raise OSError('no disk')",
+            "net.py:build",
+            "needs the file .*net.py, but running that fails: no disk; correct",
+        ),
+        ("raise SystemExit", "net.py:build", "running that fails: SystemExit; correct"),
+        ("def build(:", "net.py:build", "running that fails: invalid syntax"),
+        ("value = 3", "net:build", "needs the Python file .*net, which is not there"),
+    ],
+)
+def test_files_that_build_nothing(tmp_path: Path, code: str | None, name: str, sentence: str) -> None:
+    if code is not None:
+        (tmp_path / "net.py").write_text(code)
+    before = dict(sys.modules)
+    refused(saved(tmp_path / "m.pt", small()), f"{tmp_path / name}", sentence)
+    for added in sys.modules.keys() - before.keys():
+        del sys.modules[added]
+
+
 def test_installed_modules_come_before_those_of_the_current_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,12 +4,9 @@ What builds the network is named by whoever gives the command, never by the file
 """
 
 import copy
-import importlib
 import inspect
-import sys
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +18,7 @@ from trojancam.architectures import architecture
 from trojancam.errors import ModelError, Remedy
 from trojancam.formats.opened import OpenedModel
 from trojancam.formats.weights.fitting import Skeleton, best_fit, check_fit
+from trojancam.formats.weights.own_code import SOURCE, first_line, imported, own_callable
 from trojancam.formats.weights.reader import read_checkpoint
 from trojancam.formats.weights.tensors import single_precision
 from trojancam.network.input import InputSpecification
@@ -47,10 +45,10 @@ def read_with_architecture(
     """The network of a file that holds weights alone, in an architecture that is given beside it.
 
     `architecture` is a registered name, `module:callable` from the user's own code (installed, or in the current folder),
-    `timm:NAME`, `torchvision:NAME`, a callable, or a module, which stays as it is. A callable takes the number of classes, or
-    nothing, and returns a module. Without `classes`, their number is that of the weights. Of several dictionaries of weights
-    in a checkpoint, `key` names one (keys with slashes between); without it, the one that fits the architecture best is
-    taken.
+    `path/file.py:callable`, `timm:NAME`, `torchvision:NAME`, a callable, or a module, which stays as it is. A callable takes
+    the number of classes, or nothing, and returns a module. Without `classes`, their number is that of the weights. Of several
+    dictionaries of weights in a checkpoint, `key` names one (keys with slashes between); without it, the one that fits the
+    architecture best is taken.
 
     Raises:
         ModelError: if the file is refused, the architecture cannot be built, or the weights do not fit it or are not finite.
@@ -103,10 +101,12 @@ def named(name: str) -> Builder:
     """What builds the architecture of this name.
 
     Raises:
-        ModelError: if its module cannot be imported, or has no such callable.
+        ModelError: if its module or its file cannot be imported, or has no such callable.
         UnknownNameError: if no architecture of this name is registered.
     """
     where, _, what = name.partition(":")
+    if name.endswith(SOURCE):
+        raise ModelError(f"{name} may hold several networks; say what builds yours, as {name}:callable")
     if not what:
         registered = architecture(name)
         return Builder(name, registered.build, input=registered.input)
@@ -114,7 +114,7 @@ def named(name: str) -> Builder:
         return _timm(what)
     if where == "torchvision":
         return Builder(what, _torchvision(what))
-    return _own(where, what)
+    return _suited(name, own_callable(name))
 
 
 def built(builder: Builder, classes: int) -> nn.Module:
@@ -129,7 +129,7 @@ def built(builder: Builder, classes: int) -> nn.Module:
     except ModelError:
         raise
     except (Exception, SystemExit) as error:  # the user's own code can raise anything, and try to exit
-        raise ModelError(f"the architecture {builder.name} cannot be built: {_first_line(error)}") from error
+        raise ModelError(f"the architecture {builder.name} cannot be built: {first_line(error)}") from error
     if not isinstance(module, nn.Module):
         raise ModelError(f"the architecture {builder.name} gives a {type(module).__name__}, not a torch.nn.Module")
     return unwrapped(module).float()
@@ -215,21 +215,7 @@ def _fill(
     try:
         module.load_state_dict(state, strict=False)
     except (RuntimeError, TypeError, ValueError) as error:
-        raise ModelError(f"the weights in {path} do not fit the architecture {name!r} ({_first_line(error)})") from None
-
-
-def _own(where: str, what: str) -> Builder:
-    """A callable of the user's own, by the names of its module and of itself in there."""
-    name = f"{where}:{what}"
-    with _current_folder():
-        found: Any = _imported(where, name, Remedy.IMPORTABLE)
-    for part in what.split("."):
-        if not hasattr(found, part):
-            raise ModelError(f"there is no {what} in the module {where}; name the architecture as module:callable")
-        found = getattr(found, part)
-    if not callable(found):
-        raise ModelError(f"{name} is a {type(found).__name__}, which cannot be called to build a network")
-    return _suited(name, found)
+        raise ModelError(f"the weights in {path} do not fit the architecture {name!r} ({first_line(error)})") from None
 
 
 def _suited(name: str, build: Callable[..., Any]) -> Builder:
@@ -258,7 +244,7 @@ def _suited(name: str, build: Callable[..., Any]) -> Builder:
 
 
 def _timm(name: str) -> Builder:
-    timm: Any = _imported("timm", f"timm:{name}", Remedy.INSTALL, detail="timm")
+    timm: Any = imported("timm", f"timm:{name}", Remedy.INSTALL, detail="timm")
     return Builder(
         name,
         lambda classes: timm.create_model(name, pretrained=False, num_classes=classes),
@@ -281,30 +267,5 @@ def _usual_input(timm: Any, name: str) -> InputSpecification | None:
 
 
 def _torchvision(name: str) -> Callable[[int], nn.Module]:
-    models: Any = _imported("torchvision.models", f"torchvision:{name}", Remedy.INSTALL, detail="torchvision")
+    models: Any = imported("torchvision.models", f"torchvision:{name}", Remedy.INSTALL, detail="torchvision")
     return lambda classes: models.get_model(name, weights=None, num_classes=classes)
-
-
-def _imported(module: str, name: str, remedy: Remedy, detail: str = "") -> Any:
-    try:
-        return importlib.import_module(module)
-    except (Exception, SystemExit) as error:  # importing runs the user's own code, which can raise anything
-        raise ModelError(
-            f"the architecture {name} needs the module {module!r}, but {_first_line(error)}", remedy, detail=detail
-        ) from None
-
-
-@contextmanager
-def _current_folder() -> Iterator[None]:
-    """Modules in the current folder can be imported too; installed ones of the same name come first."""
-    folder = str(Path.cwd())
-    sys.path.append(folder)
-    try:
-        yield
-    finally:
-        sys.path.remove(folder)
-
-
-def _first_line(error: BaseException) -> str:
-    line = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-    return line.rstrip(".")[:300]

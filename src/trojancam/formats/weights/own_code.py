@@ -1,0 +1,100 @@
+"""Own code: the callable that the user names to build a network, in a module that can be imported or in a Python file.
+
+Whoever gives the command names it, never the model file. Importing runs it.
+"""
+
+import importlib
+import importlib.util
+import sys
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from trojancam.errors import ModelError, Remedy
+
+SOURCE = ".py"
+
+
+def own_callable(name: str) -> Any:
+    """What `module:callable` names, in a module of the user's own (installed, or in the current folder) or in `file.py`.
+
+    Raises:
+        ModelError: if the module or the file cannot be imported, or has no such callable.
+    """
+    where, _, what = name.rpartition(":")
+    found = _of_file(Path(where).expanduser(), name) if _is_path(where) else _of_module(where, name)
+    for part in what.split("."):
+        if not hasattr(found, part):
+            kind = "file" if _is_path(where) else "module"
+            raise ModelError(f"there is no {what} in the {kind} {where}; name the architecture as {kind}:callable")
+        found = getattr(found, part)
+    if not callable(found):
+        raise ModelError(f"{name} is a {type(found).__name__}, which cannot be called to build a network")
+    return found
+
+
+def imported(module: str, name: str, remedy: Remedy, detail: str = "") -> Any:
+    """The module that the architecture of this name needs.
+
+    Raises:
+        ModelError: if it cannot be imported.
+    """
+    try:
+        return importlib.import_module(module)
+    except (Exception, SystemExit) as error:  # importing runs the user's own code, which can raise anything
+        raise ModelError(
+            f"the architecture {name} needs the module {module!r}, but {first_line(error)}", remedy, detail=detail
+        ) from None
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, in a line.
+
+    >>> first_line(ValueError("too wide.\\nSee below."))
+    'too wide'
+    """
+    line = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    return line.rstrip(".")[:300]
+
+
+def _is_path(where: str) -> bool:
+    return where.endswith(SOURCE) or Path(where).name != where
+
+
+def _of_module(where: str, name: str) -> Any:
+    with _importable_from(Path.cwd()):
+        return imported(where, name, Remedy.IMPORTABLE)
+
+
+def _of_file(path: Path, name: str) -> Any:
+    """The module that a Python file makes; modules beside it can be imported by it, as if Python ran it."""
+    if path.suffix != SOURCE or not path.is_file():
+        raise ModelError(f"the architecture {name} needs the Python file {path}, which is not there", Remedy.IMPORTABLE)
+    path = path.resolve()
+    own = f"{path.stem}_{zlib.crc32(bytes(path)):08x}"  # a name that no other module has: net.py is a common one
+    spec = importlib.util.spec_from_file_location(own, path)
+    assert spec is not None
+    assert spec.loader is not None  # a suffix that Python reads
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[own] = module  # dataclasses look their module up
+    try:
+        with _importable_from(path.parent):
+            spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:  # the user's own code can raise anything
+        del sys.modules[own]
+        raise ModelError(
+            f"the architecture {name} needs the file {path}, but running that fails: {first_line(error)}; correct it"
+        ) from None
+    return module
+
+
+@contextmanager
+def _importable_from(folder: Path) -> Iterator[None]:
+    """Modules in a folder can be imported too; installed ones of the same name come first."""
+    sys.path.append(str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
