@@ -71,10 +71,13 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Links to README and its like lead to their pages in the site, and those of the list of notebooks to theirs."""
+    """Links to README and its like lead to their pages in the site, those of the list of notebooks to theirs, names to what
+    the reference says of them.
+    """
     up = "../" * page.file.src_uri.count("/")
     for file, target in OUTSIDE.items():
         markdown = markdown.replace(f"](../{up}{file}", f"]({up}{target}")
+    markdown = reference.linked(markdown)
     return markdown.replace(".ipynb)", ".md)") if page.file.src_uri == "notebooks/index.md" else markdown
 
 

@@ -1,12 +1,16 @@
 """Reference: a page for each package of trojancam, with every public name, as `__init__.pyi` and the modules state them."""
 
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 SOURCES = Path(__file__).parents[2] / "src"
 ROOT = "trojancam"
+SHORT = "tc"  # what pages call it
+SPAN = re.compile(rf"(?<![`\[])`({SHORT}(?:\.\w+)+)(?:\([^`\n]*\))?`(?!`|\]\()")
+APART = re.compile(r"^(?:#.*|```[\s\S]*?^```)$", re.MULTILINE)  # headings and listings, which have no links
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,48 @@ def origin(module: str, name: str) -> str:
         handed = taken(folder / "__init__.pyi", module)
         return handed.get(name, f"{module}.{name}")
     return f"{module}.{name}"
+
+
+def linked(markdown: str) -> str:
+    """A page whose `tc.name` in code leads to the reference; where it lies, in the repository, it reads as code.
+
+    >>> linked("- `tc.load(path)` opens a file.")
+    '- [`tc.load(path)`][trojancam.opening.open.load] opens a file.'
+    """
+    parts, end = [], 0
+    for apart in [*APART.finditer(markdown), None]:
+        start = len(markdown) if apart is None else apart.start()
+        parts.append(SPAN.sub(lambda span: f"[{span[0]}][{standing(span[1])}]", markdown[end:start]))
+        if apart is not None:
+            parts.append(apart[0])
+            end = apart.end()
+    return "".join(parts)
+
+
+def standing(name: str) -> str:
+    """Where a name stands that pages call `tc.name`.
+
+    Raises:
+        LookupError: if the package has no such name.
+
+    >>> standing("tc.data.gtsrb"), standing("tc.Network.save"), standing("tc.figures")
+    ('trojancam.data.gtsrb_files.gtsrb', 'trojancam.network.network.Network.save', 'trojancam.figures')
+    """
+    place = ROOT
+    _, *parts = name.split(".")
+    for number, part in enumerate(parts):
+        folder = SOURCES.joinpath(*place.split("."))
+        if not (folder / "__init__.pyi").exists():
+            return ".".join(
+                [place, *parts[number:]]
+            )  # of a class or a module: whoever builds the site finds it, or not
+        inside = folder.joinpath(part)
+        there = inside.is_dir() or inside.with_suffix(".py").exists()
+        names = taken(folder / "__init__.pyi", place)
+        if part not in names and not there:
+            raise LookupError(f"{name} is no name of the package; correct the page")
+        place = names.get(part, f"{place}.{part}")
+    return place
 
 
 def sentence(path: str) -> str:

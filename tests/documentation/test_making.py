@@ -1,9 +1,13 @@
 """What makes the site: examples of docstrings, outputs of notebooks, links of README, and the tables of the reference."""
 
 import re
+from operator import attrgetter
 from pathlib import Path
 
+import pytest
 from docs.making import examples, notebooks, pages, reference, written
+
+import trojancam
 
 
 def test_examples_of_docstrings_become_code() -> None:
@@ -64,6 +68,25 @@ def test_the_reference_knows_where_a_name_stands_and_what_it_says() -> None:
     assert reference.sentence("trojancam.attribution.methods.INPUT").startswith("The key of a map")
     assert reference.sentence("trojancam.detection.success").startswith("Success rates of a trigger")
     assert "[`scan`][trojancam.detection.scanning.scan]" in reference.page_of(packages["trojancam"])
+
+
+def test_names_in_code_lead_to_the_reference_where_no_link_or_listing_holds_them() -> None:
+    text = "Call `tc.scan(network)`, [`tc.load`](x.md), ``tc.load``.\n\n## `tc.load`\n\n```python\n`tc.load`\n```\n\n`tc.METHODS`"
+    assert reference.linked(text) == text.replace(
+        "`tc.scan(network)`", "[`tc.scan(network)`][trojancam.detection.scanning.scan]"
+    ).replace("`tc.METHODS`", "[`tc.METHODS`][trojancam.attribution.methods.METHODS]")
+    with pytest.raises(LookupError, match=r"tc.sacn is no name of the package"):
+        reference.linked("`tc.sacn`")
+
+
+def test_pages_read_well_where_they_lie_and_name_nothing_that_is_not_there() -> None:
+    """References that only the site understands stand as brackets in the repository."""
+    for file in [*written.DOCS.rglob("*.md"), *(written.DOCS.parent / name for name in pages.OUTSIDE)]:
+        text = file.read_text(encoding="utf-8")
+        assert "][trojancam" not in text, file
+        for span in reference.SPAN.finditer(text):
+            assert attrgetter(span[1].partition(".")[2])(trojancam), span
+            assert reference.standing(span[1]).startswith("trojancam.")
 
 
 def test_every_notebook_has_a_page_with_its_heading() -> None:
