@@ -1,6 +1,7 @@
 """Progress: by itself a bar in a notebook, and nothing elsewhere; the time left comes of what was done while one watched."""
 
 import sys
+from itertools import pairwise
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -71,6 +72,31 @@ def test_the_time_left_is_that_of_what_was_done_since(clock: SimpleNamespace) ->
     assert pace.seconds_left(0, 50) is None  # another piece of work begins
     clock.seconds += 5
     assert pace.seconds_left(1, 50) == pytest.approx(245)
+
+
+def test_one_slow_step_does_not_multiply_the_time_left(clock: SimpleNamespace) -> None:
+    """Of a repair's trial: one step of a hundred took two minutes, and most of those to come a few seconds."""
+    pace, told = Pace(), []
+    for done, seconds in ((41, 0), (42, 4), (43, 120), (44, 4), (80, 144), (99, 76)):
+        clock.seconds += seconds
+        told.append((clock.seconds, pace.seconds_left(done, 100)))
+    (_, first), second, third, fourth, fifth, last = told
+    assert first is None
+    assert second[1] == pytest.approx(4 * 58)
+    assert third[1] == pytest.approx(4 * 58 + progress.CREEP * 120)  # a step like that for all to come would be an hour
+    known = [(when, left) for when, left in (second, third, fourth, fifth, last) if left is not None]
+    for (before, earlier), (now, later) in pairwise(known):
+        assert later <= earlier + progress.CREEP * (now - before) + 1e-6
+    assert last[1] == pytest.approx(348 / 58)
+
+
+def test_what_is_quicker_than_thought_is_told_at_once(clock: SimpleNamespace) -> None:
+    pace = Pace()
+    pace.seconds_left(0, 100)
+    clock.seconds += 60
+    assert pace.seconds_left(1, 100) == pytest.approx(99 * 60)
+    clock.seconds += 1
+    assert pace.seconds_left(61, 100) == pytest.approx(39)
 
 
 def test_a_bar_draws_itself_anew_in_its_place_and_not_too_often(notebook: Notebook, clock: SimpleNamespace) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 from trojancam.errors import DataError
 
 REFRESH = 0.2  # seconds between two pictures of a notebook's bar
+CREEP = 2  # seconds, at most, by which the time left grows in a second: one slow step says little of those to come
 
 
 @runtime_checkable
@@ -61,20 +62,29 @@ class Pace:
     """How fast some work gets on, and how long it will take yet.
 
     What was done before it is first heard of, as by a run that is resumed, took no time; nor does it where work starts again.
+    Steps need not take equally long. So what was told grows slowly, and it falls as soon as steps are quicker.
     """
 
     def __init__(self) -> None:
         self._began: tuple[float, int] | None = None
         self._done = 0
+        self._told: tuple[float, float] | None = None  # when, and how many seconds were left then
 
     def seconds_left(self, done: int, total: int) -> float | None:
         """How many seconds it will take yet, now that so much is done; None where that cannot be told."""
         now = time.monotonic()
         if self._began is None or done < self._done:
-            self._began = now, done
+            self._began, self._told = (now, done), None
         self._done = done
         began, first = self._began
-        return (now - began) / (done - first) * (total - done) if first < done < total else None
+        if not first < done < total:
+            return None
+        left = (now - began) / (done - first) * (total - done)
+        if self._told is not None:
+            before, told = self._told
+            left = min(left, told + CREEP * (now - before))
+        self._told = now, left
+        return left
 
 
 class NotebookBar:

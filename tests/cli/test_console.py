@@ -1,6 +1,7 @@
 """What all commands share: progress with and without a terminal, names that are no markup, help that comes at once."""
 
 import io
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -62,8 +63,14 @@ def test_a_bar_shows_the_whole_note_as_it_is(terminal: io.StringIO) -> None:
     shown = terminal.getvalue()
     assert words in shown
     assert "100%" in shown
-    assert "left" in shown
     assert "\x1b[31m\n" not in shown
+
+
+def test_a_bar_tells_the_time_left(terminal: io.StringIO) -> None:
+    with progress_bar("trojan2") as progress:
+        for done in (0, 1, 2):
+            progress(done, 4)
+    assert re.search(r"0:00:0\d.* gone 0:00:00 left", terminal.getvalue())
 
 
 def test_a_bar_can_start_again_for_a_second_task(terminal: io.StringIO) -> None:

@@ -46,6 +46,25 @@ def _rung(name: str, work: Callable[[RepairJob], Network]) -> Callable[[RepairJo
     return given
 
 
+def test_progress_never_goes_back_and_gives_the_judge_its_share(monkeypatch: pytest.MonkeyPatch):
+    """Judging takes about as long as the work: a step of progress for minutes of it would make the time left jump."""
+    registered(monkeypatch, mine=by(("same", unchanged), ("deaf", deaf), ("never", blind)))
+    told: list[tuple[int, int, str]] = []
+    remove(network(), *clean(), [finding()], "mine", progress=lambda *step: told.append(step))
+    counts = [count for count, _, _ in told]
+    assert counts == sorted(counts)
+    assert {total for _, total, _ in told} == {370}
+    assert [(count, note) for count, _, note in told] == [
+        (0, "looking for triggers to judge by"),
+        (70, "the network as it is was judged"),
+        (130, "judging: same"),
+        (170, "same: not enough"),
+        (230, "judging: deaf"),
+        (270, "deaf: passed"),
+        (370, "repaired"),
+    ]
+
+
 done: list[str] = []
 
 

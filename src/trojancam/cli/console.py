@@ -7,6 +7,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import typer
@@ -107,7 +108,7 @@ def progress_bar(task: str) -> Iterator[Progress]:
     if not console.is_terminal:
         yield _Lines(task)
         return
-    from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bar
 
     class Noted(Bar):
@@ -120,12 +121,15 @@ def progress_bar(task: str) -> Iterator[Progress]:
                     yield Text(printable(shown.fields["note"]), style="dim")
 
     columns = (TextColumn("{task.description}", markup=False), BarColumn(None), TaskProgressColumn())
-    times = (TimeElapsedColumn(), TextColumn("gone"), TimeRemainingColumn(), TextColumn("left"))
+    times = (TimeElapsedColumn(), TextColumn("gone"), TextColumn("{task.fields[left]}"))
+    pace = Pace()
     with Noted(*columns, *times, console=console, expand=True) as bar:
-        identifier = bar.add_task(task, total=None, note="")
+        identifier = bar.add_task(task, total=None, note="", left="")
 
         def update(done: int, total: int, note: str = "", /) -> None:
-            bar.update(identifier, completed=done, total=total, note=note)
+            seconds = pace.seconds_left(done, total)
+            left = "" if seconds is None else f"{timedelta(seconds=round(seconds))} left"
+            bar.update(identifier, completed=done, total=total, note=note, left=left)
 
         yield update
 

@@ -34,12 +34,14 @@ class Rung(Brief):
     """One try: its name, what it does in words, and the work. It is done only where all before it failed.
 
     The network that comes of it has the graph of `base`, or, without one, of the network that is repaired, and other parameters.
+    `effort` is about how long the work takes where judging it takes 40; progress counts by it.
     """
 
     name: str
     words: str
     work: Callable[[Progress], Network]
     base: Network | None = None
+    effort: int = 60
 
 
 @dataclass(frozen=True)

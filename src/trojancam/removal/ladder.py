@@ -6,13 +6,14 @@ from collections.abc import Iterator
 import torch
 
 from trojancam.network.network import Network
-from trojancam.progress import Progress, counting
+from trojancam.progress import Progress, counting, stages
 from trojancam.removal.ablation import held_at_mean
 from trojancam.removal.contract import Repair, RepairJob, Rung
 from trojancam.removal.goal import Culprit, found_maps
 from trojancam.removal.unlearning import Course, head, normalised, unlearned, with_kept_pools
 
 LARGEST_SHARE = 1 / 4  # of a layer's maps that may be ablated
+EFFORTS = 27, 60  # as `Rung` counts it: triggers to unlearn, which are looked for once, and unlearning
 STEPS = {"head": 120, "all": 120, "all2": 150}
 MORE = 40  # steps for each further finding
 RATES = {"head": 0.01, "all": 0.004, "all2": 0.006}
@@ -23,7 +24,9 @@ def rungs(job: RepairJob) -> Iterator[Rung]:
     """The rungs that this network has: no ablation where no maps are known, no head where there is but one dense layer."""
     if (ablated := ablation(job)) is not None:
         network = ablated
-        yield Rung("ablate", "the feature maps that were found are held at their clean mean", lambda _: network)
+        yield Rung(
+            "ablate", "the feature maps that were found are held at their clean mean", lambda _: network, effort=0
+        )
     last = head(job.suspect.network)
     if last:
         yield _unlearning(job, "head", "the dense layers unlearn the trigger and all its like", last)
@@ -64,10 +67,13 @@ def generator_of(job: RepairJob, name: str) -> torch.Generator:
 def _unlearning(job: RepairJob, name: str, words: str, names: tuple[str, ...] | None) -> Rung:
     def work(progress: Progress) -> Network:
         network, chosen = job.suspect.network, course(job, name, names)
-        advance = counting(progress, chosen.steps, f"unlearning: {name}")
-        return unlearned(network, network, pooled(job), job.suspect, chosen, generator_of(job, name), advance)
+        seeking, learning = stages(progress, EFFORTS)
+        seeking(0, 1, "looking for triggers to unlearn")
+        culprits = pooled(job)
+        advance = counting(learning, chosen.steps, f"unlearning: {name}")
+        return unlearned(network, network, culprits, job.suspect, chosen, generator_of(job, name), advance)
 
-    return Rung(name, words, work)
+    return Rung(name, words, work, effort=sum(EFFORTS))
 
 
 LADDER = Repair("The ladder", "new in TrojanCAM", rungs)

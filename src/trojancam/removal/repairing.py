@@ -59,7 +59,7 @@ DEFAULT = "ladder"
 MOST = 5  # findings that are removed at once
 HELD_BACK = 20  # images, at least, that only the judge sees
 LEAST_ACCURACY = 0.3  # of labelled images: with less, the labels are not the network's
-SHARES = 90, 10  # of a rung's progress: the work, and the judge
+PREPARING, JUDGING = 70, 40  # of the progress, beside the effort of a rung: the judge's triggers, and each judgement
 
 
 @dataclass(frozen=True)
@@ -131,15 +131,19 @@ def remove(
     run = f"{__version__} {seen.fingerprint()} {names!r} {method} {budget!r} {seed} {REPAIRS.code(method)}"
     kept = Kept(journal, run)
     job = RepairJob(ours, culprits, budget, seed, kept)
+    rungs = list(chosen.rungs(job))
+    shares = [PREPARING, *(rung.effort + JUDGING for rung in rungs)]
+    preparing, *trying = stages(told, shares)
+    preparing(0, 1, "looking for triggers to judge by")
     charged = accused(kept, culprits, judges, generator_of(job, "judge"))
     before = _kept_ruling(job, "before", seen.network, judges, charged, None)
+    preparing(1, 1, "the network as it is was judged")
     tries: list[Try] = []
-    rungs = list(chosen.rungs(job))
-    for rung, stage in zip(rungs, stages(told, [100] * len(rungs)), strict=True):
+    for rung, stage in zip(rungs, trying, strict=True):
         tries.append(_tried(job, rung, judges, charged, before, stage))
         if tries[-1].ruling.passed:
             break
-    told(100 * len(rungs), 100 * len(rungs), "repaired" if tries[-1].ruling.passed else "not repaired")
+    told(sum(shares), sum(shares), "repaired" if tries[-1].ruling.passed else "not repaired")
     return Outcome(method, culprits, before, tuple(tries), _best(tries, before, budget), places)
 
 
@@ -147,7 +151,7 @@ def _tried(
     job: RepairJob, rung: Rung, judges: Suspect, charged: Sequence[Culprit], before: Ruling, progress: Progress
 ) -> Try:
     """A rung done now, or when the job was begun before; and judged."""
-    working, judging = stages(progress, SHARES)
+    working, judging = stages(progress, (rung.effort, JUDGING))
     original = rung.base or job.suspect.network
     values = job.journal.step(f"{rung.name}/weights", lambda: dict(rung.work(working).parameters))
     changed = original.with_parameters(values)

@@ -42,7 +42,8 @@ BUDGET = 0.01  # of clean accuracy
 SCANNED = 100  # images of a scan
 FURTHER = 2000  # images, at most, that only measure
 FEWEST_FURTHER = 50
-SHARES = 30, 50, 20  # of the progress: the scan before, the repair, what is measured after
+SHARES = 450, 300, 250  # of the progress, as seconds were measured: the scan before, the repair, what is measured after
+MEASURES = 80, 20  # of the last: the scan after, and how easily the backdoor comes back
 STEPS = ("scan", "repair", "rescan")  # folders of a journal
 LIMITS = (
     "Only what the scan found was removed. Another backdoor, of a kind that the scan does not find, is still there.",
@@ -151,7 +152,7 @@ def repair(
     check_labels(seen)
     if reference is not None:
         _check_reference(network, reference)
-    told = stages(shown(progress), SHARES)
+    told = stages(shown(progress), SHARES if report is None else (0, *SHARES[1:]))
     with only_run_in(journal) if journal else nullcontext():
         if report is None:
             report = _scanned(network, _scan_images(seen, test), scan_methods, seed, _in(journal, "scan"), told[0])
@@ -261,12 +262,14 @@ def _measured(
     learned[outcome.held_back] = False
     ours = Suspect(original, seen.images[learned], seen.labels[learned])
     again, back = None, None
+    scanning, returning = stages(progress, MEASURES)
     if best is not None:
         names = tuple(report.opinions) or methods
         rest = (
             (further.images[1::2][:SCANNED], further.labels[1::2][:SCANNED]) if further else (seen.images, seen.labels)
         )
-        again = _scanned(best.network, rest, names, seed, _in(journal, "rescan"), progress)
+        again = _scanned(best.network, rest, names, seed, _in(journal, "rescan"), scanning)
+        returning(0, 1, "measuring how easily the backdoor comes back")
         back = reactivation(best.network, outcome.culprits[0], ours, held_back, seed)
     beside = None
     if reference is not None:
@@ -275,6 +278,7 @@ def _measured(
             ruling_on(reference, outcome.culprits, held_back, None, 0.0, seed),
             reactivation(reference, outcome.culprits[0], ours, held_back, seed),
         )
+    returning(1, 1, "measured")
     seconds["measures"] = time.perf_counter() - started - sum(seconds.values())
     ledger = Ledger(
         verdict="repaired" if outcome.repaired else "not repaired",
