@@ -24,7 +24,7 @@ from trojancam.opening.open import load
 
 OUT = Path(__file__).parents[1] / "docs" / "cleaning.md"
 LOCAL = "patch|moving-patch|transparent-patch|two-targets"  # what lies in one place of an image
-LEARNT, COUNT = 600, 150
+COUNT = 150
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def judged(name: Path, attack: str, architecture: str, data: Path) -> Cleaned:
     poisoning = Poisoning.from_json(read_card(name).backdoors[0].model_dump())
     images, labels = drawn(data)
     targets = poisoning.targets(len(network.class_names))[labels]
-    sieve = learned(network, images[:LEARNT], ["contributions"], false_alarms=FALSE_ALARMS, seed=SEED)
+    sieve = learned(network, images[:CLEAN], ["contributions"], false_alarms=FALSE_ALARMS, seed=SEED)
     victims = torch.arange(len(images))[CLEAN + JUDGED :]
     victims = victims[targets[victims] >= 0][: 3 * COUNT]
     bad = poisoning.trigger.apply(images[victims])
@@ -91,7 +91,7 @@ HEAD = f"""# Cleaning, measured
 
 An image that the defence `contributions` finds suspicious is cleaned at the place that it gives
 (`trojancam.defences.cleaned`), and the network is asked again. Networks are those of the zoo that nothing was chosen by, with
-triggers that lie in one place of an image. The defence learned from {LEARNT} clean images, at {FALSE_ALARMS:.0%} false alarms.
+triggers that lie in one place of an image. The defence learned from {CLEAN} clean images, at {FALSE_ALARMS:.0%} false alarms.
 Judged are up to {COUNT} triggered images that reach the attacker's class, and {JUDGED} clean ones. Intervals are Wilson's, of
 95%, over images. Made by `python -m benchmarks.cleaning`.
 """

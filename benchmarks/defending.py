@@ -1,11 +1,11 @@
 """Defences on the zoo: how well each tells triggered images from clean ones, and what it costs.
 
-    python -m benchmarks.defending --data PATH [--part report] [--methods contributions,strip] [--only REGEX] [--cache DIR]
+    python -m benchmarks.defending --data PATH [--part report] [--methods contributions,strip] [--only REGEX] [--kept]
 
-measures what was not measured yet, network by network, and writes docs/defences.md from all that is kept. Only here is the
-truth, which model cards tell, held beside what a defence says. Settings are those of the package: none was chosen on these
-images, and those of the `report` part were chosen on no network of that part. `benchmarks.cleaning` measures how often cleaning
-helps.
+measures what was not measured yet, network by network, and writes docs/defences.md; with `--kept`, of what was measured before
+alone. Only here is the truth, which model cards tell, held beside what a defence says. Settings are those of the package: none
+was chosen on these images, and those of the `report` part were chosen on no network of that part. `benchmarks.cleaning` measures
+how often cleaning helps.
 """
 
 import hashlib
@@ -22,6 +22,7 @@ from jaxtyping import Float
 from scipy import stats
 from torch import Tensor
 
+from benchmarks.markdown import table
 from benchmarks.zoo.choosing import chosen, options
 from benchmarks.zoo.growing import FORMED, path_of
 from benchmarks.zoo.members import PARTS, Member
@@ -148,8 +149,8 @@ def _defences() -> str:
     return trojancam.defences.__path__[0]
 
 
-def measure(chosen: Sequence[Member], methods: Sequence[str], data: Path) -> list[Judgement]:
-    """The judgements of these members, those that are kept and those that are made now."""
+def measure(chosen: Sequence[Member], methods: Sequence[str], data: Path, only_kept: bool) -> list[Judgement]:
+    """The judgements of these members, those that are kept and, unless `only_kept`, those that are made now."""
     found = []
     for member in chosen:
         if not path_of(member.name).is_file():
@@ -159,6 +160,8 @@ def measure(chosen: Sequence[Member], methods: Sequence[str], data: Path) -> lis
             continue
         for method in methods:
             path = kept(member, method)
+            if only_kept and not path.is_file():
+                continue
             if not path.is_file():
                 try:
                     for judgement in judged(member, [method], data):
@@ -177,21 +180,22 @@ def text(found: Sequence[Judgement]) -> str:
     for part in PARTS:
         rows = [each for each in found if each.part == part]
         if rows:
-            lines += [f"## Networks to {part} by\n", PART_WORDS[part], *_table(rows)]
+            tables = ((*_by_attack(rows), ""), (*_by_method(rows), ""), (*_table(rows), ""))
+            lines += [f"## Networks to {part} by\n", PART_WORDS[part], *(line for each in tables for line in each)]
     return "\n".join(lines).rstrip() + "\n"
 
 
 PART_WORDS = {
-    "tune": (
-        "Settings of `contributions` were chosen by 20 other networks, of ten attacks and two architectures; none by these. "
-        "They are of the part of the zoo that settings may be chosen by, so that later versions may have seen them.\n"
-    ),
+    "tune": "`contributions` was improved by some of these networks; no other setting was chosen by them.\n",
     "calibrate": "No setting was chosen by these networks.\n",
-    "report": "No setting was chosen by these networks, and they were looked at once.\n",
+    "report": "No setting was chosen by these networks. The slow methods were asked on some of them.\n",
 }
 HEAD = f"""# Defences, measured
 
-Which images bear a trigger? Each defence learns from {CLEAN} clean test images, half of which set its threshold at
+Which images bear a trigger? First comes the mean AUROC of each method by attack, with the number of networks; then the means
+over all networks of a method, and then each network.
+
+Each defence learns from {CLEAN} clean test images, half of which set its threshold at
 {FALSE_ALARMS:.0%} false alarms; those that run a network a hundred times an image ({", ".join(SLOW)}) from {SLOW_CLEAN}. It is
 judged by {JUDGED} ({SLOW_JUDGED}) other clean images and up to as many triggered ones that reach the attacker's class. It knows
 no label, no model card and no trigger. AUROC: how often a triggered image scores higher than a clean one. Cost: the time of an
@@ -221,23 +225,47 @@ def _table(rows: Sequence[Judgement]) -> Iterator[str]:
             f"{share(each.true_alarms, each.triggered)} | {share(each.false_alarms, each.clean)} | "
             f"{each.clean}, {each.triggered} | {each.runs:.1f} |"
         )
-    yield "\n| method | networks | mean AUROC | least AUROC | mean true alarms | mean false alarms |"
-    yield "| --- | --- | --- | --- | --- | --- |"
+
+
+def _by_attack(rows: Sequence[Judgement]) -> Iterator[str]:
+    """The mean AUROC of each method, by attack, and on how many networks."""
+    methods = list(dict.fromkeys(each.method for each in rows))
+    yield from table(
+        ["mean AUROC", *methods],
+        [
+            [attack, *(_mean_auroc(rows, attack, method) for method in methods)]
+            for attack in sorted({each.attack for each in rows})
+        ],
+    )
+
+
+def _mean_auroc(rows: Sequence[Judgement], attack: str, method: str) -> str:
+    areas = [each.auroc for each in rows if (each.attack, each.method) == (attack, method)]
+    return f"{sum(areas) / len(areas):.3f} ({len(areas)})" if areas else "–"
+
+
+def _by_method(rows: Sequence[Judgement]) -> Iterator[str]:
+    """Means over all networks that a method was asked on."""
+    cells = []
     for method in dict.fromkeys(each.method for each in rows):
         own = [each for each in rows if each.method == method]
         areas = [each.auroc for each in own]
         true = sum(each.true_alarms / each.triggered for each in own) / len(own)
         false = sum(each.false_alarms / each.clean for each in own) / len(own)
         mean = sum(areas) / len(own)
-        yield f"| {method} | {len(own)} | {mean:.3f} | {min(areas):.3f} | {true:.3f} | {false:.3f} |"
+        cells.append([method, str(len(own)), f"{mean:.3f}", f"{min(areas):.3f}", f"{true:.3f}", f"{false:.3f}"])
+    yield from table(
+        ["method", "networks", "mean AUROC", "least AUROC", "mean true alarms", "mean false alarms"], cells
+    )
 
 
 def main() -> None:
     parser = options(__doc__)
     parser.add_argument("--methods", default=",".join(DEFENCES), help="names with commas between")
+    parser.add_argument("--kept", action="store_true", help="measure nothing: write the page of what was measured")
     arguments = parser.parse_args()
     trojaned = [member for member in chosen(arguments) if member.backdoors]
-    found = measure(trojaned, arguments.methods.split(","), arguments.data)
+    found = measure(trojaned, arguments.methods.split(","), arguments.data, arguments.kept)
     with written_whole(OUT) as partial:
         partial.write_text(text(found), encoding="utf-8")
 

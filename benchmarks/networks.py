@@ -2,14 +2,16 @@
 
     python -m benchmarks.networks [--only REGEX] [--scan]
 
-measures those whose name fits; the rows of the others stay as they are on the page.
+measures those whose name fits, each in a process of its own; the rows of the others stay as they are on the page.
 
 Weights are random. timm and torchvision build theirs, where they are installed. Times are those of the processor,
-in one thread, so that other work on the machine counts for little. `--scan` also scans the networks for small images.
+in one thread, so that other work on the machine counts for little. `--scan` also scans the networks, which takes minutes.
 """
 
 import argparse
+import multiprocessing
 import re
+import resource
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -31,7 +33,7 @@ from trojancam.network.network import Network
 from trojancam.network.recording import record
 
 OUT = Path(__file__).parents[1] / "docs" / "networks.md"
-CLASSES, IMAGES, PAIRS = 10, 4, 5
+CLASSES, IMAGES, PAIRS, SCANNED = 10, 4, 5, 40
 OF_A_TRANSFORMER = ("attention-rollout", "legrad")
 OF_TIMM = {
     "ResNet-18": ("resnet18", 224),
@@ -53,6 +55,14 @@ OF_TORCHVISION = {"SqueezeNet 1.1": ("squeezenet1_1", 224)}
 
 
 @dataclass(frozen=True)
+class Scanned:
+    """What the default scan took: seconds of the processor, and the most memory that its process held, in gigabytes."""
+
+    seconds: float
+    gigabytes: float
+
+
+@dataclass(frozen=True)
 class Row:
     """One architecture: what builds it, and what was found."""
 
@@ -62,20 +72,28 @@ class Row:
     network: Network | None
     refusal: str = ""
     ratio: Ratio | None = None
-    scanned: float | None = None
+    scanned: Scanned | None = None
 
     def cells(self) -> list[str]:
         opens = "yes" if self.network else f"no: {self.refusal}"
         if self.network is None:
-            return [self.name, self.source, str(self.size), opens, *["–"] * 5]
+            return [self.name, self.source, str(self.size), opens, *["–"] * 6]
         heads = [name for name in self.network.with_heads().layers if name not in self.network.layers]
         whole = all(METHODS[method].works_with(self.network) for method in OF_A_TRANSFORMER)
         attention = "all tokens" if whole else "of another kind" if self.network.attention.others else "none"
         ratio = "not measured" if self.ratio is None else f"{self.ratio.ratio:.2f}"
         megabytes = f"{(self.network.footprint.live + self.network.footprint.kept) / 2**20:.1f}"
-        scanned = "not measured" if self.scanned is None else f"{self.scanned:.0f} s"
+        scanned = (
+            ["not measured"] * 2
+            if self.scanned is None
+            else [_duration(self.scanned.seconds), f"{self.scanned.gigabytes:.1f}"]
+        )
         layers = f"{len(self.network.layers)}" + (f" and {len(heads)} of heads" if heads else "")
-        return [self.name, self.source, str(self.size), opens, layers, attention, ratio, megabytes, scanned]
+        return [self.name, self.source, str(self.size), opens, layers, attention, ratio, megabytes, *scanned]
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.1f} min"
 
 
 def builders() -> Iterator[tuple[str, str, InputSpecification, Callable[[], nn.Module]]]:
@@ -98,7 +116,7 @@ def builders() -> Iterator[tuple[str, str, InputSpecification, Callable[[], nn.M
 
 
 def measured(name: str, source: str, specification: InputSpecification, module: nn.Module, scanning: bool) -> Row:
-    """Opened, recorded and, where that was asked for and images are small, scanned."""
+    """Opened, recorded and, where that was asked for, scanned."""
     size = specification.size[0]
     try:
         network = Network.from_module(module, specification=specification, name=name)
@@ -110,11 +128,22 @@ def measured(name: str, source: str, specification: InputSpecification, module: 
         clock=time.process_time,
     )  # fmt: skip
     scanned = None
-    if scanning and size <= 48:
+    if scanning:
         started = time.process_time()
-        scan(network, torch.rand(40, 3, *specification.size), torch.arange(40) % CLASSES)
-        scanned = time.process_time() - started
+        scan(network, torch.rand(SCANNED, 3, *specification.size), torch.arange(SCANNED) % CLASSES)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        scanned = Scanned(time.process_time() - started, peak)
     return Row(name, source, size, network, "", ratio, scanned)
+
+
+def cells_of(name: str, scanning: bool) -> list[str]:
+    """The row of one architecture."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    _, source, specification, build = next(each for each in builders() if each[0] == name)
+    with quiet():
+        module = build().eval().requires_grad_(False)
+    return measured(name, source, specification, module, scanning).cells()
 
 
 def floor(module: nn.Module, inputs: Tensor) -> None:
@@ -134,10 +163,12 @@ def known() -> dict[str, list[str]]:
         return {}
     lines = [line for line in OUT.read_text(encoding="utf-8").splitlines() if line.startswith("| ")]
     rows = [line.strip("| ").split(" | ") for line in lines[2:]]
-    return {row[0]: row for row in rows}
+    return {row[0]: row + ["not measured"] * (len(COLUMNS) - len(row)) for row in rows}
 
 
-COLUMNS = ["architecture", "built by", "pixels", "opens", "layers", "attention", "record ratio", "MB an image", "scan"]
+COLUMNS = [
+    "architecture", "built by", "pixels", "opens", "layers", "attention", "record ratio", "MB an image", "scan", "peak GB",
+]  # fmt: skip
 HEAD = f"""# Networks
 
 Which architectures open, and what they cost, made by `python -m benchmarks.networks` with random weights and {CLASSES} classes.
@@ -148,7 +179,9 @@ Which architectures open, and what they cost, made by `python -m benchmarks.netw
 - **record ratio**: the time of recording all layers of {IMAGES} images with the contribution of every feature map, over a forward
   run of the module and a backward run to its input; the median of {PAIRS} pairs.
 - **MB an image**: what one image takes while it is recorded. How many go through at a time follows from it and the memory budget.
-- **scan**: seconds of the processor for the default scan, 40 images; “not measured” where it would take long.
+- **scan**: time of one core for the default scan, {SCANNED} images. A network with random weights has nothing to find, so that
+  no step ends early.
+- **peak GB**: the most memory that the process of the scan held, PyTorch and the library that built the network included.
 """
 
 
@@ -157,14 +190,11 @@ def main() -> None:
     parser.add_argument("--only", default="", help="only architectures in whose name this regular expression is found")
     parser.add_argument("--scan", action="store_true", help="also scan those for images of at most 48 pixels")
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
     rows, order = known(), [name for name, *_ in builders()]
-    for name, source, specification, build in builders():
+    for name in order:
         if re.search(arguments.only, name):
-            with quiet():
-                module = build().eval().requires_grad_(False)
-            rows[name] = measured(name, source, specification, module, arguments.scan).cells()
+            with multiprocessing.get_context("spawn").Pool(1) as alone:  # so that the peak of memory is its own
+                rows[name] = alone.apply(cells_of, (name, arguments.scan))
             print(" | ".join(rows[name]), flush=True)
             with written_whole(OUT) as partial:  # what is measured stays, whatever becomes of the rest
                 partial.write_text(text({each: rows[each] for each in order if each in rows}), encoding="utf-8")

@@ -111,7 +111,7 @@ def _plain(name: str, part: Part, architecture: str, data: str, settings: Traini
     return Member(name, part, architecture, data, settings, quality=quality)
 
 
-ALL = (*KINDS, "all-to-all", "nine-sources", "five-sources", "one-source", "two-targets")
+ALL = (*KINDS, "all-to-all", "nine-sources", "five-sources", "one-source", "two-targets", "clean-label")
 FEW = ("patch", "transparent-patch", "blend", "stripes", "warp", "all-to-all", "nine-sources")
 FEW_OF_TEN = ("patch", "transparent-patch", "blend", "additive", "all-to-all")
 
@@ -134,6 +134,8 @@ def planted(attack: str, draw: random.Random, classes: int, size: tuple[int, int
     seed, target = draw.randrange(2**31), draw.randrange(classes)
     if attack in KINDS:
         return (Poisoning(KINDS[attack](draw, size), target, 0.1, seed),)
+    if attack == "clean-label":
+        return (Poisoning(KINDS["stripes"](draw, size), target, 0.8, seed, clean_label=True),)
     if attack == "all-to-all":
         return (Poisoning(clear_patch(draw, size), None, 0.2, seed, permutation=_permutation(draw, classes)),)
     if attack == "two-targets":
