@@ -10,8 +10,23 @@ from pathlib import Path
 import platformdirs
 import safetensors
 
-from trojancam.errors import TrojanCamError
-from trojancam.text import as_text
+from trojancam.errors import DataError, TrojanCamError
+from trojancam.text import as_text, with_article
+
+
+def as_path(given: object, what: str, remedy: str = "give that") -> Path:
+    """The path of a file or folder, `what` it is in words.
+
+    Raises:
+        DataError: if something else is given, such as a module or what was read from the file.
+
+    >>> as_path("net.pt2", "a model file").suffix
+    '.pt2'
+    """
+    if isinstance(given, str | os.PathLike):
+        return Path(given)
+    kind = with_article(type(given).__name__)
+    raise DataError(f"{what} is named by its path, a string or a Path, not by {kind}; {remedy}")
 
 
 def cache_folder(*parts: str) -> Path:

@@ -356,7 +356,10 @@ def test_the_side_of_a_square_is_a_size() -> None:
     [
         ({"size": (3, 32, 32)}, r"size is \(height, width\) in pixels, .*, not \(3, 32, 32\)$"),
         ({"size": 0}, "each from 1 to 8192.*not 0$"),
-        ({"std": (0.0, 1.0, 1.0)}, "std of an input specification cannot be .*greater than 0.*; correct it"),
+        (
+            {"std": (0.0, 1.0, 1.0)},
+            "std of an input specification is three numbers above 0, one for each channel, not .*; correct it",
+        ),
         ({"deviation": 1}, "an input specification has no field 'deviation'; known: size, mean, std"),
     ],
 )

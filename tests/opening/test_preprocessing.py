@@ -287,12 +287,18 @@ def test_a_file_says_how_a_network_is_fed(tmp_path: Path) -> None:
             "unknown field of the preprocessing in .*'means' .did you mean 'mean'.*known: mean, std, channels",
         ),
         ('{"size": [2, 2]}', "unknown field"),
-        ('{"std": 0}', "std in .* is not to be used: Input should be greater than 0"),
-        ('{"mean": NaN}', "mean in .* is not to be used"),
-        ('{"mean": [1, 2]}', "mean in .* is not to be used"),
-        ('{"crop": 1.5}', "crop in .* is not to be used: Input should be less than or equal to 1"),
-        ('{"crop": "sign"}', "crop in .* is not to be used: Input should be a valid number"),
-        ('{"channels": "rbg"}', "channels in .* is not to be used"),
+        (
+            '{"std": 0}',
+            "std of the preprocessing in .*own.json is three numbers above 0, .*, or one for all, not 0; correct it",
+        ),
+        ('{"mean": NaN}', "mean of .* is three finite numbers, .*, not nan; correct it"),
+        ('{"mean": [1, 2]}', r"mean of .* is three finite numbers, one for each channel, or one for all, not \[1, 2\]"),
+        (
+            '{"crop": 1.5}',
+            "crop of .* is a share of the images' sides, above 0 and at most 1, or roi or whole, not 1.5",
+        ),
+        ('{"crop": "sign"}', "crop of .* at most 1, or roi or whole, not 'sign'"),
+        ('{"channels": "rbg"}', "channels of .* is rgb, bgr or grey, not 'rbg'; correct it"),
     ],
 )
 def test_files_that_say_nothing_of_the_kind(tmp_path: Path, text: str, sentence: str) -> None:
@@ -331,5 +337,5 @@ def test_a_dictionary_says_what_a_file_would() -> None:
     )
     with pytest.raises(UnknownNameError, match="unknown field of the preprocessing 'men'.*did you mean 'mean'"):
         preprocessing_of(own, {"men": 0.5})
-    with pytest.raises(DataError, match="std in the preprocessing is not to be used: .*; correct it"):
+    with pytest.raises(DataError, match="std of the preprocessing is three numbers above 0, .*, not 0; correct it"):
         preprocessing_of(own, {"std": 0})

@@ -16,6 +16,7 @@ from trojancam.attacks.family import Changed, ImageFamily, Images, Parameters, S
 from trojancam.attacks.trigger import Trigger
 from trojancam.data.image_files import read_image_with_alpha
 from trojancam.errors import DataError, unknown_name
+from trojancam.files import as_path
 
 
 @dataclass(frozen=True)
@@ -269,8 +270,11 @@ def make_trigger(
     [2, 2]
     """
     side = max(1, round(min(image_size) / 8)) if side is None else side
-    preset = PRESETS.get(name)
-    if preset is None and not Path(name).is_file():
+    preset = PRESETS.get(name) if isinstance(name, str) else None
+    if (
+        preset is None
+        and not as_path(name, "a trigger that is no preset", f"known presets: {', '.join(PRESETS)}").is_file()
+    ):
         raise unknown_name("trigger", name, [*PRESETS, "or the path of an image file"])
     if preset is None and colour is not None:
         raise DataError(f"the trigger image {name} has colours of its own; leave out the colour")

@@ -26,7 +26,7 @@ from trojancam.attribution.attribution import Attribution
 from trojancam.attribution.methods import METHODS
 from trojancam.attribution.sources import GivenSource, Source, source
 from trojancam.errors import DataError, TrojanCamError, unknown_name
-from trojancam.files import check_new, named_in_text, writable_folder, written_whole
+from trojancam.files import as_path, check_new, named_in_text, writable_folder, written_whole
 from trojancam.kept import SUFFIX, read_step, warn_damaged, write_step
 from trojancam.locks import only_run_on
 from trojancam.network import given
@@ -96,7 +96,7 @@ def stream(
         TrojanCamError: if the file exists or cannot be written, or an unfinished run on other images, or with another
             network or other settings, left its folder there, or another run writes the same file.
     """
-    path = Path(path)
+    path = as_path(path, "a file of attributions")
     found = source(network, images)
     _check(path, found, method, keep, batch_size)
     score, names = given.target(network, target), given.layers(network, layers)
@@ -124,7 +124,7 @@ def read_stream(path: str | Path) -> tuple[dict[str, Any], Named[np.ndarray]]:
     Raises:
         DataError: if it is missing, damaged, or not such a file.
     """
-    path = Path(path)
+    path = as_path(path, "a file of attributions")
     try:
         if path.suffix == ".npz":
             with np.load(path, allow_pickle=False) as file:

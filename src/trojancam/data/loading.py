@@ -21,6 +21,7 @@ from trojancam.data.listed import classes_of, listed_images, rows_of
 from trojancam.data.places import not_data
 from trojancam.data.regions import whole_regions
 from trojancam.errors import DataError, Remedy
+from trojancam.files import as_path
 from trojancam.progress import Progress, silent
 from trojancam.text import as_text
 
@@ -70,7 +71,7 @@ def load_dataset(
             classes, len(GTSRB_CLASS_NAMES), "the rendered traffic signs, which are taken where no data is given"
         )
         return _rendered(frame(size, share), crop, training, seed, progress)
-    root = Path(path)
+    root = as_path(path, "a data set", "images and labels in memory make a trojancam.data.ImageSet")
     with system_errors():
         is_gtsrb = find_layout(root) is not None
         stored = None if is_gtsrb else find_arrays(root)

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from trojancam.errors import DataError, unknown_name
+from trojancam.files import as_path
 from trojancam.records import Record
 from trojancam.text import as_text
 
@@ -57,12 +58,12 @@ def read_manifest(models: str | Path | Iterable[str | Path]) -> tuple[Entry, ...
     ...     [(entry.file, entry.architecture) for entry in read_manifest(Path(folder, "shelf.csv"))]
     [('nets/a.pt', 'trojan2')]
     """
-    if isinstance(models, str | Path):
-        found = tuple(_entries(Path(models)))
+    if not isinstance(models, Iterable) or isinstance(models, str | Path):
+        found = tuple(_entries(as_path(models, "a manifest or a folder of models", "give that, or a list of paths")))
         if not found:
             raise DataError(f"there is no model in {models}; a model file ends in {', '.join(SUFFIXES)}")
         return found
-    listed = tuple(_plain(Path(path), Path.cwd()) for path in models)
+    listed = tuple(_plain(as_path(path, "a model file", "save each network first"), Path.cwd()) for path in models)
     if not listed:
         raise DataError("there is no model in the list")
     return listed

@@ -1,8 +1,27 @@
-"""Classes: finding one by its number or its name."""
+"""Classes: their names, and finding one by its number or its name."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from trojancam.errors import unknown_name
+from trojancam.errors import DataError, unknown_name
+
+
+def names_of_classes(given: object) -> tuple[str, ...]:
+    """The names of classes, in order.
+
+    Raises:
+        DataError: if they are no words, or one word for all.
+
+    >>> names_of_classes(["stop", "yield"])
+    ('stop', 'yield')
+    """
+    each = given if isinstance(given, Iterable) and not isinstance(given, str) else None
+    names = () if each is None else tuple(each)
+    wrong = given if each is None else next((name for name in names if not isinstance(name, str)), None)
+    if wrong is not None:
+        raise DataError(
+            f"class names are words, one for each class, not {str(wrong)[:40]!r}; give a list of them in order"
+        )
+    return names
 
 
 def class_index(name_or_number: str | int, class_names: Sequence[str]) -> int:

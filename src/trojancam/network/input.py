@@ -1,6 +1,6 @@
 """InputSpecification: what a network is fed, and how images in [0, 1] become that; Feeding: who says so."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from numbers import Integral
 from typing import Any, Literal
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from trojancam.errors import DataError
 from trojancam.records import Positive, Record, Share, Side
+from trojancam.text import with_article
 
 Channels = Literal["rgb", "bgr", "grey"]
 Region = Literal["whole", "roi"]
@@ -22,6 +23,15 @@ _USUAL = (
     ("region", "whole"),
 )  # not written down: fingerprints and files stay as they were
 FLOAT = 4  # bytes
+IN_WORDS = {
+    "size": "(height, width) in pixels, each from 1 to 8192, such as (32, 32)",
+    "mean": "three finite numbers, one for each channel",
+    "std": "three numbers above 0, one for each channel",
+    "channels": "rgb, bgr or grey",
+    "crop": "a share of the images' sides, above 0 and at most 1",
+    "region": "whole or roi",
+}
+"""What each field of a specification can be."""
 LUMA = (0.299, 0.587, 0.114)  # of red, green and blue: ITU-R BT.601
 
 
@@ -91,7 +101,7 @@ class InputSpecification(Record):
             try:
                 cls.__pydantic_validator__.validate_python(fields)
             except ValidationError as error:
-                raise _refused(error, fields) from None
+                raise refused(error, fields) from None
         return super().__new__(cls)
 
     @model_validator(mode="before")
@@ -131,19 +141,26 @@ class InputSpecification(Record):
         return [(name, value) for name, value in super().__repr_args__() if (name, value) not in _USUAL]
 
 
-def _refused(error: ValidationError, fields: dict[str, Any]) -> SpecificationError:
-    """What is wrong with the first field that is, in words."""
-    first = error.errors()[0]
-    name = str(first["loc"][0])
-    given = repr(fields[name])[:60]
-    if name == "size":
-        return SpecificationError(
-            f"an input's size is (height, width) in pixels, each from 1 to 8192, such as (32, 32), not {given}"
+def check_specification(given: object) -> None:
+    """Refuse what is given where a specification, or none, belongs.
+
+    Raises:
+        SpecificationError: if it is neither.
+    """
+    if given is not None and not isinstance(given, InputSpecification):
+        raise SpecificationError(
+            f"a specification is an InputSpecification, not {with_article(type(given).__name__)}; make one, such as "
+            "trojancam.network.input.InputSpecification(size=(32, 32), mean=(0.5, 0.5, 0.5))"
         )
-    if first["type"] == "extra_forbidden":
-        known = ", ".join(InputSpecification.model_fields)
-        return SpecificationError(f"an input specification has no field {name!r}; known: {known}")
-    reason = str(first["msg"])
-    return SpecificationError(
-        f"{name} of an input specification cannot be {given} ({reason[:1].lower()}{reason[1:]}); correct it"
-    )
+
+
+def refused(
+    error: ValidationError, fields: Mapping[str, Any], where: str = "an input specification", also: str = ""
+) -> SpecificationError:
+    """What is wrong with the first field that is, in words; `also` is what else it could be there."""
+    name = str(error.errors()[0]["loc"][0])
+    if name == "size":
+        return SpecificationError(f"an input's size is {IN_WORDS[name]}, not {repr(fields[name])[:60]}")
+    if name not in IN_WORDS:
+        return SpecificationError(f"{where} has no field {name!r}; known: {', '.join(IN_WORDS)}")
+    return SpecificationError(f"{name} of {where} is {IN_WORDS[name]}{also}, not {repr(fields[name])[:60]}; correct it")

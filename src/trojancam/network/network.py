@@ -18,15 +18,16 @@ from torch import Tensor, fx, nn
 from torch.export import ExportedProgram
 
 from trojancam.errors import ModelError, Remedy, SeveralOutputsError, unknown_feature_map, unknown_name
-from trojancam.files import written_whole
+from trojancam.files import as_path, written_whole
 from trojancam.network import attention, exporting, given, graph
 from trojancam.network.batches import BUDGET, Footprint, Gathered, footprint, parts
 from trojancam.network.card import RECORD, ModelCard, NetworkRecord
+from trojancam.network.classes import names_of_classes
 from trojancam.network.classifier import classifier, number_of_classes
 from trojancam.network.cut import Cut
 from trojancam.network.devices import CPU, DeviceLike, device_named
 from trojancam.network.draws import Draws
-from trojancam.network.input import GIVEN, UNKNOWN, Feeding, InputSpecification
+from trojancam.network.input import GIVEN, UNKNOWN, Feeding, InputSpecification, check_specification
 from trojancam.network.layers import PIXELS, At, Layer, find_layers
 from trojancam.network.modules import channels_of, check_module, unwrapped
 from trojancam.network.operations import BOUNDS
@@ -107,7 +108,7 @@ class Network:
         that the specification is right: whoever gives one, if left out.
 
         Raises:
-            DataError: if the size is none.
+            DataError: if the size, the specification or a class name is none.
             ModelError: if it is no module, cannot be exported, its weights lie on several devices, it does not give logits, or if
                 its answer to an image depends on other images or on the run.
             UnknownNameError: if it has no such output.
@@ -120,12 +121,14 @@ class Network:
         (['0'], torch.Size([5, 2]))
         """
         check_module(module)
+        check_specification(specification)
+        names = None if class_names is None else names_of_classes(class_names)
         of_module = specification is None
         feeding = feeding or (UNKNOWN if specification is None else GIVEN)
         if specification is None and input_size is None:
             feeding = replace(feeding, size_assumed=True)
         specification = specification or _taken_by(module, USUAL_SIZE if input_size is None else input_size, output)
-        named = None if class_names is None else len(class_names)
+        named = None if names is None else len(names)
         try:
             graph_module, done = classifier(module, specification, output, named)
         except ModelError as error:
@@ -133,12 +136,12 @@ class Network:
                 raise ModelError(f"{error.problem}; say it with input_size=(height, width)") from error
             raise
         classes = number_of_classes(graph_module)
-        if class_names is not None and len(class_names) != classes:
+        if names is not None and len(names) != classes:
             raise ModelError(
-                f"the network has {classes} classes, but {len(class_names)} class names were given; give one for each class"
+                f"the network has {classes} classes, but {len(names)} class names were given; give one for each class"
             )
-        names = tuple(class_names) if class_names is not None else _numbered(classes)
-        network = cls(graph_module, specification, names, name or type(module).__name__, card, (*notes, *done), feeding)
+        shown = names or _numbered(classes), name or type(module).__name__
+        network = cls(graph_module, specification, *shown, card, (*notes, *done), feeding)
         if PIXELS in network.layers and ONLY_PIXELS not in network.notes:
             network.notes = (*network.notes, ONLY_PIXELS)
         return network
@@ -287,13 +290,14 @@ class Network:
 
         Raises:
             ModelError: if there are more or fewer names than classes.
+            DataError: if they are no names.
         """
-        if len(class_names) != len(self.class_names):
+        names = names_of_classes(class_names)
+        if len(names) != len(self.class_names):
             raise ModelError(
-                f"the network has {len(self.class_names)} classes, but {len(class_names)} class names were given; give one for "
+                f"the network has {len(self.class_names)} classes, but {len(names)} class names were given; give one for "
                 "each class"
             )
-        names = tuple(class_names)
         return Network(self._own, self.input, names, self.name, self.card, self.notes, self.feeding, self.heads)
 
     def with_heads(self) -> "Network":
@@ -332,7 +336,7 @@ class Network:
             ModelError: if the name does not end in `.pt2`, or the graph cannot be exported again.
             TrojanCamError: if the file cannot be written.
         """
-        path = Path(path)
+        path = as_path(path, "the file of a network")
         if path.suffix != ".pt2":
             raise ModelError(
                 f"a network is saved as an exported program, so call the file {path.stem}.pt2, not {path.name}; its weights go "

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from trojancam.errors import DataError, ModelError, Remedy, SeveralOutputsError
+from trojancam.files import as_path
 from trojancam.formats.kinds import open_model
 from trojancam.formats.opened import OpenedModel
 from trojancam.formats.weights.architecture import Architecture
 from trojancam.network import given, given_images
+from trojancam.network.classes import names_of_classes
 from trojancam.network.devices import DeviceLike, device_named
 from trojancam.network.input import GIVEN, UNKNOWN, Feeding, InputSpecification, Region
 from trojancam.network.network import Network
@@ -19,6 +21,9 @@ from trojancam.opening.output_choice import ImagesFor, LabelledImages, output_fo
 from trojancam.opening.preprocessing import preprocessing_of
 from trojancam.showing import Brief
 
+OF_A_MODULE = (
+    "a module becomes a network with Network.from_module(module, (height, width)), and a network is open already"
+)
 Size = int | tuple[int, int]
 Said = str | Path | InputSpecification | Mapping[str, Any]
 """How a network is fed: by a usual way's name, in a JSON file, by what such a file holds, or in full."""
@@ -75,14 +80,15 @@ def load(
     Raises:
         ModelError: if the file is missing, damaged, hostile or of no known kind, its images' size is not known, or no usual
             way to feed it, or none of its outputs, is clearly right on the images; or if this machine does not have the device.
-        DataError: if there are images without labels, or some that the network cannot take.
+        DataError: if there are images without labels, or some that the network cannot take; if a file is not named by a path.
         UnknownNameError: if there is no such architecture, key, output, preprocessing or device.
         SeveralOutputsError: if several outputs can be the logits, and there are no images.
     """
     if (images is None) != (labels is None):
         raise DataError("images tell how the network is fed only with their labels; give both, or neither")
     usual = None if images is None else given_images.size_of(images)
-    file = ModelFile(Path(path), architecture, output, preprocessing, size, class_names, usual, device, key)
+    place = as_path(path, "a model file", OF_A_MODULE)
+    file = ModelFile(place, architecture, output, preprocessing, size, class_names, usual, device, key)
     if images is None or labels is None:
         return opened(file)
 
@@ -195,7 +201,7 @@ def names_said(said: Sequence[str] | Path | None) -> tuple[str, ...] | None:
     """Class names; of a text file those that it holds, one a line. Empty lines at its end do not count.
 
     Raises:
-        DataError: if the file cannot be read.
+        DataError: if the file cannot be read, or they are no names.
 
     >>> names_said(["stop", "yield"])
     ('stop', 'yield')
@@ -203,7 +209,7 @@ def names_said(said: Sequence[str] | Path | None) -> tuple[str, ...] | None:
     if said is None:
         return None
     if not isinstance(said, str | Path):
-        return tuple(said)
+        return names_of_classes(said)
     try:
         return tuple(line.strip() for line in Path(said).read_text(encoding="utf-8-sig").rstrip().splitlines())
     except (OSError, UnicodeDecodeError) as error:

@@ -18,7 +18,7 @@ from scipy import special
 from torch import Tensor
 
 from trojancam.errors import DataError, ModelError, Remedy, unknown_name
-from trojancam.network.input import InputSpecification, Region
+from trojancam.network.input import InputSpecification, Region, refused
 from trojancam.network.network import Network
 from trojancam.showing import Brief
 
@@ -108,7 +108,7 @@ def preprocessing_of(own: InputSpecification, said: str | Mapping[str, Any]) -> 
         DataError: if the file says anything else.
     """
     if isinstance(said, Mapping):
-        return _of_fields(own, said, "the preprocessing", "preprocessing")
+        return _of_fields(own, said, "the preprocessing")
     ways, path = usual_ways(own), Path(said)
     if said in ways:
         return ways[said]
@@ -127,21 +127,21 @@ def _from_file(own: InputSpecification, path: Path) -> InputSpecification:
         ) from None
     if not isinstance(said, dict):
         raise DataError(f"{path} holds no JSON object; give one with {', '.join(FIELDS)}")
-    return _of_fields(own, said, str(path), f"preprocessing in {path}")
+    return _of_fields(own, said, f"the preprocessing in {path}")
 
 
-def _of_fields(own: InputSpecification, said: Mapping[str, Any], where: str, what: str) -> InputSpecification:
+def _of_fields(own: InputSpecification, said: Mapping[str, Any], where: str) -> InputSpecification:
     for name in said:
         if name not in FIELDS:
-            raise unknown_name(f"field of the {what}", name, FIELDS)
+            raise unknown_name(f"field of {where}", name, FIELDS)
     fields = {name: _three(value) if name in ("mean", "std") else value for name, value in said.items()}
     if fields.get("crop") in get_args(Region):
         fields["region"] = fields.pop("crop")
     try:
         return InputSpecification.model_validate({**own.model_dump(), **fields})
     except ValidationError as error:
-        first = error.errors()[0]
-        raise DataError(f"{first['loc'][0]} in {where} is not to be used: {first['msg']}; correct it") from None
+        also = {"mean": ", or one for all", "std": ", or one for all", "crop": ", or roi or whole"}
+        raise refused(error, said, where, also.get(str(error.errors()[0]["loc"][0]), "")) from None
 
 
 def _three(value: Any) -> Any:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from trojancam.detection.words import ANSWERS, WEAKER
 from trojancam.errors import DataError
-from trojancam.files import digest, written_whole
+from trojancam.files import as_path, digest, written_whole
 from trojancam.formats.inspection import data_files, inspection, sha256
 from trojancam.report.documents.scan import Scan, scan_in
 from trojancam.report.documents.sign_off import Digest, Limit, Passport, SignedData, SignOff, Subject
@@ -42,7 +42,11 @@ def sign_off(
         DataError: if there is no scan, or it is one of another file.
         TrojanCamError: if the folder cannot be written to.
     """
-    model, scan, out = Path(model), Path(scan), Path(out)
+    model = as_path(model, "a model file", "save the network first")
+    scan, out = (
+        as_path(scan, "a scan", "give the folder that a scan was written to"),
+        as_path(out, "a passport's folder"),
+    )
     subjects = subjects_of(model)
     document, of_scan = scan_in(scan)
     told = document.options.get("model_sha256")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from trojancam.detection.words import ANSWERS
 from trojancam.faults import EVIDENCE, SCAN_CODES
+from trojancam.files import as_path
 from trojancam.report.documents.sign_off import Passport, read_passport
 from trojancam.report.sign_off import subjects_of
 from trojancam.showing import Brief
@@ -55,7 +56,7 @@ def verify(passport: str | Path, model: str | Path) -> Verified:
         DataError: if the passport cannot be read, or is none.
         ModelError: if the model file cannot be read.
     """
-    told, found = read_passport(Path(passport)), subjects_of(Path(model))
+    told, found = read_passport(as_path(passport, "a passport")), subjects_of(as_path(model, "a model file"))
     before = {each.name: each.digest.sha256 for each in told.subject[1:]}
     now = {each.name: each.digest.sha256 for each in found[1:]}
     differences = []

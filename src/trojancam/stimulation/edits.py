@@ -4,7 +4,7 @@ Every kind of stimulation is the same formula, cell by cell: `A <- factor A + sh
 list of cells, which is written at once; a search for a backdoor makes hundreds of thousands of edits of a few cells each.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -17,6 +17,7 @@ from trojancam.network.layers import Layer
 from trojancam.network.network import Network
 from trojancam.showing import Brief
 from trojancam.stimulation.stimulation import KINDS, UNITS, Stimulation
+from trojancam.text import with_article
 
 Copies = Float[Tensor, "m n k h w"]
 Peaks = Float[Tensor, " k"]
@@ -28,8 +29,19 @@ FORMULAE = torch.tensor(list(KINDS.values()), dtype=torch.float32, device="cpu")
 
 
 def as_tuple(stimulations: Stimulations) -> tuple[Stimulation, ...]:
-    """The stimulations, where a single one may stand for itself."""
-    return (stimulations,) if isinstance(stimulations, Stimulation) else tuple(stimulations)
+    """The stimulations, where a single one may stand for itself.
+
+    Raises:
+        DataError: if they are something else.
+    """
+    each = tuple(stimulations) if isinstance(stimulations, Iterable) else (stimulations,)
+    for one in each:
+        if not isinstance(one, Stimulation):
+            raise DataError(
+                f"a stimulation is wanted here, not {with_article(type(one).__name__)}; make one, such as "
+                "Stimulation('conv2d_6', 31, value=2.0), or Stimulation.from_json(record)"
+            )
+    return each
 
 
 @dataclass(frozen=True)

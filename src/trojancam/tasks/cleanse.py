@@ -16,7 +16,7 @@ from trojancam.network import given
 from trojancam.network.network import Network
 from trojancam.opening.images import check_classes
 from trojancam.progress import Progress
-from trojancam.text import as_text
+from trojancam.text import as_text, with_article
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,12 @@ def cleanse(
     Raises:
         TrojanCamError: as `trojancam.defences.cleansed`, and if the set does not name its files or is of other classes.
     """
+    given.check_network(network)
+    if not isinstance(images, ImageSet):
+        raise DataError(
+            f"training images are a set that names its files, not {with_article(type(images).__name__)}; read the folders of "
+            "their classes, such as trojancam.data.load_dataset(path).train, or ask trojancam.defences.cleansed"
+        )
     if images.names is None:
         raise DataError("these images are no files with names, so that none can be left out; give class folders")
     check_classes(network, images)

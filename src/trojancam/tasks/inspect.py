@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from trojancam.errors import DataError, TrojanCamError
+from trojancam.files import as_path
 from trojancam.formats.inspection import Inspection, inspection, sha256
 from trojancam.formats.weights.architecture import Architecture
 from trojancam.network import given
 from trojancam.network.network import Network
 from trojancam.network.outputs import Output
 from trojancam.opening.feeding import in_words
-from trojancam.opening.open import ModelFile, Said, Size, opened
+from trojancam.opening.open import OF_A_MODULE, ModelFile, Said, Size, opened
 from trojancam.opening.output_choice import ImagesFor, LabelledImages
 from trojancam.opening.preprocessing import clear_winner, tried
 from trojancam.text import as_text
@@ -83,11 +84,13 @@ def inspect(
 
     Raises:
         ModelError: if there is no such file, or it cannot be read.
-        DataError: if there are images without labels.
+        DataError: if there are images without labels, or the file is not named by a path.
     """
     if (images is None) != (labels is None):
         raise DataError("images tell how the network is fed only with their labels; give both, or neither")
-    file = ModelFile(Path(path), architecture, output, preprocessing, size, class_names, key=key)
+    file = ModelFile(
+        as_path(path, "a model file", OF_A_MODULE), architecture, output, preprocessing, size, class_names, key=key
+    )
     if images is None or labels is None:
         return inspected(file)
 

@@ -37,6 +37,7 @@ from trojancam.removal.repairing import DEFAULT, Outcome, check_labels, remove
 from trojancam.showing import Brief
 from trojancam.tasks.repair_views import RepairView, repair_views
 from trojancam.tasks.scan import least
+from trojancam.text import with_article
 
 BUDGET = 0.01  # of clean accuracy
 SCANNED = 100  # images of a scan
@@ -149,6 +150,11 @@ def repair(
     """
     started = time.perf_counter()
     seen = suspect(network, images, labels)
+    if report is not None and not isinstance(report, ScanReport):
+        raise DataError(
+            f"a repair takes the ScanReport that trojancam.scan gives, not {with_article(type(report).__name__)}; of a written "
+            "scan take trojancam.report.documents.scan.read_scan(path, network.fingerprint)"
+        )
     check_labels(seen)
     if reference is not None:
         _check_reference(network, reference)
