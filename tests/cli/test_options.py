@@ -279,7 +279,10 @@ def test_what_stands_in_for_data_is_said_before_the_work_begins(
     assert "no --data" not in capsys.readouterr().err
     test = replace(dataset.test, labels=(dataset.test.labels + moved) % 3)
     fitted(network, replace(dataset, test=test, source="rendered signs, seed 0"), 0)
-    assert capsys.readouterr().err == f"no --data: rendered signs stand in; the network is right on {rate} of them\n"
+    assert (
+        capsys.readouterr().err
+        == f"no --data: rendered signs stand in; the network {network.name} is right on {rate} of them\n"
+    )
     assert rendered_signs(train=0, test=1).source.startswith(RENDERED)
 
 

@@ -296,11 +296,13 @@ def fitted(network: "Network", dataset: "Dataset", seed: int) -> "Network":
     """
     from trojancam.data.rendered.signs import RENDERED
     from trojancam.opening.images import better_region, fitted_to
+    from trojancam.text import as_text
 
     found = fitted_to(network, dataset.test, seed=seed)
     if dataset.source.startswith(RENDERED):
         rate = f"{_rate(found, dataset, seed):.0%}"
-        complain("no --data:", "yellow", f"rendered signs stand in; the network is right on {rate} of them")
+        stand_in = f"rendered signs stand in; the network {as_text(found.name)} is right on {rate} of them"
+        complain("no --data:", "yellow", stand_in)
     if found.feeding != network.feeding:
         say(f"fed as {found.feeding.words}")
     if better := better_region(found, dataset.test, seed=seed):
