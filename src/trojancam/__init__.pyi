@@ -34,7 +34,7 @@ from . import (
     training,
     version,
 )
-from .attacks import Patch, Poisoning, Trigger, make_trigger, poison
+from .attacks import Patch, Poisoning, Trigger, attack_success_rate, make_trigger, poison
 from .attribution import METHODS, Attribution, attribute, grad_cam, read_stream, stream
 from .defences import DEFENCES, Guard
 from .detection import DETECTORS, Finding, ScanReport, scan
@@ -43,6 +43,7 @@ from .fleets import fleet
 from .network import Layer, Network, Recording, Target, logit, logit_difference, probability, record, targets
 from .opening import load, preprocessing
 from .removal import REPAIRS
+from .report.result_page import write_page
 from .report.sign_off import sign_off
 from .report.verify import verify
 from .stimulation import Stimulated, Stimulation, donated, dose_response, stimulate, stimulated_logits
@@ -75,6 +76,7 @@ __all__ = [
     "TrojanCamError",
     "__version__",
     "architectures",
+    "attack_success_rate",
     "attacks",
     "attribute",
     "attribution",
@@ -135,4 +137,5 @@ __all__ = [
     "training",
     "verify",
     "version",
+    "write_page",
 ]

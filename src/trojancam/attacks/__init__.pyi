@@ -4,6 +4,7 @@ from . import (
     additive,
     architectural,
     attack,
+    attack_success,
     badnets,
     blend,
     blended,
@@ -39,6 +40,7 @@ from .adap_patch import AdapPatch
 from .additive import Additive, AdditiveFamily
 from .architectural import Branched, with_branch
 from .attack import Attack, CleanNetwork, DataAttack, NetworkAttack
+from .attack_success import attack_success_rate
 from .badnets import BadNets
 from .blend import Blend, BlendFamily, PartialBlend
 from .blended import Blended
@@ -126,6 +128,8 @@ __all__ = [
     "additive",
     "architectural",
     "attack",
+    "attack_success",
+    "attack_success_rate",
     "badnets",
     "blend",
     "blended",

@@ -1,17 +1,17 @@
 """Success rates of a trigger, and of stimulated feature maps, over clean images of other classes than the target's."""
 
 import math
-from collections.abc import Callable
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from trojancam import rates
+from trojancam.attacks.attack_success import attack_success_rate
 from trojancam.attacks.trigger import Trigger
 from trojancam.network import given
 from trojancam.network.network import Network
 from trojancam.network.replay import before
-from trojancam.rates import attack_success_rate
 from trojancam.stimulation import Stimulation, stimulated_logits
 
 Images = Float[Tensor, "n 3 h w"]
@@ -41,7 +41,7 @@ def reasr(
     >>> reasr(network, trigger, torch.rand(5, 3, 8, 8), torch.full((5,), 1 - target), target)
     1.0
     """
-    return _rate(network, lambda chosen: network(trigger.apply(chosen)), images, labels, target_class)
+    return attack_success_rate(network, images, labels, trigger, target_class)
 
 
 def stimulation_asr(
@@ -59,9 +59,13 @@ def stimulation_asr(
         UnknownNameError: if the network has no such layer or feature map.
         DataError: if the stimulation does not fit its layer, or the network cannot take the images.
     """
-    return _rate(
-        network, lambda chosen: stimulated_logits(network, chosen, [stimulation])[0], images, labels, target_class
-    )
+    clean, own, target = _meant(network, images, labels, target_class)
+    others = own != target
+    if not bool(others.any()):
+        return math.nan
+    runs = clean[others].split(network.rows())
+    predictions = [stimulated_logits(network, chosen, [stimulation])[0].argmax(1) for chosen in runs]
+    return rates.attack_success_rate(torch.cat(predictions), own[others], target)
 
 
 def ablation_asr(
@@ -97,22 +101,6 @@ def ablation_asr(
     total = torch.stack([values[0][:, maps].sum(0) for values in before(cut, others)]).sum(0)
     held = Stimulation(layer, tuple(maps), "replace", total / len(others))
     return stimulation_asr(network, trigger.apply(clean), own, target, held)
-
-
-def _rate(
-    network: Network,
-    run: Callable[[Images], Float[Tensor, "m classes"]],
-    images: given.GivenImages,
-    labels: given.GivenLabels,
-    target_class: given.GivenClass,
-) -> float:
-    """The attack success rate over what `run` makes of the images of other classes, some at a time."""
-    clean, own, target = _meant(network, images, labels, target_class)
-    others = own != target
-    if not bool(others.any()):
-        return math.nan
-    predictions = [run(chosen).argmax(1) for chosen in clean[others].split(network.rows())]
-    return attack_success_rate(torch.cat(predictions), own[others], target)
 
 
 def _meant(
