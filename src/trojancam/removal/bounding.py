@@ -4,7 +4,7 @@ What a trigger does rests mostly on activations that are larger than any of a cl
 which is lowered as far as the logits of clean images allow.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 from jaxtyping import Float
@@ -13,15 +13,16 @@ from torch import Tensor
 from trojancam.detection.suspect import Suspect
 from trojancam.errors import ModelError
 from trojancam.network.network import Network
+from trojancam.network.operations import BOUNDS
 from trojancam.network.replay import before
 from trojancam.progress import Progress, counting
 from trojancam.removal.contract import Repair, RepairJob, Rung
 from trojancam.removal.ladder import generator_of
-from trojancam.removal.learner import Learner, batches, check_finite
+from trojancam.removal.learner import Learner, batches, check_finite, varied
 
-EPOCHS, BATCH = 50, 32
+EPOCHS, BATCH, FEWEST = 50, 32, 10  # steps of an epoch, at least: there may be few images
 RATE = 0.1 / 8  # of Adam: the authors' bounds begin at 8, these at 1
-COST = 0.3  # of large bounds, at first
+COSTS = {"bound": 0.1, "bound2": 0.3}  # of large bounds, at first, by the try
 GROWTH, FIRST, EVERY, AGREED = (
     1.2,
     20,
@@ -42,31 +43,38 @@ def largest(network: Network, clean: Suspect) -> Bounds:
     return found
 
 
-def lowered(bounded: Network, clean: Suspect, generator: torch.Generator, progress: Progress) -> Network:
+def lowered(
+    network: Network, bounded: Network, clean: Suspect, cost: float, generator: torch.Generator, progress: Progress
+) -> Network:
     """A network with bounds that clean images just reach, and lower ones in their place.
 
     With `z = s u`, u what clean images reach, the shares s minimise, by Adam from 1 on,
 
-        mean (f_z(x) - f(x))^2 / var f(x)  +  c * mean over layers of sqrt(mean_k s_k^2).
+        mean (f_z(x) - f(x))^2 / var f(x)  +  c * mean over layers of sqrt(mean_k s_k^2),
 
-    The authors' loss has no variance and the norm of z. Here both are free of a network's scale, so that it needs no batch
-    normalisation. From the 20th epoch on, every 10 epochs, c grows by 1.2 if 95 % of the classes are those of f, or else shrinks.
+    x clean images that are moved and lit a little otherwise, f the `network` without bounds. The authors' loss has no variance,
+    and the norm of z. Here both are free of a network's scale, so that it needs no batch normalisation. From the 20th epoch on,
+    every 10 epochs, c grows by 1.2 if 95 % of the classes are those of f, or else shrinks.
     """
-    tops = {f"bounds.{layer.replace('.', '_')}": values for layer, values in bounded.bounds.items()}
-    learner, wanted = Learner(bounded, tops), bounded(clean.images)
+    tops = {f"{BOUNDS}.{layer.replace('.', '_')}": values for layer, values in bounded.bounds.items()}
+    learner, answers = Learner(bounded, tops), network(clean.images)
     shares = {name: torch.ones_like(values).requires_grad_() for name, values in tops.items()}
-    adam, cost = torch.optim.Adam(shares.values(), RATE), COST
-    spread, size = wanted.var().clamp(min=LEAST), min(BATCH, len(clean.images))
+    adam, spread, size = (
+        torch.optim.Adam(shares.values(), RATE),
+        answers.var().clamp(min=LEAST),
+        min(BATCH, len(clean.images)),
+    )
     order, advance = batches(len(clean.images), size, generator), counting(progress, EPOCHS, "lowering bounds")
     for epoch in range(1, EPOCHS + 1):
-        for _ in range(max(1, len(clean.images) // size)):
-            chosen = next(order).to(clean.labels.device)
+        for _ in range(max(FEWEST, len(clean.images) // size)):
+            images = varied(clean.images[next(order).to(clean.labels.device)], generator)
+            wanted = network(images)
             with torch.enable_grad():
-                away = (learner.logits(clean.images[chosen]) - wanted[chosen]).square().mean() / spread
+                away = (learner.logits(images) - wanted).square().mean() / spread
             _step(learner, shares, tops, adam, away, cost)
         advance(1)
         if epoch >= FIRST and epoch % EVERY == 0:
-            same = float((learner.network(clean.images).argmax(1) == wanted.argmax(1)).float().mean())
+            same = float((learner.network(clean.images).argmax(1) == answers.argmax(1)).float().mean())
             cost = cost * GROWTH if same >= AGREED else cost / GROWTH
     return learner.learned()
 
@@ -96,8 +104,8 @@ def _step(
             own[name].copy_((share * tops[name])[:, None, None])
 
 
-def rungs(job: RepairJob) -> list[Rung]:
-    """One try, on the network with bounds that clean images just reach.
+def rungs(job: RepairJob) -> Iterator[Rung]:
+    """Two tries on the network with bounds that clean images just reach: gentle, and firm.
 
     Raises:
         ModelError: if the network has no layer that can be bounded.
@@ -108,9 +116,16 @@ def rungs(job: RepairJob) -> list[Rung]:
     tops = largest(network, known)
     if not tops:
         raise ModelError("the network has no convolution whose activations could be bounded; choose another repair")
-    base = network.bounded(tops)
-    words = "each feature map is bounded by what clean images need of it; no weight changes"
-    return [Rung("bound", words, lambda progress: lowered(base, known, generator_of(job, "bounds"), progress), base)]
+    yield _bounding("bound", "each feature map is bounded by what clean images need of it", job, known, tops)
+    yield _bounding("bound2", "bounds are as low as clean images allow", job, known, tops)
+
+
+def _bounding(name: str, words: str, job: RepairJob, known: Suspect, tops: Bounds) -> Rung:
+    network, base = known.network, known.network.bounded(tops)
+    return Rung(
+        name, f"{words}; no weight changes",
+        lambda progress: lowered(network, base, known, COSTS[name], generator_of(job, name), progress), base,
+    )  # fmt: skip
 
 
 BOUNDING = Repair(
