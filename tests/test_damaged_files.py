@@ -31,6 +31,7 @@ from trojancam.fleets.table import Row, read_rows
 from trojancam.fleets.work import work_on
 from trojancam.formats.safetensors import read_model
 from trojancam.progress import silent
+from trojancam.removal import judging, unlearning
 from trojancam.removal.repairing import remove
 from trojancam.report.page import Table
 from trojancam.training.recipe import cached_model, make_model
@@ -124,6 +125,8 @@ def scanned(folder: Path) -> dict[str, Any]:
 def repaired(folder: Path) -> dict[str, Any]:
     with pytest.MonkeyPatch.context() as patched:
         repairs.registered(patched, mine=repairs.by(("same", repairs.unchanged), ("deaf", repairs.deaf)))
+        for module in (unlearning, judging):  # how well triggers are found anew is tested where repairs are
+            patched.setattr(module, "POOL_STEPS", 2)
         found = remove(trojaned.network(), *trojaned.clean(), [trojaned.finding()], "mine", journal=folder)
     rulings = {each.rung: each.ruling.to_json() for each in found.tries}
     weights = {f"weights of {each.rung}": each.network.fingerprint for each in found.tries}

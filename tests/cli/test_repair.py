@@ -21,7 +21,7 @@ from trojancam.network.card import BackdoorRecord, ModelCard
 from trojancam.network.network import Network
 from trojancam.opening.open import load
 from trojancam.registry import Registry
-from trojancam.removal import repairing
+from trojancam.removal import judging, repairing, unlearning
 from trojancam.removal.contract import RepairJob, as_repair
 from trojancam.removal.judging import Trial
 from trojancam.report.documents.document import RESULTS_VERSION
@@ -34,7 +34,10 @@ TRIGGER = make_trigger("yellow-square")
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trojancam.report.repair, "DPI", 40)  # drawing takes long
+    """Drawing takes long, and so does looking for triggers anew: how well they are found is tested where repairs are."""
+    monkeypatch.setattr(trojancam.report.repair, "DPI", 40)
+    for module in (unlearning, judging):
+        monkeypatch.setattr(module, "POOL_STEPS", 2)
 
 
 @pytest.fixture(scope="session")
