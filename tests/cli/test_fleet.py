@@ -11,7 +11,15 @@ Run = Callable[..., Result]
 
 
 def test_a_scan_of_a_fleet_is_the_scan_of_each(run: Run, model: Path, signs: Path, tmp_path: Path) -> None:
-    options = ("--data", signs, "--images", 8, "--methods", "stimulation", "--set", "stimulation.rounds=2", "--seed", 1)
+    brief = (
+        "--set",
+        "stimulation.rounds=2",
+        "--set",
+        "stimulation.candidates=1",
+        "--set",
+        "stimulation.search_images=4",
+    )
+    options = ("--data", signs, "--images", 8, "--methods", "stimulation", *brief, "--seed", 1)
     (tmp_path / "shelf.csv").write_text(f"path\n{model}\nmissing.pt\n")
     found = run("fleet", "shelf.csv", *options, "--out", "out")
     alone = run("scan", model, *options, "--out", "alone")
