@@ -9,26 +9,30 @@ from tests.nets import network as net
 from trojancam.defences import scale_up
 from trojancam.defences.defence import Reference, Seen
 
-_, NET = net("plain")
+
+def plain():
+    return net("plain")[1]
 
 
 def shares(images):
-    own = NET(images).argmax(1)
-    kept = [[int(NET((image * n).clamp(max=1)[None]).argmax(1)) for n in (3, 5, 7, 9, 11)] for image in images]
+    own = plain()(images).argmax(1)
+    kept = [[int(plain()((image * n).clamp(max=1)[None]).argmax(1)) for n in (3, 5, 7, 9, 11)] for image in images]
     return np.array(kept), own.numpy()
 
 
 def test_it_is_the_share_of_multiples_that_keep_the_class():
-    images = images_for(NET, 6)
+    images = images_for(plain(), 6)
     kept, own = shares(images)
-    assert scale_up.consistency(Seen(NET, images)).tolist() == pytest.approx((kept == own[:, None]).mean(1).tolist())
+    assert scale_up.consistency(Seen(plain(), images)).tolist() == pytest.approx(
+        (kept == own[:, None]).mean(1).tolist()
+    )
 
 
 def test_scores_are_deviations_from_clean_images_of_the_class():
-    clean, images = images_for(NET, 30, seed=3), images_for(NET, 6)
+    clean, images = images_for(plain(), 30, seed=3), images_for(plain(), 6)
     kept, own = shares(clean)
     spc = (kept == own[:, None]).mean(1)
-    test = scale_up.learn(Reference(NET, clean))(Seen(NET, images)).values
+    test = scale_up.learn(Reference(plain(), clean))(Seen(plain(), images)).values
     kept_new, new = shares(images)
     for score, share, number in zip(test.tolist(), (kept_new == new[:, None]).mean(1), new, strict=True):
         of_class = spc[own == number]
