@@ -42,7 +42,8 @@ check: $(VENV)/installed-dev  ## lint, formatting, types, direction of imports, 
 
 test: check  ## every check and every test
 	$(BIN)/python -m compileall -q src # once, not in every process that a test starts
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+	# Tests are compiled to check what they assert, which takes long: whatever is set, that is kept for the next run.
+	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 format: $(VENV)/installed-dev  ## put the code into shape
 	$(BIN)/ruff check --fix
