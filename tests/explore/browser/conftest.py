@@ -1,6 +1,5 @@
 """A browser and the explorer's real server; every page that a test opens must be free of errors and stay on the machine."""
 
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.browsers import pictures
 from tests.explore.browser.serving import Explorer, planted_session, signs_session
 
 DESKTOP, PHONE = {"width": 1360, "height": 900}, {"width": 390, "height": 800}
@@ -34,7 +34,7 @@ class Visits:
 
     browser: Any
     window: Any  # the context of pages that ask for nothing special: a new one for each takes longer than most tests
-    pictures: Path
+    pictures: Path | None
     expected: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     opened: list[Any] = field(default_factory=list)
@@ -54,8 +54,9 @@ class Visits:
         return page
 
     def picture(self, page: Any, name: str) -> None:
-        """Keep what the page looks like; the pictures lie where TROJANCAM_SCREENSHOTS says."""
-        page.screenshot(path=self.pictures / f"{name}.png", full_page=True)
+        """Keep what the page looks like where TROJANCAM_SCREENSHOTS says; unsaid, drawing it would only take time."""
+        if self.pictures is not None:
+            page.screenshot(path=self.pictures / f"{name}.png", full_page=True)
 
     def close(self) -> None:
         for each in self.opened:
@@ -76,10 +77,8 @@ def window(browser: Any) -> Any:
 
 
 @pytest.fixture
-def visits(browser: Any, window: Any, tmp_path: Path) -> Iterator[Visits]:
-    pictures = Path(os.environ.get("TROJANCAM_SCREENSHOTS") or tmp_path)
-    pictures.mkdir(parents=True, exist_ok=True)
-    made = Visits(browser, window, pictures)
+def visits(browser: Any, window: Any) -> Iterator[Visits]:
+    made = Visits(browser, window, pictures())
     yield made
     made.close()
     assert not made.wrong
