@@ -6,6 +6,7 @@ this machine, or the connection is encrypted and both sides show certificates (T
 
 import ipaddress
 import json
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -16,8 +17,10 @@ from urllib.parse import urlsplit
 
 from trojancam import processes
 from trojancam.errors import DataError, ModelError, Remedy, TrojanCamError
+from trojancam.fleets.store import LOGS
 
 LOCAL, SLURM = "local", "slurm"
+SUBMITS = "sbatch"  # gives SLURM a job
 STARTED = 60.0  # seconds within which a scheduler of our own is there
 CONNECTED = 15.0  # and within which one that is named answers
 ALLOWED_FAILURES = "1"  # of a worker with a task, before a second one ends it
@@ -85,8 +88,10 @@ def safe(address: str) -> bool:
 
 
 @contextmanager
-def client_of(address: str, workers: int, memory: int) -> Iterator[tuple[Any, Any]]:
+def client_of(address: str, workers: int, memory: int, folder: Path) -> Iterator[tuple[Any, Any]]:
     """A client of the scheduler at an address, or of one that is started with so many workers; and what keeps these alive.
+
+    Jobs of SLURM write what they print below `folder`, which all machines see.
 
     Raises:
         DataError: if others can reach the scheduler or a worker without TLS.
@@ -99,7 +104,7 @@ def client_of(address: str, workers: int, memory: int) -> Iterator[tuple[Any, An
         with OwnCluster(workers, memory) as cluster, _client(distributed, cluster.address) as client:
             yield client, cluster.keep
     elif address == SLURM:
-        with _slurm(workers, memory) as cluster, distributed.Client(cluster, set_as_default=False) as client:
+        with _slurm(workers, memory, folder) as cluster, distributed.Client(cluster, set_as_default=False) as client:
             yield client, lambda: None
     else:
         with _client(distributed, address) as client:
@@ -212,17 +217,20 @@ class OwnCluster:
         raise TrojanCamError(f"the dask scheduler does not start ({log[-1] if log else 'it says nothing'})")
 
 
-def _slurm(workers: int, memory: int) -> Any:
-    """Jobs of SLURM that are workers, behind TLS.
+def _slurm(workers: int, memory: int, folder: Path) -> Any:
+    """Jobs of SLURM that are workers, behind TLS; what they print, and their certificates while they run, lie in `folder`.
 
     Raises:
         ModelError: if dask-jobqueue is not installed.
+        TrojanCamError: if jobs cannot be given to SLURM from here.
     """
     try:
         from dask_jobqueue import SLURMCluster
         from distributed.security import Security
     except ImportError:
         raise ModelError("--scheduler slurm needs dask-jobqueue", Remedy.INSTALL, detail="dask-jobqueue") from None
+    if shutil.which(SUBMITS) is None:
+        raise TrojanCamError(f"--scheduler slurm needs {SUBMITS}, which is not here; give the command where SLURM is")
     try:
         security = Security.temporary()
     except ImportError:
@@ -234,7 +242,9 @@ def _slurm(workers: int, memory: int) -> Any:
         security=security,
         protocol="tls://",
         job_script_prologue=[f"export {name}={value}" for name, value in SETTINGS.items()],
-        scheduler_options={"dashboard": False},
+        scheduler_options={"dashboard": False, "allowed_failures": int(ALLOWED_FAILURES)},
+        log_directory=str(folder / LOGS),
+        shared_temp_directory=str(folder),  # the key is a file that only its owner reads, and is gone at the end
     )
     cluster.scale(jobs=workers)
     return cluster

@@ -93,7 +93,7 @@ class DaskPool:
         first = next(units, None)
         if first is None:
             return
-        with client_of(self.address, self.jobs, self.limits.memory + BESIDE) as (client, keep):
+        with client_of(self.address, self.jobs, self.limits.memory + BESIDE, self.store.folder) as (client, keep):
             yield from _Run(self, client, keep, first, units).run()
 
 
