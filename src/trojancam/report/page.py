@@ -106,8 +106,9 @@ class Table:
     @property
     def prose(self) -> bool:
         """Whether it is all words, and many or some to be typed, so that rows are set as paragraphs where a screen is narrow."""
-        typed = any(isinstance(cell, Command) for row in self.rows for cell in row)
-        return len(self.words) == len(self.headings) and (typed or len(self.headings) > 2)
+        if len(self.words) != len(self.headings):
+            return False
+        return len(self.headings) > 2 or any(isinstance(cell, Command) for row in self.rows for cell in row)
 
     def markdown(self) -> str:
         """The table as Markdown, without its caption.
