@@ -50,7 +50,7 @@ def learn(reference: Reference) -> Test:
         unusual = {key: scale.z(found[key], batch.classes).clamp(min=0).square() for key, scale in scales.items()}
         counted = [WEIGHTS[kind] * each for (_, kind), each in unusual.items()]
         values = torch.stack(counted).sum(0) / len(batch.recording.layers)
-        return Scores(values, places(batch, unusual, {key: scales[key].distance for key in unusual}))
+        return Scores(values, places(batch, found, unusual, {key: scales[key].distance for key in unusual}))
 
     return test
 
@@ -60,20 +60,22 @@ def profiles(recording: Recording) -> dict[tuple[str, str], Profiles]:
     found: dict[tuple[str, str], Profiles] = {}
     for name, layer in recording.layers.items():
         contributions = layer.gradients * layer.activations
-        of_kind = (
-            contributions.relu().sum((2, 3)),
-            contributions.amax((2, 3)),
-            layer.activations.amax((2, 3)),
-            _cells(contributions),
-        )
+        peaks = _peaks(contributions)
+        positive = contributions.relu_()
+        of_kind = (positive.sum((2, 3)), peaks, _peaks(layer.activations), _cells(positive))
         found |= {(name, kind): _shares(values) for kind, values in zip(WEIGHTS, of_kind, strict=True)}
     return found
 
 
-def _cells(contributions: Float[Tensor, "n k h w"]) -> Float[Tensor, "n cells"]:
+def _peaks(maps: Float[Tensor, "n k h w"]) -> Float[Tensor, "n k"]:
+    """The largest cell of each; by pooling, which is faster than `amax` where there are few maps."""
+    return F.adaptive_max_pool2d(maps, 1).flatten(1)
+
+
+def _cells(positive: Float[Tensor, "n k h w"]) -> Float[Tensor, "n cells"]:
     """What all feature maps contribute in each cell of a grid."""
-    height, width = contributions.shape[2:]
-    return F.adaptive_avg_pool2d(contributions.relu().sum(1), (min(GRID, height), min(GRID, width))).flatten(1)
+    height, width = positive.shape[2:]
+    return F.adaptive_avg_pool2d(positive.sum(1), (min(GRID, height), min(GRID, width))).flatten(1)
 
 
 def _shares(values: Float[Tensor, "n k"]) -> Profiles:
@@ -161,6 +163,7 @@ def _log(distances: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
 
 def places(
     seen: Seen,
+    found: Mapping[tuple[str, str], Profiles],
     unusual: Mapping[tuple[str, str], Float[Tensor, " n"]],
     distances: Mapping[tuple[str, str], ClassDistance],
 ) -> Float[Tensor, "n h w"]:
@@ -170,13 +173,12 @@ def places(
     map is divided by its sum before it is weighed.
     """
     recording = seen.recording
-    positive = profiles(recording)
     total = torch.zeros(len(seen.images), *recording.image_size)
     for name, layer in recording.layers.items():
-        excess = distances[name, "positive"].excess(positive[name, "positive"], seen.classes)
-        found = _laid(layer, excess.to(layer.activations), recording.image_size)
+        excess = distances[name, "positive"].excess(found[name, "positive"], seen.classes)
+        heat = _laid(layer, excess.to(layer.activations), recording.image_size)
         weight = torch.stack([unusual[name, kind] for kind in WEIGHTS]).mean(0).float()
-        total += weight[:, None, None] * found / found.sum((1, 2), keepdim=True).clamp(min=SMALLEST)
+        total += weight[:, None, None] * heat / heat.sum((1, 2), keepdim=True).clamp(min=SMALLEST)
     return total
 
 
