@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,14 @@ import pytest
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
          "--disable-sync", "--no-first-run")  # fmt: skip
+GRAVE = """async () => {
+    const found = await axe.run(document, { resultTypes: ['violations'] });
+    const grave = found.violations.filter(each => ['serious', 'critical'].includes(each.impact));
+    return grave.map(each => `${each.id}: ${each.nodes.slice(0, 4).map(node => node.html.slice(0, 160)).join(' ')}`);
+}"""
+"""What is serious or critical in a document, with the first elements."""
+
+Axe = Callable[[Any], list[str]]
 
 
 def missing(what: str) -> None:
@@ -48,11 +56,19 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="session")
-def axe() -> str:
-    """The source of axe-core, which finds what keeps people with disabilities out."""
+def axe() -> Axe:
+    """What axe-core, which finds what keeps people with disabilities out, calls serious or critical in a page, and where."""
     places = (os.environ.get("TROJANCAM_AXE", ""), "node_modules/axe-core/axe.min.js")
     found = next((Path(place) for place in places if place and Path(place).is_file()), None)
     if found is None:
         missing("no axe-core: npm install axe-core, or name its axe.min.js in TROJANCAM_AXE")
     assert found is not None
-    return found.read_text(encoding="utf-8")
+    source = found.read_text(encoding="utf-8")
+
+    def grave(page: Any) -> list[str]:
+        if not page.evaluate("'axe' in window"):  # reading its source takes a document as long as many of its answers
+            page.evaluate(source)
+        violations: list[str] = page.evaluate(GRAVE)
+        return violations
+
+    return grave

@@ -4,12 +4,14 @@ import os
 import subprocess
 import sys
 import zlib
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 from docs.making import links, reference
+from tests.browsers import Axe
 
 ROOT = Path(__file__).parents[2]
 LOOKED_AT = (
@@ -17,7 +19,6 @@ LOOKED_AT = (
     "reference/trojancam.stimulation", "notebooks/custom_target",
 )  # fmt: skip
 WIDE = ("zoo", "results", "gallery", "study/index", "reference/commands", "reference/trojancam.network")
-SERIOUS = ("serious", "critical")
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +83,7 @@ def test_links_lead_somewhere_and_nothing_is_loaded_from_the_web(site: Path, tmp
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_pages_keep_nobody_out(site: Path, browser: Any, axe: str, scheme: str) -> None:
+def test_pages_keep_nobody_out(site: Path, browser: Any, axe: Axe, scheme: str) -> None:
     context = browser.new_context(color_scheme=scheme, viewport={"width": 1366, "height": 900})
     page = context.new_page()
     asked: list[str] = []
@@ -91,20 +92,23 @@ def test_pages_keep_nobody_out(site: Path, browser: Any, axe: str, scheme: str) 
     for name in LOOKED_AT:
         page.goto((site / f"{name}.html").as_uri())
         page.wait_for_function("document.querySelectorAll('.md-typeset__scrollwrap, article > p').length > 0")
-        page.evaluate(axe)
-        found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
-        wrong += [(name, each["id"], each["nodes"][0]["html"]) for each in found if each["impact"] in SERIOUS]
+        wrong += [f"{name}: {each}" for each in axe(page)]
     context.close()
     assert wrong == []
     assert {url.partition(":")[0] for url in asked} <= {"file", "data", "blob"}
 
 
-@pytest.mark.parametrize("name", LOOKED_AT + WIDE)
-def test_pages_fit_a_phone(site: Path, browser: Any, name: str) -> None:
+@pytest.fixture(scope="module")
+def phone(browser: Any) -> Iterator[Any]:
     page = browser.new_page(viewport={"width": 390, "height": 844})
-    page.goto((site / f"{name}.html").as_uri())
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    yield page
     page.close()
+
+
+@pytest.mark.parametrize("name", LOOKED_AT + WIDE)
+def test_pages_fit_a_phone(site: Path, phone: Any, name: str) -> None:
+    phone.goto((site / f"{name}.html").as_uri())
+    assert phone.evaluate("document.documentElement.scrollWidth") <= 390
 
 
 def test_the_search_answers_without_a_server(site: Path, browser: Any) -> None:

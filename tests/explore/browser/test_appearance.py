@@ -1,8 +1,7 @@
 """How the page looks and whom it keeps out: light, dark and narrow, no serious finding of axe, nothing wider than the window."""
 
-from typing import Any
-
 import pytest
+from tests.browsers import Axe
 from tests.explore.browser.conftest import DESKTOP, PHONE, Visits
 from tests.explore.browser.serving import Explorer
 
@@ -25,28 +24,28 @@ LOOKS = {
 
 
 @pytest.mark.parametrize("look", LOOKS)
-def test_every_view_is_open_to_all_and_fits(visits: Visits, signs: Explorer, axe: str, look: str) -> None:
+def test_every_view_is_open_to_all_and_fits(visits: Visits, signs: Explorer, axe: Axe, look: str) -> None:
     page = visits.open(signs, **LOOKS[look])
     for view, fragment in VIEWS.items():
         page.evaluate("fragment => { location.hash = fragment; }", fragment)
         page.wait_for_selector("main[aria-busy=false]")
         visits.picture(page, f"{view}-{look}")
-        assert violations(page, axe) == [], view
+        assert axe(page) == [], view
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), view
 
 
-def test_the_dialog_of_a_network_is_open_to_all(visits: Visits, signs: Explorer, axe: str) -> None:
+def test_the_dialog_of_a_network_is_open_to_all(visits: Visits, signs: Explorer, axe: Axe) -> None:
     for look in ("light", "dark"):
         page = visits.open(signs, SUBJECT, **LOOKS[look])
         page.get_by_label("Model file").set_input_files(signs.session.model("m2").source.path)
         page.get_by_role("dialog").get_by_label("Architecture").fill("basic")
         visits.picture(page, f"open-{look}")
-        assert violations(page, axe) == []
+        assert axe(page) == []
         page.keyboard.press("Escape")
         page.get_by_role("dialog").wait_for(state="hidden")
 
 
-def test_what_is_wrong_with_a_number_is_open_to_all(visits: Visits, signs: Explorer, axe: str) -> None:
+def test_what_is_wrong_with_a_number_is_open_to_all(visits: Visits, signs: Explorer, axe: Axe) -> None:
     window = f"{SUBJECT}&layer=conv2d_6&map=4&do=replace,1,map,keep&window=1,8,3,3&where=window"
     for look in ("light", "dark"):
         page = visits.open(signs, window, **LOOKS[look])
@@ -55,31 +54,20 @@ def test_what_is_wrong_with_a_number_is_open_to_all(visits: Visits, signs: Explo
             row.press_sequentially("99")
             assert page.locator(part).get_by_text("Row: give a whole number from 0 to").is_visible()
             visits.picture(page, f"number-{look}-{part[0]}")
-            assert violations(page, axe) == []
+            assert axe(page) == []
         page.evaluate("location.hash = 'view=scan'")
         page.get_by_label("Clean test images").press_sequentially("99999")
         visits.picture(page, f"number-{look}-scan")
-        assert violations(page, axe) == []
+        assert axe(page) == []
 
 
-def test_dialogs_are_open_to_all(visits: Visits, signs: Explorer, axe: str) -> None:
+def test_dialogs_are_open_to_all(visits: Visits, signs: Explorer, axe: Axe) -> None:
     page = visits.open(signs, STIMULATED)
     for name, ready in (("Choose…", "1 to 60 of 90"), ("Python", "The same result in Python")):
         page.get_by_role("button", name=name, exact=True).click()
         page.get_by_role("dialog").get_by_text(ready).wait_for()
-        assert violations(page, axe) == [], name
+        assert axe(page) == [], name
         page.keyboard.press("Escape")
-
-
-def violations(page: Any, axe: str) -> list[str]:
-    """What axe calls serious or critical, with the elements."""
-    page.evaluate(axe)
-    found = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
-    return [
-        f"{each['id']}: {[node['html'][:160] for node in each['nodes'][:4]]}"
-        for each in found["violations"]
-        if each["impact"] in ("serious", "critical")
-    ]
 
 
 def test_the_page_is_used_by_keys_alone(visits: Visits, signs: Explorer) -> None:

@@ -1,6 +1,7 @@
 """Report pages in a browser: opened as files, free of errors, and with no request for anything but themselves."""
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,16 +34,16 @@ def written(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Written:
 class Opener:
     """Opens pages and keeps what goes wrong in them."""
 
-    def __init__(self, browser: Any, pictures: Path | None) -> None:
-        self.browser, self.pictures = browser, pictures
+    def __init__(self, browser: Any, windows: Callable[[str], Any], pictures: Path | None) -> None:
+        self.browser, self.windows, self.pictures = browser, windows, pictures
         self.wrong: list[str] = []
-        self.contexts: list[Any] = []
+        self.opened: list[Any] = []
 
     def __call__(self, path: Path, window: str = "light", **options: Any) -> Any:
         """The page in a window of a kind, with all its maps drawn."""
-        context = self.browser.new_context(**WINDOWS[window] | options)
-        self.contexts.append(context)
+        context = self.browser.new_context(**WINDOWS[window] | options) if options else self.windows(window)
         page = context.new_page()
+        self.opened.append(context if options else page)
         page.on("console", lambda message: self.wrong.append(message.text))
         page.on("pageerror", lambda error: self.wrong.append(str(error)))
         page.on("request", self._request)
@@ -62,10 +63,16 @@ class Opener:
             self.wrong.append(f"a request: {request.url}")
 
 
+@pytest.fixture(scope="session")
+def windows(browser: Any) -> Callable[[str], Any]:
+    """A window of each kind for all pages that ask for nothing special: a new one for each takes longer than many tests."""
+    return cache(lambda kind: browser.new_context(**WINDOWS[kind]))
+
+
 @pytest.fixture
-def opened(browser: Any) -> Iterator[Opener]:
-    opener = Opener(browser, pictures())
+def opened(browser: Any, windows: Callable[[str], Any]) -> Iterator[Opener]:
+    opener = Opener(browser, windows, pictures())
     yield opener
-    for context in opener.contexts:
-        context.close()
+    for each in opener.opened:
+        each.close()
     assert opener.wrong == []

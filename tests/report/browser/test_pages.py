@@ -3,34 +3,30 @@
 from typing import Any
 
 import pytest
+from tests.browsers import Axe
 from tests.report.browser.conftest import WINDOWS
 from tests.report.test_results import COMMANDS
 
 from trojancam.text import MINUS
 
 PAGES = [name for name in COMMANDS if name != "explain"]
-GRAVE = ("serious", "critical")
 
 
 @pytest.mark.parametrize("window", WINDOWS)
 @pytest.mark.parametrize("command", PAGES)
-def test_a_page_in_a_window(command: str, window: str, written: Any, opened: Any, axe: str) -> None:
+def test_a_page_in_a_window(command: str, window: str, written: Any, opened: Any, axe: Axe) -> None:
     page = opened(written(command)[0], window)
     opened.picture(page, f"{command}-{window}")
     width = WINDOWS[window]["viewport"]["width"]
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    page.evaluate(axe)
-    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
-    assert [(each["id"], each["nodes"][0]["html"]) for each in found if each["impact"] in GRAVE] == []
+    assert axe(page) == []
 
 
-def test_an_open_map_can_be_read_by_everybody(written: Any, opened: Any, axe: str) -> None:
+def test_an_open_map_can_be_read_by_everybody(written: Any, opened: Any, axe: Axe) -> None:
     page = opened(written("explain with a trigger")[0], "dark")
     page.locator(".tile").nth(7).click()
     opened.picture(page, "enlarged-dark")
-    page.evaluate(axe)
-    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
-    assert [each["id"] for each in found if each["impact"] in GRAVE] == []
+    assert axe(page) == []
 
 
 def test_all_maps_print(written: Any, opened: Any) -> None:

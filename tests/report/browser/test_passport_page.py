@@ -5,20 +5,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.browsers import Axe
 from tests.formats import hostile_onnx
 from tests.report.browser.conftest import WINDOWS
-from tests.report.browser.test_pages import GRAVE
 from tests.report.test_passport import signed
 
 
 @pytest.mark.parametrize("window", WINDOWS)
-def test_a_passport_in_a_window(tmp_path: Path, window: str, opened: Any, axe: str) -> None:
+def test_a_passport_in_a_window(tmp_path: Path, window: str, opened: Any, axe: Axe) -> None:
     page = opened(signed(hostile_onnx.written(tmp_path, hostile_onnx.network())).page, window)
     opened.picture(page, f"passport-{window}")
     assert page.evaluate("document.documentElement.scrollWidth") <= WINDOWS[window]["viewport"]["width"]
-    page.evaluate(axe)
-    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
-    assert [each["id"] for each in found if each["impact"] in GRAVE] == []
+    assert axe(page) == []
     page.emulate_media(media="print")
     sheet = page.locator(".signature")
     assert sheet.evaluate("element => getComputedStyle(element).breakInside") == "avoid"
