@@ -22,7 +22,7 @@ for name in {HEAVY}:
 assert not [name for name in sys.modules if name.startswith("trojancam")]
 gc.collect()
 gc.freeze()  # so that forks share what there is
-sys.dont_write_bytecode, sys.pycache_prefix = False, sys.argv.pop()  # who first imports a module compiles it for the others
+sys.dont_write_bytecode = False  # who first imports a module compiles it for the others
 answers = os.dup(1)
 for line in sys.stdin:
     wanted = json.loads(line)
@@ -70,7 +70,7 @@ class Warm:
 def python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
     """What runs code in processes of their own."""
     place = tmp_path_factory.mktemp("processes")
-    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORKING, str(place / "compiled")]
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORKING]
     variables = os.environ | {"MPLBACKEND": "agg", "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}"}
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=variables) as process:
         yield Warm(process, place)
