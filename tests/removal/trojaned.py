@@ -18,6 +18,7 @@ NEAR = square(
 )  # recovered, one pixel beside the true one
 
 
+@cache
 def network() -> Network:
     return Network.from_module(module(trojaned=True), SIZE)
 
