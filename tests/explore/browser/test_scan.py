@@ -33,6 +33,9 @@ def test_a_scan_finds_the_backdoor_and_leads_to_its_map(visits: Visits, planted:
     assert page.locator("#answer").is_visible()
     assert page.get_by_label("Heat maps explain").input_value() == str(TARGET)
     assert page.locator("dl.numbers dd").last.inner_text().endswith("%")  # the scan measured its success rate
+    recovered = page.get_by_role("button", name=f"See the trigger that the scan recovered for “ninth {TARGET}”")
+    assert recovered.is_visible()
+    assert page.get_by_text("The square is an example: nobody has said that this network answers to it.").is_visible()
     page.get_by_role("button", name="Next feature map").click()
     settle(page)
     assert page.locator("dl.numbers dd").last.inner_text().endswith("%")  # and that of all maps of its layer

@@ -80,6 +80,7 @@ def test_an_image_of_ones_own_is_looked_at(visits: Visits, signs: Explorer, tmp_
 
 def test_a_trigger_is_dragged_resized_and_coloured(visits: Visits, signs: Explorer) -> None:
     page = visits.open(signs, "image=test:3")
+    assert page.get_by_text("The square is an example").is_hidden()
     page.get_by_text("Place it as the file records it").click()
     settle(page)
     assert trigger_of(page) == {"Row": 2, "Column": 26, "Height": 4, "Width": 4}

@@ -4,7 +4,7 @@ import { el } from "./dom.js";
 
 const KEY = "trojancam-hint";
 const STEPS = [
-  "Put a trigger on the image, or choose another image.",
+  "Put a trigger on the image, or choose another image. Where the file records no trigger, a yellow square is the example.",
   "Open a layer. Its feature maps that speak most for the class come first.",
   "Open a feature map and paint on it, or move the slider. The network answers at once.",
 ];

@@ -30,6 +30,12 @@ export function mountTrigger(app) {
     class: "link small",
     onClick: () => app.store.set({ trigger: asSquare(app.model.recorded_trigger), triggered: true }),
   });
+  const example = el("p", { class: "small quiet" });
+  const found = el("button", {
+    type: "button",
+    class: "link small",
+    onClick: () => app.store.set({ view: "scan" }, { step: true }),
+  });
   const fields = el(
     "div",
     { class: "stack" },
@@ -51,6 +57,16 @@ export function mountTrigger(app) {
     on.input.checked = triggered;
     fields.hidden = !triggered;
     recorded.hidden = !record;
+    const finding = strongest(app);
+    example.hidden = Boolean(record);
+    write(
+      example,
+      "The square is an example: nobody has said that this network answers to it." +
+        (finding ? "" : " A scan looks for a trigger that it does answer to."),
+    );
+    found.hidden = !finding;
+    if (finding)
+      write(found, `See the trigger that the scan recovered for “${app.model.classes[finding.target_class]}”`);
     if (record) {
       const target = record.target === null ? "each class another" : `“${app.model.classes[record.target]}”`;
       write(recorded, `Place it as the file records it: ${record.name}, for ${target}`);
@@ -64,7 +80,13 @@ export function mountTrigger(app) {
     if (document.activeElement !== opacity) opacity.value = String(trigger.opacity);
     write(shown, `Opacity ${trigger.opacity.toFixed(2)}`);
   });
-  return el("section", { class: "stack", "aria-label": "Trigger" }, on, fields, recorded);
+  return el("section", { class: "stack", "aria-label": "Trigger" }, on, example, fields, recorded, found);
+}
+
+/** The strongest finding with a recovered trigger of the scan that is shown, if that is one of this network. */
+function strongest(app) {
+  if (app.reportOf !== app.state.model) return null;
+  return app.report?.findings.find(({ trigger }) => trigger) ?? null;
 }
 
 /** The greatest number with which the trigger still lies within the image. */
