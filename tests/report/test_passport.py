@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import onnx
 import pytest
 from tests.formats import hostile_onnx
@@ -13,6 +14,7 @@ from tests.report.test_scan_page import judged, report
 import trojancam as tc
 import trojancam.report.scan_pictures
 from trojancam.errors import DataError, ModelError
+from trojancam.report.documents.describing import json_schema
 from trojancam.report.documents.sign_off import read_passport
 from trojancam.report.provenance import file_facts
 from trojancam.report.scan import LIMITS, write_scan
@@ -37,6 +39,23 @@ def signed(model: Path, trojaned: bool = True) -> Any:
     facts = {**file_facts(model), "data": "signs", "images": 36, "images_sha256": "a" * 64}
     write_scan(judged(report(trojaned), trojaned), scan, facts)
     return tc.sign_off(model, scan, model.parent / "passport")
+
+
+def test_a_passport_fits_the_published_schema_and_a_changed_one_does_not(split: Path) -> None:
+    record, schema = json.loads(signed(split).file.read_text()), json_schema()
+    jsonschema.validate(record, schema)
+    predicate, (subject, *others) = record["predicate"], record["subject"]
+    unlike: list[dict[str, Any]] = [
+        {"surprise": 1},
+        {"_type": "https://in-toto.io/Statement/v0.1"},
+        {"subject": []},
+        {"subject": [{**subject, "digest": {"sha256": "A" * 64}}, *others]},
+        {"predicate": {**predicate, "verdict": "clean"}},
+        {"predicate": {name: value for name, value in predicate.items() if name != "not_covered"}},
+    ]
+    for wrong in unlike:
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(record | wrong, schema)
 
 
 def test_a_passport_is_an_in_toto_statement_of_the_file_and_its_data(split: Path) -> None:

@@ -12,15 +12,16 @@ from typing import Any
 from trojancam.files import written_whole
 from trojancam.report.documents.compare import Compare
 from trojancam.report.documents.demo import Demo
-from trojancam.report.documents.document import RESULTS_VERSION, Document
+from trojancam.report.documents.document import RESULTS_VERSION, Part
 from trojancam.report.documents.explain import Explain
 from trojancam.report.documents.repair import Repair
 from trojancam.report.documents.reproduce import Reproduce
 from trojancam.report.documents.scan import Scan
 from trojancam.report.documents.sift import Sift
+from trojancam.report.documents.sign_off import Passport
 from trojancam.report.documents.stimulate import Stimulate
 
-DOCUMENTS: dict[str, type[Document]] = {
+DOCUMENTS: dict[str, type[Part]] = {
     "scan": Scan,
     "sift": Sift,
     "explain": Explain,
@@ -29,13 +30,15 @@ DOCUMENTS: dict[str, type[Document]] = {
     "repair": Repair,
     "demo": Demo,
     "reproduce": Reproduce,
+    "sign-off": Passport,
 }
 """The documents that commands write, by command."""
 HEAD = f"""# What `results.json` holds
 
-Beside every page stands a JSON file with every number on it: `results.json`, of a scan `scan.json`. This is version
-{RESULTS_VERSION} of its form; the version rises when a field goes, or comes to mean something else, and fields that are new
-leave it as it is. Numbers are finite; `null` is "not known" or "undefined". Shares and rates lie in [0, 1].
+Beside every page stands a JSON file with every number on it: `results.json`, of a scan `scan.json`, of a passport
+`passport.json`. This is version {RESULTS_VERSION} of its form; the version rises when a field goes, or comes to mean something
+else, and fields that are new leave it as it is. Numbers are finite; `null` is "not known" or "undefined". Shares and rates lie
+in [0, 1].
 
 [results-schema.json](results-schema.json) says the same for machines, as JSON Schema. Both files are made from the classes that
 write the documents, in `src/trojancam/report/documents/`, by `python -m trojancam.report.documents.describing docs`.
