@@ -4,6 +4,7 @@ Whoever reaches a scheduler of dask can run code on its workers, and so can whoe
 this machine, or the connection is encrypted and both sides show certificates (TLS).
 """
 
+import functools
 import ipaddress
 import json
 import shutil
@@ -105,7 +106,7 @@ def client_of(address: str, workers: int, memory: int, folder: Path) -> Iterator
             yield client, cluster.keep
     elif address == SLURM:
         with _slurm(workers, memory, folder) as cluster, distributed.Client(cluster, set_as_default=False) as client:
-            yield client, lambda: None
+            yield client, functools.partial(cluster.scale, jobs=workers)  # submits jobs in place of those that ended
     else:
         with _client(distributed, address) as client:
             yield client, lambda: None
