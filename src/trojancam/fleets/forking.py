@@ -2,7 +2,7 @@
 
 It is told jobs in lines of JSON on its standard input, and tells how each ended on its standard output. It kills what takes
 longer than it may. It ends when its input does, and whatever it started ends with it, so that nothing is left behind by a
-driver that was killed. It never opens a model itself: it stays small, and what one model breaks dies with its copy.
+driver that was killed. It never opens a model of others itself: it stays small, and what one model breaks dies with its copy.
 """
 
 import ctypes
@@ -13,13 +13,16 @@ import select
 import signal
 import socket
 import sys
+import tempfile
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from trojancam import processes
+from trojancam.errors import TrojanCamError
 from trojancam.fleets.limits import Limits
 from trojancam.fleets.store import Store
 from trojancam.fleets.unit import Unit
@@ -145,8 +148,6 @@ def preload(task: str) -> None:
 
     import torch
 
-    from trojancam.network.input import InputSpecification
-    from trojancam.network.network import Network
     from trojancam.startup import draw_as_delivered
 
     draw_as_delivered()
@@ -155,11 +156,26 @@ def preload(task: str) -> None:
     if "tqdm" in sys.modules:
         sys.modules["tqdm"].tqdm.monitor_interval = 0  # its thread, which PyTorch's export would begin
     torch.set_num_threads(1)
-    specification = InputSpecification(size=(8, 8))
-    small = torch.nn.Sequential(torch.nn.Conv2d(3, 2, 3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(72, 2))
-    Network.from_module(small.eval(), specification=specification)
+    _use_once()
     gc.collect()
     gc.freeze()  # so that copies share what there is
+
+
+def _use_once() -> None:
+    """Work on a small network of our own, so that no copy does for the first time what all of them do."""
+    import torch
+
+    from trojancam.fleets.manifest import Entry
+    from trojancam.fleets.unit import Settings, Units
+    from trojancam.fleets.work import work_on
+
+    small = torch.nn.Sequential(torch.nn.Conv2d(3, 2, 3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(72, 2))
+    images = torch.zeros(2, 3, 8, 8, device="cpu")
+    with suppress(OSError, TrojanCamError), tempfile.TemporaryDirectory() as folder:  # without it, copies are slower
+        file = Path(folder, "small.pt2")
+        torch.export.save(torch.export.export(small.eval(), (images,)), file)
+        units = Units(Settings(task="inspect"), None, Path(folder))
+        work_on(units.of(Entry(path=file)), Store(Path(folder)))
 
 
 def _quiet(log: Path) -> None:
