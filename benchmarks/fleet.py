@@ -1,9 +1,10 @@
 """Fleets: what a process for each model costs, how fast many are, what stays in memory, and what kills lose on a cluster.
 
-    python -m benchmarks.fleet [processes memory cluster] [--models 40] [--rows 10000] [--kills 20]
+    python -m benchmarks.fleet [processes scans memory cluster] [--models 40] [--zoo NETS] [--rows 10000] [--kills 20]
 
-`processes` inspects different small files one after the other in one process, and with a fleet of two at a time; `memory` looks
-at the process that forks, over many models; `cluster` has dask do rows of a stub task while workers are killed at random.
+`processes` inspects different small files one after the other in one process, and with a fleet of two at a time; `scans` does the
+same with short scans, of the networks in a folder or else of small ones of its own; `memory` looks at the process that forks as
+models come and go; `cluster` has dask do rows of a stub task while workers are killed at random.
 Seconds of computing are told beside those of the clock: others may keep the machine busy.
 """
 
@@ -54,26 +55,41 @@ def memory(process: int) -> float:
     return sum(int(line.split()[1]) for line in told.splitlines() if line.startswith("Private_")) / 1024
 
 
-def processes(folder: Path, count: int) -> None:
+def networks(folder: Path, count: int, zoo: Path | None) -> list[Unit]:
+    """Short scans of the networks in a folder, or of untrained ones of 43 classes, on rendered signs."""
+    if zoo is None:
+        for number in range(count):
+            torch.manual_seed(number)
+            layers = nn.Conv2d(3, 16, 3, 2), nn.ReLU(), nn.Conv2d(16, 32, 3, 2), nn.ReLU(), nn.Flatten()
+            net = nn.Sequential(*layers, nn.Linear(32 * 7 * 7, 43)).eval()
+            program = torch.export.export(net, (torch.zeros(2, 3, 32, 32),))
+            torch.export.save(program, folder / f"{number:05}.pt2")
+    said = {"methods": ("stimulation",), "changed": ("stimulation.rounds=10",), "images": 100}
+    units = Units(Settings(task="scan", **said), None, folder)
+    fed = None if zoo else "rgb-unit"  # of an untrained network nobody can find it out
+    entries = [each.model_copy(update={"preprocessing": fed}) for each in read_manifest(zoo or folder)]
+    return [units.of(entry) for entry in entries[:count]]
+
+
+def processes(folder: Path, units: list[Unit], what: str) -> None:
     """One process for all, against one for each."""
-    units = models(folder, count)
     work_on(units[0], Store(folder / "warm"))
     clock, computed = time.perf_counter(), computing()
-    for unit in units:
-        work_on(unit, Store(folder / "one"))
+    first = [work_on(unit, Store(folder / "one")) for unit in units]
     alone, alone_computed = time.perf_counter() - clock, computing() - computed
     pool = LocalPool(Store(folder / "many"), JOBS, stays=True)
     (folder / "many").mkdir()
     list(pool.results(iter(units[:1])))  # the start, which is once for all
     clock, computed = time.perf_counter(), cpu_of(pool)
-    found = [result for _, result in pool.results(iter(units))]
+    found = {unit.key: result for unit, result in pool.results(iter(units))}
     many, many_computed = time.perf_counter() - clock, cpu_of(pool) - computed
     pool.end()
-    assert all(each.verdict == "opened" for each in found)
-    print(
-        f"{count} different files, inspected: {alone:.1f} s one after the other in one process, {many:.1f} s by {JOBS}"
-    )
+    assert all(result.state == "done" for result in first), first[0].note
+    assert [result.score for result in first] == [found[unit.key].score for unit in units]
+    count = len(units)
+    print(f"{count} different files, {what}: {alone:.1f} s one after the other in one process, {many:.1f} s by {JOBS}")
     print(f"  {alone / many:.2f} times as fast; {1000 * many / count:.0f} s for 1,000 files")
+    print(f"  a model takes {(JOBS * many - alone) / count:.2f} s of the clock more than in one process")
     each = (many_computed - alone_computed) / count
     print(
         f"  computing: {alone_computed / count:.2f} s a file in one process; a process of its own costs {each:.2f} s more"
@@ -148,8 +164,9 @@ def cluster(folder: Path, rows: int, kills: int) -> None:
 def main() -> None:
     """Measure the parts named."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", default=["processes", "memory", "cluster"])
+    parser.add_argument("parts", nargs="*", default=["processes", "scans", "memory", "cluster"])
     parser.add_argument("--models", type=int, default=40)
+    parser.add_argument("--zoo", type=Path, help="a folder of networks to scan, in place of small ones")
     parser.add_argument("--rows", type=int, default=10_000)
     parser.add_argument("--kills", type=int, default=20)
     told = parser.parse_args()
@@ -159,7 +176,9 @@ def main() -> None:
             place = Path(folder, part)
             place.mkdir()
             if part == "processes":
-                processes(place, told.models)
+                processes(place, models(place, told.models), "inspected")
+            elif part == "scans":
+                processes(place, networks(place, told.models, told.zoo), "scanned")
             elif part == "memory":
                 memory_over(place, max(told.models, 200))
             else:
