@@ -44,6 +44,7 @@ CLEAN, JUDGED = (
 SLOW = ("strip", "sentinet", "cognitive-distillation", "teco")  # a hundred runs an image: learnt and judged on fewer
 SLOW_CLEAN, SLOW_JUDGED = 200, 60
 FALSE_ALARMS, SEED, LEVEL = 0.01, 11, 0.95
+CLEAN_LABEL = 0.5  # the least attack success rate of a backdoor with true labels, which hardly any network learns well
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,7 @@ def measure(chosen: Sequence[Member], methods: Sequence[str], data: Path, only_k
         if not path_of(member.name).is_file():
             continue
         rates = [backdoor.attack_success_rate or 0.0 for backdoor in read_card(path_of(member.name)).backdoors]
-        if not rates or min(rates) < FORMED:
+        if not rates or min(rates) < (CLEAN_LABEL if member.attack == "clean-label" else FORMED):
             continue
         for method in methods:
             path = kept(member, method)
@@ -199,9 +200,13 @@ Each defence learns from {CLEAN} clean test images, half of which set its thresh
 {FALSE_ALARMS:.0%} false alarms; those that run a network a hundred times an image ({", ".join(SLOW)}) from {SLOW_CLEAN}. It is
 judged by {JUDGED} ({SLOW_JUDGED}) other clean images and up to as many triggered ones that reach the attacker's class. It knows
 no label, no model card and no trigger. AUROC: how often a triggered image scores higher than a clean one. Cost: the time of an
-image in forward runs of the network. Intervals are of {LEVEL:.0%}, over images: Hanley and McNeil's for AUROC, Wilson's for
-shares. Networks of one parent are no independent samples. Made by `python -m benchmarks.defending`, from networks of
-`benchmarks.zoo`; what is planted in them is said in [attacks.md](attacks.md). How often cleaning gives an image its class back
+image in forward runs of the network.
+
+Networks whose attack success rate is below {FORMED:.0%} are left out; below {CLEAN_LABEL:.0%} where the labels of poisoned
+images stay (clean-label: stripes on images of the target class alone). Intervals are of {LEVEL:.0%}, over images: Hanley and
+McNeil's for AUROC, Wilson's for shares. Networks of one parent are no independent samples. Made by
+`python -m benchmarks.defending`, from networks of `benchmarks.zoo`; what is planted in them is said in
+[attacks.md](attacks.md). How often cleaning gives an image its class back
 is in [cleaning.md](cleaning.md).
 
 What to expect: STRIP, SCALE-UP and cognitive distillation rest on a trigger that decides the class whatever else is in the
