@@ -17,7 +17,6 @@ from trojancam.version import __version__
 
 Task = Literal["scan", "inspect", "repair", "compare"]
 USUAL_IMAGES: dict[Task, int] = {"scan": 100, "inspect": 2000, "repair": 5, "compare": 256}  # as the commands take them
-RENDERED = "rendered signs"
 
 
 class Settings(Record):
@@ -107,7 +106,11 @@ class Units:
     def _fingerprint(self, data: Path | None) -> str:
         if data is not None:
             return data_fingerprint(data)
-        return "" if self.settings.task == "inspect" else RENDERED
+        if self.settings.task == "inspect":
+            return ""
+        from trojancam.data.rendered.signs import RENDERED
+
+        return RENDERED
 
 
 def data_fingerprint(path: Path) -> str:
