@@ -27,12 +27,20 @@ from trojancam.fleets.fleet_page import HEADINGS, WORDS
 from trojancam.network.recording import record
 from trojancam.removal.goal import Culprit
 from trojancam.removal.judging import Ruling, Trial
-from trojancam.removal.ledger import CleanReference, Ledger, ModuleChange, ScanSummary, TryRecord, accuracy
+from trojancam.removal.ledger import (
+    BoundedLayer,
+    CleanReference,
+    Ledger,
+    ModuleChange,
+    ScanSummary,
+    TryRecord,
+    accuracy,
+)
 from trojancam.removal.reactivation import Reactivation
 from trojancam.removal.repairing import REPAIRS, Outcome
 from trojancam.report.glossary import COLUMNS, TERMS, meaning, term_of_caption
 from trojancam.report.page import Facts, Page, Picture, Section, Table, render
-from trojancam.report.repair import write_repair
+from trojancam.report.result_page import write_page
 from trojancam.stimulation import Stimulation, stimulate
 from trojancam.tasks.repair import Repaired
 from trojancam.tasks.repair_views import repair_views
@@ -142,13 +150,13 @@ def repair_page(folder: Path) -> str:
         "not repaired", method, "head", before, after, clean, clean, ScanSummary("backdoor", 8.123, 4.0),
         ScanSummary("nothing found", 1.234, 4.0), (ModuleChange("dense", 3888, 0.0123),), back,
         (TryRecord("head", "the head was trained anew", after),), {"repair": 1.0}, ("Traces may be left.",),
-        CleanReference(clean, after, back),
+        CleanReference(clean, after, back), (BoundedLayer("0", 3, 1, 0.42),),
     )  # fmt: skip
     result = Repaired(
         seen.network, twin.network, ledger, report(), None, Outcome(method, (culprit,), before, (), None, torch.arange(2)),
         *pictures(), repair_views(seen.network, twin.network, culprit, seen)[:1],
     )  # fmt: skip
-    return write_repair(result, folder, {"model": "planted"}).read_text(encoding="utf-8")
+    return write_page(result, folder, settings={"model": "planted"}).read_text(encoding="utf-8")
 
 
 def study_page(_: Path) -> str:
