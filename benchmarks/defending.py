@@ -177,7 +177,8 @@ def measure(chosen: Sequence[Member], methods: Sequence[str], data: Path, only_k
 
 def text(found: Sequence[Judgement]) -> str:
     """docs/defences.md."""
-    lines = [HEAD]
+    report = [each for each in found if each.part == "report"]
+    lines = ["# Defences, measured\n", *(_in_short(report) if report else ()), HEAD]
     for part in PARTS:
         rows = [each for each in found if each.part == part]
         if rows:
@@ -191,8 +192,7 @@ PART_WORDS = {
     "calibrate": "No setting was chosen by these networks.\n",
     "report": "No setting was chosen by these networks. The slow methods were asked on some of them.\n",
 }
-HEAD = f"""# Defences, measured
-
+HEAD = f"""
 Which images bear a trigger? First comes the mean AUROC of each method by attack, with the number of networks; then the means
 over all networks of a method, and then each network.
 
@@ -230,6 +230,32 @@ def _table(rows: Sequence[Judgement]) -> Iterator[str]:
             f"{share(each.true_alarms, each.triggered)} | {share(each.false_alarms, each.clean)} | "
             f"{each.clean}, {each.triggered} | {each.runs:.1f} |"
         )
+
+
+def _in_short(rows: Sequence[Judgement]) -> Iterator[str]:
+    """What the tables say of the networks to report by: the method that is best on average, and where another is better."""
+    methods, attacks = sorted({each.method for each in rows}), sorted({each.attack for each in rows})
+
+    def mean(method: str, chosen: Sequence[str]) -> float:
+        areas = [each.auroc for each in rows if each.method == method and each.attack in chosen]
+        return sum(areas) / len(areas) if areas else 0.0
+
+    best = max(methods, key=lambda method: mean(method, attacks))
+    own = [each for each in rows if each.method == best]
+    true = sum(each.true_alarms / each.triggered for each in own) / len(own)
+    false = sum(each.false_alarms / each.clean for each in own) / len(own)
+    yield (
+        f"- `{best}` tells triggered images from clean ones best: mean AUROC {mean(best, attacks):.3f} over {len(own)} networks, "
+        f"{min(each.auroc for each in own):.3f} at least."
+    )
+    small = [mean(best, [attack]) for attack in ("patch", "transparent-patch")]
+    yield f"- On clear patches its mean AUROC is {small[0]:.3f}, on transparent ones {small[1]:.3f}."
+    yield (
+        f"- At a threshold for {FALSE_ALARMS:.0%} false alarms it finds {true:.0%} of the triggered images; {false:.1%} of the "
+        "clean ones are suspicious."
+    )
+    beaten = [attack for attack in attacks if any(mean(each, [attack]) > mean(best, [attack]) for each in methods)]
+    yield f"- Another method has a higher mean AUROC on: {', '.join(beaten) or 'none of the attacks'}."
 
 
 def _by_attack(rows: Sequence[Judgement]) -> Iterator[str]:
