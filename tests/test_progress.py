@@ -90,6 +90,15 @@ def test_one_slow_step_does_not_multiply_the_time_left(clock: SimpleNamespace) -
     assert last[1] == pytest.approx(348 / 58)
 
 
+def test_steps_that_were_kept_and_took_no_time_do_not_bind_what_comes(clock: SimpleNamespace) -> None:
+    pace = Pace()
+    pace.seconds_left(0, 100)
+    clock.seconds += 0.1
+    assert pace.seconds_left(10, 100) == pytest.approx(0.9)
+    clock.seconds += 100
+    assert pace.seconds_left(11, 100) == pytest.approx(100.1 / 11 * 89)
+
+
 def test_what_is_quicker_than_thought_is_told_at_once(clock: SimpleNamespace) -> None:
     pace = Pace()
     pace.seconds_left(0, 100)

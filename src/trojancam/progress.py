@@ -11,6 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 from trojancam.errors import DataError
 
 REFRESH = 0.2  # seconds between two pictures of a notebook's bar
+KNOWN = 3  # seconds of work before what is told binds what comes: steps that were kept take no time
 CREEP = 2  # seconds, at most, by which the time left grows in a second: one slow step says little of those to come
 
 
@@ -83,7 +84,8 @@ class Pace:
         if self._told is not None:
             before, told = self._told
             left = min(left, told + CREEP * (now - before))
-        self._told = now, left
+        if now - began >= KNOWN:
+            self._told = now, left
         return left
 
 

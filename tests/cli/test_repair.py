@@ -207,5 +207,5 @@ def test_a_repair_of_the_graph_is_refused_where_the_file_holds_weights_alone(
     refused: Refused, trained: Path, signs: Path
 ):
     assert refused(*command(trained, signs), "--method", "mm-bm").startswith(
-        "this repair changes the graph of the network, and not its weights, which "
+        "this repair bounds activations, and fixed.safetensors would hold weights alone; call the file fixed.pt2 or "
     )

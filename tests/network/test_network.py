@@ -418,7 +418,9 @@ def test_bounded_layers_are_the_module_with_its_activations_cut(name: str) -> No
         expected, _ = cut.after(torch.minimum(values, bound[:, None, None]), crossing)
         found = net.bounded({layer: bound})
         torch.testing.assert_close(found(batch), expected.detach(), rtol=1e-5, atol=1e-5)
-        torch.testing.assert_close(found.bounds, {layer: bound})
+        ending = net.layer(layer).activation  # of two layers, where both end in one sum
+        same = [name for name, other in net.layers.items() if other.activation == ending]
+        torch.testing.assert_close(found.bounds, dict.fromkeys(same, bound))
         assert list(found.layers) == list(net.layers)
         assert layer not in found.boundable
         recorded = record(found, batch, layers=[layer]).layers[layer]
@@ -448,3 +450,50 @@ def test_bounds_that_do_not_fit_are_refused(layer: int | None, count: int, sente
     name = "pixels" if layer is None else list(net.layers)[layer]
     with pytest.raises(ModelError, match=sentence):
         net.bounded({name: torch.ones(count)})
+
+
+class Twins(nn.Module):
+    """Layers whose names differ in a dot and an underscore, in a module that is called as bounds might be; one runs twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bounds = nn.ModuleDict({"a_b": nn.Conv2d(3, 4, 3, padding=1)})
+        self.bounds_a = nn.ModuleDict({"b": nn.Conv2d(4, 4, 3, padding=1)})
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        x = F.relu(self.bounds["a_b"](images))
+        x = F.relu(self.bounds_a["b"](x))
+        return self.head(F.relu(self.bounds_a["b"](x)).mean((2, 3)))
+
+
+def test_bounds_of_layers_with_like_names_and_of_one_that_runs_twice_are_apart() -> None:
+    torch.manual_seed(0)
+    module = Twins().eval()
+    net = Network.from_module(module, SIZE)
+    first, second, again = net.layers
+    assert again == f"{second}#2"
+    values = {layer: torch.full((4,), bound) for layer, bound in ((first, 0.3), (second, 0.2), (again, 0.1))}
+    batch = images(3)
+    x = F.relu(module.bounds["a_b"](batch)).clamp(max=0.3)
+    x = F.relu(module.bounds_a["b"](x)).clamp(max=0.2)
+    expected = module.head(F.relu(module.bounds_a["b"](x)).clamp(max=0.1).mean((2, 3)))
+    found = net.bounded(values)
+    torch.testing.assert_close(found(batch), expected.detach())
+    torch.testing.assert_close(found.bounds, values)
+    assert found.boundable == ()
+
+
+def test_layers_of_tokens_are_not_bounded() -> None:
+    _, net = network("transformer")
+    tokens = next(layer for layer in net.layers if layer not in net.boundable)
+    with pytest.raises(ModelError, match="cannot be bounded; bound layers of convolutions, each once"):
+        net.bounded({tokens: [1.0] * net.layer(tokens).feature_maps})
+
+
+def test_of_two_bounds_where_layers_meet_in_one_sum_the_smaller_holds() -> None:
+    _, net = network("residual")
+    one, other = "3.downsample.0", "3.conv2"
+    count = net.layer(one).feature_maps
+    found = net.bounded({one: torch.full((count,), 0.2), other: torch.full((count,), 0.1)})
+    torch.testing.assert_close(found.bounds, dict.fromkeys((one, other), torch.full((count,), 0.1)))

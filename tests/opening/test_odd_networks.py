@@ -155,7 +155,7 @@ def test_of_several_results_the_logits_are_found(kind: str) -> None:
     if kind in ("tuple", "list"):  # without a name, only the number of classes tells
         with pytest.raises(SeveralOutputsError, match="can be its logits .*; say which with output="):
             Network.from_module(module, SIZE)
-    network = Network.from_module(module, SIZE, class_names=None if CALLED[kind][1].endswith("logits") else "abc")
+    network = Network.from_module(module, SIZE, class_names=None if CALLED[kind][1].endswith("logits") else list("abc"))
     listed, taken = CALLED[kind]
     assert network.notes == (f"of its outputs ({listed}) {taken!r} is taken for the logits",)
     assert "forward" not in vars(module)

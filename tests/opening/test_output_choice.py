@@ -95,7 +95,7 @@ def test_a_module_is_told_apart_by_shapes_and_names() -> None:
     for results, others, names in (
         (lambda head, other: {"features": other, "logits": head}, 3, None),
         (lambda head, other: {"aux_logits": other, "class_logits": head}, 3, None),
-        (lambda head, other: (other, head), 9, "abc"),
+        (lambda head, other: (other, head), 9, list("abc")),
         (lambda head, other: (other, head), 1, None),
         (lambda head, other: (head.softmax(1), head), 3, None),
         (lambda head, other: (head, head.clone(), head.log_softmax(-1)), 3, None),

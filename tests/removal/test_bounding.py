@@ -39,8 +39,9 @@ def test_a_step_goes_down_the_gradient_of_the_loss_by_the_shares() -> None:
     parts, images = two_layers(), torch.rand(6, 3, *SIZE)
     tested = Network.from_module(parts, SIZE)
     tops = {"0": torch.full((4,), 0.3), "2": torch.full((5,), 0.2)}
-    learner = Learner(tested.bounded(tops), ("bounds.0", "bounds.2"))
-    wanted, named = tested(images), {f"bounds.{layer}": values for layer, values in tops.items()}
+    names = tested.bounded(tops).bound_names
+    learner = Learner(tested.bounded(tops), names.values())
+    wanted, named = tested(images), {names[layer]: values for layer, values in tops.items()}
     shares = {name: torch.full_like(values, 0.7).requires_grad_() for name, values in named.items()}
     with torch.no_grad():
         for name, share in shares.items():
@@ -51,7 +52,7 @@ def test_a_step_goes_down_the_gradient_of_the_loss_by_the_shares() -> None:
     bounding._step(learner, shares, named, adam, away, 0.4)
 
     exact = {name: share.detach().double().requires_grad_() for name, share in shares.items()}
-    first, second = (exact[f"bounds.{layer}"] * tops[layer].double() for layer in tops)
+    first, second = (exact[names[layer]] * tops[layer].double() for layer in tops)
     deep = two_layers().double()
     hidden = torch.minimum(deep[:2](images.double()), first[:, None, None])
     logits = deep[4:](torch.minimum(deep[2:4](hidden), second[:, None, None]))
@@ -84,12 +85,14 @@ def test_infinite_bounds_bring_the_network_back() -> None:
     found = rung.work(silent)
     images = seen().images
     assert not torch.equal(found(images), network()(images))
-    back = found.with_parameters({"bounds.0": torch.full((3, 1, 1), torch.inf)})
+    back = found.with_parameters({found.bound_names["0"]: torch.full((3, 1, 1), torch.inf)})
     torch.testing.assert_close(back(images), network()(images))
 
 
 def test_a_network_without_convolutions_is_refused() -> None:
     dense = Network.from_module(nn.Sequential(nn.Flatten(), nn.Linear(192, 3)), SIZE)
     clean = bounding.Suspect(dense, torch.rand(6, 3, *SIZE), torch.arange(6) % 3)
-    with pytest.raises(ModelError, match="no convolution whose activations could be bounded; choose another repair"):
+    with pytest.raises(
+        ModelError, match="no convolution is left whose activations could be bounded; choose another repair"
+    ):
         next(bounding.rungs(RepairJob(clean, ())))

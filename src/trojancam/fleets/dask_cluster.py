@@ -7,6 +7,7 @@ this machine, or the connection is encrypted and both sides show certificates (T
 import functools
 import ipaddress
 import json
+import shlex
 import shutil
 import tempfile
 import time
@@ -223,6 +224,7 @@ def _slurm(workers: int, memory: int, folder: Path) -> Any:
 
     Raises:
         ModelError: if dask-jobqueue is not installed.
+        DataError: if a shell would read the folder's path otherwise.
         TrojanCamError: if jobs cannot be given to SLURM from here.
     """
     try:
@@ -232,6 +234,10 @@ def _slurm(workers: int, memory: int, folder: Path) -> Any:
         raise ModelError("--scheduler slurm needs dask-jobqueue", Remedy.INSTALL, detail="dask-jobqueue") from None
     if shutil.which(SUBMITS) is None:
         raise TrojanCamError(f"--scheduler slurm needs {SUBMITS}, which is not here; give the command where SLURM is")
+    if shlex.quote(str(folder)) != str(folder):
+        raise DataError(
+            f"the scripts of SLURM's jobs cannot hold the path {folder}; give --out a folder without spaces and signs of a shell"
+        )
     try:
         security = Security.temporary()
     except ImportError:

@@ -11,6 +11,7 @@ from trojancam.errors import DataError
 from trojancam.files import digest
 from trojancam.fleets.manifest import LATER, Entry
 from trojancam.formats.inspection import sha256
+from trojancam.formats.weights.own_code import SOURCE
 from trojancam.records import Record
 from trojancam.text import as_text
 from trojancam.version import __version__
@@ -44,7 +45,8 @@ class Settings(Record):
 class Unit(Record):
     """A file by its path and SHA-256, its images by their fingerprint, what is said of the file, and the settings.
 
-    `code` is the folder from which an architecture of the user's own is imported.
+    `code` is the folder from which an architecture of the user's own is imported. What a Python file holds counts, where one is
+    named as the architecture; what that file imports does not.
     """
 
     entry: Entry
@@ -61,8 +63,14 @@ class Unit(Record):
         said = {name: value for name, value in said.items() if value is not None or name not in LATER}
         settings = self.settings.model_dump(mode="json", exclude={"reference"})
         if self.entry.architecture is not None and ":" in self.entry.architecture:
-            said["code"] = str(self.code)
+            said["code"] = self._own_code()
         return _hash([__version__, self.sha256, self.data, said, settings, self.reference])
+
+    def _own_code(self) -> str:
+        """The digest of the Python file that is named as the architecture; of a module, the folder that it is imported from."""
+        file = self.code / Path(str(self.entry.architecture).rpartition(":")[0]).expanduser()
+        known = file.suffix == SOURCE and file.is_file()
+        return hashlib.sha256(file.read_bytes()).hexdigest() if known else str(self.code)
 
     @property
     def folder_name(self) -> str:

@@ -1,4 +1,4 @@
-"""Work: what is done with one model, in this process; each task is a function that gives an result, and writes a page."""
+"""Work: what is done with one model, in this process; each task is a function that gives a result, and writes a page."""
 
 import math
 import sys
@@ -34,7 +34,7 @@ LONGEST = 200  # characters of an error of the system
 
 
 def work_on(unit: Unit, store: Store, memory: float = math.inf) -> Result:
-    """Do what a unit asks for, here and now, keep the result, and return it; whatever goes wrong becomes an result.
+    """Do what a unit asks for, here and now, keep the result, and return it; whatever goes wrong becomes a result.
 
     `memory` are the bytes that this process may take.
 

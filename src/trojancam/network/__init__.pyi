@@ -1,6 +1,7 @@
 from . import (
     attention,
     batches,
+    bounds,
     bypasses,
     card,
     channels_last,
@@ -48,6 +49,7 @@ __all__ = [
     "Target",
     "attention",
     "batches",
+    "bounds",
     "bypasses",
     "card",
     "channels_last",

@@ -14,12 +14,11 @@ def names_of_classes(given: object) -> tuple[str, ...]:
     >>> names_of_classes(["stop", "yield"])
     ('stop', 'yield')
     """
-    each = given if isinstance(given, Iterable) and not isinstance(given, str) else None
-    names = () if each is None else tuple(each)
-    wrong = given if each is None else next((name for name in names if not isinstance(name, str)), None)
-    if wrong is not None:
+    names = tuple(given) if isinstance(given, Iterable) and not isinstance(given, str) else None
+    wrong = [given] if names is None else [name for name in names if not isinstance(name, str)]
+    if names is None or wrong:
         raise DataError(
-            f"class names are words, one for each class, not {str(wrong)[:40]!r}; give a list of them in order"
+            f"class names are words, one for each class, not {str(wrong[0])[:40]!r}; give a list of them in order"
         )
     return names
 

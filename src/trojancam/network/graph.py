@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from trojancam.network.devices import device_of
-from trojancam.network.operations import BATCH_NORMALISATIONS, BOUNDS
+from trojancam.network.operations import BATCH_NORMALISATIONS
 
 aten = torch.ops.aten
 
@@ -41,33 +41,6 @@ def shifted(whole: fx.GraphModule, cut: str, nodes: Sequence[str]) -> fx.GraphMo
     copied.output(tuple(by_name[name] for name in nodes))
     copied.eliminate_dead_code()
     return fx.GraphModule(whole, copied)
-
-
-def bounded(whole: fx.GraphModule, bounds: Mapping[str, tuple[str, Tensor]]) -> fx.GraphModule:
-    """The same graph, in which the value of each of these nodes is at most a bound: a new parameter, by its name.
-
-    Bounds are held in the module `BOUNDS`, and are of the shape `k 1 1`.
-    """
-    copied, twins = fx.Graph(), dict[fx.Node, fx.Node]()
-    returned = copied.graph_copy(whole.graph, twins)
-    by_name, held = {node.name: twin for node, twin in twins.items()}, nn.Module()
-    for name, weight in dict(whole.named_children()).get(BOUNDS, held).named_parameters():
-        held.register_parameter(name, weight)
-    smaller: dict[fx.Node, fx.Node] = {}
-    for name, (parameter, values) in bounds.items():
-        held.register_parameter(parameter, _as_weight(values))
-        value = by_name[name]
-        with copied.inserting_after(value):
-            bound = copied.get_attr(f"{BOUNDS}.{parameter}")
-        with copied.inserting_after(bound):
-            smaller[value] = copied.call_function(aten.minimum.default, (value, bound))
-        bound.meta["val"], smaller[value].meta["val"] = values, value.meta["val"]
-        value.replace_all_uses_with(smaller[value])
-        smaller[value].args = (value, bound)
-    copied.output(fx.map_arg(returned, lambda node: smaller.get(node, node)))
-    owner = fx.GraphModule(whole, whole.graph)  # so that the module in use stays as it is
-    owner.add_submodule(BOUNDS, held)
-    return fx.GraphModule(owner, copied)
 
 
 def computed(graph: fx.Graph, target: Any, args: tuple[Any, ...], name: str | None = None) -> fx.Node:

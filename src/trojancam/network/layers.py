@@ -15,7 +15,7 @@ from torch import fx
 
 from trojancam.errors import unknown_name
 from trojancam.network.grids import placements
-from trojancam.network.operations import ACTIVATIONS, BOUNDS, CONVOLUTIONS, ELEMENT_BY_ELEMENT, ON_THE_WAY, SCALING
+from trojancam.network.operations import ACTIVATIONS, CONVOLUTIONS, ELEMENT_BY_ELEMENT, ON_THE_WAY, SCALING
 from trojancam.network.placement import Placement, stretched
 from trojancam.network.tokens import FEATURE_MAPS, TokenMaps
 from trojancam.showing import Brief
@@ -25,6 +25,8 @@ aten = torch.ops.aten
 At = Literal["activation", "conv"]
 PIXELS = "pixels"
 """The only layer of a network that has no other: the channels of the image, as the network is fed them."""
+HOLDER = "trojancam_bounds"
+"""The module of a graph that holds what `Network.bounded` bounds activations by; no author calls one so."""
 LONGEST = 12  # operations that an activation is written out as
 CALLED = "called"  # of a node that gives a weight: its name, where the author knows it by another than the graph
 
@@ -130,9 +132,14 @@ def _bounds(user: fx.Node, fixed: set[fx.Node]) -> bool:
 
     What `Network.bounded` adds does not count: a layer shows its feature maps as they are before the bound.
     """
-    added = any(str(source.target).startswith(f"{BOUNDS}.") for source in user.all_input_nodes)
     extreme = user.target in (aten.maximum.default, aten.minimum.default)
+    added = any(is_bound(source) for source in user.all_input_nodes)
     return extreme and not added and not fixed.isdisjoint(user.all_input_nodes)
+
+
+def is_bound(node: object) -> bool:
+    """Whether a node is a bound that `Network.bounded` added."""
+    return isinstance(node, fx.Node) and node.op == "get_attr" and HOLDER in str(node.target).split(".")
 
 
 def _only_scales(user: fx.Node, node: fx.Node, fixed: set[fx.Node]) -> bool:

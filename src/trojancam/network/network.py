@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -20,7 +21,9 @@ from torch.export import ExportedProgram
 from trojancam.errors import ModelError, Remedy, SeveralOutputsError, unknown_feature_map, unknown_name
 from trojancam.files import as_path, written_whole
 from trojancam.network import attention, exporting, given, graph
+from trojancam.network import bounds as limits
 from trojancam.network.batches import BUDGET, Footprint, Gathered, footprint, parts
+from trojancam.network.bounds import GivenBounds
 from trojancam.network.card import RECORD, ModelCard, NetworkRecord
 from trojancam.network.classes import names_of_classes
 from trojancam.network.classifier import classifier, number_of_classes
@@ -30,7 +33,6 @@ from trojancam.network.draws import Draws
 from trojancam.network.input import GIVEN, UNKNOWN, Feeding, InputSpecification, check_specification
 from trojancam.network.layers import PIXELS, At, Layer, find_layers
 from trojancam.network.modules import channels_of, check_module, unwrapped
-from trojancam.network.operations import BOUNDS
 from trojancam.network.outputs import Output
 from trojancam.network.tokens import with_feature_maps
 from trojancam.text import as_text
@@ -265,7 +267,7 @@ class Network:
         if chosen == self.device:
             return self
         whole = graph.moved(self._own, chosen)
-        return Network(whole, self.input, self.class_names, self.name, self.card, self.notes, self.feeding, self.heads)
+        return self._like(whole)
 
     def fed(self, specification: InputSpecification, feeding: Feeding = GIVEN) -> "Network":
         """The same network, weights shared, fed in another way: other scaling, or channels in another order.
@@ -281,9 +283,7 @@ class Network:
                 f"{self.name} takes {own.number_of_channels} channels of {own.size} pixels, not "
                 f"{specification.number_of_channels} of {specification.size}"
             )
-        return Network(
-            self._own, specification, self.class_names, self.name, self.card, self.notes, feeding, self.heads
-        )
+        return self._like(specification=specification, feeding=feeding)
 
     def with_class_names(self, class_names: Sequence[str]) -> "Network":
         """The same network, weights shared, its classes called otherwise.
@@ -298,7 +298,7 @@ class Network:
                 f"the network has {len(self.class_names)} classes, but {len(names)} class names were given; give one for "
                 "each class"
             )
-        return Network(self._own, self.input, names, self.name, self.card, self.notes, self.feeding, self.heads)
+        return self._like(class_names=names)
 
     def with_heads(self) -> "Network":
         """The same network, weights shared, with the heads of its attention as layers, too: each head is a feature map.
@@ -312,14 +312,20 @@ class Network:
         """
         if self.heads or not self.attention.blocks:
             return self
-        return Network(
-            self._own, self.input, self.class_names, self.name, self.card, self.notes, self.feeding, heads=True
-        )
+        return self._like(heads=True)
 
     @cached_property
     def attention(self) -> attention.Attending:
         """The network with the weights of its attention written out, for methods that follow these."""
         return attention.attending(self._own, self.input.size)
+
+    def _like(self, whole: fx.GraphModule | None = None, **other: Any) -> "Network":
+        """This network with another graph, or with something else said of it."""
+        own: dict[str, Any] = {
+            "specification": self.input, "class_names": self.class_names, "name": self.name, "card": self.card,
+            "notes": self.notes, "feeding": self.feeding, "heads": self.heads,
+        }  # fmt: skip
+        return Network(self._own if whole is None else whole, **own | other)
 
     def without_card(self) -> "Network":
         """The same network, weights shared, with nothing that tells how it was made or what it is called."""
@@ -463,16 +469,14 @@ class Network:
                 raise ModelError(f"the parameter {name} is {tuple(own[name].shape)}, not {tuple(value.shape)}")
             copies.setdefault(id(own[name]), torch.empty_like(own[name]).copy_(value.detach()))  # laid out as it was
         changed = graph.with_parameters(self._own, {name: copies[id(own[name])] for name in values})
-        return Network(
-            changed, self.input, self.class_names, self.name, notes=self.notes, feeding=self.feeding, heads=self.heads
-        )
+        return self._like(changed, card=None)
 
-    def bounded(self, bounds: Mapping[str, Float[Tensor, " k"]]) -> "Network":
+    def bounded(self, bounds: Mapping[str, GivenBounds]) -> "Network":
         """The same network, weights shared, in which feature maps of these layers are at most so large: `min(A^k, z^k)`.
 
-        Bounds are parameters, named `bounds.` and the layer with underscores for dots. They are part of the graph that is saved
-        as `.pt2` or ONNX, and can be changed as all parameters: an infinite bound is none. Layers show their feature maps as they
-        are before the bound; all that comes after sees them bounded.
+        Bounds are parameters (`bound_names`). They are part of the graph that is saved as `.pt2`, and can be changed as all
+        parameters: an infinite bound is none. Layers show their feature maps as they are before the bound; all that comes after
+        sees them bounded.
 
         Raises:
             UnknownNameError: if there is no such layer.
@@ -483,36 +487,25 @@ class Network:
         >>> Network.from_module(small, (8, 8)).bounded({"0": torch.zeros(4)})(torch.rand(1, 3, 8, 8))
         tensor([[0., 0.]])
         """
-        places: dict[str, tuple[str, Tensor]] = {}
-        for name, values in bounds.items():
-            layer = self.layer(name)
-            if name not in self.boundable:
-                raise ModelError(f"the layer {name} cannot be bounded; bound layers of convolutions, each once")
-            if values.shape != (layer.feature_maps,):
-                raise ModelError(f"the layer {name} has {layer.feature_maps} feature maps; give one bound for each")
-            own = values.detach().to(self.device, torch.float32, copy=True)
-            places[layer.activation] = self._bound_of(name).partition(".")[2], own[:, None, None]
-        changed = graph.bounded(self._own, places)
-        return Network(
-            changed, self.input, self.class_names, self.name, notes=self.notes, feeding=self.feeding, heads=self.heads
-        )
+        own = {name: self.layer(name) for name in bounds}
+        places = limits.checked(bounds, self.boundable, own)
+        return self._like(limits.bounded(self._own, places, self.device), card=None)
 
     @property
     def boundable(self) -> tuple[str, ...]:
         """The layers whose feature maps can be bounded: those of convolutions that are not bounded yet."""
-        there, bound = {node.name for node in self._own.graph.nodes if node.op == "call_function"}, self.bounds
-        return tuple(name for name, layer in self.layers.items() if layer.activation in there and name not in bound)
+        return limits.boundable(self._own.graph, self.layers)
 
-    @staticmethod
-    def _bound_of(layer: str) -> str:
-        """The name of the parameter that bounds a layer."""
-        return f"{BOUNDS}.{layer.replace('.', '_')}"
+    @property
+    def bound_names(self) -> dict[str, str]:
+        """The name of the parameter that bounds each bounded layer."""
+        names = limits.parameters_of(self._own.graph)
+        return {name: names[layer.activation] for name, layer in self.layers.items() if layer.activation in names}
 
     @property
     def bounds(self) -> dict[str, Float[Tensor, " k"]]:
-        """What the feature maps of each bounded layer are bounded by."""
-        own = self.parameters
-        return {name: own[bound].flatten() for name in self.layers if (bound := self._bound_of(name)) in own}
+        """What the feature maps of each bounded layer are bounded by; layers that end in one sum have one bound."""
+        return {layer: self.parameters[name].flatten() for layer, name in self.bound_names.items()}
 
     def with_random_layers(self, modules: Iterable[str], seed: int = 0) -> "Network":
         """A new network in which the parameters of these modules are shuffled; this one stays as it is.

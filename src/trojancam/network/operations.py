@@ -84,6 +84,3 @@ ELEMENT_BY_ELEMENT = {
 }
 # What gives each cell of a map a value made of the same cell of its inputs.
 CELL_BY_CELL = {*ELEMENT_BY_ELEMENT, *ON_THE_WAY, aten.cat.default}
-
-BOUNDS = "bounds"
-"""The module of a graph that holds what `Network.bounded` bounds activations by."""

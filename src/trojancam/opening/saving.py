@@ -66,10 +66,7 @@ def check_saveable(network: Network, file: ModelFile, out: Path, edited: bool = 
     if out.suffix == ONNX and (edited or kind != "onnx"):
         check_exporter()
     elif edited:
-        raise ModelError(
-            f"this repair changes the graph of the network, and not its weights, which {out.name} could not hold; call the file "
-            f"{out.stem}{PROGRAM} or {out.stem}{ONNX}"
-        )
+        raise _of_weights_alone(out)
     elif out.suffix not in _suffixes(file.path, kind):
         known = " or ".join((*ANY, *(suffix for suffix in _suffixes(file.path, kind) if suffix not in ANY)))
         raise ModelError(
@@ -80,6 +77,13 @@ def check_saveable(network: Network, file: ModelFile, out: Path, edited: bool = 
         _check_arrays(network, file, out)
     else:
         _check_weights(network, file, out)
+
+
+def _of_weights_alone(out: Path) -> ModelError:
+    return ModelError(
+        f"this repair bounds activations, and {out.name} would hold weights alone; call the file {out.stem}{PROGRAM} or "
+        f"{out.stem}{ONNX}"
+    )
 
 
 def _suffixes(path: Path, kind: str) -> tuple[str, ...]:
@@ -199,18 +203,20 @@ def save_as(network: Network, file: ModelFile, out: Path) -> Path:
     copied, with other numbers in its arrays. Any network can be an exported program, `.pt2`, or an ONNX file.
 
     Raises:
-        ModelError: if the graph cannot be exported again.
+        ModelError: if the graph cannot be exported again, or has bounds that the file cannot hold.
         TrojanCamError: if the file cannot be written.
     """
     if out.suffix == PROGRAM:
         return network.save(out)
-    kind = kind_of(file.path)
-    if kind in ARRAYS and out.suffix == file.path.suffix and not network.bounds:
+    kind, edited = kind_of(file.path), _has_new_bounds(network, file)
+    if kind in ARRAYS and out.suffix == file.path.suffix and not edited:
         _write_arrays(network, file, out, _placed(_original(network, file), file, out))
         return out
     if out.suffix == ONNX:
         write_network(network, out)
         return out
+    if edited:
+        raise _of_weights_alone(out)
     names, own = _names(network, file), network.parameters
     tensors = OrderedDict(
         (key, own[names.own[key]].detach().cpu().to(tensor.dtype).contiguous() if key in names.own else tensor)
@@ -222,6 +228,11 @@ def save_as(network: Network, file: ModelFile, out: Path) -> Path:
         else:
             torch.save(_under(names.way, tensors), partial)
     return out
+
+
+def _has_new_bounds(network: Network, file: ModelFile) -> bool:
+    """Whether activations are bounded that were not when the network was opened from the file."""
+    return bool(network.bounds) and all(len(each.bounds) < len(network.bounds) for each in _all_opened(file))
 
 
 def _names(network: Network, file: ModelFile) -> _Names:

@@ -1,4 +1,4 @@
-"""The page of any result, for notebooks and scripts: one call, whatever the result is of."""
+"""The page of a result, for notebooks and scripts: one call for scans, explanations, comparisons, sifts and repairs."""
 
 from collections.abc import Mapping
 from pathlib import Path

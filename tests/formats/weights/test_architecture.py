@@ -179,9 +179,9 @@ def test_own_code_in_a_file_by_its_path(tmp_path: Path, monkeypatch: pytest.Monk
         (
             "value = 3",
             "net.py:build",
-            r"there is no build in the file .*net.py; name the architecture as file:callable",
+            r"there is no build in the file .*net.py; name the architecture as file.py:callable",
         ),
-        ("value = 3", "net.py:value", "net.py:value is a int, which cannot be called"),
+        ("value = 3", "net.py:value", "net.py:value is an int, which cannot be called"),
         ("value = 3", "net.py", r"say what builds yours, as .*net.py:callable"),
         (
             "raise OSError('no disk')",
@@ -274,7 +274,7 @@ def test_timm_and_torchvision_where_they_are_not_installed(tmp_path: Path, monke
     [
         ("no_such_module_here:net", "needs the module 'no_such_module_here', but No module named"),
         (f"{HERE}:no_such_function", "there is no no_such_function in the module"),
-        (f"{HERE}:value", "is a int, which cannot be called"),
+        (f"{HERE}:value", "is an int, which cannot be called"),
         (f"{HERE}:two_things", "wants width, height; write a function"),
         (f"{HERE}:failing", "cannot be built: no such dataset"),
         (f"{HERE}:nothing", "gives a int, not a torch.nn.Module"),
@@ -338,3 +338,22 @@ def test_building_leaves_the_random_numbers_alone() -> None:
     before = torch.get_rng_state()
     built(named("basic"), 3)
     assert torch.get_rng_state().equal(before)
+
+
+def test_files_of_two_folders_each_have_the_modules_beside_them(tmp_path: Path) -> None:
+    """Of the same names; also those that are imported when the network is built."""
+    path = list(sys.path)
+    for folder, classes in (("a", 3), ("b", 5)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "beside_both.py").write_text(f"CLASSES = {classes}\n")
+        (tmp_path / folder / "late_of_both.py").write_text(f"WIDTH = {classes}\n")
+        (tmp_path / folder / "net.py").write_text(
+            "import torch\nfrom beside_both import CLASSES\n\n"
+            "def build():\n    from late_of_both import WIDTH\n"
+            "    return torch.nn.Sequential(torch.nn.Conv2d(3, WIDTH, 3), torch.nn.Flatten(), torch.nn.LazyLinear(CLASSES))\n"
+        )
+    for folder, classes in (("a", 3), ("b", 5), ("a", 3)):
+        module = named(f"{tmp_path / folder}/net.py:build").build(classes)
+        assert module[0].out_channels == classes
+        assert module[2].out_features == classes
+    assert sys.path == path

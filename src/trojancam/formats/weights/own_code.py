@@ -3,18 +3,22 @@
 Whoever gives the command names it, never the model file. Importing runs it.
 """
 
+import functools
 import importlib
 import importlib.util
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from trojancam.errors import ModelError, Remedy
+from trojancam.text import with_article
 
 SOURCE = ".py"
+_BROUGHT: dict[str, Path] = {}
+"""Modules that files of own code brought along, by name, and the folders that they lie in."""
 
 
 def own_callable(name: str) -> Any:
@@ -27,12 +31,12 @@ def own_callable(name: str) -> Any:
     found = _of_file(Path(where).expanduser(), name) if _is_path(where) else _of_module(where, name)
     for part in what.split("."):
         if not hasattr(found, part):
-            kind = "file" if _is_path(where) else "module"
-            raise ModelError(f"there is no {what} in the {kind} {where}; name the architecture as {kind}:callable")
+            kind, form = ("file", f"file{SOURCE}") if _is_path(where) else ("module", "module")
+            raise ModelError(f"there is no {what} in the {kind} {where}; name the architecture as {form}:callable")
         found = getattr(found, part)
     if not callable(found):
-        raise ModelError(f"{name} is a {type(found).__name__}, which cannot be called to build a network")
-    return found
+        raise ModelError(f"{name} is {with_article(type(found).__name__)}, which cannot be called to build a network")
+    return _beside_its_file(found, Path(where).expanduser().resolve().parent) if _is_path(where) else found
 
 
 def imported(module: str, name: str, remedy: Remedy, detail: str = "") -> Any:
@@ -64,12 +68,16 @@ def _is_path(where: str) -> bool:
 
 
 def _of_module(where: str, name: str) -> Any:
-    with _importable_from(Path.cwd()):
+    path = list(sys.path)
+    sys.path.append(str(Path.cwd()))  # installed modules of the same name come first
+    try:
         return imported(where, name, Remedy.IMPORTABLE)
+    finally:
+        sys.path[:] = path
 
 
 def _of_file(path: Path, name: str) -> Any:
-    """The module that a Python file makes; modules beside it can be imported by it, as if Python ran it."""
+    """The module that a Python file makes; modules beside it come first when it imports, as if Python ran it."""
     if path.suffix != SOURCE or not path.is_file():
         raise ModelError(f"the architecture {name} needs the Python file {path}, which is not there", Remedy.IMPORTABLE)
     path = path.resolve()
@@ -80,7 +88,7 @@ def _of_file(path: Path, name: str) -> Any:
     module = importlib.util.module_from_spec(spec)
     sys.modules[own] = module  # dataclasses look their module up
     try:
-        with _importable_from(path.parent):
+        with _beside(path.parent):
             spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:  # the user's own code can raise anything
         del sys.modules[own]
@@ -91,10 +99,28 @@ def _of_file(path: Path, name: str) -> Any:
 
 
 @contextmanager
-def _importable_from(folder: Path) -> Iterator[None]:
-    """Modules in a folder can be imported too; installed ones of the same name come first."""
-    sys.path.append(str(folder))
+def _beside(folder: Path) -> Iterator[None]:
+    """Modules in this folder are imported first; those of the same names that lie beside other files are forgotten."""
+    for name, where in list(_BROUGHT.items()):
+        if where != folder:
+            del _BROUGHT[name]
+            sys.modules.pop(name, None)
+    path, known = list(sys.path), set(sys.modules)
+    sys.path.insert(0, str(folder))
     try:
         yield
     finally:
-        sys.path.remove(str(folder))
+        sys.path[:] = path
+        new = {name: getattr(sys.modules[name], "__file__", None) for name in set(sys.modules) - known}
+        _BROUGHT.update({name: folder for name, file in new.items() if file and folder in Path(file).parents})
+
+
+def _beside_its_file(build: Callable[..., Any], folder: Path) -> Callable[..., Any]:
+    """The same callable, which may import what lies beside its file when it is called, too."""
+
+    @functools.wraps(build)
+    def built(*given: Any, **named: Any) -> Any:
+        with _beside(folder):
+            return build(*given, **named)
+
+    return built
