@@ -80,9 +80,11 @@ def text(rows: Sequence[Cleaned]) -> str:
     mean = sum(each.recovered / each.triggered for each in rows) / len(rows)
     kept = sum(each.recovered for each in rows) / max(1, sum(each.suspicious for each in rows))
     lost = sum(each.harmed / each.clean for each in rows) / len(rows)
+    architectures = " and ".join(sorted({each.architecture for each in rows}))
+    architectures = " and ".join(sorted({each.architecture for each in rows}))
     foot = (
-        f"\nThe mean over these networks: {mean:.1%} of triggered images get their true class back, {kept:.1%} of those that are "
-        f"found; clean images lose {lost:.2%}."
+        f"\nAll networks are of the architectures {architectures}. Mean: {mean:.1%} of triggered images get their true class "
+        f"back, {kept:.1%} of those that are found; clean images lose {lost:.2%}."
     )
     return "\n".join([HEAD, *table(heads, cells), foot]) + "\n"
 

@@ -14,6 +14,7 @@ import re
 import resource
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -180,7 +181,7 @@ Which architectures open, and what they cost, made by `python -m benchmarks.netw
   run of the module and a backward run to its input; the median of {PAIRS} pairs.
 - **MB an image**: what one image takes while it is recorded. How many go through at a time follows from it and the memory budget.
 - **scan**: time of one core for the default scan, {SCANNED} images. A network with random weights has nothing to find, so that
-  no step ends early.
+  no step ends early. “Not measured”: it takes too long here.
 - **peak GB**: the most memory that the process of the scan held, PyTorch and the library that built the network included.
 """
 
@@ -188,13 +189,14 @@ Which architectures open, and what they cost, made by `python -m benchmarks.netw
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default="", help="only architectures in whose name this regular expression is found")
-    parser.add_argument("--scan", action="store_true", help="also scan those for images of at most 48 pixels")
+    parser.add_argument("--scan", action="store_true", help="also scan them; this takes minutes for each")
     arguments = parser.parse_args()
     rows, order = known(), [name for name, *_ in builders()]
     for name in order:
         if re.search(arguments.only, name):
-            with multiprocessing.get_context("spawn").Pool(1) as alone:  # so that the peak of memory is its own
-                rows[name] = alone.apply(cells_of, (name, arguments.scan))
+            context = multiprocessing.get_context("spawn")
+            with ProcessPoolExecutor(1, context) as alone:  # so that the peak of memory is its own
+                rows[name] = alone.submit(cells_of, name, arguments.scan).result()
             print(" | ".join(rows[name]), flush=True)
             with written_whole(OUT) as partial:  # what is measured stays, whatever becomes of the rest
                 partial.write_text(text({each: rows[each] for each in order if each in rows}), encoding="utf-8")

@@ -187,9 +187,10 @@ def all_kept() -> list[Measured]:
 
 
 OTHERS = """
-The other methods have their authors' constants. Where these came from networks with batch normalisation, steps that would diverge
-are shortened (see `trojancam.removal.fine_tuning`). The judge and the accuracy budget of one point are the same for all. No rate
-after a repair (–) means that no try stayed within the budget. The eight methods that fine-tune were first run on the two networks
+The other methods have their authors' constants, but for `mm-bm`, whose rates are ours and which was not measured here yet. Where
+constants came from networks with batch normalisation, steps that would diverge are shortened (see
+`trojancam.removal.fine_tuning`). The judge and the accuracy budget of one point are the same for all. No rate after a repair (–)
+means that no try stayed within the budget. The eight methods that fine-tune were first run on the two networks
 to report by without that limit, and diverged on some; the limit was then chosen with a network to tune by and that of the tests.
 """
 HEAD = f"""# Repairs, measured
