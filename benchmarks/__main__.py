@@ -11,7 +11,18 @@ from pathlib import Path
 import torch
 
 import trojancam
-from benchmarks import commands, exploring, peers, recording, scaling, scanning, stimulation, streaming, training
+from benchmarks import (
+    commands,
+    exploring,
+    peers,
+    recording,
+    scaling,
+    scanning,
+    sifting,
+    stimulation,
+    streaming,
+    training,
+)
 from benchmarks.timing import Ratio
 from trojancam import figures
 
@@ -165,6 +176,15 @@ def _exploring() -> str:
     )
 
 
+def _sifting() -> str:
+    return (
+        f"## Sifting\n\nA sieve by `contributions` and {sifting.IMAGES} images, places included, against three forward runs and\n"
+        f"one backward run (bound: 1); one by STRIP and {sifting.FEW} images, {sifting.OVERLAYS} overlays each, against the\n"
+        "bare forward runs (bound: 1.11, which is 0.9 of their speed). Random weights.\n\n"
+        + _table("ours", "bare runs", sifting.rows())
+    )
+
+
 def _versions(packages: Iterable[str]) -> list[str]:
     return [f"{name} {version(name)}" for name in packages]
 
@@ -208,6 +228,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "peers": _peers,
     "scaling": _scaling,
     "training": _training,
+    "sifting": _sifting,
     "commands": _commands,
     "scanning": _scanning,
     "exploring": _exploring,
