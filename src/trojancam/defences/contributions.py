@@ -107,7 +107,7 @@ class ClassDistance(Brief):
         return cls(means, images, within, overall)
 
     def __call__(self, values: Profiles, classes: Int64[Tensor, " n"]) -> Float[Tensor, " n"]:
-        """The squared distance of each profile to its class, over the number of feature maps."""
+        """The squared distance of each profile to its class, over the number of its entries, feature maps or cells."""
         away = (values - self.means[classes]).T
         within, overall = (
             torch.linalg.solve_triangular(factor, away, upper=False).square().mean(0)
@@ -170,7 +170,7 @@ def places(
     """Where what is unusual lies: of each layer `sum_k e_k ReLU(C_k)`, in the image, added up by how unusual the layer is.
 
     `e_k` is by how many deviations the positive contributions of feature map k exceed those of its class (`excess`). A layer's
-    map is divided by its sum before it is weighed.
+    map is divided by its sum before it is weighed, by the mean over its kinds of profiles, which all count alike here.
     """
     recording = seen.recording
     total = torch.zeros(len(seen.images), *recording.image_size)
