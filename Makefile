@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CONSTRAINTS ?= constraints.txt # the versions that the tests ran with; `make CONSTRAINTS=/dev/null` takes the newest
+COMPILED := PYTHONDONTWRITEBYTECODE=
 INSTALL := $(BIN)/pip install --quiet --constraint $(CONSTRAINTS) --editable
 
 .PHONY: help demo explore test check format bench docs man dist dist-check sbom clean
@@ -40,10 +41,11 @@ check: $(VENV)/installed-dev  ## lint, formatting, types, direction of imports, 
 	$(BIN)/python -m docs.making.words
 	@! git grep --line-number --extended-regexp '^(<{7}|>{7}) ' # what a merge left open
 
-test: check  ## every check and every test
+test: $(VENV)/installed-dev  ## every check and every test
 	$(BIN)/python -m compileall -q src # once, not in every process that a test starts
-	# Tests are compiled to check what they assert, which takes long: whatever is set, that is kept for the next run.
-	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+	# Tests are compiled to check what they assert, which takes long: it is done while types are checked, and kept, whatever is set.
+	$(COMPILED) $(BIN)/python -m pytest --collect-only --quiet > /dev/null & $(MAKE) --no-print-directory check && wait
+	OMP_NUM_THREADS=1 $(COMPILED) $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 format: $(VENV)/installed-dev  ## put the code into shape
 	$(BIN)/ruff check --fix
