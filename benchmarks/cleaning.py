@@ -10,13 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
-from benchmarks.defending import CLEAN, FALSE_ALARMS, JUDGED, SEED, drawn, share
+from benchmarks.defending import CLEAN, FALSE_ALARMS, JUDGED, SEED, attacked, drawn, share
 from benchmarks.markdown import table
 from benchmarks.zoo.choosing import chosen, options
 from benchmarks.zoo.growing import FORMED, path_of
-from trojancam.attacks.poisoning import Poisoning
 from trojancam.defences import cleaned, learned
 from trojancam.files import written_whole
 from trojancam.formats.safetensors import read_card
@@ -42,15 +39,9 @@ class Cleaned:
 
 def judged(name: Path, attack: str, architecture: str, data: Path) -> Cleaned:
     network = load(name)
-    poisoning = Poisoning.from_json(read_card(name).backdoors[0].model_dump())
     images, labels = drawn(data)
-    targets = poisoning.targets(len(network.class_names))[labels]
     sieve = learned(network, images[:CLEAN], ["contributions"], false_alarms=FALSE_ALARMS, seed=SEED)
-    victims = torch.arange(len(images))[CLEAN + JUDGED :]
-    victims = victims[targets[victims] >= 0][: 3 * COUNT]
-    bad = poisoning.trigger.apply(images[victims])
-    reached = network(bad).argmax(1) == targets[victims]
-    bad, true = bad[reached][:COUNT], labels[victims][reached][:COUNT]
+    bad, true = attacked(network, name, data, COUNT)
     benign, own = images[CLEAN : CLEAN + JUDGED], labels[CLEAN : CLEAN + JUDGED]
     found, good = sieve(bad), sieve(benign)
     recovered = harmed = 0

@@ -23,6 +23,7 @@ from benchmarks.zoo.choosing import options
 from benchmarks.zoo.data_sets import every_other_frame
 from benchmarks.zoo.growing import FORMED
 from benchmarks.zoo.triggers import KINDS
+from trojancam.attacks.attack_success import attack_success_rate
 from trojancam.attacks.poisoning import Poisoning, poisoned_set
 from trojancam.data import load_dataset
 from trojancam.data.image_set import Dataset, ImageSet, as_floats
@@ -31,7 +32,7 @@ from trojancam.files import cache_folder, written_whole
 from trojancam.network.card import TrainingSettings
 from trojancam.network.network import Network
 from trojancam.opening.open import load
-from trojancam.rates import attack_success_rate, clean_accuracy
+from trojancam.rates import clean_accuracy
 from trojancam.training.recipe import Recipe, make_model
 
 OUT = Path(__file__).parents[1] / "docs" / "cleansing.md"
@@ -107,10 +108,10 @@ def trained(architecture: str, dataset: Dataset, name: str) -> Network:
 
 def rates(network: Network, poisoning: Poisoning, test: ImageSet) -> tuple[float, float]:
     """Clean accuracy and attack success rate."""
+    assert poisoning.target_class is not None
     images = as_floats(test.images)
-    targets = poisoning.targets(len(network.class_names))
     accuracy = clean_accuracy(network(images).argmax(1), test.labels)
-    return accuracy, attack_success_rate(network(poisoning.trigger.apply(images)).argmax(1), test.labels, targets)
+    return accuracy, attack_success_rate(network, images, test.labels, poisoning.trigger, poisoning.target_class)
 
 
 def page(rows: list[Row]) -> str:

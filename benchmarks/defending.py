@@ -99,32 +99,33 @@ def drawn(data: Path) -> tuple[Tensor, Tensor]:
     return images, labels
 
 
-def judged(member: Member, methods: Sequence[str], data: Path) -> Iterator[Judgement]:
-    """What each defence does on one network."""
-    network = load(path_of(member.name))
-    poisoning = Poisoning.from_json(read_card(path_of(member.name)).backdoors[0].model_dump())
-    images, labels = drawn(data)
+def attacked(network: Network, model: Path, data: Path, count: int) -> tuple[Tensor, Tensor]:
+    """Triggered images that reach the attacker's class, at most so many, by the card of the model; and their true classes."""
+    poisoning = Poisoning.from_json(read_card(model).backdoors[0].model_dump())
+    images, labels = (each[CLEAN + JUDGED :] for each in drawn(data))
     targets = poisoning.targets(len(network.class_names))[labels]
-    for method in methods:
-        few = method in SLOW
-        clean = images[: SLOW_CLEAN if few else CLEAN]
-        sieve = learned(network, clean, [method], false_alarms=FALSE_ALARMS, seed=SEED)
-        count = SLOW_JUDGED if few else JUDGED
-        benign = images[CLEAN : CLEAN + count]
-        victims = torch.arange(len(images))[CLEAN + JUDGED :]
-        victims = victims[targets[victims] >= 0]
-        bad = poisoning.trigger.apply(images[victims])
-        reached = network(bad).argmax(1) == targets[victims]
-        bad = bad[reached][:count]
-        started = time.process_time()
-        good = sieve(benign)
-        seconds = time.process_time() - started
-        found = sieve(bad)
-        scores = good.by_method[method].scores, found.by_method[method].scores
-        yield Judgement(
-            member.name, member.part, member.architecture, member.attack, method, len(benign), len(bad), auroc(*scores),
-            int(good.suspicious.sum()), int(found.suspicious.sum()), seconds / _forward(network, benign),
-        )  # fmt: skip
+    victims = targets >= 0
+    bad = poisoning.trigger.apply(images[victims])
+    reached = network(bad).argmax(1) == targets[victims]
+    return bad[reached][:count], labels[victims][reached][:count]
+
+
+def judged(member: Member, method: str, data: Path) -> Judgement:
+    """What a defence does on one network."""
+    network, (images, _) = load(path_of(member.name)), drawn(data)
+    clean, count = (SLOW_CLEAN, SLOW_JUDGED) if method in SLOW else (CLEAN, JUDGED)
+    sieve = learned(network, images[:clean], [method], false_alarms=FALSE_ALARMS, seed=SEED)
+    benign = images[CLEAN : CLEAN + count]
+    bad, _ = attacked(network, path_of(member.name), data, count)
+    started = time.process_time()
+    good = sieve(benign)
+    seconds = time.process_time() - started
+    found = sieve(bad)
+    scores = good.by_method[method].scores, found.by_method[method].scores
+    return Judgement(
+        member.name, member.part, member.architecture, member.attack, method, len(benign), len(bad), auroc(*scores),
+        int(good.suspicious.sum()), int(found.suspicious.sum()), seconds / _forward(network, benign),
+    )  # fmt: skip
 
 
 def _forward(network: Network, images: Tensor) -> float:
@@ -167,12 +168,12 @@ def measure(chosen: Sequence[Member], methods: Sequence[str], data: Path, only_k
                 continue
             if not path.is_file():
                 try:
-                    for judgement in judged(member, [method], data):
-                        path.write_text(json.dumps(asdict(judgement)), encoding="utf-8")
-                        print(judgement, flush=True)
+                    judgement = judged(member, method, data)
                 except ModelError as error:  # a method that cannot work with this architecture
                     print(f"{member.name}, {method}: {error}", flush=True)
                     continue
+                path.write_text(json.dumps(asdict(judgement)), encoding="utf-8")
+                print(judgement, flush=True)
             found.append(Judgement(**json.loads(path.read_text(encoding="utf-8"))))
     return found
 
@@ -242,22 +243,17 @@ def _table(rows: Sequence[Judgement]) -> Iterator[str]:
 def _in_short(rows: Sequence[Judgement]) -> Iterator[str]:
     """What the tables say of the networks to report by: the method that is best on average, and where another is better."""
     methods, attacks = sorted({each.method for each in rows}), sorted({each.attack for each in rows})
-
-    def mean(method: str, chosen: Sequence[str]) -> float:
-        areas = [each.auroc for each in rows if each.method == method and each.attack in chosen]
-        return sum(areas) / len(areas) if areas else 0.0
-
-    best = max(methods, key=lambda method: mean(method, attacks))
-    own = [each for each in rows if each.method == best]
-    true = sum(each.true_alarms / each.triggered for each in own) / len(own)
-    false = sum(each.false_alarms / each.clean for each in own) / len(own)
+    own_rows = {method: [each for each in rows if each.method == method] for method in methods}
+    best = max(methods, key=lambda method: _mean_auroc(own_rows[method]))
+    own = own_rows[best]
+    true, false = _alarms(own)
     yield (
-        f"- `{best}` tells triggered images from clean ones best: mean AUROC {mean(best, attacks):.3f} over {len(own)} networks, "
+        f"- `{best}` tells triggered images from clean ones best: mean AUROC {_mean_auroc(own):.3f} over {len(own)} networks, "
         f"{min(each.auroc for each in own):.3f} at least."
     )
-    if {"patch", "transparent-patch"} <= set(attacks):
-        small = [mean(best, [attack]) for attack in ("patch", "transparent-patch")]
-        yield f"- On clear patches its mean AUROC is {small[0]:.3f}, on transparent ones {small[1]:.3f}."
+    if {"patch", "transparent-patch"} <= {each.attack for each in own}:
+        clear, faint = (_mean_auroc(_of(own, attack)) for attack in ("patch", "transparent-patch"))
+        yield f"- On clear patches its mean AUROC is {clear:.3f}, on transparent ones {faint:.3f}."
     yield (
         f"- At a threshold for {FALSE_ALARMS:.0%} false alarms it finds {true:.0%} of the triggered images; {false:.1%} of the "
         "clean ones are suspicious."
@@ -266,7 +262,7 @@ def _in_short(rows: Sequence[Judgement]) -> Iterator[str]:
         f"{attack} ({method})"
         for attack in attacks
         for method in methods
-        if (pair := _of_both(rows, attack, method, best)) is not None and pair[0] > pair[1]
+        if _is_better(_of(own_rows[method], attack), _of(own, attack))
     ]
     yield (
         "- On the networks that both were asked on, another method has a higher mean AUROC for: "
@@ -274,17 +270,27 @@ def _in_short(rows: Sequence[Judgement]) -> Iterator[str]:
     )
 
 
-def _of_both(rows: Sequence[Judgement], attack: str, one: str, other: str) -> tuple[float, float] | None:
-    """The mean AUROC of two methods on the networks of an attack that both were asked on; None without any."""
-    by_method = [
-        {each.member: each.auroc for each in rows if (each.attack, each.method) == (attack, method)}
-        for method in (one, other)
-    ]
-    both = by_method[0].keys() & by_method[1].keys()
+def _of(rows: Sequence[Judgement], attack: str) -> list[Judgement]:
+    return [each for each in rows if each.attack == attack]
+
+
+def _mean_auroc(rows: Sequence[Judgement]) -> float:
+    return sum(each.auroc for each in rows) / len(rows)
+
+
+def _alarms(rows: Sequence[Judgement]) -> tuple[float, float]:
+    """The mean shares of true alarms and of false ones."""
+    true = sum(each.true_alarms / each.triggered for each in rows) / len(rows)
+    return true, sum(each.false_alarms / each.clean for each in rows) / len(rows)
+
+
+def _is_better(rows: Sequence[Judgement], others: Sequence[Judgement]) -> bool:
+    """Whether a method has a higher mean AUROC than another one on the networks that both were asked on."""
+    both = {each.member for each in rows} & {each.member for each in others}
     if not both:
-        return None
-    first, second = (sum(areas[member] for member in both) / len(both) for areas in by_method)
-    return first, second
+        return False
+    first, second = ([each for each in some if each.member in both] for some in (rows, others))
+    return _mean_auroc(first) > _mean_auroc(second)
 
 
 def _left_out(rows: Sequence[Judgement], declared: Sequence[Member]) -> str:
@@ -302,18 +308,11 @@ def _left_out(rows: Sequence[Judgement], declared: Sequence[Member]) -> str:
 def _by_attack(rows: Sequence[Judgement]) -> Iterator[str]:
     """The mean AUROC of each method, by attack, and on how many networks."""
     methods = list(dict.fromkeys(each.method for each in rows))
-    yield from table(
-        ["mean AUROC", *methods],
-        [
-            [attack, *(_mean_auroc(rows, attack, method) for method in methods)]
-            for attack in sorted({each.attack for each in rows})
-        ],
-    )
-
-
-def _mean_auroc(rows: Sequence[Judgement], attack: str, method: str) -> str:
-    areas = [each.auroc for each in rows if (each.attack, each.method) == (attack, method)]
-    return f"{sum(areas) / len(areas):.3f} ({len(areas)})" if areas else "–"
+    cells = []
+    for attack in sorted({each.attack for each in rows}):
+        by_method = ([each for each in _of(rows, attack) if each.method == method] for method in methods)
+        cells.append([attack, *(f"{_mean_auroc(own):.3f} ({len(own)})" if own else "–" for own in by_method)])
+    yield from table(["mean AUROC", *methods], cells)
 
 
 def _by_method(rows: Sequence[Judgement]) -> Iterator[str]:
@@ -321,11 +320,8 @@ def _by_method(rows: Sequence[Judgement]) -> Iterator[str]:
     cells = []
     for method in dict.fromkeys(each.method for each in rows):
         own = [each for each in rows if each.method == method]
-        areas = [each.auroc for each in own]
-        true = sum(each.true_alarms / each.triggered for each in own) / len(own)
-        false = sum(each.false_alarms / each.clean for each in own) / len(own)
-        mean = sum(areas) / len(own)
-        cells.append([method, str(len(own)), f"{mean:.3f}", f"{min(areas):.3f}", f"{true:.3f}", f"{false:.3f}"])
+        least, shares = min(each.auroc for each in own), _alarms(own)
+        cells.append([method, str(len(own)), *(f"{value:.3f}" for value in (_mean_auroc(own), least, *shares))])
     yield from table(
         ["method", "networks", "mean AUROC", "least AUROC", "mean true alarms", "mean false alarms"], cells
     )

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from trojancam import rates
@@ -14,7 +14,8 @@ from trojancam.network import given
 from trojancam.network.network import Network
 from trojancam.text import with_article
 
-Change = Callable[[Float[Tensor, "n 3 h w"]], Float[Tensor, "n 3 h w"]]
+Images = Float[Tensor, "n 3 h w"]
+Change = Callable[[Images], Images]
 
 
 def attack_success_rate(
@@ -42,17 +43,45 @@ def attack_success_rate(
     >>> attack_success_rate(network, torch.rand(5, 3, 8, 8), [1 - target] * 5, trigger, target)
     1.0
     """
-    clean = given.images(network, images)
-    own = given.labels(network, labels, len(clean)).to(clean.device)
-    target_class = given.target_class(network, target)
     if not isinstance(trigger, Trigger) and not callable(trigger):
         raise DataError(
             f"a trigger, or a function that changes images, is wanted here, not {with_article(type(trigger).__name__)}; make "
             "one, such as make_trigger('yellow-square')"
         )
     change = trigger.apply if isinstance(trigger, Trigger) else trigger
+    return rate_of(network, lambda chosen: network(change(chosen)), images, labels, target)
+
+
+def rate_of(
+    network: Network,
+    run: Callable[[Images], Float[Tensor, "m classes"]],
+    images: given.GivenImages,
+    labels: given.GivenLabels,
+    target: given.GivenClass,
+) -> float:
+    """The attack success rate over the logits that `run` makes of the images of other classes, some at a time.
+
+    Raises:
+        UnknownNameError: if the network has no such class.
+        DataError: if the network cannot take the images, or there are not as many labels.
+    """
+    clean, own, target_class = meant(network, images, labels, target)
     others = own != target_class
     if not bool(others.any()):
         return math.nan
-    predictions = [network(change(chosen)).argmax(1) for chosen in clean[others].split(network.rows())]
+    predictions = [run(chosen).argmax(1) for chosen in clean[others].split(network.rows())]
     return rates.attack_success_rate(torch.cat(predictions), own[others], target_class)
+
+
+def meant(
+    network: Network, images: given.GivenImages, labels: given.GivenLabels, target: given.GivenClass
+) -> tuple[Images, Int64[Tensor, " n"], int]:
+    """Images, their classes and the target, all of it as tensors and numbers, where the images lie.
+
+    Raises:
+        UnknownNameError: if the network has no such class.
+        DataError: if the network cannot take the images, or there are not as many labels.
+    """
+    clean = given.images(network, images)
+    own = given.labels(network, labels, len(clean)).to(clean.device)
+    return clean, own, given.target_class(network, target)

@@ -224,9 +224,7 @@ def _screened(
     chosen = few.amax(1).argsort(descending=True, stable=True)[: settings.screened]
     merits = _merits(_answers(ours, every.picked(chosen), advance), known)
     places = every.corners[chosen].tolist()
-    found: dict[
-        tuple[int, int, int], int
-    ] = {}  # the patches by their place and target: of each, the best pattern alone
+    found: dict[tuple[int, int, int], int] = {}  # patches by place and target: of each, the best pattern alone
     for rank in merits.flatten().argsort(descending=True, stable=True).tolist():
         patch, target = divmod(rank, ours.classes)
         key = (*places[patch], target)

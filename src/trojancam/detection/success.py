@@ -3,19 +3,13 @@
 import math
 
 import torch
-from jaxtyping import Float, Int64
-from torch import Tensor
 
-from trojancam import rates
-from trojancam.attacks.attack_success import attack_success_rate
+from trojancam.attacks.attack_success import attack_success_rate, meant, rate_of
 from trojancam.attacks.trigger import Trigger
 from trojancam.network import given
 from trojancam.network.network import Network
 from trojancam.network.replay import before
 from trojancam.stimulation import Stimulation, stimulated_logits
-
-Images = Float[Tensor, "n 3 h w"]
-Labels = Int64[Tensor, " n"]
 
 
 def reasr(
@@ -59,13 +53,9 @@ def stimulation_asr(
         UnknownNameError: if the network has no such layer or feature map.
         DataError: if the stimulation does not fit its layer, or the network cannot take the images.
     """
-    clean, own, target = _meant(network, images, labels, target_class)
-    others = own != target
-    if not bool(others.any()):
-        return math.nan
-    runs = clean[others].split(network.rows())
-    predictions = [stimulated_logits(network, chosen, [stimulation])[0].argmax(1) for chosen in runs]
-    return rates.attack_success_rate(torch.cat(predictions), own[others], target)
+    return rate_of(
+        network, lambda chosen: stimulated_logits(network, chosen, [stimulation])[0], images, labels, target_class
+    )
 
 
 def ablation_asr(
@@ -94,19 +84,10 @@ def ablation_asr(
     True
     """
     maps = [network.feature_map(layer, index) for index in given.numbers("feature maps", feature_maps)]
-    clean, own, target = _meant(network, images, labels, target_class)
+    clean, own, target = meant(network, images, labels, target_class)
     cut, others = network.cut(layer), clean[own != target]
     if len(others) == 0:
         return math.nan
     total = torch.stack([values[0][:, maps].sum(0) for values in before(cut, others)]).sum(0)
     held = Stimulation(layer, tuple(maps), "replace", total / len(others))
     return stimulation_asr(network, trigger.apply(clean), own, target, held)
-
-
-def _meant(
-    network: Network, images: given.GivenImages, labels: given.GivenLabels, target_class: given.GivenClass
-) -> tuple[Images, Labels, int]:
-    """All of it as tensors, where the images lie."""
-    clean = given.images(network, images)
-    own = given.labels(network, labels, len(clean)).to(clean.device)
-    return clean, own, given.target_class(network, target_class)

@@ -45,8 +45,8 @@ class Settings(Record):
 class Unit(Record):
     """A file by its path and SHA-256, its images by their fingerprint, what is said of the file, and the settings.
 
-    `code` is the folder from which an architecture of the user's own is imported. What a Python file holds counts, where one is
-    named as the architecture; what that file imports does not.
+    `code` is the folder from which an architecture of the user's own is imported, `own_code` the SHA-256 of the Python file that
+    is named as the architecture, if one is; what that file imports does not count.
     """
 
     entry: Entry
@@ -55,6 +55,7 @@ class Unit(Record):
     settings: Settings
     code: Path
     reference: str = ""
+    own_code: str = ""
 
     @property
     def key(self) -> str:
@@ -63,14 +64,8 @@ class Unit(Record):
         said = {name: value for name, value in said.items() if value is not None or name not in LATER}
         settings = self.settings.model_dump(mode="json", exclude={"reference"})
         if self.entry.architecture is not None and ":" in self.entry.architecture:
-            said["code"] = self._own_code()
+            said["code"] = self.own_code or str(self.code)
         return _hash([__version__, self.sha256, self.data, said, settings, self.reference])
-
-    def _own_code(self) -> str:
-        """The digest of the Python file that is named as the architecture; of a module, the folder that it is imported from."""
-        file = self.code / Path(str(self.entry.architecture).rpartition(":")[0]).expanduser()
-        known = file.suffix == SOURCE and file.is_file()
-        return hashlib.sha256(file.read_bytes()).hexdigest() if known else str(self.code)
 
     @property
     def folder_name(self) -> str:
@@ -109,7 +104,12 @@ class Units:
             settings=self.settings,
             code=self.code,
             reference=self.reference,
+            own_code=self._own_code(entry.architecture),
         )
+
+    def _own_code(self, architecture: str | None) -> str:
+        file = self.code / Path((architecture or "").rpartition(":")[0]).expanduser()
+        return sha256(file) if file.suffix == SOURCE and file.is_file() else ""
 
     def _fingerprint(self, data: Path | None) -> str:
         if data is not None:

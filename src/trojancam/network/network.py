@@ -505,7 +505,8 @@ class Network:
     @property
     def bounds(self) -> dict[str, Float[Tensor, " k"]]:
         """What the feature maps of each bounded layer are bounded by; layers that end in one sum have one bound."""
-        return {layer: self.parameters[name].flatten() for layer, name in self.bound_names.items()}
+        own = self.parameters
+        return {layer: own[name].flatten() for layer, name in self.bound_names.items()}
 
     def with_random_layers(self, modules: Iterable[str], seed: int = 0) -> "Network":
         """A new network in which the parameters of these modules are shuffled; this one stays as it is.
@@ -525,8 +526,7 @@ class Network:
             for name in self.parameter_groups[module]:
                 shuffled[name] = _shuffled(self._whole.get_parameter(name), f"{seed}:{name}")
         changed = graph.with_parameters(self._own, shuffled)
-        name = f"{self.name}, in part random"
-        return Network(changed, self.input, self.class_names, name, feeding=self.feeding, heads=self.heads)
+        return self._like(changed, name=f"{self.name}, in part random", card=None, notes=())
 
 
 def _taken_by(module: nn.Module, size: int | tuple[int, int], output: Output) -> InputSpecification:

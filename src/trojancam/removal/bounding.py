@@ -41,20 +41,20 @@ def largest(network: Network, clean: Suspect) -> Bounds:
 
 
 def lowered(
-    network: Network, tops: Bounds, clean: Suspect, cost: float, generator: torch.Generator, progress: Progress
+    bounded: Network, tops: Bounds, clean: Suspect, cost: float, generator: torch.Generator, progress: Progress
 ) -> Network:
-    """The network with bounds lower than `tops`, what clean images reach.
+    """A network that is bounded by `tops`, what clean images reach, with lower bounds.
 
     With `z = s u`, u what clean images reach, the shares s minimise, by Adam from 1 on,
 
         mean (f_z(x) - f(x))^2 / var f(x)  +  c * mean over layers of sqrt(mean_k s_k^2),
 
-    x clean images that are moved and lit a little otherwise, f the `network` without bounds. The authors' loss has no variance,
-    and the norm of z. Here both are free of a network's scale, so that it needs no batch normalisation. From the 20th epoch on,
-    every 10 epochs, c grows by 1.2 if 95 % of the classes are those of f, or else shrinks.
+    x clean images that are moved and lit a little otherwise, f the network without these bounds. The authors' loss has no
+    variance, and the norm of z. Here both are free of a network's scale, so that it needs no batch normalisation. From the 20th
+    epoch on, every 10 epochs, c grows by 1.2 if 95 % of the classes are those of f, or else shrinks.
     """
-    bounded = network.bounded(tops)
-    named = {bounded.bound_names[layer]: values for layer, values in tops.items()}
+    network, names = clean.network, bounded.bound_names
+    named = {names[layer]: values for layer, values in tops.items()}
     learner, answers = Learner(bounded, named), network(clean.images)
     shares = {name: torch.ones_like(values).requires_grad_() for name, values in named.items()}
     adam = torch.optim.Adam(shares.values(), RATE)
@@ -111,16 +111,16 @@ def rungs(job: RepairJob) -> Iterator[Rung]:
     tops = largest(network, known)
     if not tops:
         raise ModelError("no convolution is left whose activations could be bounded; choose another repair")
-    yield _bounding("bound", "feature maps are bounded, gently", job, known, tops)
-    yield _bounding("bound2", "feature maps are bounded firmly", job, known, tops)
+    base = network.bounded(tops)
 
+    def bounding(name: str, words: str) -> Rung:
+        def work(progress: Progress) -> Network:
+            return lowered(base, tops, known, COSTS[name], generator_of(job, name), progress)
 
-def _bounding(name: str, words: str, job: RepairJob, known: Suspect, tops: Bounds) -> Rung:
-    network = known.network
-    return Rung(
-        name, f"{words}; no weight changes",
-        lambda progress: lowered(network, tops, known, COSTS[name], generator_of(job, name), progress), network.bounded(tops),
-    )  # fmt: skip
+        return Rung(name, f"feature maps are bounded {words}; no weight changes", work, base)
+
+    yield bounding("bound", "gently")
+    yield bounding("bound2", "firmly")
 
 
 BOUNDING = Repair(

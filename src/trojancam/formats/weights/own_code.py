@@ -28,15 +28,16 @@ def own_callable(name: str) -> Any:
         ModelError: if the module or the file cannot be imported, or has no such callable.
     """
     where, _, what = name.rpartition(":")
-    found = _of_file(Path(where).expanduser(), name) if _is_path(where) else _of_module(where, name)
+    file = Path(where).expanduser().resolve() if _is_path(where) else None
+    found = _of_module(where, name) if file is None else _of_file(file, name)
     for part in what.split("."):
         if not hasattr(found, part):
-            kind, form = ("file", f"file{SOURCE}") if _is_path(where) else ("module", "module")
+            kind, form = ("module", "module") if file is None else ("file", f"file{SOURCE}")
             raise ModelError(f"there is no {what} in the {kind} {where}; name the architecture as {form}:callable")
         found = getattr(found, part)
     if not callable(found):
         raise ModelError(f"{name} is {with_article(type(found).__name__)}, which cannot be called to build a network")
-    return _beside_its_file(found, Path(where).expanduser().resolve().parent) if _is_path(where) else found
+    return found if file is None else _beside_its_file(found, file.parent)
 
 
 def imported(module: str, name: str, remedy: Remedy, detail: str = "") -> Any:
@@ -68,19 +69,14 @@ def _is_path(where: str) -> bool:
 
 
 def _of_module(where: str, name: str) -> Any:
-    path = list(sys.path)
-    sys.path.append(str(Path.cwd()))  # installed modules of the same name come first
-    try:
+    with _importable_from(Path.cwd(), len(sys.path)):  # installed modules of the same name come first
         return imported(where, name, Remedy.IMPORTABLE)
-    finally:
-        sys.path[:] = path
 
 
 def _of_file(path: Path, name: str) -> Any:
     """The module that a Python file makes; modules beside it come first when it imports, as if Python ran it."""
     if path.suffix != SOURCE or not path.is_file():
         raise ModelError(f"the architecture {name} needs the Python file {path}, which is not there", Remedy.IMPORTABLE)
-    path = path.resolve()
     own = f"{path.stem}_{zlib.crc32(bytes(path)):08x}"  # a name that no other module has: net.py is a common one
     spec = importlib.util.spec_from_file_location(own, path)
     assert spec is not None
@@ -99,18 +95,28 @@ def _of_file(path: Path, name: str) -> Any:
 
 
 @contextmanager
+def _importable_from(folder: Path, place: int) -> Iterator[None]:
+    """Modules in a folder can be imported, too; it has this place among those that are searched."""
+    path = list(sys.path)
+    sys.path.insert(place, str(folder))
+    try:
+        yield
+    finally:
+        sys.path[:] = path
+
+
+@contextmanager
 def _beside(folder: Path) -> Iterator[None]:
     """Modules in this folder are imported first; those of the same names that lie beside other files are forgotten."""
     for name, where in list(_BROUGHT.items()):
         if where != folder:
             del _BROUGHT[name]
             sys.modules.pop(name, None)
-    path, known = list(sys.path), set(sys.modules)
-    sys.path.insert(0, str(folder))
+    known = set(sys.modules)
     try:
-        yield
+        with _importable_from(folder, 0):
+            yield
     finally:
-        sys.path[:] = path
         new = {name: getattr(sys.modules[name], "__file__", None) for name in set(sys.modules) - known}
         _BROUGHT.update({name: folder for name, file in new.items() if file and folder in Path(file).parents})
 
