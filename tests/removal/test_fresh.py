@@ -1,15 +1,21 @@
 """Fresh triggers: others of a trigger's own kind, of its family, its size and its place."""
 
+import math
+
 import pytest
 import torch
+from torch import nn
 
 from trojancam.attacks.blend import Blend
 from trojancam.attacks.frequency import Frequency
 from trojancam.attacks.moving_patch import MovingPatch
 from trojancam.attacks.patch import square
+from trojancam.attacks.stripes import Stripes
 from trojancam.attacks.trigger import Trigger
-from trojancam.errors import DataError
-from trojancam.removal.fresh import ChangeKind, PatchKind, kind_of
+from trojancam.detection.smallest_changes.search import MARGIN
+from trojancam.network.input import InputSpecification
+from trojancam.network.network import Network
+from trojancam.removal.fresh import ChangeKind, PatchKind, Wanted, kind_of
 
 
 def drawn(trigger: Trigger) -> Trigger:
@@ -41,6 +47,38 @@ def test_a_patch_is_looked_for_near_its_place_unless_it_moves() -> None:
     assert moving.place is None
 
 
-def test_a_family_with_numbers_that_size_does_not_scale_is_refused() -> None:
-    with pytest.raises(DataError, match="cannot be looked for by their size"):
-        kind_of(Blend(torch.rand(3, 8, 8), 0.2))
+def test_stripes_are_looked_for_near_their_frequency_and_one_in_four_anywhere() -> None:
+    trigger = Stripes((0.1, 0.1, 0.1), (3.0, 20.0), (32, 32), phase=1.0)
+    kind = kind_of(trigger)
+    assert isinstance(kind, ChangeKind)
+    found = kind.start(8, torch.Generator().manual_seed(0)).triggers()
+    assert all(isinstance(each, Stripes) and each.size == pytest.approx(0.1, rel=1e-4) for each in found)
+    far = [math.dist(each.frequency, trigger.frequency) > 3 for each in found if isinstance(each, Stripes)]
+    assert far == [False, False, False, True] * 2
+
+
+@pytest.mark.parametrize(
+    "trigger", [Stripes((0.2, 0.2, 0.2), (2.0, 3.0), (16, 16)), Blend(torch.rand(3, 16, 16, device="cpu"), 0.3)]
+)
+def test_numbers_that_the_size_does_not_scale_are_looked_for_too(trigger: Trigger) -> None:
+    """A network that adds up what a pattern shows: the search finds stripes or an image like it, of the size it is given."""
+    torch.manual_seed(0)
+    pattern = trigger.apply(torch.full((1, 3, 16, 16), 0.5))[0] - 0.5
+    module = nn.Sequential(nn.Conv2d(3, 1, 16), nn.Flatten(), nn.Linear(1, 2))
+    with torch.no_grad():
+        module[0].weight.copy_(pattern[None])  # type: ignore[union-attr]
+        module[2].weight.copy_(torch.tensor([[0.0], [1.0]]))  # type: ignore[union-attr]
+        module[0].bias.zero_(), module[2].bias.zero_()  # type: ignore[union-attr, operator]
+    network = Network.from_module(module, specification=InputSpecification(size=(16, 16)))
+    images, targets = torch.full((4, 3, 16, 16), 0.5), torch.ones(4, dtype=torch.int64)
+
+    def reached(each: Trigger) -> float:
+        return float(network(each.apply(images))[:, 1].mean() - network(images)[:, 1].mean())
+
+    kind, generator = kind_of(trigger), torch.Generator().manual_seed(3)
+    start = kind.start(4, generator)
+    before = max(map(reached, start.triggers()))
+    start.run(network, [Wanted(images, targets)] * 4, 25, 0.3)
+    found = start.triggers()
+    assert max(map(reached, found)) > MARGIN > before  # an image that is turned clearly is turned no further
+    assert all(type(each) is type(trigger) and each.size == pytest.approx(trigger.size, rel=1e-3) for each in found)

@@ -13,6 +13,10 @@ from trojancam.progress import Progress
 
 TIMED, TIMES = 32, 6  # images, and how often at most, that the speed of a network is measured on
 ENOUGH = 1.0  # seconds of measuring
+LEAST, PATIENCE = (
+    4,
+    5.0,
+)  # tries, unless these take so many seconds: the first ones may wait for memory, or for other programs
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}  # seconds
 
 
@@ -93,7 +97,7 @@ def seconds_per_image(suspect: Suspect) -> float:
     """How long an image takes to run through the network, the best of several tries."""
     images = suspect.images[:TIMED]
     tries: list[float] = []
-    while len(tries) < TIMES and sum(tries) < ENOUGH:
+    while len(tries) < TIMES and sum(tries) < (PATIENCE if len(tries) < LEAST else ENOUGH):
         started = time.perf_counter()
         suspect.network(images).cpu()  # an accelerator is waited for
         tries.append(time.perf_counter() - started)

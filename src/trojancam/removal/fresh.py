@@ -6,8 +6,8 @@ that has unlearned whatever can be found of its kind does not.
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -18,9 +18,9 @@ from trojancam.attacks.family import ImageFamily, Parameters
 from trojancam.attacks.frequency import Frequency
 from trojancam.attacks.moving_patch import MovingPatch
 from trojancam.attacks.patch import Patch
+from trojancam.attacks.stripes import Stripes
 from trojancam.attacks.trigger import Trigger
 from trojancam.detection.smallest_changes.search import LEAST_TURN, MARGIN, MOMENTUM, TURN
-from trojancam.errors import DataError
 from trojancam.network.batches import parts
 from trojancam.network.margins import leads
 from trojancam.network.network import Network
@@ -29,6 +29,7 @@ from trojancam.showing import Brief
 SIDES = 4 / 32, 9 / 32  # of a window, as shares of the image's shorter side
 NEAR = 5 / 32  # of the shorter side: how far a window's centre lies from the place at most
 NOISE = 1.0  # the standard deviation of a mask's and a pattern's first values, before the sigmoid
+BESIDE = 0.5  # the standard deviation of numbers that begin near the recovered ones, such as waves a picture
 CLEAR = 2.0  # the mean of a mask's first values: most of the window is covered
 BETAS = (0.9, 0.999)
 TINY = 1e-12
@@ -168,14 +169,23 @@ def _falls_short(logits: Float[Tensor, "n classes"], targets: Classes) -> Float[
 
 @dataclass(frozen=True)
 class ChangeKind(Kind):
-    """Changes of the whole image of one family, as large as the recovered one."""
+    """Changes of the whole image of one family, as large as the recovered one.
+
+    `near` are the recovered trigger's numbers that its size does not scale, such as the frequency of stripes: three of four
+    candidates begin near them, the others anywhere.
+    """
 
     family: ImageFamily[Trigger]
     size: float
+    near: Mapping[str, Tensor] = field(default_factory=dict)
 
     def start(self, count: int, generator: torch.Generator) -> "Search":
         """Random members of the family."""
-        return _Changes(self.family, self.size, self.family.random(count, self.size, generator))
+        found = self.family.random(count, self.size, generator)
+        beside = torch.arange(count) % 4 != 3
+        for name, value in self.near.items():
+            found[name][beside] = value + BESIDE * torch.randn(found[name][beside].shape, generator=generator)
+        return _Changes(self.family, self.size, self.family.project(found))
 
     def random(self, generator: torch.Generator) -> Trigger:
         """A random member of this size."""
@@ -183,20 +193,32 @@ class ChangeKind(Kind):
 
 
 class _Changes(Search):
-    """Members of a family of one size; a gradient of length 1 turns their direction, as in the search for the smallest."""
+    """Members of a family of one size; a gradient of length 1 turns their direction, as in the search for the smallest.
+
+    Adam changes the numbers that the size does not scale.
+    """
 
     def __init__(self, family: ImageFamily[Trigger], size: float, parameters: Parameters) -> None:
         self.family, self.size, self.parameters = family, size, parameters
 
-    def run(self, network: Network, wanted: Sequence[Wanted], steps: int, _: float, /) -> None:
+    def run(self, network: Network, wanted: Sequence[Wanted], steps: int, rate: float, /) -> None:
         values = {name: each.to(network.device) for name, each in self.parameters.items()}
-        momentum = {name: torch.zeros_like(each) for name, each in values.items()}
+        scaled = [name for name in values if name in self.family.scales]
+        momentum = {name: torch.zeros_like(values[name]) for name in scaled}
+        free = {name: each.clone().requires_grad_() for name, each in values.items() if name not in momentum}
+        adam = torch.optim.Adam(free.values(), rate, BETAS) if free else None
         for step in range(steps):
             turn = TURN * (1 + math.cos(math.pi * step / steps)) / 2 + LEAST_TURN
             gradients = self._gradients(network, wanted, values)
-            for name, each in values.items():
+            for name in scaled:
                 momentum[name] = MOMENTUM * momentum[name] + gradients[name]
-                values[name] = each - self.size * turn * momentum[name]
+                values[name] = values[name] - self.size * turn * momentum[name]
+            if adam is not None:
+                for name, each in free.items():
+                    each.data.copy_(values[name])  # inside its bounds
+                    each.grad = gradients[name]
+                adam.step()
+                values |= {name: each.detach().clone() for name, each in free.items()}
             sizes = self.family.size(values).detach() + TINY
             values = self.family.project(self.family.scaled(values, self.size / sizes))
         self.parameters = {name: each.detach().cpu() for name, each in values.items()}
@@ -214,8 +236,10 @@ class _Changes(Search):
                 changed = self.family.apply(each.images, one)[0]
                 logits, _ = network.forward_with(network.inputs(changed), ())
                 gradients = torch.autograd.grad(_falls_short(logits, each.targets), list(one.values()))
-            length = torch.stack([gradient.square().sum() for gradient in gradients]).sum().sqrt() + TINY
-            for name, gradient in zip(one, gradients, strict=True):
+            own = dict(zip(one, gradients, strict=True))
+            scaled = [own[name].square().sum() for name in self.family.scales]
+            length = torch.stack(scaled).sum().sqrt() + TINY
+            for name, gradient in own.items():
                 found[name][place] = gradient[0] / length
         return found
 
@@ -228,16 +252,14 @@ def kind_of(trigger: Trigger, moves: bool = False) -> Kind:
     """How others of a trigger's kind are looked for; of a patch near its place, unless it moves.
 
     Raises:
-        DataError: if nothing of its family can be looked for by size alone.
+        UnknownNameError: if the trigger is of no family.
     """
     if isinstance(trigger, MovingPatch):
         return PatchKind(trigger.image_size, None, float(trigger.side))
     if isinstance(trigger, Patch):
         return PatchKind(trigger.image_size, None if moves else trigger.centre, math.sqrt(trigger.size))
     family = trigger.of_family() if isinstance(trigger, Frequency) else image_family(trigger.family, trigger.image_size)
-    if set(family.start(1)) != set(family.scales):
-        raise DataError(
-            f"triggers of the family {trigger.family} cannot be looked for by their size, so this finding cannot be "
-            "removed; scan with the methods stimulation, additive, low-frequency, warp or tone"
-        )
+    if isinstance(trigger, Stripes):
+        near = {"frequency": torch.tensor(trigger.frequency), "phase": torch.tensor(trigger.phase)}
+        return ChangeKind(family, trigger.size, near)
     return ChangeKind(family, trigger.size)

@@ -92,7 +92,7 @@ class Culprit(Brief):
         """The culprit of a finding that has a trigger.
 
         Raises:
-            DataError: if no others of the trigger's family can be looked for.
+            UnknownNameError: if the trigger is of no family, so that no others like it can be looked for.
         """
         assert finding.trigger is not None
         return cls(finding, finding.trigger, goal_of(finding, classes), kind_of(finding.trigger, finding.moves is True))
