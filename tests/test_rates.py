@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trojancam.rates import attack_success_rate, clean_accuracy, leak_rate, robust_accuracy
+from trojancam.rates import attack_success_rate, clean_accuracy, fidelity, leak_rate, robust_accuracy
 
 LABELS = torch.tensor([0, 0, 1, 1, 2, 2, 2, 3])
 PREDICTIONS = torch.tensor([0, 2, 1, 2, 2, 2, 0, 2])  # 4 right; of the 5 images of other classes 3 are given class 2
@@ -80,3 +80,12 @@ def test_one_target_for_all_is_the_mapping_that_leaves_out_its_own_class() -> No
     assert robust_accuracy(PREDICTIONS, LABELS, mapping) == robust_accuracy(PREDICTIONS, LABELS, 2)
     assert math.isnan(leak_rate(PREDICTIONS, LABELS, mapping))
     assert math.isnan(leak_rate(PREDICTIONS, LABELS, 2))
+
+
+def test_fidelity_is_what_was_removed_times_what_was_kept() -> None:
+    assert fidelity(0.9, 0.9, 0.8, 0.0) == 1.0
+    assert fidelity(0.9, 0.9, 0.8, 0.8) == 0.0
+    assert fidelity(0.8, 0.6, 0.9, 0.3) == pytest.approx(2 / 3 * 3 / 4)
+    assert fidelity(0.8, 0.6) == pytest.approx(3 / 4)
+    assert fidelity(0.9, 0.9, 0.4, 0.8) == -1.0
+    assert math.isnan(fidelity(0.0, 0.0, 0.9, 0.0))

@@ -5,6 +5,7 @@ Who the victims are is given by `targets`: a class, to which the images of all o
 Classes are numbers, in lists, arrays or tensors.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -66,6 +67,23 @@ def robust_accuracy(predictions: GivenClasses, labels: GivenClasses, targets: Ta
     predicted, own = _paired(predictions, labels)
     _, victims = _wanted(own, targets)
     return float((predicted == own)[victims].float().mean())
+
+
+def fidelity(
+    accuracy_before: float, accuracy_after: float, success_before: float = 0.0, success_after: float = 0.0
+) -> float:
+    """How much of a backdoor a repair removed, times the accuracy that it kept: 1 for a perfect repair, 0 for none.
+
+    `(ASR0 - ASR) / ASR0 * ACC / ACC0`, of a network without a backdoor (ASR0 = 0) `ACC / ACC0`: so the mitigation round of TrojAI
+    (NIST, 2024) scores repairs. It is negative where the trigger works better than before.
+
+    >>> fidelity(0.96, 0.94, 0.98, 0.01)
+    0.9691751700680272
+    >>> fidelity(0.96, 0.94)
+    0.9791666666666667
+    """
+    kept = accuracy_after / accuracy_before if accuracy_before else math.nan
+    return kept * (success_before - success_after) / success_before if success_before else kept
 
 
 def leak_rate(predictions: GivenClasses, labels: GivenClasses, targets: Targets) -> float:

@@ -161,6 +161,14 @@ def test_figures_of_a_clean_reference_stand_beside_those_of_the_result(
     page = (tmp_path / "trojancam-repair" / "repair.html").read_text()
     assert "Clean reference" in page
     assert "Success of the recovered trigger after ten poisoned images" in page
+    clean, answers = (
+        ledger["accuracy_after"],
+        [ledger[f"judged_{when}"]["trials"][0]["success"] for when in ("before", "after")],
+    )
+    gone = (answers[0] - answers[1]) / answers[0]
+    kept = clean["overall"]["share"] / ledger["accuracy_before"]["overall"]["share"]
+    assert ledger["fidelity"] == pytest.approx(gone * kept)
+    assert f"{ledger['fidelity']:.3f}" in page
     other = tmp_path / "other.safetensors"
     chosen = architecture("trojan2")
     card = ModelCard(architecture="trojan2", class_names=CLASSES[:2], input=chosen.input)

@@ -12,6 +12,7 @@ from trojancam.detection.judgement import Verdict
 from trojancam.detection.suspect import Suspect
 from trojancam.evaluation.statistics import share_interval
 from trojancam.network.network import Network
+from trojancam.rates import fidelity
 from trojancam.removal.bounding import largest
 from trojancam.removal.judging import Ruling
 from trojancam.removal.reactivation import Reactivation
@@ -134,9 +135,18 @@ class Ledger(Brief):
     reference: CleanReference | None = None
     bounds: tuple[BoundedLayer, ...] = ()
 
+    @property
+    def fidelity(self) -> float | None:
+        """`trojancam.rates.fidelity` by the first recovered trigger, on the held-back images; None where there is no result."""
+        after = self.judged_after
+        if after is None or self.accuracy_after is None:
+            return None
+        clean = self.accuracy_before.overall.share, self.accuracy_after.overall.share
+        return fidelity(*clean, self.judged_before.trials[0].success, after.trials[0].success)
+
     def to_json(self) -> dict[str, Any]:
         """A form that JSON can hold."""
-        plain = asdict(self)
+        plain = asdict(self) | {"fidelity": self.fidelity}
         beside = (plain["reference"] or {}).get("accuracy")
         for accuracy in (plain["accuracy_before"], plain["accuracy_after"], beside):
             if accuracy is not None:

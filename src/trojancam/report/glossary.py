@@ -63,6 +63,8 @@ TERMS: tuple[Term, ...] = (
          ("false alarms",), ("false alarms between # and #", "# false alarms", "about # would be suspicious")),
     Term("feature map", "One channel of a layer's output: a small image that shows where the layer found one kind of pattern.",
          ("feature maps",)),
+    Term("fidelity", "The share of the trigger's success that a repair removed, times the share of clean accuracy that it kept: "
+         "(ASR before - ASR after) / ASR before * accuracy after / accuracy before. 1 is a perfect repair, and 0 is none."),
     Term("fingerprint", "A SHA-256 hash of what a network computes: its graph, its weights and how its pixels are scaled."),
     Term("gain", "The REASR minus the share of images that already go to the class without the trigger."),
     Term("Grad-CAM", "A heat map of where a layer found evidence for a class. Each feature map is weighted by the mean gradient "

@@ -122,8 +122,10 @@ def ledger_rows(result: Repaired) -> list[list[str]]:
         rows += [list(row) for row in zip(what, *found, strict=True)]
     scans = (ledger.scan_before, ledger.scan_after)
     rows.append(["Scan", *(f"{each.verdict}, score {each.score:.3g}" if each else NOTHING for each in scans)])
+    rows.append(["Fidelity", NOTHING, NOTHING if ledger.fidelity is None else f"{ledger.fidelity:.3f}"])
     if beside:
-        rows[-1].append(NOTHING)
+        for row in rows[-2:]:
+            row.append(NOTHING)
         back = [None, ledger.reactivation, beside.reactivation]
         for words, name in (("after ten poisoned images", "relearned"), ("with a small push", "pushed")):
             shares = [share(getattr(each, name)) if each else NOTHING for each in back]

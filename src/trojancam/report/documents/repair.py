@@ -116,6 +116,10 @@ class RepairLedger(Part):
     remarks: list[str]
     reference: CleanReference | None = Field(description="Null where no clean reference network was given.")
     bounds: list[BoundedLayer] = Field(default=[], description="Bounds that were put on activations, by layer.")
+    fidelity: float | None = Field(
+        default=None,
+        description="Of the recovered trigger's success, the share that is gone, times the share of clean accuracy that is left.",
+    )
 
 
 class Repair(Document):
