@@ -12,7 +12,6 @@ from trojancam.attacks.moving_patch import MovingPatch
 from trojancam.attacks.patch import square
 from trojancam.attacks.stripes import Stripes
 from trojancam.attacks.trigger import Trigger
-from trojancam.detection.smallest_changes.search import MARGIN
 from trojancam.network.input import InputSpecification
 from trojancam.network.network import Network
 from trojancam.removal.fresh import ChangeKind, PatchKind, Wanted, kind_of
@@ -52,7 +51,8 @@ def test_stripes_are_looked_for_near_their_frequency_and_one_in_four_anywhere() 
     kind = kind_of(trigger)
     assert isinstance(kind, ChangeKind)
     found = kind.start(8, torch.Generator().manual_seed(0)).triggers()
-    assert all(isinstance(each, Stripes) and each.size == pytest.approx(0.1, rel=1e-4) for each in found)
+    assert all(isinstance(each, Stripes) and 0.0999 < each.size < 0.2001 for each in found)
+    assert len({round(each.size, 4) for each in found}) == 8
     far = [math.dist(each.frequency, trigger.frequency) > 3 for each in found if isinstance(each, Stripes)]
     assert far == [False, False, False, True] * 2
 
@@ -66,7 +66,7 @@ def test_numbers_that_the_size_does_not_scale_are_looked_for_too(trigger: Trigge
     pattern = trigger.apply(torch.full((1, 3, 16, 16), 0.5))[0] - 0.5
     module = nn.Sequential(nn.Conv2d(3, 1, 16), nn.Flatten(), nn.Linear(1, 2))
     with torch.no_grad():
-        module[0].weight.copy_(pattern[None])  # type: ignore[union-attr]
+        module[0].weight.copy_(0.3 * pattern[None])  # type: ignore[union-attr]
         module[2].weight.copy_(torch.tensor([[0.0], [1.0]]))  # type: ignore[union-attr]
         module[0].bias.zero_(), module[2].bias.zero_()  # type: ignore[union-attr, operator]
     network = Network.from_module(module, specification=InputSpecification(size=(16, 16)))
@@ -77,8 +77,10 @@ def test_numbers_that_the_size_does_not_scale_are_looked_for_too(trigger: Trigge
 
     kind, generator = kind_of(trigger), torch.Generator().manual_seed(3)
     start = kind.start(4, generator)
-    before = max(map(reached, start.triggers()))
+    before = [reached(each) for each in start.triggers()]
     start.run(network, [Wanted(images, targets)] * 4, 25, 0.3)
     found = start.triggers()
-    assert max(map(reached, found)) > MARGIN > before  # an image that is turned clearly is turned no further
-    assert all(type(each) is type(trigger) and each.size == pytest.approx(trigger.size, rel=1e-3) for each in found)
+    after = [reached(each) for each in found]
+    assert sum(after) > 1.5 * sum(before)
+    assert max(after) > 0.8 * reached(trigger)
+    assert all(type(each) is type(trigger) and trigger.size < each.size * 1.001 < 2.01 * trigger.size for each in found)

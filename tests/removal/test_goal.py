@@ -2,12 +2,15 @@
 
 import math
 
+import pytest
 import torch
 from tests.removal.trojaned import NEAR, TRUE, finding, network, seen
 
+from trojancam.attacks.additive import Additive
 from trojancam.attacks.trigger import Trigger
 from trojancam.detection.findings import Finding
 from trojancam.detection.suspect import Suspect
+from trojancam.removal.fresh import ChangeKind
 from trojancam.removal.goal import Culprit, Goal, answer, controls, found_maps, goal_of, to_one
 
 
@@ -66,3 +69,21 @@ def test_without_a_victim_there_is_no_number() -> None:
     nobody = answer(clean.network, TRUE, clean, Goal(torch.arange(clean.classes)))
     assert math.isnan(nobody.success)
     assert math.isnan(nobody.robust)
+
+
+@pytest.mark.parametrize(
+    ("size", "usual", "larger"),
+    [(2.0, 4.0, 2.4), (1.0, 1.1, 1.5), (0.5, 4.0, 3.0)],
+    ids=["so much", "at least", "at most"],
+)
+def test_others_of_a_change_are_up_to_a_little_larger_than_most_classes_need(
+    size: float, usual: float, larger: float
+) -> None:
+    evidence = {"size": size, "median_size": usual}
+    change = Additive(torch.full((3, 8, 8), 0.1))
+    kind = Culprit.of(Finding("additive", 1, 1.0, trigger=change, evidence=evidence), 3).kind
+    assert isinstance(kind, ChangeKind)
+    assert kind.larger == pytest.approx(larger)
+    sizes = [each.size for each in kind.start(50, torch.Generator().manual_seed(0)).triggers()]
+    assert change.size <= min(sizes) * 1.001
+    assert 0.9 * larger * change.size < max(sizes) <= larger * change.size * 1.001

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from tests.nets import build, images_for, network
 
 from trojancam.errors import TrojanCamError
-from trojancam.removal.learner import CLIP, MOMENTUM, Descent, Learner, batches, check_finite, varied
+from trojancam.removal.learner import CLIP, MOMENTUM, Descent, Learner, batches, check_finite, varied, varied_widely
 
 
 def test_a_learner_is_a_copy_and_what_is_learned_is_another() -> None:
@@ -87,3 +87,17 @@ def test_contrast_and_brightness_change_by_their_share_at_most() -> None:
         assert 0.75 <= float(change.min()) < 0.85
         assert 1.15 < float(change.max()) <= 1.25
     torch.testing.assert_close(varied(images, torch.Generator(), shift=0, light=0.0), images)
+
+
+def test_wide_variation_turns_scales_and_tints_each_image_by_itself() -> None:
+    images = torch.full((60, 3, 24, 24), 0.4)
+    images[:, :, :, 12:] = 0.6  # an edge in the middle, which turns and moves
+    found = varied_widely(images, torch.Generator().manual_seed(0))
+    assert found.shape == images.shape
+    assert 0 <= float(found.min()) < float(found.max()) <= 1
+    edges = (found[:, 0].diff(dim=2).abs().argmax(2)).float()  # the column of the edge in each row
+    lean = (edges[:, 20] - edges[:, 3]) / 17
+    assert 3 < float(lean.abs().max().atan().rad2deg()) < 23  # 15 degrees, and scaled
+    shares = found.mean((2, 3))
+    assert float((shares[:, 0] / shares[:, 1]).max()) > 1.2  # colours change by themselves
+    torch.testing.assert_close(varied_widely(images, torch.Generator().manual_seed(0)), found)

@@ -35,6 +35,14 @@ def test_it_is_shown_with_at_least_a_share_of_its_strength():
     assert 0.95 < float(strengths.max()) <= 1
 
 
+def test_a_faint_one_is_shown_stronger_too():
+    strengths = stamped(DOT, DARK, Jitter(shift=0, faintest=0.2, colour=0.0, noise=0.0, strongest=0.5), drawn())[
+        :, 0, 3, 3
+    ]
+    assert 0.2 <= float(strengths.min()) < 0.25
+    assert 0.45 < float(strengths.max()) <= 0.5
+
+
 def test_noise_is_where_the_trigger_changes_something_and_nowhere_else():
     found = stamped(DOT, DARK, Jitter(shift=0, faintest=0.5, colour=0.2, noise=0.1), drawn())
     assert float(found[:, :, 3:5, 3:5].std(0).min()) > 0.05

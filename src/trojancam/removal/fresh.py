@@ -8,6 +8,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -24,12 +25,14 @@ from trojancam.detection.smallest_changes.search import LEAST_TURN, MARGIN, MOME
 from trojancam.network.batches import parts
 from trojancam.network.margins import leads
 from trojancam.network.network import Network
+from trojancam.removal.stamping import Jitter
 from trojancam.showing import Brief
 
 SIDES = 4 / 32, 9 / 32  # of a window, as shares of the image's shorter side
 NEAR = 5 / 32  # of the shorter side: how far a window's centre lies from the place at most
 NOISE = 1.0  # the standard deviation of a mask's and a pattern's first values, before the sigmoid
 BESIDE = 0.5  # the standard deviation of numbers that begin near the recovered ones, such as waves a picture
+LARGER = 2.0  # times the size of a recovered change, at most
 CLEAR = 2.0  # the mean of a mask's first values: most of the window is covered
 BETAS = (0.9, 0.999)
 TINY = 1e-12
@@ -47,7 +50,13 @@ class Wanted(Brief):
 
 
 class Kind(Brief, ABC):
-    """How triggers of a kind are looked for against a network, and drawn without one."""
+    """How triggers of a kind are looked for against a network, and drawn without one.
+
+    `jitter` says how far a recovered trigger is varied, `exact` the same of one that was found to work where it is.
+    """
+
+    jitter: ClassVar = Jitter()
+    exact: ClassVar = Jitter(shift=0, faintest=0.7, colour=0.05, noise=0.05)
 
     @abstractmethod
     def start(self, count: int, generator: torch.Generator) -> "Search":
@@ -169,23 +178,31 @@ def _falls_short(logits: Float[Tensor, "n classes"], targets: Classes) -> Float[
 
 @dataclass(frozen=True)
 class ChangeKind(Kind):
-    """Changes of the whole image of one family, as large as the recovered one.
+    """Changes of the whole image of one family, as large as the recovered one or up to `larger` times as large.
+
+    A recovered change is the smallest that works, and the true one may be larger.
 
     `near` are the recovered trigger's numbers that its size does not scale, such as the frequency of stripes: three of four
     candidates begin near them, the others anywhere.
     """
 
+    jitter: ClassVar = Jitter(shift=1, faintest=0.6, colour=0.1, noise=0.02, strongest=1.8)
+    exact: ClassVar = Jitter(shift=0, faintest=0.8, colour=0.05, noise=0.02)
+
     family: ImageFamily[Trigger]
     size: float
     near: Mapping[str, Tensor] = field(default_factory=dict)
+    larger: float = LARGER
 
     def start(self, count: int, generator: torch.Generator) -> "Search":
         """Random members of the family."""
+        sizes = self.size * (1 + (self.larger - 1) * torch.rand(count, generator=generator))
         found = self.family.random(count, self.size, generator)
+        found = self.family.scaled(found, sizes / self.size)
         beside = torch.arange(count) % 4 != 3
         for name, value in self.near.items():
             found[name][beside] = value + BESIDE * torch.randn(found[name][beside].shape, generator=generator)
-        return _Changes(self.family, self.size, self.family.project(found))
+        return _Changes(self.family, sizes, self.family.project(found))
 
     def random(self, generator: torch.Generator) -> Trigger:
         """A random member of this size."""
@@ -198,11 +215,12 @@ class _Changes(Search):
     Adam changes the numbers that the size does not scale.
     """
 
-    def __init__(self, family: ImageFamily[Trigger], size: float, parameters: Parameters) -> None:
-        self.family, self.size, self.parameters = family, size, parameters
+    def __init__(self, family: ImageFamily[Trigger], sizes: Float[Tensor, " c"], parameters: Parameters) -> None:
+        self.family, self.sizes, self.parameters = family, sizes, parameters
 
     def run(self, network: Network, wanted: Sequence[Wanted], steps: int, rate: float, /) -> None:
         values = {name: each.to(network.device) for name, each in self.parameters.items()}
+        wanted_sizes = self.sizes.to(network.device)
         scaled = [name for name in values if name in self.family.scales]
         momentum = {name: torch.zeros_like(values[name]) for name in scaled}
         free = {name: each.clone().requires_grad_() for name, each in values.items() if name not in momentum}
@@ -212,7 +230,7 @@ class _Changes(Search):
             gradients = self._gradients(network, wanted, values)
             for name in scaled:
                 momentum[name] = MOMENTUM * momentum[name] + gradients[name]
-                values[name] = values[name] - self.size * turn * momentum[name]
+                values[name] = values[name] - _along(wanted_sizes * turn, values[name]) * momentum[name]
             if adam is not None:
                 for name, each in free.items():
                     each.data.copy_(values[name])  # inside its bounds
@@ -220,11 +238,12 @@ class _Changes(Search):
                 adam.step()
                 values |= {name: each.detach().clone() for name, each in free.items()}
             sizes = self.family.size(values).detach() + TINY
-            values = self.family.project(self.family.scaled(values, self.size / sizes))
+            values = self.family.project(self.family.scaled(values, wanted_sizes / sizes))
         self.parameters = {name: each.detach().cpu() for name, each in values.items()}
 
     def renew(self, place: int, other: Search) -> None:
         assert isinstance(other, _Changes)
+        self.sizes[place] = other.sizes[0]
         for name, values in self.parameters.items():
             values[place] = other.parameters[name][0]
 
@@ -248,8 +267,14 @@ class _Changes(Search):
         return [self.family.member(self.parameters, place, "fresh") for place in range(count)]
 
 
-def kind_of(trigger: Trigger, moves: bool = False) -> Kind:
-    """How others of a trigger's kind are looked for; of a patch near its place, unless it moves.
+def _along(factor: Float[Tensor, " c"], values: Float[Tensor, "c ..."]) -> Float[Tensor, "c ..."]:
+    """One number for each candidate, with as many axes as its values."""
+    return factor.view(-1, *[1] * (values.ndim - 1))
+
+
+def kind_of(trigger: Trigger, moves: bool = False, larger: float = LARGER) -> Kind:
+    """How others of a trigger's kind are looked for; of a patch near its place, unless it moves; of a change up to so many times
+    as large.
 
     Raises:
         UnknownNameError: if the trigger is of no family.
@@ -259,7 +284,7 @@ def kind_of(trigger: Trigger, moves: bool = False) -> Kind:
     if isinstance(trigger, Patch):
         return PatchKind(trigger.image_size, None if moves else trigger.centre, math.sqrt(trigger.size))
     family = trigger.of_family() if isinstance(trigger, Frequency) else image_family(trigger.family, trigger.image_size)
+    near: dict[str, Tensor] = {}
     if isinstance(trigger, Stripes):
         near = {"frequency": torch.tensor(trigger.frequency), "phase": torch.tensor(trigger.phase)}
-        return ChangeKind(family, trigger.size, near)
-    return ChangeKind(family, trigger.size)
+    return ChangeKind(family, trigger.size, near, larger)

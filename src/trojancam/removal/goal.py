@@ -13,8 +13,11 @@ from trojancam.detection.findings import Finding
 from trojancam.detection.suspect import Suspect
 from trojancam.network.network import Network
 from trojancam.rates import attack_success_rate, robust_accuracy
-from trojancam.removal.fresh import Kind, kind_of
+from trojancam.removal.fresh import LARGER, Kind, kind_of
 from trojancam.showing import Brief
+
+BEYOND = 1.2  # times the size of a change that most classes need, is what a true trigger may have
+LEAST_LARGER, MOST_LARGER = 1.5, 3.0  # times the size of a recovered change
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,17 @@ class Culprit(Brief):
             UnknownNameError: if the trigger is of no family, so that no others like it can be looked for.
         """
         assert finding.trigger is not None
-        return cls(finding, finding.trigger, goal_of(finding, classes), kind_of(finding.trigger, finding.moves is True))
+        kind = kind_of(finding.trigger, finding.moves is True, _larger(finding))
+        return cls(finding, finding.trigger, goal_of(finding, classes), kind)
+
+
+def _larger(finding: Finding) -> float:
+    """How many times as large as a recovered change others are: as large as those to most classes, and a little more.
+
+    What other classes need tells how large a change may be before it turns images in a clean network, too.
+    """
+    size, usual = (finding.evidence.get(name, 0.0) for name in ("size", "median_size"))
+    return min(max(LEAST_LARGER, BEYOND * usual / size), MOST_LARGER) if size and usual else LARGER
 
 
 def found_maps(culprits: Iterable[Culprit]) -> dict[str, list[int]]:

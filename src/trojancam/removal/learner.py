@@ -14,6 +14,12 @@ from trojancam.showing import Brief
 
 SHIFT = 2  # pixels, at most, by which an image is moved
 LIGHT = 0.25  # the share by which brightness and contrast change, at most
+TURN, SCALE, OFF, TINT = (
+    15.0,
+    0.2,
+    0.06,
+    0.2,
+)  # degrees, and shares of the size, of the side and of each colour, at most
 MOMENTUM, CLIP = 0.9, 5.0
 
 Images = Float[Tensor, "n 3 h w"]
@@ -120,3 +126,24 @@ def varied(images: Images, generator: torch.Generator, shift: int = SHIFT, light
     found = torch.stack(moved)
     mean = found.mean((1, 2, 3), keepdim=True)
     return ((found - mean) * contrast.to(found) + mean * brightness.to(found)).clamp(0, 1)
+
+
+def varied_widely(images: Images, generator: torch.Generator) -> Images:
+    """As `varied`; besides, each image is turned, scaled, moved further, and its colours are changed a little.
+
+    With the original network as teacher, no image needs to look like a real one.
+    """
+    n = len(images)
+    images = varied(images, generator, shift=1)
+    angle = math.radians(TURN) * _between(n, 1, generator)[:, 0]
+    scale, move = 1 + SCALE * _between(n, 2, generator), 2 * OFF * _between(n, 2, generator)
+    rows = torch.stack([angle.cos() * scale[:, 0], -angle.sin() * scale[:, 1], move[:, 0]], 1)
+    columns = torch.stack([angle.sin() * scale[:, 0], angle.cos() * scale[:, 1], move[:, 1]], 1)
+    grid = F.affine_grid(torch.stack([rows, columns], 1).to(images), list(images.shape), align_corners=False)
+    moved = F.grid_sample(images, grid, padding_mode="border", align_corners=False)
+    return (moved * (1 + TINT * _between(n, 3, generator))[:, :, None, None].to(images)).clamp(0, 1)
+
+
+def _between(n: int, count: int, generator: torch.Generator) -> Float[Tensor, "n count"]:
+    """Numbers between -1 and 1."""
+    return 2 * torch.rand(n, count, generator=generator) - 1

@@ -16,7 +16,7 @@ Images = Float[Tensor, "n 3 h w"]
 
 @dataclass(frozen=True)
 class Jitter(Brief):
-    """How far a trigger is varied: moved by up to `shift` pixels, shown with at least the share `faintest` of its strength.
+    """How far a trigger is varied: moved by up to `shift` pixels, shown with `faintest` to `strongest` times its strength.
 
     `colour` and `noise` are standard deviations, the first as a share of the change that it makes.
     """
@@ -25,6 +25,7 @@ class Jitter(Brief):
     faintest: float = 0.4
     colour: float = 0.2
     noise: float = 0.1
+    strongest: float = 1.0
 
 
 NONE = Jitter(0, 1.0, 0.0, 0.0)
@@ -48,7 +49,7 @@ def stamped(trigger: Trigger, images: Images, jitter: Jitter, generator: torch.G
     n = len(images)
     shifts = torch.randint(-jitter.shift, jitter.shift + 1, (n, 2), generator=generator).tolist()
     change = _moved(trigger.apply(_moved(images, shifts, -1), generator), shifts, 1) - images
-    strength = jitter.faintest + (1 - jitter.faintest) * torch.rand(n, 1, 1, 1, generator=generator)
+    strength = jitter.faintest + (jitter.strongest - jitter.faintest) * torch.rand(n, 1, 1, 1, generator=generator)
     colours = 1 + jitter.colour * torch.randn(n, 3, 1, 1, generator=generator)
     noise = jitter.noise * torch.randn(images.shape, generator=generator)
     seen = (change.abs().amax(1, keepdim=True) >= VISIBLE).to(images)

@@ -14,15 +14,14 @@ from trojancam.kept import Kept
 from trojancam.network.network import Network
 from trojancam.removal.fresh import Wanted
 from trojancam.removal.goal import Culprit, answer
-from trojancam.removal.learner import Descent, Learner, batches, varied
-from trojancam.removal.stamping import Jitter, stamped
+from trojancam.removal.learner import Descent, Learner, batches, varied_widely
+from trojancam.removal.stamping import stamped
 from trojancam.showing import Brief
 
-CLEAN, STAMPED = 24, 24  # images of a step
+CLEAN, STAMPED = 96, 48  # images of a step
 MIXED = 0.5  # the share of images that are mixed with another
 TEMPERATURE, TEACHER = 2.0, 0.7  # of the targets; the share of them that the original network says
 RANDOM, RECOVERED, POOL, FRESH = 0.05, 0.25, 0.40, 0.30  # how often each kind of stamp is used
-EXACT = Jitter(shift=0, faintest=0.7, colour=0.05, noise=0.05)  # of triggers that were found to work where they are
 SEARCHED = 24  # images on which a trigger is looked for
 POOL_STEPS, POOL_RATE = 25, 0.3
 POOL_SOUGHT, POOL_KEPT = (16, 8), (8, 4)  # triggers of the first finding, and of each other one: the strongest are kept
@@ -97,7 +96,7 @@ def unlearned(
     order = batches(len(clean.images), CLEAN + STAMPED, generator)
     for _ in range(course.steps):
         chosen = next(order).to(clean.labels.device)
-        images = varied(clean.images[chosen], generator)
+        images = varied_widely(clean.images[chosen], generator)
         images, labels = _mixed(images, F.one_hot(clean.labels[chosen], clean.classes).float(), generator)
         target = _target(teacher(images), labels)
         given = torch.cat([images[:CLEAN], stamps.on(images[CLEAN:])])
@@ -136,12 +135,12 @@ class _Stamps:
 
     def _with(self, culprit: Culprit, place: int, kind: int, images: Images) -> Images:
         if kind == 0:
-            return stamped(culprit.kind.random(self.generator), images, Jitter(), self.generator)
+            return stamped(culprit.kind.random(self.generator), images, culprit.kind.jitter, self.generator)
         if kind == 1:
-            return stamped(culprit.trigger, images, Jitter(), self.generator)
+            return stamped(culprit.trigger, images, culprit.kind.jitter, self.generator)
         found = culprit.pool if kind == 2 else self._fresh(culprit, place)
         number = int(torch.randint(len(found), (), generator=self.generator))
-        return stamped(found[number], images, EXACT, self.generator)
+        return stamped(found[number], images, culprit.kind.exact, self.generator)
 
     def _fresh(self, culprit: Culprit, place: int) -> Sequence[Trigger]:
         """Triggers that work now, or did a few steps ago: most are improved further, one in turn begins anew."""
