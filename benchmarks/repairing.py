@@ -36,7 +36,7 @@ from trojancam.opening.open import load
 from trojancam.rates import attack_success_rate, clean_accuracy, fidelity, robust_accuracy
 from trojancam.removal.reactivation import Reactivation, reactivation
 from trojancam.removal.repairing import REPAIRS, Outcome, remove, split
-from trojancam.tasks.repair import culpable
+from trojancam.tasks.scan import culpable
 
 OUT = Path(__file__).parents[1] / "docs" / "repair.md"
 KEPT = Path(__file__).with_name("repairing.json")
@@ -58,7 +58,8 @@ class Measured:
     """A repair of one network by one method, held beside the truth; rates of several backdoors are the worst of each.
 
     `found` is the verdict of the scan. `verdict` is the judge's, or why there was no repair. Rates after are those of the best
-    try, also where it did not pass. Those of `clean` are of the parent, which has no backdoor, under the same trigger.
+    try, also where it did not pass. Those of `clean` are of the parent, which has no backdoor, under the same trigger. `broken`
+    are the judge's rules that the best try breaks.
     """
 
     member: str
@@ -70,6 +71,7 @@ class Measured:
     verdict: str
     found: str
     rung: str = ""
+    broken: Sequence[str] = ()
     accuracy_before: float | None = None
     accuracy_after: float | None = None
     success_before: float | None = None
@@ -178,7 +180,8 @@ def repaired(member: Member, method: str, count: int, data: Path) -> Measured:
     best = outcome.best
     if best is None:
         return result
-    result = _with_rates(replace(result, rung=best.rung), "after", truth(best.network, backdoors, *parts.measured))
+    result = replace(result, rung=best.rung, broken=best.ruling.broken)
+    result = _with_rates(result, "after", truth(best.network, backdoors, *parts.measured))
     parent = load(path_of(member.parent)) if member.parent else None
     if parent is not None:
         result = replace(result, robust_clean=truth(parent, backdoors, *parts.measured)[2])

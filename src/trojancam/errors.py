@@ -32,6 +32,7 @@ class Remedy(StrEnum):
     PORT = "port"
     STUDY = "study"  # several are installed
     FORCE = "force"  # do what is usually of no use
+    SCAN = "scan"  # give the scan that found something
     WHOLE = "whole"  # look at all of each image: nothing says where in it the object is
 
 
@@ -57,6 +58,7 @@ PYTHON: Mapping[Remedy, str] = {
     Remedy.PORT: "choose another port",
     Remedy.STUDY: "say which to reproduce",
     Remedy.FORCE: "do it all the same with force=True",
+    Remedy.SCAN: "give what trojancam.scan found, as scan=",
     Remedy.WHOLE: "read whole images: leave out crop=, or load the network with a preprocessing whose region is whole",
 }
 

@@ -140,6 +140,20 @@ def test_bad_input_ends_in_one_sentence(refused: Refused, model: Path, signs: Pa
     assert "holds no image" in refused("sift", model, folder, *options(signs))
 
 
+def test_the_input_filter_asks_for_the_scan_of_this_network(
+    refused: Refused, model: Path, signs: Path, folder: Path, tmp_path: Path
+) -> None:
+    asked = ("sift", model, folder, *options(signs), "--methods", "input-filter")
+    assert "recovered from this network; give its scan.json with --scan" in refused(*asked)
+    assert "there is no file missing.json; give --scan a file that is there" in refused(
+        *asked, "--scan", "missing.json"
+    )
+    other = tmp_path / "other.json"
+    other.write_text("{}")
+    assert "is not what 'trojancam scan' writes" in refused(*asked, "--scan", other)
+    assert not (tmp_path / "out").exists()
+
+
 def test_one_object_for_machines_and_a_red_test_for_a_suspicious_image(
     run: Run, model: Path, signs: Path, folder: Path, tmp_path: Path
 ) -> None:

@@ -6,6 +6,7 @@ import torch
 from tests.detection.planted import COLUMNS, ROWS, TARGET, module, pictures
 from torch import Tensor
 
+from trojancam.attacks.patch import Patch
 from trojancam.defences import DEFENCES
 from trojancam.network.network import Network
 
@@ -25,6 +26,12 @@ def triggered(count: int = 18, seed: int = 5) -> Tensor:
     stamped = images[labels != TARGET][:count].clone()
     stamped[:, :, ROWS, COLUMNS] = torch.tensor([1.0, 0.0, 1.0])[:, None, None]
     return stamped
+
+
+def recovered() -> Patch:
+    """A trigger as a scan recovers it: not quite in its place, nor in its colour."""
+    pattern = torch.tensor([0.9, 0.1, 0.8])[:, None, None].expand(3, 12, 12).contiguous()
+    return Patch(trigger_mask().float().roll(1, 1).maximum(trigger_mask().float()), pattern, 0.9)
 
 
 def trigger_mask() -> Tensor:

@@ -54,6 +54,7 @@ OPTIONS: Mapping[Remedy, str] = {  # what can be done on the command line
     Remedy.PORT: "choose another with --port, or 0 for any that is free",
     Remedy.STUDY: "say which to reproduce with --study",
     Remedy.FORCE: "do it all the same with --force",
+    Remedy.SCAN: "give its scan.json with --scan",
     Remedy.WHOLE: "take whole images with --crop whole, or give the folder of GTSRB",
 }
 

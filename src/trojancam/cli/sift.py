@@ -24,6 +24,7 @@ from trojancam.cli.options import (
     input_settings,
     labelled_by,
     opened,
+    read_later,
     takes_options,
     warn_uncut,
 )
@@ -59,6 +60,13 @@ def sift(
             "opinions."
         ),
     ] = "contributions",
+    scan: Annotated[
+        Path | None,
+        typer.Option(
+            callback=read_later("--scan"),
+            help="The scan.json of this network: input-filter looks for the triggers that were recovered.",
+        ),
+    ] = None,
     false_alarms: Annotated[float, typer.Option(help="Which share of clean images may be called suspicious.")] = 0.01,
     json_: Annotated[
         bool,
@@ -77,6 +85,7 @@ def sift(
     from trojancam.defences import DEFENCES
     from trojancam.defences.sieve import known_methods
     from trojancam.files import prepared_folder
+    from trojancam.report.documents.scan import read_scan
     from trojancam.report.machines.outcomes import of_sift
     from trojancam.report.provenance import file_facts
     from trojancam.report.sift import documented, json_lines, write_sift
@@ -89,6 +98,7 @@ def sift(
     known, _ = dataset.test.take(clean, seed)
     network = fitted(network, dataset, seed)
     warn_uncut(network)
+    found = None if scan is None else read_scan(scan, network.fingerprint)
     settings = {
         **file_facts(model),
         "data": dataset.source,
@@ -99,7 +109,7 @@ def sift(
     }
     with interruptible(lambda: "nothing was written"), prepared_folder(out), progress_bar("sift") as progress:
         started = time.perf_counter()
-        result = run(network, files, known, names, false_alarms=false_alarms, seed=seed, progress=progress)
+        result = run(network, files, known, names, scan=found, false_alarms=false_alarms, seed=seed, progress=progress)
         document = documented(result, settings, time.perf_counter() - started)
         page = write_sift(result, document, out)
     if json_:

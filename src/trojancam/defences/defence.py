@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from trojancam.attacks.trigger import Trigger
 from trojancam.errors import TrojanCamError
 from trojancam.network.batches import BUDGET, parts
 from trojancam.network.network import Network
@@ -66,13 +67,17 @@ class Seen(Brief):
 
 @dataclass(frozen=True)
 class Reference(Brief):
-    """The clean images that a defence may learn from, and the network without its card."""
+    """The clean images that a defence may learn from, and the network without its card.
+
+    `triggers` are those that a scan recovered from the network, where there was one: never the true ones.
+    """
 
     network: Network
     images: Images
     seed: int = 0
     memory_budget: int = BUDGET
     progress: Progress = silent
+    triggers: tuple[Trigger, ...] = ()
 
     def seen(self, recorded: bool = False) -> Iterator[Seen]:
         """The clean images, a batch at a time."""

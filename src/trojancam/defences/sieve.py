@@ -1,17 +1,19 @@
 """Sieve: defences that have learned from clean images, with a threshold each; it says which images of a batch are suspicious."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from trojancam.attacks.trigger import Trigger
 from trojancam.defences import (
     cognitive_distillation,
     contributions,
     ibd_psc,
+    input_filter,
     scale_up,
     sentinet,
     strip,
@@ -42,6 +44,7 @@ _OWN = {
     "teco": Defence("TeCo", "Liu et al., CVPR 2023", teco.learn),
     "ibd-psc": Defence("IBD-PSC", "Hou et al., ICML 2024", ibd_psc.learn),
     "weight-scaling": Defence("Weight scaling", "new in TrojanCAM, after IBD-PSC", weight_scaling.learn),
+    "input-filter": Defence("Neural Cleanse's input filter", "Wang et al., S&P 2019", input_filter.learn),
 }
 DEFENCES = Registry("defence", "trojancam.defences", as_defence, _OWN)
 """All defences by name. `DEFENCES.register("mine")` adds a function of a `Reference` that returns a test, which is a function of
@@ -140,6 +143,7 @@ def learned(
     clean: given.GivenImages,
     methods: given.GivenNames = DEFAULT_METHODS,
     *,
+    triggers: Sequence[Trigger] = (),
     false_alarms: float = FALSE_ALARMS,
     seed: int = 0,
     memory_budget: int = BUDGET,
@@ -148,7 +152,8 @@ def learned(
     """The sieve of these defences for a network, from clean images; no label is needed.
 
     Half of the clean images is what defences learn from; the thresholds come from the other half, so that among clean images
-    of the same kind at most a share `false_alarms` is called suspicious, on average.
+    of the same kind at most a share `false_alarms` is called suspicious, on average. `triggers` are those that a scan recovered
+    from the network, for the defences that need some.
 
     Raises:
         UnknownNameError: if there is no such defence.
@@ -169,7 +174,7 @@ def learned(
     reference = Reference(bare, images[0::2], seed, memory_budget)
     tests = {}
     for name, one in zip(names, told[:-1], strict=True):
-        tests[name] = DEFENCES[name].learn(Reference(bare, images[0::2], seed, memory_budget, one))
+        tests[name] = DEFENCES[name].learn(Reference(bare, images[0::2], seed, memory_budget, one, tuple(triggers)))
     recorded = any(DEFENCES[name].records for name in names)
     others = Reference(bare, images[1::2], seed, memory_budget, told[-1])
     found: dict[str, list[Tensor]] = {name: [] for name in names}

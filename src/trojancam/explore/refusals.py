@@ -23,6 +23,7 @@ ON_THE_PAGE: Mapping[Remedy, str] = {  # what people on the page can do
     Remedy.PORT: "start the explorer on another port",
     Remedy.STUDY: "say which with 'trojancam reproduce --study'",
     Remedy.FORCE: "do it all the same on the command line, with --force",
+    Remedy.SCAN: "sift on the command line, with --scan",
     Remedy.WHOLE: "start the explorer with --crop whole, or with the folder of GTSRB",
 }
 

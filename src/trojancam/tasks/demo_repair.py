@@ -23,7 +23,8 @@ from trojancam.progress import Progress, stages
 from trojancam.rates import attack_success_rate, clean_accuracy
 from trojancam.records import Fraction, Written
 from trojancam.showing import Brief
-from trojancam.tasks.repair import Repaired, culpable, parted, repair
+from trojancam.tasks.repair import Repaired, parted, repair
+from trojancam.tasks.scan import culpable
 
 METHOD = "stimulation"  # the search for patches, which is what the demonstration plants
 SCANNED = 100  # test images

@@ -1,6 +1,5 @@
 """Repairing a network: scan it unless that was done, remove what was found, and set down what that cost."""
 
-import math
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -13,10 +12,10 @@ from torch import Tensor
 
 from trojancam import detection
 from trojancam.data.image_set import ImageSet
-from trojancam.detection.findings import Finding, ScanReport
+from trojancam.detection.findings import ScanReport
 from trojancam.detection.suspect import Suspect, suspect
 from trojancam.detection.words import share
-from trojancam.errors import DataError, Remedy
+from trojancam.errors import DataError
 from trojancam.locks import only_run_in
 from trojancam.network import given
 from trojancam.network.network import Network
@@ -36,8 +35,7 @@ from trojancam.removal.reactivation import reactivation
 from trojancam.removal.repairing import DEFAULT, Outcome, check_labels, remove
 from trojancam.showing import Brief
 from trojancam.tasks.repair_views import RepairView, repair_views
-from trojancam.tasks.scan import least
-from trojancam.text import with_article
+from trojancam.tasks.scan import as_report, culpable
 
 BUDGET = 0.01  # of clean accuracy
 SCANNED = 100  # images of a scan
@@ -150,11 +148,8 @@ def repair(
     """
     started = time.perf_counter()
     seen = suspect(network, images, labels)
-    if report is not None and not isinstance(report, ScanReport):
-        raise DataError(
-            f"a repair takes the ScanReport that trojancam.scan gives, not {with_article(type(report).__name__)}; of a written "
-            "scan take trojancam.report.documents.scan.read_scan(path, network.fingerprint)"
-        )
+    if report is not None:
+        report = as_report(report)
     check_labels(seen)
     if reference is not None:
         _check_reference(network, reference)
@@ -184,27 +179,6 @@ def parted(images: ImageSet, count: int, seed: int) -> tuple[ImageSet, ImageSet 
     chosen = torch.cat([order[images.labels[order] == label][:count] for label in images.labels.unique()])
     rest = order[~torch.isin(order, chosen)][:FURTHER]
     return images.select(chosen), images.select(rest) if len(rest) >= FEWEST_FURTHER else None
-
-
-def culpable(report: ScanReport, force: bool = False) -> list[Finding]:
-    """The findings that are to be removed: those that their own detector calls a backdoor, else those that are inconclusive.
-
-    Raises:
-        DataError: if there is none; with `force`, only if there is no finding at all: the strongest is taken.
-    """
-    deciding = {name: opinion for name, opinion in report.opinions.items() if opinion.decides}
-    certain = {name: opinion.threshold for name, opinion in deciding.items()}
-    likely = {name: least(report, name) for name in deciding}
-    for bounds in (certain, likely):
-        found = [each for each in report.findings if each.score >= bounds.get(each.detector, math.inf)]
-        if found:
-            return sorted(found, key=lambda each: -each.score / certain[each.detector])
-    if not force or not report.findings:
-        raise DataError(
-            "the scan found nothing in this network that would have to be removed, and a repair costs accuracy",
-            Remedy.FORCE,
-        )
-    return [report.findings[0]]
 
 
 def _check_reference(network: Network, reference: Network) -> None:

@@ -1,5 +1,6 @@
 """Scanning a network: its report, the strong findings, what heat maps say of them, and an image to show each on."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from trojancam.detection.judgement import Opinion
 from trojancam.detection.references import Reference
 from trojancam.detection.suspect import halves, suspect
 from trojancam.detection.validation import LayerView, PlaceView, Validation, trigger_core, validated
+from trojancam.errors import DataError, Remedy
 from trojancam.evaluation.localisation import dilated, layer_energy
 from trojancam.network import given
 from trojancam.network.network import Network
@@ -27,6 +29,7 @@ from trojancam.progress import Progress, silent
 from trojancam.showing import Brief
 from trojancam.stimulation import Stimulated, stimulate, stimulated_logits
 from trojancam.tasks.results import on_processor
+from trojancam.text import with_article
 
 CASES = 3  # strong findings, at most, that are drawn and validated
 SHORT_LIST = 32  # images, at most, among which one is chosen by its heat maps
@@ -235,6 +238,41 @@ def _small_core(finding: Finding) -> Bool[Tensor, "h w"] | None:
         return None
     core = trigger_core(trigger)
     return core if float(core.float().mean()) <= LOCAL else None
+
+
+def as_report(given: object) -> ScanReport:
+    """What was found by a scan, and nothing else.
+
+    Raises:
+        DataError: if it is no `ScanReport`.
+    """
+    if not isinstance(given, ScanReport):
+        raise DataError(
+            f"what a scan found is the ScanReport that trojancam.scan gives, not {with_article(type(given).__name__)}; of a "
+            "written scan take trojancam.report.documents.scan.read_scan(path, network.fingerprint)"
+        )
+    return given
+
+
+def culpable(report: ScanReport, force: bool = False) -> list[Finding]:
+    """The findings that are to be removed: those that their own detector calls a backdoor, else those that are inconclusive.
+
+    Raises:
+        DataError: if there is none; with `force`, only if there is no finding at all: the strongest is taken.
+    """
+    deciding = {name: opinion for name, opinion in report.opinions.items() if opinion.decides}
+    certain = {name: opinion.threshold for name, opinion in deciding.items()}
+    likely = {name: least(report, name) for name in deciding}
+    for bounds in (certain, likely):
+        found = [each for each in report.findings if each.score >= bounds.get(each.detector, math.inf)]
+        if found:
+            return sorted(found, key=lambda each: -each.score / certain[each.detector])
+    if not force or not report.findings:
+        raise DataError(
+            "the scan found nothing in this network that would have to be removed, and a repair costs accuracy",
+            Remedy.FORCE,
+        )
+    return [report.findings[0]]
 
 
 def least(report: ScanReport, detector: str) -> float:

@@ -8,15 +8,18 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from trojancam.attacks.trigger import Trigger
 from trojancam.data.image_files import read_portion
 from trojancam.defences.cleaning import cleaned
 from trojancam.defences.sieve import DEFAULT_METHODS, DEFENCES, FALSE_ALARMS, Sieve, Sifted, learned
+from trojancam.detection.findings import ScanReport
 from trojancam.errors import DataError
 from trojancam.network import given
 from trojancam.network.network import Network
 from trojancam.progress import Progress, shown, stages
 from trojancam.showing import Brief, listed
 from trojancam.tasks.explain import find_images
+from trojancam.tasks.scan import as_report, culpable
 from trojancam.text import as_text
 
 PORTION = 256  # files that are read together
@@ -100,6 +103,7 @@ def sift(
     clean: given.GivenImages,
     methods: given.GivenNames = DEFAULT_METHODS,
     *,
+    scan: ScanReport | None = None,
     false_alarms: float = FALSE_ALARMS,
     seed: int = 0,
     progress: Progress | None = None,
@@ -109,7 +113,7 @@ def sift(
     Images are tensors and the like (see `record`), or image files and folders of them. Half of the clean images is what
     defences learn from; the other half sets the threshold, at which a share `false_alarms` of clean images would be
     suspicious. The first method decides, the others are second opinions. A suspicious image is cleaned where a method
-    knows the place.
+    knows the place. `scan` is what `trojancam.scan` found in this network: `input-filter` needs the triggers that it recovered.
 
     Raises:
         UnknownNameError: if there is no such method.
@@ -128,8 +132,28 @@ def sift(
     if files is not None and not files:
         raise DataError("there are no images to sift; name at least one file")
     source = _Tensors(network, images) if files is None else _Files(network, find_images(files))
-    sieve = learned(network, clean, methods, false_alarms=false_alarms, seed=seed, progress=learning)
+    triggers = () if scan is None else recovered(scan)
+    sieve = learned(network, clean, methods, triggers=triggers, false_alarms=false_alarms, seed=seed, progress=learning)
     return _sifted(network, source, sieve, len(given.images(network, clean)), looking)
+
+
+def recovered(scan: ScanReport) -> tuple[Trigger, ...]:
+    """The triggers of the findings that a scan calls a backdoor, or else of the inconclusive ones, the strongest first.
+
+    Raises:
+        DataError: if it is no scan, or found no trigger that could be removed.
+    """
+    report = as_report(scan)
+    try:
+        found = [each.trigger for each in culpable(report) if each.trigger is not None]
+    except DataError:
+        found = []
+    if not found:
+        raise DataError(
+            "the scan recovered no trigger of a backdoor, so there is none to look for; choose another defence, such as "
+            "contributions"
+        )
+    return tuple(found)
 
 
 class _Tensors:
