@@ -22,6 +22,7 @@ from scipy import stats
 from torch import Tensor
 
 from benchmarks.markdown import table
+from benchmarks.repairing import found
 from benchmarks.zoo.choosing import chosen, options
 from benchmarks.zoo.growing import FORMED, path_of
 from benchmarks.zoo.members import PARTS, Member
@@ -41,6 +42,7 @@ CLEAN, JUDGED = (
     300,
 )  # images to learn from and to set the threshold by; clean ones, and triggered ones, to judge by
 SLOW = ("strip", "sentinet", "cognitive-distillation", "teco")  # a hundred runs an image: learnt and judged on fewer
+BY_TRIGGER = ("input-filter",)  # looks for triggers that a scan of other images recovered, of whatever certainty
 SLOW_CLEAN, SLOW_JUDGED = 200, 60
 FALSE_ALARMS, SEED, LEVEL = 0.01, 11, 0.95
 CLEAN_LABEL = 0.5  # the least attack success rate of a backdoor with true labels, which hardly any network learns well
@@ -114,17 +116,18 @@ def judged(member: Member, method: str, data: Path) -> Judgement:
     """What a defence does on one network."""
     network, (images, _) = load(path_of(member.name)), drawn(data)
     clean, count = (SLOW_CLEAN, SLOW_JUDGED) if method in SLOW else (CLEAN, JUDGED)
-    sieve = learned(network, images[:clean], [method], false_alarms=FALSE_ALARMS, seed=SEED)
+    recovered = tuple(each.trigger for each in found(member, data)[1] if each.trigger) if method in BY_TRIGGER else ()
+    sieve = learned(network, images[:clean], [method], triggers=recovered, false_alarms=FALSE_ALARMS, seed=SEED)
     benign = images[CLEAN : CLEAN + count]
     bad, _ = attacked(network, path_of(member.name), data, count)
     started = time.process_time()
     good = sieve(benign)
     seconds = time.process_time() - started
-    found = sieve(bad)
-    scores = good.by_method[method].scores, found.by_method[method].scores
+    triggered = sieve(bad)
+    scores = good.by_method[method].scores, triggered.by_method[method].scores
     return Judgement(
         member.name, member.part, member.architecture, member.attack, method, len(benign), len(bad), auroc(*scores),
-        int(good.suspicious.sum()), int(found.suspicious.sum()), seconds / _forward(network, benign),
+        int(good.suspicious.sum()), int(triggered.suspicious.sum()), seconds / _forward(network, benign),
     )  # fmt: skip
 
 

@@ -16,8 +16,8 @@ from trojancam.rates import attack_success_rate, robust_accuracy
 from trojancam.removal.fresh import LARGER, Kind, kind_of
 from trojancam.showing import Brief
 
-BEYOND = 1.2  # times the size of a change that most classes need, is what a true trigger may have
-LEAST_LARGER, MOST_LARGER = 1.5, 3.0  # times the size of a recovered change
+BEYOND = 1.1  # times the size of a change that most classes need, is what a true trigger may have
+LEAST_LARGER, MOST_LARGER = 1.5, 2.25  # times the size of a recovered change
 
 
 @dataclass(frozen=True)
