@@ -37,7 +37,12 @@ def test_a_pattern_and_a_list_name_files(shelf: Path, monkeypatch: pytest.Monkey
 def test_a_table_and_lines_of_json_say_the_same(shelf: Path, tmp_path: Path) -> None:
     rows = [
         {"path": "shelf/b.pt", "architecture": "trojan2", "key": "ema", "data": "signs", "preprocessing": "own.json"},
-        {"path": str(shelf / "a.onnx"), "output": "logits", "preprocessing": "rgb-symmetric"},
+        {
+            "path": str(shelf / "a.onnx"),
+            "output": "logits",
+            "preprocessing": "rgb-symmetric",
+            "data": "rendered:objects",
+        },
     ]
     (tmp_path / "m.jsonl").write_text("\n\n".join(json.dumps(row) for row in rows))
     lines = [",".join(row.get(name, "") for name in COLUMNS) for row in rows]
@@ -50,6 +55,7 @@ def test_a_table_and_lines_of_json_say_the_same(shelf: Path, tmp_path: Path) -> 
     )  # fmt: skip
     assert found[1].file == "shelf/a.onnx"
     assert (found[1].output, found[1].preprocessing) == ("logits", "rgb-symmetric")
+    assert found[1].data == Path("rendered:objects")  # a name, which has no place
 
 
 @pytest.mark.parametrize(

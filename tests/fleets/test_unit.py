@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from trojancam.errors import DataError
+from trojancam.errors import DataError, UnknownNameError
 from trojancam.fleets.manifest import Entry
 from trojancam.fleets.unit import Settings, Unit, Units, data_fingerprint
 
@@ -71,3 +71,9 @@ def test_a_name_that_is_none_for_a_folder(entry: Entry, tmp_path: Path) -> None:
 def test_data_that_is_missing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is missing"):
         data_fingerprint(tmp_path / "nowhere")
+
+
+def test_a_rendered_data_set_is_named_not_read() -> None:
+    assert data_fingerprint(Path("rendered:objects")) == "rendered:objects"
+    with pytest.raises(UnknownNameError, match="unknown rendered data set 'rendered:mugs'"):
+        data_fingerprint(Path("rendered:mugs"))

@@ -97,7 +97,8 @@ DataOption = Annotated[
     Path | None,
     typer.Option(
         callback=data_there,
-        help="GTSRB, class folders, a CSV of paths and labels, .npz, .npy, MNIST or CIFAR; rendered signs if left out.",
+        help="GTSRB, class folders, a CSV of paths and labels, .npz, .npy, MNIST, CIFAR, or rendered:objects; rendered signs if "
+        "left out.",
     ),
 ]
 MODEL = "A model file: safetensors, .pt, .pth, .pt2, .onnx, .keras or .h5."

@@ -22,7 +22,7 @@ from .gtsrb_files import gtsrb
 from .image_files import read_image, read_images
 from .image_set import Dataset, ImageSet, as_floats
 from .loading import load_dataset
-from .rendered import render_images, rendered_signs
+from .rendered import render_images, render_objects, rendered_objects, rendered_signs
 
 __all__ = [
     "GTSRB_CLASS_NAMES",
@@ -50,7 +50,9 @@ __all__ = [
     "read_images",
     "regions",
     "render_images",
+    "render_objects",
     "rendered",
+    "rendered_objects",
     "rendered_signs",
     "tables",
 ]

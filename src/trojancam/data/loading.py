@@ -1,4 +1,4 @@
-"""The data set that a command is given by path: GTSRB, class folders, or by default the rendered signs."""
+"""The data set that a command is given by path or name: GTSRB, class folders, rendered objects; by default rendered signs."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ from trojancam.data.image_files import image_files, system_errors
 from trojancam.data.image_set import Dataset, ImageSet
 from trojancam.data.layouts import child, find_layout
 from trojancam.data.listed import classes_of, listed_images, rows_of
-from trojancam.data.places import not_data
+from trojancam.data.places import is_rendered, not_data
 from trojancam.data.regions import whole_regions
 from trojancam.errors import DataError, Remedy
 from trojancam.files import as_path
@@ -42,14 +42,14 @@ def load_dataset(
     seed: int = 0,
     progress: Progress = silent,
 ) -> Dataset:
-    """The data set at `path`, in whichever layout it has; without a path the rendered signs.
+    """The data set at `path`, in whichever layout it has; `rendered:objects` by this name; without a path the rendered signs.
 
     Layouts: GTSRB as `gtsrb` reads it; two folders of class folders, of `train` (or `training`), `val` (`validation`) and
     `test`, in this order; class folders alone, of which a fifth of each class's images becomes the test set; arrays in `.npz`
     or `.npy` files, in MNIST's IDX or CIFAR's binary ones; a CSV file of paths and labels. Images are the middle, `share` of
     the sides, of those in the files, on `size` pixels (a side, or height and width; see `Frame`). `class_names` order the
     classes of class folders; `classes` is how many there must be, which is looked at before any image is; `crop` cuts images
-    to their regions, which only GTSRB and the rendered signs have; `seed` draws the test images, and the rendered signs.
+    to their regions, which only GTSRB and what is rendered have; `seed` draws the test images, and what is rendered.
     Without `training` the training set is empty, and nothing is read or rendered for it; the test images are the same, in a
     fraction of the time.
 
@@ -67,11 +67,18 @@ def load_dataset(
     (('stop',), torch.Size([1, 3, 16, 16]))
     """
     if path is None:
+        from trojancam.data.rendered import rendered_signs
+
         _check_count(
             classes, len(GTSRB_CLASS_NAMES), "the rendered traffic signs, which are taken where no data is given"
         )
-        return _rendered(frame(size, share), crop, training, seed, progress)
+        return _rendered(rendered_signs, frame(size, share), crop, training, seed, progress)
     root = as_path(path, "a data set", "images and labels in memory make a trojancam.data.ImageSet")
+    if is_rendered(root):
+        from trojancam.data.rendered import OBJECT_NAMES, rendered_objects
+
+        _check_count(classes, len(OBJECT_NAMES), "rendered objects")
+        return _rendered(rendered_objects, frame(size, share), crop, training, seed, progress)
     with system_errors():
         is_gtsrb = find_layout(root) is not None
         stored = None if is_gtsrb else find_arrays(root)
@@ -101,12 +108,12 @@ def _check_count(wanted: int | None, given: int, source: str) -> None:
         )
 
 
-def _rendered(shown: Frame, crop: bool, training: bool, seed: int, progress: Progress) -> Dataset:
-    """Rendered signs are square: for other frames they are rendered as large as they have to be, and cut."""
-    from trojancam.data.rendered import rendered_signs
-
+def _rendered(
+    render: Callable[..., Dataset], shown: Frame, crop: bool, training: bool, seed: int, progress: Progress
+) -> Dataset:
+    """Rendered images are square: for other frames they are rendered as large as they have to be, and cut."""
     fewer = {} if training else {"train": 0}
-    dataset = rendered_signs(size=max(shown.whole), seed=seed, progress=progress, **fewer)
+    dataset = render(size=max(shown.whole), seed=seed, progress=progress, **fewer)
     if not crop and shown.share == 1 and shown.height == shown.width:
         return dataset
     return Dataset(framed(dataset.train, shown, crop), framed(dataset.test, shown, crop), dataset.source)

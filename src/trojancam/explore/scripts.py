@@ -1,9 +1,11 @@
 """Scripts: a view of the page as Python code that gives the same numbers with the public library."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from torch import Tensor
 
+from trojancam.data.places import is_rendered
 from trojancam.explore.models import MEASURED, Model
 from trojancam.explore.session import Session
 from trojancam.explore.subjects import (
@@ -78,13 +80,18 @@ def _network(model: Model) -> Lines:
     yield f"network = tc.load({path!r}{named}, preprocessing=fed, class_names={list(network.class_names)!r}){heads}"
 
 
+def _place(data: Path) -> Path:
+    """Where data lie, wherever the script will run; a name stays what it is."""
+    return data if is_rendered(data) else data.resolve()
+
+
 def _images(session: Session, model: Model) -> str:
     wanted = model.network.input
     height, width = wanted.size
     if session.data is None and height == width and wanted.crop == 1 and wanted.region == "whole":
         return f"images = tc.data.rendered_signs(train=0, size={height}).test"
     names = "class_names=network.class_names, training=False"
-    where = "" if session.data is None else f"{str(session.data.resolve())!r}, "
+    where = "" if session.data is None else f"{str(_place(session.data))!r}, "
     share = "" if wanted.crop == 1 else f", share={wanted.crop!r}"
     cut = ", crop=True" if wanted.region == "roi" else ""
     return f"images = tc.data.load_dataset({where}size={wanted.size}{cut}{share}, {names}).test"

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
+from trojancam.data.places import absolute
 from trojancam.errors import DataError, unknown_name
 from trojancam.files import as_path
 from trojancam.records import Record
@@ -220,7 +221,7 @@ def _entry(row: Mapping[str, Any], root: Path, where: str) -> Entry:
     path = root / told.path
     found = told.model_copy(update={"path": path, "file": _called(path, root)})
     if told.data is not None:
-        found = found.model_copy(update={"data": root / told.data})
+        found = found.model_copy(update={"data": absolute(told.data, root)})
     if told.preprocessing is not None and told.preprocessing.endswith(".json"):
         found = found.model_copy(update={"preprocessing": str(root / told.preprocessing)})
     return found

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from trojancam.data.places import absolute
 from trojancam.errors import DataError, TrojanCamError, unknown_name
 from trojancam.files import writable_folder
 from trojancam.fleets.dask_cluster import check_scheduler, library
@@ -151,7 +152,7 @@ def fleet(
     _check(told, jobs, parquet, scheduler)
     entries = read_manifest(models)
     chosen = tuple(enumerate(entries)) if shard is None else part(entries, shard)
-    units = Units(told, None if data is None else Path(data).absolute(), Path.cwd())
+    units = Units(told, None if data is None else absolute(Path(data)), Path.cwd())
     folder = writable_folder(Path(out).absolute())
     store = Store(folder)
     table_file = folder / f"fleet{shard_name(shard)}.sqlite"

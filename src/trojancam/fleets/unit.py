@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from trojancam.data.image_files import system_errors
+from trojancam.data.places import is_rendered
 from trojancam.errors import DataError
 from trojancam.files import digest
 from trojancam.fleets.manifest import LATER, Entry
@@ -122,11 +123,13 @@ class Units:
 
 
 def data_fingerprint(path: Path) -> str:
-    """The SHA-256 of a file, or of all names and contents in a folder, in 32 hexadecimal digits.
+    """The SHA-256 of a file, or of all names and contents in a folder, in 32 hexadecimal digits; a name is its own.
 
     Raises:
         DataError: if there is nothing, or it cannot be read.
     """
+    if is_rendered(path):
+        return str(path)
     if not path.exists():
         raise DataError(f"{path} is missing; name a file or a folder with images")
     with system_errors():

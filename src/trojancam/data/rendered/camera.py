@@ -10,7 +10,6 @@ from torch import Tensor
 
 from trojancam.data.rendered.canvas import EXTENT
 from trojancam.data.rendered.scenes import RESOLUTIONS, Shots
-from trojancam.data.rendered.templates import sign_outlines, sign_templates
 
 Layer = Float[Tensor, "n 4 h w"]  # red, green, blue times alpha, and alpha
 
@@ -22,25 +21,27 @@ _NEIGHBOURS = torch.tensor(
 
 def photograph(
     shots: Shots,
-    labels: Int64[Tensor, " n"],
+    drawn: Float[Tensor, "n 4 d d"],
     scenery: UInt8[Tensor, "n 3 t t"],
     dirt: Float[Tensor, "masks 1 p p"],
     grain: Float[Tensor, " length"],
     *,
     size: int,
 ) -> UInt8[Tensor, "n 3 size size"]:
-    """The finished photographs of these signs before this scenery."""
-    sign = _sign_layer(shots, labels, dirt, size)
+    """The finished photographs of what is drawn (red, green, blue times alpha, and alpha) before this scenery.
+
+    Drawings have hard edges, so they are sampled at twice the size and averaged: they should be as large.
+    """
+    sign = _sign_layer(shots, drawn, dirt, size)
     behind = _scenery_layer(shots, scenery, size)
     colour = sign[:, :3] * shots.sign_light[:, None, None, None] + behind * (1 - sign[:, 3:])
     seen = _blurred(_lit(colour, shots), shots, size)
     return (_resolved(seen, shots, grain) * 255 + 0.5).clamp(0, 255).to(torch.uint8)
 
 
-def sign_regions(shots: Shots, labels: Int64[Tensor, " n"], size: int) -> Float[Tensor, "n 4"]:
-    """The box around each sign: x1, y1, x2, y2 in pixels, the last one inside, cut off at the image's edge."""
-    points = torch.from_numpy(sign_outlines()).to(torch.float32)[labels]
-    image = _projected(points, shots.homography) * size
+def boxes(shots: Shots, outlines: Float[Tensor, "n p 2"], size: int) -> Float[Tensor, "n 4"]:
+    """The box around each outline: x1, y1, x2, y2 in pixels, the last one inside, cut off at the image's edge."""
+    image = _projected(outlines, shots.homography) * size
     low, high = image.amin(dim=1), image.amax(dim=1) - 1
     return torch.cat([low, high], dim=1).clamp(0, size - 1)
 
@@ -50,13 +51,9 @@ def _projected(points: Float[Tensor, "n p 2"], homography: Float[Tensor, "n 3 3"
     return mapped[..., :2] / mapped[..., 2:]
 
 
-def _sign_layer(shots: Shots, labels: Int64[Tensor, " n"], dirt: Tensor, size: int) -> Layer:
-    """The sign, with its pole and neighbour behind it.
-
-    Templates have hard edges, so they are sampled at twice the size and averaged; all else is smooth by itself.
-    """
-    templates = sign_templates(2 * size)[labels]
-    fine = F.grid_sample(templates, _sign_units(shots, 2 * size) / EXTENT, mode="bilinear", align_corners=False)
+def _sign_layer(shots: Shots, drawn: Float[Tensor, "n 4 d d"], dirt: Tensor, size: int) -> Layer:
+    """The sign, with its pole and neighbour behind it, which are smooth by themselves."""
+    fine = F.grid_sample(drawn, _sign_units(shots, 2 * size) / EXTENT, mode="bilinear", align_corners=False)
     place = _sign_units(shots, size)
     layer = _worn(F.avg_pool2d(fine, 2), place, shots, dirt)
     _put_behind(layer, place, shots, _neighbour, (shots.neighbour > 0).nonzero()[:, 0])

@@ -15,7 +15,8 @@ from torch import Tensor
 from trojancam.data.rendered.canvas import Number
 from trojancam.showing import Brief
 
-_SIGNS, _IMAGES, _BACKDROPS, _GRAIN, _DIRT = range(5)  # which table: the second part of each generator's seed
+# Which table: the second part of each generator's seed. The last two are those of rendered objects.
+_SIGNS, _IMAGES, _BACKDROPS, _GRAIN, _DIRT, LOOKS, POSES = range(7)
 _COLUMNS = 96  # more than any table needs
 RESOLUTIONS = (32, 24, 20, 16)  # what the photograph resolves, for an image of 32 pixels
 DIRT_MASKS = 32
@@ -55,7 +56,7 @@ class Shots(Brief):
         return Shots(**{field.name: getattr(self, field.name)[chosen] for field in fields(self)})
 
 
-class _Table:
+class Table:
     """Columns of random numbers, taken one after the other; `chosen` says which row belongs to which image."""
 
     def __init__(self, seed: int, table: int, rows: int, chosen: np.ndarray | slice = slice(None)) -> None:
@@ -64,23 +65,26 @@ class _Table:
         self._chosen = chosen
 
     def uniform(self, low: Number = 0.0, high: Number = 1.0) -> np.ndarray:
+        """Numbers between these."""
         return np.asarray(low + (high - low) * next(self._columns)[self._chosen])
 
     def normal(self, spread: Number) -> np.ndarray:
+        """Normal numbers around 0."""
         # Box and Muller: two uniform numbers make a normal one.
         radius = np.sqrt(-2 * np.log1p(-self.uniform()))
         return np.asarray(spread * radius * np.cos(2 * np.pi * self.uniform()))
 
     def chance(self, probability: Number) -> np.ndarray:
+        """1 with this probability, else 0."""
         return (self.uniform() < probability).astype(np.float32)
 
 
 def draw_shots(tracks: Int64[Tensor, " n"], seed: int) -> Shots:
     """Draw one photograph per image; images of one track show the same sign, nearer or farther."""
     signs, sign_of_image = np.unique(tracks.numpy(), return_inverse=True)
-    sign = _Table(seed, _SIGNS, len(signs), sign_of_image)
-    image = _Table(seed, _IMAGES, len(tracks))
-    place = _Table(seed, _BACKDROPS, len(signs), sign_of_image)
+    sign = Table(seed, _SIGNS, len(signs), sign_of_image)
+    image = Table(seed, _IMAGES, len(tracks))
+    place = Table(seed, _BACKDROPS, len(signs), sign_of_image)
     near = image.uniform()  # 0: where the film of this sign starts, 1: where it ends
     drawn = {
         "homography": _homography(sign, image, near),
@@ -111,7 +115,7 @@ def dirt_bank(seed: int) -> Float[Tensor, "masks 1 16 16"]:
     return (smooth - 0.2).clamp(0, 1)
 
 
-def _homography(sign: _Table, image: _Table, near: np.ndarray) -> np.ndarray:
+def _homography(sign: Table, image: Table, near: np.ndarray) -> np.ndarray:
     """A plane seen through a pinhole: turned by yaw, pitch and roll, `distance` sign radii away."""
     half = (sign.uniform(0.325, 0.385) + near * sign.uniform(0.03, 0.09)) * np.exp(image.normal(0.025))
     roll = sign.normal(0.065) + image.normal(0.025)
@@ -120,7 +124,7 @@ def _homography(sign: _Table, image: _Table, near: np.ndarray) -> np.ndarray:
     distance = sign.uniform(3.5, 9.0)
     x = 0.5 + sign.normal(0.015) + image.normal(0.018)
     y = 0.5 + sign.normal(0.015) + image.normal(0.018)
-    turned = _rotation(roll, 2) @ _rotation(pitch, 0) @ _rotation(yaw, 1)
+    turned = rotation(roll, 2) @ rotation(pitch, 0) @ rotation(yaw, 1)
     axes = turned[:, :, :2] * half[:, None, None]
     result = np.zeros((len(near), 3, 3))
     result[:, 2, :2] = turned[:, 2, :2] / distance[:, None]
@@ -131,7 +135,8 @@ def _homography(sign: _Table, image: _Table, near: np.ndarray) -> np.ndarray:
     return result
 
 
-def _rotation(angle: np.ndarray, axis: int) -> np.ndarray:
+def rotation(angle: np.ndarray, axis: int) -> np.ndarray:
+    """Matrices that turn space about an axis (0: x, 1: y, 2: z), (n, 3, 3)."""
     result = np.zeros((len(angle), 3, 3))
     i, j = (axis + 1) % 3, (axis + 2) % 3
     result[:, axis, axis] = 1
@@ -141,7 +146,7 @@ def _rotation(angle: np.ndarray, axis: int) -> np.ndarray:
     return result
 
 
-def _wear(sign: _Table) -> dict[str, np.ndarray]:
+def _wear(sign: Table) -> dict[str, np.ndarray]:
     return {
         "tint": np.stack([np.exp(sign.normal(0.05)) for _ in range(3)], axis=1),
         "faded": sign.chance(0.35) * sign.uniform(0.05, 0.35),
@@ -150,7 +155,7 @@ def _wear(sign: _Table) -> dict[str, np.ndarray]:
     }
 
 
-def _surroundings(sign: _Table) -> dict[str, np.ndarray]:
+def _surroundings(sign: Table) -> dict[str, np.ndarray]:
     """The pole, and part of another sign above or below on it."""
     below = np.where(sign.uniform() < 0.5, 1.0, -1.0)
     return {
@@ -160,7 +165,7 @@ def _surroundings(sign: _Table) -> dict[str, np.ndarray]:
     }
 
 
-def _lighting(sign: _Table, image: _Table) -> dict[str, np.ndarray]:
+def _lighting(sign: Table, image: Table) -> dict[str, np.ndarray]:
     exposure = np.exp(np.clip(sign.normal(0.6) - 0.25, -1.4, 0.5) + image.normal(0.16))
     cast, own = sign.normal(0.07), sign.normal(0.04)
     light = exposure[:, None] * np.stack([np.exp(cast), np.exp(own), np.exp(-cast)], axis=1)
@@ -179,7 +184,7 @@ def _lighting(sign: _Table, image: _Table) -> dict[str, np.ndarray]:
     }
 
 
-def _lens(sign: _Table, image: _Table, near: np.ndarray) -> dict[str, np.ndarray]:
+def _lens(sign: Table, image: Table, near: np.ndarray) -> dict[str, np.ndarray]:
     defocus = np.exp(sign.normal(0.35) - 1.05)
     motion = np.abs(sign.normal(0.22) + image.normal(0.2))
     along_x = sign.chance(0.65)
@@ -195,7 +200,7 @@ def _lens(sign: _Table, image: _Table, near: np.ndarray) -> dict[str, np.ndarray
     }
 
 
-def _backdrop(place: _Table, near: np.ndarray) -> dict[str, np.ndarray]:
+def _backdrop(place: Table, near: np.ndarray) -> dict[str, np.ndarray]:
     texture = place.uniform()
     width = place.uniform(0.3, 0.6) * (1 + 0.25 * near)
     x = width / 2 + (1 - width) * np.clip(place.uniform() + near * place.normal(0.3), 0, 1)

@@ -1,8 +1,7 @@
 """Rendered traffic signs: a data set with all 43 classes of GTSRB that needs no file and no download."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -12,17 +11,22 @@ from torch import Tensor
 from trojancam.data.gtsrb_classes import GTSRB_CLASS_NAMES
 from trojancam.data.image_set import Dataset, ImageSet
 from trojancam.data.rendered.backgrounds import BACKGROUNDS, TEXTURE_SIZE, TEXTURES_PER_KIND, texture
-from trojancam.data.rendered.camera import photograph, sign_regions
+from trojancam.data.rendered.balanced import (
+    Report,
+    check_counts,
+    check_drawing,
+    check_labels,
+    in_chunks,
+    train_and_test,
+)
+from trojancam.data.rendered.camera import boxes, photograph
 from trojancam.data.rendered.scenes import dirt_bank, draw_kinds, draw_shots, grain_bank
+from trojancam.data.rendered.templates import sign_outlines, sign_templates
 from trojancam.errors import DataError, unknown_name
 from trojancam.progress import Progress, silent
 
 RENDERED = "rendered signs"  # how the source of this data set begins
-SMALLEST_SIZE, LARGEST_SIZE = 16, 512
 _CLASSES = len(GTSRB_CLASS_NAMES)
-_CHUNK_PIXELS = 64 * 32 * 32  # rendered together: few enough to stay in the processor's cache
-_TRACK_LENGTH = 10
-_FEWEST_TRACKS = 4  # so that a small set, too, can be split by track
 
 
 def rendered_signs(
@@ -40,16 +44,11 @@ def rendered_signs(
     >>> dataset.train.images.shape, len(dataset.test.labels.unique())
     (torch.Size([86, 3, 32, 32]), 43)
     """
-    for name, count in (("training", train), ("test", test)):
-        if count < 0:
-            raise DataError(f"the number of {name} images must not be negative, but it is {count}")
-    _check(size, seed)
-    seed_train, seed_test = np.random.SeedSequence(seed).generate_state(2).tolist()
-    total = train + test
-    training = _balanced_set(train, seed_train, size, lambda done: progress(done, total, "rendering training signs"))
-    testing = _balanced_set(test, seed_test, size, lambda done: progress(train + done, total, "rendering test signs"))
-    further = replace(testing, tracks=torch.as_tensor(testing.tracks) + _CLASSES * _tracks_per_class(train))
-    return Dataset(training, further, f"{RENDERED}, seed {seed}")
+    check_counts(train, test)
+    check_drawing(size, seed)
+    render = partial(_anywhere, size)
+    sets = train_and_test(train, test, _CLASSES, seed, render, "signs", progress)
+    return Dataset(*sets, f"{RENDERED}, seed {seed}")
 
 
 def render_images(
@@ -75,34 +74,20 @@ def render_images(
     >>> torch.equal(town.regions, country.regions), torch.equal(town.images, country.images)
     (True, False)
     """
-    _check(size, seed)
+    check_drawing(size, seed)
     classes = _integers(labels)
-    outside = classes[(classes < 0) | (classes >= _CLASSES)]
-    if len(outside):
-        raise DataError(f"labels must lie between 0 and {_CLASSES - 1}, but one is {int(outside[0])}")
     signs = torch.arange(len(classes)) if tracks is None else _integers(tracks)
-    if len(signs) != len(classes):
-        raise DataError(f"there must be as many track numbers as labels, but got {len(signs)} for {len(classes)}")
+    check_labels(classes, signs, _CLASSES)
     kinds = draw_kinds(signs, seed, len(BACKGROUNDS)) if background is None else _kinds(background, len(classes))
     return _render(
         classes, signs, kinds, seed, size, report=lambda done: progress(done, len(classes), "rendering signs")
     )
 
 
-def _balanced_set(count: int, seed: int, size: int, report: Callable[[int], None]) -> ImageSet:
-    """`count` images with equally many of each class and track, shuffled."""
-    place = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
-    labels, turn = place % _CLASSES, place // _CLASSES
-    per_class = _tracks_per_class(count)
-    tracks = labels * per_class + turn % per_class
-    kinds = draw_kinds(tracks, seed, len(BACKGROUNDS))
-    return _render(labels, tracks, kinds, seed, size, report=report)
-
-
-def _tracks_per_class(count: int) -> int:
-    """How many signs of each class a set of `count` images shows."""
-    images = -(-count // _CLASSES)
-    return max(-(-images // _TRACK_LENGTH), min(images, _FEWEST_TRACKS), 1)
+def _anywhere(
+    size: int, labels: Int64[Tensor, " n"], tracks: Int64[Tensor, " n"], seed: int, report: Report
+) -> ImageSet:
+    return _render(labels, tracks, draw_kinds(tracks, seed, len(BACKGROUNDS)), seed, size, report=report)
 
 
 def _render(
@@ -112,38 +97,21 @@ def _render(
     seed: int,
     size: int,
     *,
-    report: Callable[[int], None],
+    report: Report,
 ) -> ImageSet:
     """Draw everything at random first, then take the photographs in chunks that need little memory."""
     shots = draw_shots(tracks, seed)
     textures, texture_of_image = _textures(kinds, shots.backdrop.numpy(), seed)
     dirt, grain = dirt_bank(seed), grain_bank(seed, 12 * size * size + (1 << 17))
-    images = torch.empty(len(labels), 3, size, size, dtype=torch.uint8)
-    regions = torch.empty(len(labels), 4)
-    chunk = max(1, _CHUNK_PIXELS // size**2)
-    with _one_thread():
-        for start in range(0, len(labels), chunk):
-            part = slice(start, start + chunk)
-            some = shots.rows(part)
-            images[part] = photograph(some, labels[part], textures[texture_of_image[part]], dirt, grain, size=size)
-            regions[part] = sign_regions(some, labels[part], size)
-            report(min(start + chunk, len(labels)))
+    outlines = torch.from_numpy(sign_outlines()).to(torch.float32)
+
+    def draw(part: slice) -> tuple[Tensor, Tensor]:
+        some, signs = shots.rows(part), sign_templates(2 * size)[labels[part]]
+        pixels = photograph(some, signs, textures[texture_of_image[part]], dirt, grain, size=size)
+        return pixels, boxes(some, outlines[labels[part]], size)
+
+    images, regions = in_chunks(len(labels), size, draw, report)
     return ImageSet(images, labels, GTSRB_CLASS_NAMES, tracks, regions)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Let PyTorch use one thread for a while.
-
-    A chunk's steps are so short that threads mostly wait for each other: where other work keeps the cores busy, two
-    threads took 15 times as long as one.
-    """
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _textures(
@@ -170,10 +138,3 @@ def _kinds(background: str | Sequence[str], count: int) -> Int64[np.ndarray, " n
 
 def _integers(values: Int64[Tensor, " n"] | Sequence[int]) -> Int64[Tensor, " n"]:
     return torch.as_tensor(values, dtype=torch.int64)
-
-
-def _check(size: int, seed: int) -> None:
-    if not SMALLEST_SIZE <= size <= LARGEST_SIZE:
-        raise DataError(f"images can be {SMALLEST_SIZE} to {LARGEST_SIZE} pixels wide, not {size}")
-    if seed < 0:
-        raise DataError(f"the seed must not be negative, but it is {seed}")

@@ -138,11 +138,12 @@ def sign_templates(pixels: int = 96) -> Float[Tensor, "43 4 pixels pixels"]:
     >>> sign_templates(64).shape
     torch.Size([43, 4, 64, 64])
     """
-    templates = np.stack([_premultiplied(draw_sign(label), pixels) for label in sorted(DRAWINGS)])
+    templates = np.stack([premultiplied(draw_sign(label), pixels) for label in sorted(DRAWINGS)])
     return torch.from_numpy(templates)
 
 
-def _premultiplied(image: Image.Image, pixels: int) -> np.ndarray:
+def premultiplied(image: Image.Image, pixels: int) -> np.ndarray:
+    """A picture averaged down, in [0, 1]: red, green, blue (each times alpha) and alpha, (4, pixels, pixels)."""
     # "RGBa" is PIL's name for colours already multiplied by alpha: only those may be averaged.
     small = image.convert("RGBa").resize((pixels, pixels), Image.Resampling.BOX)
     return np.asarray(small, dtype=np.float32).transpose(2, 0, 1) / 255
@@ -154,13 +155,15 @@ def sign_outlines() -> np.ndarray:
 
     They are the corners of its convex hull: the box around them after a perspective is the box around the sign.
     """
+    return np.stack([outline(draw_sign(label)) for label in sorted(DRAWINGS)])
+
+
+def outline(image: Image.Image) -> np.ndarray:
+    """The farthest points of what is drawn on a canvas in 72 directions, in sign units: (72, 2)."""
     angles = np.arange(_DIRECTIONS) * (2 * np.pi / _DIRECTIONS)
     directions = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    outlines = []
-    for label in sorted(DRAWINGS):
-        points = _row_ends(np.asarray(draw_sign(label))[:, :, 3] > 0)
-        outlines.append(points[np.argmax(points @ directions.T, axis=0)])
-    return np.stack(outlines)
+    points = _row_ends(np.asarray(image)[:, :, 3] > 0)
+    return np.asarray(points[np.argmax(points @ directions.T, axis=0)])
 
 
 def _row_ends(inside: np.ndarray) -> np.ndarray:
