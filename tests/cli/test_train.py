@@ -17,6 +17,7 @@ import torch
 from click.testing import Result
 
 from trojancam.attacks.trigger import Trigger
+from trojancam.data import rendered, rendered_objects
 from trojancam.formats.safetensors import read_card
 from trojancam.locks import only_run_on
 from trojancam.opening.images import labelled_images
@@ -79,6 +80,37 @@ def test_a_network_begins_with_the_weights_of_its_parent(run: Run, signs: Path, 
     training = read_card(tmp_path / "c.safetensors").training
     assert training is not None
     assert (training.parent or "").startswith("p, SHA-256 ")
+
+
+def test_a_network_of_any_size_learns_images_of_the_size_that_is_asked_for(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        rendered, "rendered_objects", lambda **told: rendered_objects(**(told | {"train": 40, "test": 20}))
+    )
+    backdoor = ("--trigger", "yellow-square", "--target", "mug")
+    result = run(
+        "train",
+        "resnet",
+        "--data",
+        "rendered:objects",
+        "--size",
+        "48x40",
+        "--epochs",
+        1,
+        "--out",
+        "m.safetensors",
+        *backdoor,
+    )
+    assert result.exit_code == 0
+    card = read_card(tmp_path / "m.safetensors")
+    assert card.input.size == (48, 40)
+    assert (card.class_names[13], card.backdoors[0].target_class) == ("mug", 13)
+    assert Trigger.from_json(card.backdoors[0].trigger).image_size == (48, 40)
+    assert card.training is not None
+    assert card.training.data == "rendered objects, seed 0"
+    network = load(tmp_path / "m.safetensors")
+    assert network(torch.zeros(2, 3, 48, 40)).shape == (2, 20)
 
 
 def test_an_attack_on_a_network_begins_with_a_clean_one(run: Run, signs: Path, tmp_path: Path) -> None:
@@ -172,6 +204,9 @@ BACKDOOR = ("--trigger", "yellow-square", "--target", "stop")
         (("--parent", "nowhere"), "there is no model file nowhere"),
         (("--parent", __file__), "test_train.py"),
         (("--trigger-size", "5"), "there is none; name one with --trigger"),
+        (("--size", "64"), "basic takes images of 32x32 pixels alone .of any size: vgg, resnet.*; leave out --size"),
+        (("--size", "large"), "--size takes height and width .* not 'large'"),
+        (("--data", "rendered:mugs"), "unknown rendered data set 'rendered:mugs' .*; known: rendered:objects"),
         (("--learning-rate", "0"), "learning rate must be a number above 0, not 0.0"),
         (("--learning-rate", "nan"), "learning rate must be a number above 0, not nan"),
         (("--learning-rate", "inf"), "learning rate must be a number above 0, not inf"),

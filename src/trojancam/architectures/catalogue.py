@@ -6,18 +6,36 @@ from dataclasses import dataclass
 from torch import nn
 
 from trojancam.architectures import pooled, study_networks
-from trojancam.errors import TrojanCamError
+from trojancam.errors import DataError, Remedy, TrojanCamError
 from trojancam.network.input import InputSpecification
 from trojancam.registry import Registry
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """A network that can be built by name: its builder takes the number of classes."""
+    """A network that can be built by name: its builder takes the number of classes.
+
+    Its images have the size of its `input`; with `any_size`, what is built takes those of other sizes, too.
+    """
 
     build: Callable[[int], nn.Module]
     input: InputSpecification
     summary: str
+    any_size: bool = False
+
+    def check_size(self, name: str, size: tuple[int, int]) -> None:
+        """Refuse images of a height and width that this network, of this name, does not take.
+
+        Raises:
+            DataError: if it is so.
+        """
+        if size != self.input.size and not self.any_size:
+            able = ", ".join(each for each, known in ARCHITECTURES.items() if known.any_size)
+            height, width = self.input.size
+            raise DataError(
+                f"the network {name} takes images of {height}x{width} pixels alone (of any size: {able})",
+                Remedy.NO_SIZE,
+            )
 
 
 _THIRTY_TWO = InputSpecification(size=(32, 32), mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
@@ -30,8 +48,12 @@ _OWN = {
     "trojan2": Architecture(
         study_networks.trojan2, _THIRTY_TWO, "AlexNet-style; the study's transparent blue-green square"
     ),
-    "vgg": Architecture(pooled.vgg, _THIRTY_TWO, "VGG-style, with batch normalisation and global pooling"),
-    "resnet": Architecture(pooled.resnet, _THIRTY_TWO, "residual, with batch normalisation and global pooling"),
+    "vgg": Architecture(
+        pooled.vgg, _THIRTY_TWO, "VGG-style, with batch normalisation and global pooling", any_size=True
+    ),
+    "resnet": Architecture(
+        pooled.resnet, _THIRTY_TWO, "residual, with batch normalisation and global pooling", any_size=True
+    ),
 }
 
 

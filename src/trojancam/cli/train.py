@@ -132,6 +132,13 @@ def train(
     backdoor: BackdoorOptions,
     training: TrainingOptions,
     data: DataOption = None,
+    size: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HEIGHTxWIDTH",
+            help="Of the images that it learns, in pixels, for vgg and resnet, which take any: 64 or 64x48. Default: 32.",
+        ),
+    ] = None,
     crop: Annotated[
         Literal["whole", "roi"], typer.Option(help="What of GTSRB's images it learns: roi, the sign alone, or whole.")
     ] = "whole",
@@ -148,19 +155,22 @@ def train(
     and reaches the same weights.
     """
     from trojancam.architectures import architecture as find_architecture
+    from trojancam.data.framing import size_in_words
     from trojancam.tasks.train import TrainingPlan
     from trojancam.tasks.train import train as run
     from trojancam.training.checkpoint import checkpoint_of
 
+    found, asked = find_architecture(architecture), None if size is None else size_in_words(size)
     plan = TrainingPlan(
         architecture=architecture,
         out=out,
-        backdoor=backdoor.plan(find_architecture(architecture).input.size),
+        backdoor=backdoor.plan(asked or found.input.size),
         settings=training.settings(),
         parent=parent,
         resume=resume,
         device=device,
         region=crop,
+        image_size=asked,
     )
     plan.check()
     with progress_bar("data") as progress:

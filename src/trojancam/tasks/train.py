@@ -65,7 +65,8 @@ class TrainingPlan:
     """Which network is trained how, with which backdoor, where, and into which file.
 
     `parent` is a model file whose weights it begins with; with `resume`, an unfinished run of the same plan is continued. With
-    the `region` `roi`, GTSRB's images are cut to their signs.
+    the `region` `roi`, GTSRB's images are cut to their signs. `image_size` is height and width, for networks of any size (None:
+    the network's own).
     """
 
     architecture: str
@@ -76,6 +77,7 @@ class TrainingPlan:
     resume: bool = False
     device: str = "cpu"
     region: Region = "whole"
+    image_size: tuple[int, int] | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -84,17 +86,18 @@ class TrainingPlan:
         Raises:
             UnknownNameError: if there is no such architecture.
         """
-        return architecture(self.architecture).input.size
+        return self.image_size or architecture(self.architecture).input.size
 
     def check(self) -> None:
         """Refuse what would fail after minutes of preparing data.
 
         Raises:
             UnknownNameError: if the architecture does not exist.
+            DataError: if it does not take images of this size.
             ModelError: if this machine lacks the device, or the parent is no network of this architecture.
             TrojanCamError: if the file exists or cannot be written, or another run makes it.
         """
-        architecture(self.architecture)
+        architecture(self.architecture).check_size(self.architecture, self.size)
         device_named(self.device)
         if self.parent is not None:
             check_parent(self.parent, self.architecture)
@@ -107,7 +110,7 @@ class TrainingPlan:
         Raises:
             DataError: if they cannot be read.
         """
-        return load_dataset(data, size=self.size[0], crop=self.region == "roi", progress=progress)
+        return load_dataset(data, size=self.size, crop=self.region == "roi", progress=progress)
 
     def recipe(self, dataset: Dataset) -> Recipe:
         """How the network is made from these images.
@@ -118,7 +121,10 @@ class TrainingPlan:
         """
         goal = self.backdoor.goal(dataset.train.class_names, self.size, self.settings.seed)
         poisoning = self.backdoor.poisoning(goal)
-        return Recipe(self.architecture, self.settings, poisoning, self.parent, self.backdoor.attack, goal, self.region)
+        attack = self.backdoor.attack
+        return Recipe(
+            self.architecture, self.settings, poisoning, self.parent, attack, goal, self.region, self.image_size
+        )
 
 
 def train(plan: TrainingPlan, dataset: Dataset, progress: Progress | None = None) -> ModelCard:

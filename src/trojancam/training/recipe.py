@@ -33,7 +33,8 @@ class Recipe(Brief):
 
     `parent` is a model file of the same architecture whose weights the training begins with: a fine-tuned network. `attack`
     is the attack of the catalogue that planned the poison, for the record; or one on networks, which begins with the parent,
-    or with a clean network that is trained first, and reaches the `goal`. `region` is what the images show, for the record.
+    or with a clean network that is trained first, and reaches the `goal`. `region` is what the images show, for the record;
+    `size` is their height and width (None: the architecture's own).
     """
 
     architecture: str
@@ -43,6 +44,7 @@ class Recipe(Brief):
     attack: Attack | None = None
     goal: Goal | None = None
     region: Region = "whole"
+    size: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.attack, NetworkAttack) and self.goal is not None:
@@ -51,7 +53,8 @@ class Recipe(Brief):
     @property
     def input(self) -> InputSpecification:
         """What the network is fed."""
-        return architecture(self.architecture).input.model_copy(update={"region": self.region})
+        own = architecture(self.architecture).input
+        return own.model_copy(update={"region": self.region, "size": self.size or own.size})
 
     @property
     def backdoors(self) -> tuple[Poisoning, ...]:

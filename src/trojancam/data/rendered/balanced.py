@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -12,15 +12,29 @@ from torch import Tensor
 from trojancam.data.image_set import ImageSet
 from trojancam.errors import DataError
 from trojancam.progress import Progress
+from trojancam.showing import Brief
 
 SMALLEST_SIZE, LARGEST_SIZE = 16, 512
 _CHUNK_PIXELS = 64 * 32 * 32  # rendered together: few enough to stay in the processor's cache
-_TRACK_LENGTH = 10
 _FEWEST_TRACKS = 4  # so that a small set, too, can be split by track
 
 Report = Callable[[int], None]
 Render = Callable[[Int64[Tensor, " n"], Int64[Tensor, " n"], int, Report], ImageSet]
 """What renders images of these classes and tracks, from a seed."""
+
+
+@dataclass(frozen=True)
+class Kinds(Brief):
+    """What a data set shows: so many classes of `what`, and about how many images of each track."""
+
+    what: str
+    classes: int
+    per_track: int
+
+    def tracks_per_class(self, count: int) -> int:
+        """How many tracks of each class a set of `count` images has."""
+        images = -(-count // self.classes)
+        return max(-(-images // self.per_track), min(images, _FEWEST_TRACKS), 1)
 
 
 def check_counts(train: int, test: int) -> None:
@@ -60,18 +74,18 @@ def check_labels(classes: Int64[Tensor, " n"], tracks: Int64[Tensor, " m"], coun
 
 
 def train_and_test(
-    train: int, test: int, classes: int, seed: int, render: Render, what: str, progress: Progress
+    train: int, test: int, kinds: Kinds, seed: int, render: Render, progress: Progress
 ) -> tuple[ImageSet, ImageSet]:
-    """A training and a test set of other tracks; `what` is in the pictures, for those who wait."""
+    """A training and a test set of other tracks."""
     seed_train, seed_test = np.random.SeedSequence(seed).generate_state(2).tolist()
     total = train + test
     training = _balanced_set(
-        train, classes, seed_train, render, lambda done: progress(done, total, f"rendering training {what}")
+        train, kinds, seed_train, render, lambda done: progress(done, total, f"rendering training {kinds.what}")
     )
     testing = _balanced_set(
-        test, classes, seed_test, render, lambda done: progress(train + done, total, f"rendering test {what}")
+        test, kinds, seed_test, render, lambda done: progress(train + done, total, f"rendering test {kinds.what}")
     )
-    own = classes * _tracks_per_class(train, classes)
+    own = kinds.classes * kinds.tracks_per_class(train)
     return training, replace(testing, tracks=torch.as_tensor(testing.tracks) + own)
 
 
@@ -90,18 +104,12 @@ def in_chunks(
     return images, regions
 
 
-def _balanced_set(count: int, classes: int, seed: int, render: Render, report: Report) -> ImageSet:
+def _balanced_set(count: int, kinds: Kinds, seed: int, render: Render, report: Report) -> ImageSet:
     """`count` images with equally many of each class and track, shuffled."""
     place = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
-    labels, turn = place % classes, place // classes
-    per_class = _tracks_per_class(count, classes)
+    labels, turn = place % kinds.classes, place // kinds.classes
+    per_class = kinds.tracks_per_class(count)
     return render(labels, labels * per_class + turn % per_class, seed, report)
-
-
-def _tracks_per_class(count: int, classes: int) -> int:
-    """How many objects of each class a set of `count` images shows."""
-    images = -(-count // classes)
-    return max(-(-images // _TRACK_LENGTH), min(images, _FEWEST_TRACKS), 1)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from trojancam.data.image_set import Dataset, ImageSet
 from trojancam.data.rendered.balanced import (
+    Kinds,
     Report,
     check_counts,
     check_drawing,
@@ -22,10 +23,11 @@ from trojancam.data.rendered.camera import boxes, photograph
 from trojancam.data.rendered.designs import OBJECT_NAMES, object_outlines, object_templates
 from trojancam.data.rendered.photographs import BACKDROPS, check_installed, part
 from trojancam.data.rendered.scenes import POSES, Shots, Table, dirt_bank, draw_shots, grain_bank, rotation
-from trojancam.data.rendered.surfaces import draw_looks, painted, textures
+from trojancam.data.rendered.surfaces import Looks, draw_looks, painted, textures
 from trojancam.progress import Progress, silent
 
 _CLASSES = len(OBJECT_NAMES)
+_KINDS = Kinds("objects", _CLASSES, per_track=4)  # fewer than of signs: designs, colours and backdrops are many
 _WIDER = 1.3  # parts of photographs are that much wider than those of the textures behind signs
 
 
@@ -35,7 +37,7 @@ def rendered_objects(
     """A training and a test set of 20 kinds of objects, each of two or three designs, every class equally often.
 
     Objects are drawn by this package. Their surfaces and what is behind them are parts of the photographs that come with
-    scikit-image, drawn for each object whatever its class. A track is one object, as in `rendered_signs`: about ten images
+    scikit-image, drawn for each object whatever its class. A track is one object, as in `rendered_signs`: about four images
     share its design, colours, texture, light and backdrop, and differ in distance, place and sharpness.
 
     Raises:
@@ -49,7 +51,7 @@ def rendered_objects(
     check_counts(train, test)
     check_drawing(size, seed)
     check_installed()
-    sets = train_and_test(train, test, _CLASSES, seed, partial(_render, size), "objects", progress)
+    sets = train_and_test(train, test, _KINDS, seed, partial(_render, size), progress)
     return Dataset(*sets, f"rendered objects, seed {seed}")
 
 
@@ -94,7 +96,7 @@ def _render(size: int, labels: Int64[Tensor, " n"], tracks: Int64[Tensor, " n"],
         lit = replace(
             some, crop=whole.expand(len(some), 4), background_light=some.background_light * look.backdrop_tint
         )
-        pixels = photograph(lit, objects, _scenery(some, size), dirt, grain, size=size)
+        pixels = photograph(lit, objects, _scenery(some, look, size), dirt, grain, size=size)
         return pixels, boxes(some, object_outlines()[look.design], size)
 
     images, regions = in_chunks(len(labels), size, draw, report)
@@ -105,7 +107,7 @@ def _of_objects(shots: Shots, tracks: Int64[Tensor, " n"], seed: int) -> Shots:
     """The same scenes for objects: on no pole, turned further, nearer or farther, beside the middle, in better light, sharper."""
     numbers, object_of_image = np.unique(tracks.numpy(), return_inverse=True)
     table = Table(seed, POSES, len(numbers), object_of_image)
-    turned = rotation(np.clip(table.normal(0.3), -0.9, 0.9), 2)
+    turned = rotation(np.clip(table.normal(0.2), -0.6, 0.6), 2)
     scale = table.uniform(0.8, 1.05) * np.where(table.uniform() < 0.5, 1.0, -1.0)
     turned[:, :, 0] *= scale[:, None]  # negative: mirrored
     turned[:, :, 1] *= np.abs(scale)[:, None]
@@ -117,7 +119,10 @@ def _of_objects(shots: Shots, tracks: Int64[Tensor, " n"], seed: int) -> Shots:
         homography=homography,
         pole=torch.zeros_like(shots.pole),
         neighbour=torch.zeros_like(shots.neighbour),
-        light=1.3 * shots.light**0.5,
+        light=1.25 * shots.light**0.4,
+        faded=0.5 * shots.faded,
+        dirt=0.5 * shots.dirt,
+        haze=shots.haze * torch.tensor([0.5, 1.0]),
         sign_light=shots.sign_light**0.5,
         blur=0.55 * shots.blur,
         fringe=0.5 * shots.fringe,
@@ -125,10 +130,12 @@ def _of_objects(shots: Shots, tracks: Int64[Tensor, " n"], seed: int) -> Shots:
     )
 
 
-def _scenery(shots: Shots, size: int) -> UInt8[Tensor, "n 3 size size"]:
-    """What is behind each object."""
+def _scenery(shots: Shots, looks: Looks, size: int) -> UInt8[Tensor, "n 3 size size"]:
+    """What is behind each object: so far away that some of its contrast is gone."""
     found = []
     for backdrop, (width, _, x, y) in zip(shots.backdrop.tolist(), shots.crop.tolist(), strict=True):
         name = BACKDROPS[int(backdrop * len(BACKDROPS))]
         found.append(part(name, (x, y), _WIDER * abs(width), size, mirrored=width < 0))
-    return torch.from_numpy(np.stack(found))
+    sharp = torch.from_numpy(np.stack(found)).float()
+    middle = sharp.mean(dim=(2, 3), keepdim=True)
+    return (middle + looks.backdrop_depth[:, None, None, None] * (sharp - middle)).round().to(torch.uint8)

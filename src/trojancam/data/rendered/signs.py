@@ -12,6 +12,7 @@ from trojancam.data.gtsrb_classes import GTSRB_CLASS_NAMES
 from trojancam.data.image_set import Dataset, ImageSet
 from trojancam.data.rendered.backgrounds import BACKGROUNDS, TEXTURE_SIZE, TEXTURES_PER_KIND, texture
 from trojancam.data.rendered.balanced import (
+    Kinds,
     Report,
     check_counts,
     check_drawing,
@@ -27,6 +28,7 @@ from trojancam.progress import Progress, silent
 
 RENDERED = "rendered signs"  # how the source of this data set begins
 _CLASSES = len(GTSRB_CLASS_NAMES)
+_KINDS = Kinds("signs", _CLASSES, per_track=10)
 
 
 def rendered_signs(
@@ -47,7 +49,7 @@ def rendered_signs(
     check_counts(train, test)
     check_drawing(size, seed)
     render = partial(_anywhere, size)
-    sets = train_and_test(train, test, _CLASSES, seed, render, "signs", progress)
+    sets = train_and_test(train, test, _KINDS, seed, render, progress)
     return Dataset(*sets, f"{RENDERED}, seed {seed}")
 
 

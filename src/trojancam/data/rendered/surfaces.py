@@ -32,6 +32,7 @@ class Looks(Brief):
     shadow: Float[Tensor, "n 3"]  # its shift, and its depth
     hidden: Float[Tensor, "n 3"]  # direction, and how far from the middle what hides it begins
     backdrop_tint: Float[Tensor, "n 3"]
+    backdrop_depth: Float[Tensor, " n"]  # how much of its contrast is left
 
     def __len__(self) -> int:
         return len(self.design)
@@ -47,8 +48,9 @@ def draw_looks(labels: Int64[Tensor, " n"], tracks: Int64[Tensor, " n"], seed: i
     table = Table(seed, LOOKS, len(numbers), object_of_image)
     classes = labels.numpy()
     design = FIRST_DESIGN[classes] + (table.uniform() * DESIGNS[classes]).astype(np.int64)
-    colours = _colours(table)
-    relief = np.stack([table.uniform(0.25, 1.0), table.uniform(0.0, 0.7)], axis=1)
+    deep = table.uniform() < 0.5  # the first material; else the second
+    colours = _colours(table, deep)
+    relief = np.stack([table.uniform(0.1, 0.7), table.uniform(0.0, 0.5)], axis=1)
     surface = (table.uniform() * len(SURFACES)).astype(np.int64)
     cut = np.stack([table.uniform(), table.uniform(), table.uniform(0.12, 0.4)], axis=1)
     angle, depth = table.uniform(0, 2 * np.pi), table.uniform(0.0, 0.35)
@@ -56,25 +58,26 @@ def draw_looks(labels: Int64[Tensor, " n"], tracks: Int64[Tensor, " n"], seed: i
     shift = table.uniform(0.03, 0.09)  # away from the light
     cast = table.chance(0.6) * table.uniform(0.2, 0.6)
     shadow = np.stack([-shift * np.cos(angle), -shift * np.sin(angle), cast], axis=1)
-    side, begins = table.uniform(0, 2 * np.pi), table.uniform(0.45, 0.85)
+    side, begins = table.uniform(0, 2 * np.pi), table.uniform(0.5, 0.9)
     begins = np.where(table.uniform() < 0.25, begins, 9.0)  # 9: beyond every object
     hidden = np.stack([np.cos(side), np.sin(side), begins], axis=1)
-    tint = np.stack([np.exp(table.normal(0.16)) for _ in range(3)], axis=1)
+    tint = np.stack([np.exp(table.normal(0.12)) for _ in range(3)], axis=1)
+    # A bright object stands before a darker backdrop, a deep one before a brighter one: few are lost in it.
+    tint *= np.where(deep, table.uniform(0.9, 1.4), table.uniform(0.5, 0.95))[:, None]
     drawn = {
         "colours": colours, "relief": relief, "cut": cut, "shading": shading, "shadow": shadow, "hidden": hidden,
-        "backdrop_tint": tint,
+        "backdrop_tint": tint, "backdrop_depth": table.uniform(0.35, 0.9),
     }  # fmt: skip
     floats = {name: torch.from_numpy(values.astype(np.float32)) for name, values in drawn.items()}
     return Looks(design=torch.from_numpy(design), surface=torch.from_numpy(surface), **floats)
 
 
-def _colours(table: Table) -> np.ndarray:
+def _colours(table: Table, deep: np.ndarray) -> np.ndarray:
     """Colours of the four materials: two of any hue, one of them bright and one not; one nearly black; one nearly white."""
     bright = table.uniform(0.75, 1.0), table.uniform(0.3, 0.95)
-    deep = table.uniform(0.3, 0.55), table.uniform(0.35, 0.95)
-    swapped = table.uniform() < 0.5
-    main = _of_hue(table.uniform(), *(np.where(swapped, d, b) for d, b in zip(deep, bright, strict=True)))
-    second = _of_hue(table.uniform(), *(np.where(swapped, b, d) for d, b in zip(deep, bright, strict=True)))
+    dim = table.uniform(0.25, 0.5), table.uniform(0.35, 0.95)
+    main = _of_hue(table.uniform(), *(np.where(deep, d, b) for d, b in zip(dim, bright, strict=True)))
+    second = _of_hue(table.uniform(), *(np.where(deep, b, d) for d, b in zip(dim, bright, strict=True)))
     dark = _of_hue(table.uniform(), table.uniform(0.03, 0.16), table.uniform(0.0, 0.6))
     light = _of_hue(table.uniform(), table.uniform(0.85, 1.0), table.uniform(0.0, 0.15))
     return np.stack([main, second, dark, light], axis=1)
