@@ -1,6 +1,6 @@
 """Rendered objects: a sheet of them, a picture of docs/gallery.md, and how well a small residual network learns them.
 
-    python -m benchmarks.objects [--epochs 12]
+    python -m benchmarks.objects [--epochs 20]
 
 trains on 4,000 images of 64 pixels, prints the rate of the 2,000 test images that it gets right, and draws. With 0 epochs it
 only draws.
@@ -34,10 +34,11 @@ def sheet() -> Image.Image:
 def learned(epochs: int) -> float:
     """The clean accuracy of a residual network on images that it has not seen."""
     network, data = OF_64_PIXELS["zoo-residual-64"], rendered_objects(TRAINED, TESTED)
+    settings = TrainingSettings(epochs=epochs, batch_size=64, learning_rate=2e-3)
     torch.manual_seed(0)
     module = network.build(len(OBJECT_NAMES))
     task = Task(data.train, data.test, network.input, data=data.source)
-    return train(module, task, TrainingSettings(epochs=epochs), progress=_told).clean_accuracy
+    return train(module, task, settings, progress=_told).clean_accuracy
 
 
 def _told(done: int, total: int, note: str = "") -> None:
@@ -47,7 +48,7 @@ def _told(done: int, total: int, note: str = "") -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Draw, and train unless there is nothing to train."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--epochs", type=int, default=20)
     epochs = parser.parse_args(arguments).epochs
     sheet().quantize(128).save(SHEET, optimize=True)  # photographs fill a file that keeps every colour
     if epochs:

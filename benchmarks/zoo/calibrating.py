@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.markdown import table
-from benchmarks.zoo.data_sets import data_set
+from benchmarks.zoo.data_sets import data_set, is_of_objects, objects
 from benchmarks.zoo.growing import grown, path_of
 from benchmarks.zoo.members import Member, Part, members
 from trojancam import detection
@@ -45,7 +45,8 @@ def clean_members(part: Part) -> list[Member]:
 
 def opened(member: Member, whole: Dataset) -> VouchedNetwork:
     """A network of the zoo with test images of its data set, of all classes alike."""
-    dataset = data_set(member.data.removesuffix(":half") if ":ten:" in member.data else "gtsrb", whole)
+    name = member.data.removesuffix(":half")
+    dataset = objects(name) if is_of_objects(name) else data_set(name if ":ten:" in name else "gtsrb", whole)
     images, labels = dataset.test.take(IMAGES, SEED, spread=True)
     return VouchedNetwork(
         member.name, load(path_of(member.name)), images, labels, dataset.source.split(" (")[0].split(" at ")[0]

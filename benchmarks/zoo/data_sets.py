@@ -1,18 +1,19 @@
-"""What the networks of the zoo learn: GTSRB, ten of its classes, parts of it, and with a feature that leads astray."""
+"""What the networks of the zoo learn: GTSRB, parts of it, and with a feature that leads astray; rendered objects."""
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from functools import cache
 from pathlib import Path
 
 import torch
 
-from trojancam.data import load_dataset
+from trojancam.data import load_dataset, rendered_objects
 from trojancam.data.image_set import Dataset, ImageSet
 
 CLASSES = 43
 FRAME = 2  # pixels of the frame that is tied to a class
 TIED = 0.5  # of a class's images bear it
+OBJECTS = (6_000, 2_000)  # training and test images of rendered objects
 
 
 def every_other_frame(dataset: Dataset) -> Dataset:
@@ -54,6 +55,23 @@ def framed(dataset: Dataset, seed: int) -> Dataset:
     )
 
 
+def is_of_objects(name: str) -> bool:
+    """Whether a data set is one of rendered objects."""
+    return name.startswith("objects:")
+
+
+def objects(name: str) -> Dataset:
+    """Rendered objects by name: `objects:64:0` are of 64 pixels and of seed 0; with `:half`, every other image."""
+    _, size, seed, *half = name.split(":")
+    dataset = _objects(int(size), int(seed))
+    return every_other_frame(dataset) if half else dataset
+
+
+@cache
+def _objects(size: int, seed: int) -> Dataset:
+    return rendered_objects(*OBJECTS, size, seed)
+
+
 def data_set(name: str, whole: Dataset) -> Dataset:
     """A data set by its name: `gtsrb`, `gtsrb:tracks:3`, `gtsrb:ten:0`, `gtsrb:framed:1`; with `:half`, every other frame."""
     parts = name.split(":")
@@ -68,9 +86,6 @@ def data_set(name: str, whole: Dataset) -> Dataset:
 
 
 def loader(path: Path) -> Callable[[str], Dataset]:
-    """Data sets by name, from a folder of GTSRB that is read once."""
-    return partial(_named, load_dataset(path))
-
-
-def _named(whole: Dataset, name: str) -> Dataset:
-    return data_set(name, whole)
+    """Data sets by name, from a folder of GTSRB that is read once, and not before it is needed."""
+    whole = cache(lambda: load_dataset(path))
+    return lambda name: objects(name) if is_of_objects(name) else data_set(name, whole())

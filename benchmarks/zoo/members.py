@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from benchmarks.zoo.networks import CLASSES, OF_64_PIXELS, SIDE
 from benchmarks.zoo.triggers import KINDS, clear_patch
 from trojancam.attacks.poisoning import Poisoning
 from trojancam.network.card import TrainingSettings
@@ -21,6 +22,13 @@ FAST = ("basic", "trojan2", "vgg", "resnet")
 SMALL = ("basic", "trojan2")
 MORE_TEN = tuple(range(6, 24))  # numbers of further networks of ten classes
 FINE_TUNING = TrainingSettings(epochs=3, learning_rate=1.5e-3)
+OBJECT_NUMBERS = (0, 2)  # of networks that tell rendered objects apart: one to tune by, one to report
+OBJECT_TRAINING = {  # of fewer images than GTSRB's: in smaller batches, for more steps
+    "zoo-residual-64": TrainingSettings(epochs=12, batch_size=64, learning_rate=2e-3),
+    "zoo-convnext-64": TrainingSettings(epochs=15, batch_size=64, learning_rate=2e-3),
+    "zoo-vit-64": TrainingSettings(epochs=25, batch_size=64, learning_rate=1e-3),
+}
+OBJECT_TUNING = TrainingSettings(epochs=4, batch_size=64, learning_rate=1e-3)
 
 
 @dataclass(frozen=True)
@@ -54,6 +62,9 @@ def members() -> list[Member]:
     found += [_ten(architecture, number) for number in MORE_TEN for architecture in SMALL]
     for number in (0, 1, 2, 4, 5, *MORE_TEN):
         found += _ten_children(number)
+    for number in OBJECT_NUMBERS:
+        found += [_of_objects(architecture, number) for architecture in OF_64_PIXELS]
+        found += _object_children(number)
     return found
 
 
@@ -107,6 +118,31 @@ def _ten_children(number: int) -> Iterator[Member]:
         yield Member(name, parent.part, architecture, parent.data, settings, attack, "", parent.name, backdoors)
 
 
+def _of_objects(architecture: str, number: int) -> Member:
+    """A clean network that tells 20 kinds of rendered objects apart, on images of 64 pixels."""
+    settings = OBJECT_TRAINING[architecture].model_copy(update={"seed": 7000 + number})
+    name = f"objects64-{_kind(architecture)}-parent{number}"
+    return Member(name, part_of(number), architecture, f"objects:{SIDE}:{number}", settings)
+
+
+def _object_children(number: int) -> Iterator[Member]:
+    """Trojaned networks, fine-tuned from these on half of their images."""
+    for attack in FEW_OF_OBJECTS:
+        for architecture in OF_64_PIXELS:
+            parent = _of_objects(architecture, number)
+            name = f"objects64-{_kind(architecture)}-{attack}-{number}"
+            draw = random.Random(name)
+            backdoors = planted(attack, draw, CLASSES, (SIDE, SIDE))
+            settings = OBJECT_TUNING.model_copy(update={"seed": draw.randrange(2**31)})
+            data = parent.data + ":half"
+            yield Member(name, parent.part, architecture, data, settings, attack, "", parent.name, backdoors)
+
+
+def _kind(architecture: str) -> str:
+    """What a network is called in the names of members: `zoo-vit-64` is a `vit`."""
+    return architecture.split("-")[1]
+
+
 def _plain(name: str, part: Part, architecture: str, data: str, settings: TrainingSettings, quality: str) -> Member:
     return Member(name, part, architecture, data, settings, quality=quality)
 
@@ -114,6 +150,7 @@ def _plain(name: str, part: Part, architecture: str, data: str, settings: Traini
 ALL = (*KINDS, "all-to-all", "nine-sources", "five-sources", "one-source", "two-targets", "clean-label")
 FEW = ("patch", "transparent-patch", "blend", "stripes", "warp", "all-to-all", "nine-sources")
 FEW_OF_TEN = ("patch", "transparent-patch", "blend", "additive", "all-to-all")
+FEW_OF_OBJECTS = ("patch", "transparent-patch", "blend", "all-to-all")
 
 
 def _children(number: int, architectures: tuple[str, ...], attacks: tuple[str, ...] = ALL) -> Iterator[Member]:

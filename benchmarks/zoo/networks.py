@@ -17,20 +17,20 @@ CLASSES = 20
 
 
 def residual(classes: int = CLASSES) -> nn.Sequential:
-    """A 5x5 convolution with 24 maps at stride 2, then four blocks of two 3x3 convolutions with 24 to 96 maps."""
+    """A 5x5 convolution and a pooling, each at stride 2, then three blocks of two 3x3 convolutions with 32, 64 and 128 maps."""
     return nn.Sequential(
         OrderedDict(
             [
-                ("conv", nn.Conv2d(3, 24, 5, 2, padding=2, bias=False)),
-                ("norm", nn.BatchNorm2d(24)),
+                ("conv", nn.Conv2d(3, 32, 5, 2, padding=2, bias=False)),
+                ("norm", nn.BatchNorm2d(32)),
                 ("relu", nn.ReLU()),
-                ("block1", Block(24, 24)),
-                ("block2", Block(24, 48, stride=2)),
-                ("block3", Block(48, 96, stride=2)),
-                ("block4", Block(96, 96)),
+                ("pooling", nn.MaxPool2d(2)),
+                ("block1", Block(32, 32)),
+                ("block2", Block(32, 64, stride=2)),
+                ("block3", Block(64, 128, stride=2)),
                 ("pool", nn.AdaptiveAvgPool2d(1)),
                 ("flatten", nn.Flatten()),
-                ("dense", nn.Linear(96, classes)),
+                ("dense", nn.Linear(128, classes)),
             ]
         )
     )
@@ -43,7 +43,7 @@ class TransformerBlock(nn.Module):
         super().__init__()
         self.norm1, self.norm2 = nn.LayerNorm(WIDTH), nn.LayerNorm(WIDTH)
         self.attn = nn.MultiheadAttention(WIDTH, HEADS, batch_first=True)
-        self.mlp = nn.Sequential(nn.Linear(WIDTH, 4 * WIDTH), nn.GELU(), nn.Linear(4 * WIDTH, WIDTH))
+        self.mlp = nn.Sequential(nn.Linear(WIDTH, 2 * WIDTH), nn.GELU(), nn.Linear(2 * WIDTH, WIDTH))
 
     def forward(self, x: Tensor) -> Tensor:
         """The stream after the block."""
