@@ -28,7 +28,7 @@ MOST = 0.15  # but no more than this share of them: of fewer than seven, none
 WORKED = 0.5  # the least success of such a trigger, before the repair
 EXCESS = 0.10  # by how much fresh triggers may work better for the suspected class than for others
 ROBUST = 0.75  # of the clean accuracy, the least robust accuracy under a recovered trigger
-LARGER = 1.5  # times the size of a recovered change, at most, are those that a network is judged by
+LARGER = 1.5  # times the size of a recovered change, at most, are relatives; fresh ones, which have controls, are larger
 WINDOWS, STRONGEST, CONTROLS = 6, 2, 3  # fresh triggers for a class, how many count, and other classes with as many
 
 
@@ -88,16 +88,17 @@ def accused(
 ) -> tuple[Culprit, ...]:
     """The culprits with the judge's own pools: triggers that turn half of the held-back images or more, before any repair."""
     found = []
-    culprits = [replace(each, kind=_small(each.kind)) for each in culprits]
-    for culprit in with_kept_pools(journal, "judge/pool", culprits, held_back, generator):
-        successes = [answer(held_back.network, each, held_back, culprit.goal).success for each in culprit.pool]
-        working = [each for each, success in zip(culprit.pool, successes, strict=True) if success >= WORKED]
+    small = [replace(each, kind=_small(each.kind)) for each in culprits]
+    pools = with_kept_pools(journal, "judge/pool", small, held_back, generator)
+    for culprit, pool in zip(culprits, (each.pool for each in pools), strict=True):
+        successes = [answer(held_back.network, each, held_back, culprit.goal).success for each in pool]
+        working = [each for each, success in zip(pool, successes, strict=True) if success >= WORKED]
         found.append(replace(culprit, pool=tuple(working)))
     return tuple(found)
 
 
 def _small(kind: Kind) -> Kind:
-    """The same kind of triggers without those that are so large that they turn images of clean networks, too."""
+    """The same kind without triggers so large that they turn images of clean networks, too: with these nothing is compared."""
     return replace(kind, larger=min(kind.larger, LARGER)) if isinstance(kind, ChangeKind) else kind
 
 
