@@ -12,6 +12,7 @@ from scipy.fft import idctn
 from scipy.ndimage import map_coordinates
 from tests.nets import unchecked
 
+from trojancam.attacks.additive import Additive, AdditiveCellsFamily, AdditiveFamily
 from trojancam.attacks.blend import Blend, PartialBlend
 from trojancam.attacks.families import FAMILIES, image_family
 from trojancam.attacks.family import ImageFamily, Parameters
@@ -500,3 +501,19 @@ def test_a_warp_reads_the_images_once_or_for_each_candidate_alike() -> None:
     torch.testing.assert_close(
         made.apply(batch, parameters), made.apply(batch.expand(3, *batch.shape), parameters), rtol=0, atol=1e-6
     )
+
+
+# --- additive changes of cells ---
+
+
+def test_a_change_of_cells_is_the_additive_change_of_their_pixels() -> None:
+    made = AdditiveCellsFamily(SIZE, (3, 5))
+    parameters = made.random(2, 0.8, generator())
+    assert parameters["delta"].shape == (2, 3, 3, 5)
+    torch.testing.assert_close(made.size(parameters), torch.full((2,), 0.8))
+    pixels = parameters["delta"].repeat_interleave(4, 2).repeat_interleave(2, 3)
+    expected = AdditiveFamily(SIZE).apply(images(), {"delta": pixels})
+    torch.testing.assert_close(made.apply(images(), parameters), expected)
+    member = made.member(parameters, 1)
+    assert isinstance(member, Additive)
+    torch.testing.assert_close(member.apply(images()), expected[1])

@@ -55,6 +55,14 @@ def test_a_shift_of_all_classes_is_found_with_its_place_and_its_map() -> None:
     assert float((sent == (labels + 1) % CLASSES).float().mean()) > 0.9
 
 
+def test_a_coarse_search_finds_the_shift_and_nothing_in_the_clean_twin() -> None:
+    coarsely = {NAME: {"effort": "coarse", "side": 2 / SIZE, "stride": 2 / SIZE}}
+    networks = [Network.from_module(Shifting(trojaned), (SIZE, SIZE)) for trojaned in (True, False)]
+    reports = [scan(network, *shown(), NAME, settings=coarsely) for network in networks]
+    assert [report.verdict for report in reports] == ["backdoor", "nothing found"]
+    assert dict(reports[0].findings[0].class_map) == {label: (label + 1) % CLASSES for label in range(CLASSES)}
+
+
 def test_its_clean_twin_has_no_such_patch() -> None:
     verdict, finding = first(trojaned=False)
     assert verdict == "nothing found"

@@ -85,6 +85,13 @@ def test_a_poor_network_is_left_out_and_told() -> None:
     assert left_out[0].startswith("poor is left out. The network is right on 0 of 36")
 
 
+def test_coarse_scores_do_not_go_into_a_file_of_thorough_ones() -> None:
+    coarse = {"additive": {"effort": "coarse", **SHORT["additive"]}}
+    found, _ = calibrated([clean("first")], METHODS, settings=coarse)
+    with unchecked(), pytest.raises(DataError, match="other settings of additive"):
+        calibrated([clean("second", 0.01)], METHODS, begun=found, settings=SHORT)
+
+
 def test_other_settings_do_not_go_into_one_file() -> None:
     begun = Reference(settings={"additive": "another"})
     with unchecked(), pytest.raises(DataError, match="other settings of additive; write to another file"):

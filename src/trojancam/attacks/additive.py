@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
@@ -68,3 +69,32 @@ class AdditiveFamily(ImageFamily[Additive]):
     def member(self, parameters: Parameters, index: int = 0, name: str | None = None) -> Additive:
         """One of the patterns."""
         return Additive(picked(parameters, index)["delta"], name or Additive.name)
+
+
+@dataclass(frozen=True)
+class AdditiveCellsFamily(AdditiveFamily):
+    """The same with one number for each channel of a grid of `cells`: few numbers for a large image.
+
+    Parameters: `delta` (c 3 rows columns).
+    """
+
+    cells: tuple[int, int] = (32, 32)
+
+    def drawn(self, count: int, size: float, generator: torch.Generator) -> Parameters:
+        """Noise."""
+        return {"delta": torch.randn(count, 3, *self.cells, generator=generator, device="cpu")}
+
+    def apply(self, images: Images, parameters: Parameters, generator: torch.Generator | None = None) -> Changed:
+        """`clip(x + delta)`, the same for all pixels of a cell."""
+        return super().apply(images, self._enlarged(parameters), generator)
+
+    def size(self, parameters: Parameters) -> Sizes:
+        """`|delta|_2`, over pixels."""
+        return super().size(self._enlarged(parameters))
+
+    def member(self, parameters: Parameters, index: int = 0, name: str | None = None) -> Additive:
+        """One of the patterns."""
+        return super().member(self._enlarged(parameters), index, name)
+
+    def _enlarged(self, parameters: Parameters) -> Parameters:
+        return {"delta": F.interpolate(parameters["delta"], self.image_size, mode="nearest")}

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from trojancam.detection.coverage import Searched, Victims
+from trojancam.detection.effort import Effort
 from trojancam.detection.findings import Finding, ScanReport
 from trojancam.detection.judgement import verdict_of
 from trojancam.detection.settings import Settings
@@ -30,7 +31,8 @@ class Job:
 class Detector(Brief):
     """A way to look for a backdoor: its title, for people, where it comes from, and what it makes of a job and settings.
 
-    `settings` are those that it has unless told otherwise; None where there is nothing to set. It looks for changes of these
+    `settings` are those that it has unless told otherwise; None where there is nothing to set. On large images it has those of
+    `coarse`, where there are any. It looks for changes of these
     `families` with these `victims`. A `second_opinion` is told beside the verdict of others, and decides only alone. `cost`
     is about how many images it runs through the network; None if nobody can tell.
     """
@@ -43,6 +45,11 @@ class Detector(Brief):
     victims: tuple[Victims, ...] = ("every-class",)
     second_opinion: bool = False
     cost: Callable[[Suspect, Any], int] | None = None
+    coarse: Settings | None = None
+
+    def settings_for(self, effort: Effort) -> Settings | None:
+        """The settings that it has for a thorough or a coarse search; the only ones, where it has but one kind."""
+        return self.coarse if effort == "coarse" and self.coarse is not None else self.settings
 
     def searches(self, name: str, where: str = "") -> Searched:
         """What it looks for, for a report."""
@@ -92,5 +99,5 @@ def concluded(
         settings=asdict(settings) | {"seed": job.seed},
         timing={step: seconds for step, seconds in job.journal.timing.items() if step.startswith(f"{detector}/")},
         class_names=job.suspect.network.class_names,
-        searched=searched,
+        searched=f"coarsely: {searched}" if settings.coarse else searched,
     )

@@ -20,6 +20,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from trojancam.attacks.patch import Patch
+from trojancam.detection.effort import cells_of
 from trojancam.detection.settings import Count, NotNegative, Positive, Share
 from trojancam.detection.success import reasr
 from trojancam.detection.suspect import Suspect
@@ -105,6 +106,24 @@ class InversionSettings:
     trial: Count = 5
     keep: Count | None = None
     excitation: NotNegative = 1.0
+
+    def grid(self, image_size: tuple[int, int]) -> tuple[int, int]:
+        """How many numbers masks and patterns have along each side: one for each pixel."""
+        return image_size
+
+
+@dataclass(frozen=True)
+class CoarseInversionSettings(InversionSettings):
+    """How to look with few steps: masks and patterns have one number for each of at most `cells` along each side.
+
+    Sizes count cells, too. So lambda presses on a mask as it does in an image of as many pixels.
+    """
+
+    cells: Count = 32
+
+    def grid(self, image_size: tuple[int, int]) -> tuple[int, int]:
+        """How many numbers masks and patterns have along each side: one for each cell."""
+        return cells_of(image_size, self.cells)
 
 
 def invert(
@@ -219,7 +238,7 @@ class _State:
         self.rounds = self._without_progress = 0
 
     def update(self, success: float, size: float, values: Float[Tensor, "4 h w"]) -> None:
-        """Take note of one more round: its success rate, and the size of the mask in pixels."""
+        """Take note of one more round: its success rate, and the size of the mask in the pixels or cells of its grid."""
         self.rounds += 1
         too_large = self.settings.largest is not None and size > self.settings.largest
         succeeded = success >= self.settings.success
@@ -249,11 +268,13 @@ class _Searches:
         self.device = suspect.network.device
         draws = Draws(seed, self.device)
         order = draws.permutation(len(suspect.images))
-        start = (draws.uniform(4, *suspect.network.input.size) * 2 - 1).clamp(-EDGE, EDGE).atanh()
+        self.size = suspect.network.input.size
+        start = (draws.uniform(4, *settings.grid(self.size)) * 2 - 1).clamp(-EDGE, EDGE).atanh()
         whole = torch.ones_like(start[0], dtype=torch.bool)
         self.orders = [order[suspect.others(candidate.target_class)[order]] for candidate in candidates]
         self.targets = torch.tensor([candidate.target_class for candidate in candidates], device=self.device)
-        self.regions = torch.stack([whole if c.region is None else c.region.to(self.device) for c in candidates])
+        regions = [whole if c.region is None else _in_cells(c.region.to(self.device), start[0]) for c in candidates]
+        self.regions = torch.stack(regions)
         self.layers = tuple(dict.fromkeys(c.layer for c in candidates if c.layer is not None))
         self.largest = _largest(suspect, self.layers)
         self.values = start.repeat(len(candidates), 1, 1, 1)
@@ -290,7 +311,7 @@ class _Searches:
     def found(self) -> list[Inversion]:
         """The best trigger of each search, and its success rate on all the images."""
         values = torch.stack([state.best for state in self.states])
-        masks, patterns = _mask_and_pattern(values, self.regions)
+        masks, patterns = (_enlarged(each, self.size) for each in _mask_and_pattern(values, self.regions))
         found = []
         for candidate, state, mask, pattern in zip(self.candidates, self.states, masks, patterns, strict=True):
             trigger = _trigger(candidate, mask[0].cpu(), pattern.cpu())
@@ -308,7 +329,8 @@ class _Searches:
         with torch.enable_grad():
             values = self.values[group].requires_grad_()
             mask, pattern = _mask_and_pattern(values, self.regions[group])
-            stamped = self._images(group) * (1 - mask[:, None]) + (mask * pattern)[:, None]
+            laid, laid_pattern = _enlarged(mask, self.size), _enlarged(pattern, self.size)
+            stamped = self._images(group) * (1 - laid[:, None]) + (laid * laid_pattern)[:, None]
             logits, activations = network.forward_with(network.inputs(stamped.flatten(0, 1)), self.layers)
             loss = F.cross_entropy(logits, targets, reduction="sum") / batch + penalties @ mask.sum((1, 2, 3))
             if self.layers:
@@ -346,6 +368,18 @@ def _mask_and_pattern(
     """Both in [0, 1], the mask 0 outside of the region."""
     squashed = values.tanh() / 2 + 0.5
     return squashed[:, :1] * regions[:, None], squashed[:, 1:]
+
+
+def _in_cells(region: Bool[Tensor, "h w"], values: Float[Tensor, "rows columns"]) -> Bool[Tensor, "rows columns"]:
+    """The cells of a grid that hold a pixel of a region; the region itself, where cells are pixels."""
+    if region.shape == values.shape:
+        return region
+    return F.adaptive_max_pool2d(region[None].float(), values.shape)[0] > 0
+
+
+def _enlarged(values: Float[Tensor, "c k rows columns"], size: tuple[int, int]) -> Float[Tensor, "c k h w"]:
+    """The values of cells at each of their pixels; themselves, where cells are pixels."""
+    return values if values.shape[2:] == size else F.interpolate(values, size, mode="nearest")
 
 
 def _largest(suspect: Suspect, layers: Sequence[str]) -> dict[str, float]:

@@ -6,6 +6,7 @@ linear assignment, and the patch is optimised to bring all of them about at once
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Int64
@@ -51,6 +52,30 @@ class OneToOneSettings(Settings):
     detail_rate: Positive = 0.3
     backdoor: float = 0.4
     inconclusive: float = 0.3
+
+    def ranking(self, suspect: Suspect) -> Suspect:
+        """The images on which places are ranked after the screen."""
+        return suspect
+
+
+@dataclass(frozen=True, kw_only=True)
+class CoarseOneToOneSettings(OneToOneSettings):
+    """How the all-to-all detector looks where runs are dear: larger patches at fewer places, ranked on `ranked_on` images."""
+
+    coarse: ClassVar[bool] = True
+
+    side: Share = 8 / 32
+    stride: Share = 8 / 32
+    screen: Count = 4
+    screen_rate: Positive = 1.0
+    keep: Count = 3
+    detail: Count = 10
+    detail_rate: Positive = 0.5
+    ranked_on: Count = 10
+
+    def ranking(self, suspect: Suspect) -> Suspect:
+        """The images on which places are ranked after the screen."""
+        return suspect.first(self.ranked_on)
 
 
 def stamps(
@@ -106,7 +131,9 @@ def cost(suspect: Suspect, settings: OneToOneSettings) -> int:
         stamps(suspect.network.input.size, settings.side, settings.stride, torch.Generator(device="cpu")).corners
     )
     steps = settings.screen * places + settings.detail * min(settings.keep, places)
-    return 3 * steps * len(suspect.labels.unique()) + (places + settings.keep) * len(suspect.images)
+    ours = halves(suspect)[0] if settings.coarse else suspect
+    ranked = places * len(settings.ranking(ours).images) + settings.keep * len(ours.images)
+    return 3 * steps * len(suspect.labels.unique()) + ranked
 
 
 def _where(stamp: Stamps, sources: Int64[Tensor, " s"], ours: Suspect) -> str:
@@ -120,13 +147,14 @@ def _searched(job: Job, ours: Suspect, sources: Int64[Tensor, " s"], settings: O
     start = stamps(network.input.size, settings.side, settings.stride, generator, network.device)
     kept = min(settings.keep, len(start.corners))
     search = settings.screen * len(start.corners) + settings.detail * kept
-    total = 3 * search * len(sources) + (len(start.corners) + kept) * len(ours.images)
+    ranking = settings.ranking(ours)
+    total = 3 * search * len(sources) + len(start.corners) * len(ranking.images) + kept * len(ours.images)
     advance = counting(job.progress, total, "one patch for all classes")
     every = _Patches(ours, start, sources, advance)
     every.run(settings.screen, settings.screen_rate)
-    best = every.picked(every.obeying().argsort(descending=True, stable=True)[:kept])
+    best = every.picked(every.obeying(ranking).argsort(descending=True, stable=True)[:kept])
     best.run(settings.detail, settings.detail_rate)
-    winner = best.obeying().argmax()
+    winner = best.obeying(ours).argmax()
     return {
         "corner": best.stamps.corners[winner][None],
         "values": best.stamps.values[winner][None],
@@ -184,14 +212,13 @@ class _Patches:
         """The running mean of the margins at some places."""
         return new if self.margins is None else OLD * self.margins[part] + (1 - OLD) * new
 
-    def obeying(self) -> Float[Tensor, " p"]:
-        """The share of all images that go to their class's target, with each patch."""
+    def obeying(self, suspect: Suspect) -> Float[Tensor, " p"]:
+        """The share of these images that go to their class's target, with each patch."""
         places = self.stamps.numbers
         found = [
-            obeying(self.suspect, self.stamps.picked(place[None]), self.sources, self.targets[place])
-            for place in places
+            obeying(suspect, self.stamps.picked(place[None]), self.sources, self.targets[place]) for place in places
         ]
-        self.advance(len(places) * len(self.suspect.images))
+        self.advance(len(places) * len(suspect.images))
         return torch.stack([each.float().mean() for each in found])
 
 

@@ -1,7 +1,7 @@
 """Scanning: a network and clean images through one detector or several, and what they say together."""
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +13,7 @@ from trojancam.detection.accuracy import CleanAccuracy, clean_accuracy
 from trojancam.detection.budget import Budget, BudgetSpentError, seconds_per_image, until
 from trojancam.detection.coverage import VICTIMS, CannotSearchError, coverage
 from trojancam.detection.detector import Detector, Job, as_detector
+from trojancam.detection.effort import ASKED, COARSE, EFFORTS, Effort, effort_for
 from trojancam.detection.findings import ScanReport
 from trojancam.detection.judgement import RANKED, judged, opinion
 from trojancam.detection.references import Reference, own_reference, read_reference
@@ -22,7 +23,7 @@ from trojancam.detection.smallest_changes import smallest_stripes
 from trojancam.detection.stimulation_maps import detector as stimulated_windows
 from trojancam.detection.suspect import Suspect, suspect
 from trojancam.detection.track_record import TrackRecord, own_track_record
-from trojancam.errors import DataError, TrojanCamError, unknown_name
+from trojancam.errors import DataError, TrojanCamError, UnknownNameError, unknown_name
 from trojancam.kept import Kept
 from trojancam.locks import only_run_in
 from trojancam.network import given
@@ -40,6 +41,7 @@ _OWN = {
         stimulated_windows.StimulationSettings(),
         families=("patch", "moving-patch"),
         cost=stimulated_windows.cost,
+        coarse=stimulated_windows.CoarseStimulationSettings(),
     ),
     **smallest.DETECTORS,
     **smallest_stripes.DETECTORS,
@@ -51,6 +53,7 @@ _OWN = {
         families=("patch",),
         victims=("all-to-all",),
         cost=one_to_one.cost,
+        coarse=one_to_one.CoarseOneToOneSettings(),
     ),
     "some-classes": Detector(
         "One patch for a few classes",
@@ -105,6 +108,7 @@ does an entry point of the group `trojancam.detectors`."""
 DEFAULT_METHODS = ("stimulation", "additive", "stripes", "warp", "all-to-all")
 """The searches of a scan unless others are named; they decide together."""
 ACCURATE = 0.95  # a network that is right as often need not be fed otherwise
+EFFORT = "effort"  # the setting of every method that says which of its settings it starts from
 SHARE = 1000  # of the progress of a scan is each method's
 
 
@@ -150,7 +154,7 @@ def scan(
     ('stimulation', ('patch', 'moving-patch'))
     """
     names = known_methods(methods, families, victims)
-    chosen = known_settings(names, settings or {})
+    chosen = known_settings(names, settings or {}, network.input.size)
     known = _reference(reference)
     allowed = Budget() if budget is None else Budget.of(budget)
     end = allowed.ends(time.monotonic())
@@ -190,7 +194,7 @@ def expected_seconds(
     >>> expected_seconds(network, images) > expected_seconds(network, images, methods="warp") > 0
     True
     """
-    chosen = known_settings(known_methods(methods, families, victims), settings or {})
+    chosen = known_settings(known_methods(methods, families, victims), settings or {}, network.input.size)
     seen = suspect(network, images, labels)
     allowed = Budget() if budget is None else Budget.of(budget)
     costs, each = _costs(seen, chosen), seconds_per_image(seen)
@@ -262,8 +266,15 @@ def _reference(said: Reference | Path | str | None) -> Reference:
     return own_reference() if said is None else read_reference(Path(said))
 
 
-def known_settings(methods: Iterable[str], settings: Mapping[str, Mapping[str, object]]) -> dict[str, Settings | None]:
-    """What each of these methods is set to, given what is changed of its settings.
+def known_settings(
+    methods: Iterable[str],
+    settings: Mapping[str, Mapping[str, object]],
+    image_size: tuple[int, int] | None = None,
+) -> dict[str, Settings | None]:
+    """What each of these methods is set to for images of a size, given what is changed of its settings.
+
+    The setting `effort` of every method says whether it searches as on small images, "thorough", or as on large ones, "coarse".
+    Where no size is known yet, what either kind of search can be told is accepted.
 
     Raises:
         UnknownNameError: if something is set of a method that is not among these, or there is no such setting.
@@ -273,11 +284,31 @@ def known_settings(methods: Iterable[str], settings: Mapping[str, Mapping[str, o
     for name in settings:
         if name not in names:
             raise unknown_name("method of this scan", name, names)
-    return {name: _settings(name, settings.get(name, {})) for name in names}
+    found = {}
+    for name in names:
+        values = dict(settings.get(name, {}))
+        efforts = _efforts(name, values.pop(EFFORT, None), image_size)
+        try:
+            found[name] = _settings(name, values, efforts[0])
+        except (DataError, UnknownNameError):
+            if len(efforts) == 1:
+                raise
+            found[name] = _settings(name, values, efforts[1])
+    return found
 
 
-def _settings(name: str, values: Mapping[str, object]) -> Settings | None:
-    usual = DETECTORS[name].settings
+def _efforts(name: str, told: object, image_size: tuple[int, int] | None) -> tuple[Effort, ...]:
+    """How thoroughly a method is to search: as it was told, or as the images are large; all ways where that is not known."""
+    if told is None:
+        return EFFORTS if image_size is None else (effort_for(image_size),)
+    found = tuple(each for each in EFFORTS if each == told)
+    if not found:
+        raise DataError(f"the setting {name}.{EFFORT} cannot be {told!r}: it is {' or '.join(EFFORTS)}")
+    return found
+
+
+def _settings(name: str, values: Mapping[str, object], effort: Effort) -> Settings | None:
+    usual = DETECTORS[name].settings_for(effort)
     if usual is None and values:
         raise unknown_name(f"setting of {name}", next(iter(values)), ())
     return None if usual is None else changed(usual, values, name)
@@ -359,9 +390,15 @@ def _together(
         opinions={name: opinions[name] for name in order},
         judgement=judgement,
         coverage=coverage(searched, left_out, every, _track_record(settings, left_out)),
-        remarks=tuple(remark for report in reports.values() for remark in report.remarks),
+        remarks=(*_coarse(settings, seen), *(remark for report in reports.values() for remark in report.remarks)),
         searched="",
     )
+
+
+def _coarse(settings: Mapping[str, Settings | None], seen: Suspect) -> Iterator[str]:
+    """What is to be said where any method searched coarsely."""
+    if any(each is not None and each.coarse for each in settings.values()):
+        yield COARSE if effort_for(seen.network.input.size) == "coarse" else ASKED
 
 
 def _track_record(settings: Mapping[str, Settings | None], left_out: Mapping[str, str]) -> TrackRecord | None:

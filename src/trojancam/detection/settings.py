@@ -26,6 +26,8 @@ class Settings:
     """
 
     derived: ClassVar[tuple[str, ...]] = ()
+    coarse: ClassVar[bool] = False
+    """Whether they are those of a search that is quick on large images, and less thorough; see `effort`."""
 
     backdoor: float
     inconclusive: float

@@ -8,11 +8,12 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from trojancam.detection.accuracy import clean_accuracy
+from trojancam.detection.effort import EFFORTS
 from trojancam.detection.references import Reference, ReferenceNetwork, settings_fingerprint
 from trojancam.detection.scanning import known_methods, known_settings, scan
 from trojancam.detection.settings import Settings
 from trojancam.detection.suspect import suspect
-from trojancam.errors import DataError
+from trojancam.errors import DataError, UnknownNameError
 from trojancam.network.network import Network
 from trojancam.progress import Progress, silent
 from trojancam.showing import Brief
@@ -48,13 +49,14 @@ def calibrated(
 
     Raises:
         UnknownNameError: if there is no such method or setting.
-        DataError: if `begun` was made with other settings.
+        DataError: if `begun` was made with other settings, or some networks are searched thoroughly and some coarsely.
         TrojanCamError: as `trojancam.scan` does.
     """
     names = known_methods(methods)
-    chosen = known_settings(names, settings or {})
-    found, left_out = _begun(begun or Reference(), chosen), []
+    found, left_out = begun or Reference(), []
+    _check(found, names, settings or {})
     for one in clean:
+        found = _begun(found, known_settings(names, settings or {}, one.network.input.size))
         seen = suspect(one.network, one.images, one.labels)
         accuracy = clean_accuracy(seen)
         if accuracy.problem():
@@ -105,3 +107,22 @@ def _begun(reference: Reference, settings: Mapping[str, Settings | None]) -> Ref
                 f"the reference networks were scanned with other settings of {name}; write to another file with --out"
             )
     return reference.model_copy(update={"settings": reference.settings | ours})
+
+
+def _check(reference: Reference, names: Sequence[str], settings: Mapping[str, Mapping[str, object]]) -> None:
+    """Refuse what cannot be gone on with, whatever the size of the images, before anything is scanned.
+
+    Raises:
+        UnknownNameError, DataError: as `calibrated` does.
+    """
+    known_settings(names, settings)
+    for name in names:
+        problems = []
+        for effort in EFFORTS:
+            told = {name: {"effort": effort} | dict(settings.get(name, {}))}
+            try:
+                _begun(reference, known_settings([name], told))
+            except (DataError, UnknownNameError) as problem:
+                problems.append(problem)
+        if len(problems) == len(EFFORTS):
+            raise problems[0]

@@ -10,7 +10,7 @@ from trojancam.attacks.warp import Warp
 from trojancam.detection.findings import Finding
 from trojancam.detection.outliers import OF_FEW
 from trojancam.detection.scanning import scan
-from trojancam.detection.smallest_changes.detector import gaps, low_frequencies
+from trojancam.detection.smallest_changes.detector import DETECTORS, CoarseChangeSettings, gaps, low_frequencies
 from trojancam.detection.smallest_changes.search import Smallest
 from trojancam.network.network import Network
 
@@ -120,6 +120,22 @@ def test_a_warp_is_found_as_one() -> None:
     assert isinstance(finding.trigger, Warp)
     assert 0.1 < finding.trigger.size <= 1.2 * 1.001
     assert finding.trigger.flow[1].mean() < 0  # pixels are taken from the left
+
+
+def test_a_coarse_search_finds_the_pattern_and_nothing_in_the_clean_twin() -> None:
+    coarsely = {"additive": {"effort": "coarse"}}
+    networks = [Network.from_module(module(each), (SIZE, SIZE)) for each in (stripes(), None)]
+    reports = [scan(network, *pictures(), "additive", settings=coarsely) for network in networks]
+    assert [report.verdict for report in reports] == ["backdoor", "nothing found"]
+    assert reports[0].findings[0].target_class == TARGET
+
+
+def test_coarse_sizes_grow_with_the_image_where_they_are_lengths() -> None:
+    bent, toned = (DETECTORS[name].coarse for name in ("warp", "tone"))
+    assert isinstance(bent, CoarseChangeSettings)
+    assert isinstance(toned, CoarseChangeSettings)
+    assert bent.search.largest_in((224, 224)) == pytest.approx(7 * 1.2)
+    assert toned.search.largest_in((224, 224)) == pytest.approx(0.25)
 
 
 def test_two_near_classes_are_both_named() -> None:

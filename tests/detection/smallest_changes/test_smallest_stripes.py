@@ -73,6 +73,18 @@ def test_stripes_are_found_with_their_class_and_frequency(frequency: tuple[float
     assert first.evidence["next_size"] > 2 * first.evidence["size"]
 
 
+def test_a_coarse_search_finds_stripes_with_far_fewer_runs() -> None:
+    clean, trojaned = suspect(network(None), *pictures()), suspect(network(planted((3.0, -2.0))), *pictures())
+    coarse, thorough = stripes.DETECTORS["stripes"].coarse, stripes.DETECTORS["stripes"].settings
+    assert isinstance(coarse, stripes.CoarseStripesSettings)
+    assert isinstance(thorough, stripes.StripesSettings)
+    assert 8 * stripes.cost(trojaned, coarse) < stripes.cost(trojaned, thorough)
+    report = scan(trojaned.network, *pictures(), "stripes", settings={"stripes": {"effort": "coarse"}})
+    assert (report.verdict, report.findings[0].target_class) == ("backdoor", TARGET)
+    beside = scan(clean.network, *pictures(), "stripes", settings={"stripes": {"effort": "coarse"}})
+    assert beside.verdict == "nothing found"
+
+
 def test_a_clean_network_has_nothing_of_the_kind() -> None:
     report = scan(network(None), *pictures(), "stripes")
     assert report.verdict == "nothing found"

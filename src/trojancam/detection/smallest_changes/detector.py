@@ -6,22 +6,31 @@ shortcut: a change of its family that leads to its class is much smaller than on
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from trojancam.attacks.additive import AdditiveFamily
+from trojancam.attacks.additive import AdditiveCellsFamily, AdditiveFamily
 from trojancam.attacks.family import ImageFamily
 from trojancam.attacks.frequency import FrequencyFamily
 from trojancam.attacks.tone import ToneFamily
 from trojancam.attacks.trigger import Trigger
 from trojancam.attacks.warp import WarpFamily
 from trojancam.detection.detector import Detector, Job, concluded
+from trojancam.detection.effort import SMALL, cells_of
 from trojancam.detection.findings import Finding, ScanReport
 from trojancam.detection.outliers import leads_of, share_counted
 from trojancam.detection.settings import Count, Settings
-from trojancam.detection.smallest_changes.search import Phase, SearchSettings, Smallest, cost, smallest_changes
+from trojancam.detection.smallest_changes.search import (
+    CoarseSearchSettings,
+    Phase,
+    SearchSettings,
+    Smallest,
+    cost,
+    smallest_changes,
+)
 from trojancam.detection.success import reasr
 from trojancam.detection.suspect import Suspect, halves
 from trojancam.kept import Values
@@ -39,6 +48,15 @@ class SmallestChangeSettings(Settings):
 
     search: SearchSettings = field(default_factory=SearchSettings)
     findings: Count = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class CoarseChangeSettings(SmallestChangeSettings):
+    """How a detector of smallest changes looks where runs are dear."""
+
+    coarse: ClassVar[bool] = True
+
+    search: CoarseSearchSettings = field(default_factory=CoarseSearchSettings)
 
 
 def gaps(found: Smallest) -> Float[Tensor, " c"]:
@@ -59,10 +77,13 @@ def successes(found: Smallest, classes: int) -> Float[Tensor, " c"]:
     return found.successes * share_counted(1.0, classes)
 
 
-def detecting(name: str, family: Family, scores: Scores) -> Callable[[Job, SmallestChangeSettings], ScanReport]:
+def detecting(
+    name: str, family: Family, scores: Scores, coarse_family: Family | None = None
+) -> Callable[[Job, SmallestChangeSettings], ScanReport]:
     """The function of a detector: the smallest changes of a family to each class, and what `scores` makes of them.
 
-    One half of the images serves to search, the other half to measure.
+    A coarse search may be for members of another family, with fewer numbers. One half of the images serves to search, the
+    other half to measure.
 
     Raises:
         CannotSearchError: if no image of a half could be sent to another class.
@@ -70,10 +91,10 @@ def detecting(name: str, family: Family, scores: Scores) -> Callable[[Job, Small
 
     def detect(job: Job, settings: SmallestChangeSettings) -> ScanReport:
         ours, held_out = halves(job.suspect)
-        members = family(ours.network.input.size)
+        members = (coarse_family if coarse_family and settings.coarse else family)(ours.network.input.size)
         advance = counting(job.progress, cost(ours, settings.search), f"smallest {members.name} changes")
         found = once(job, name, lambda: smallest_changes(ours, held_out, members, settings.search, job.seed, advance))
-        largest = settings.search.largest
+        largest = settings.search.largest_in(members.image_size)
         bound = " of any size" if largest is None else f" up to {largest:g} {members.unit}"
         findings = found_among(name, members, found, scores(found, ours.classes), held_out, settings.findings)
         return concluded(job, name, findings, settings, f"changes{bound} to {near(found, ours)}")
@@ -143,6 +164,11 @@ def low_frequencies(image_size: tuple[int, int]) -> FrequencyFamily:
     return FrequencyFamily(image_size, (min(LOW, height), min(LOW, width)))
 
 
+def cells(image_size: tuple[int, int]) -> AdditiveCellsFamily:
+    """Additive changes with as many numbers as in a small image, however large this one is."""
+    return AdditiveCellsFamily(image_size, cells_of(image_size, SMALL))
+
+
 def _detector(
     name: str,
     title: str,
@@ -150,8 +176,11 @@ def _detector(
     scores: Scores,
     settings: SmallestChangeSettings,
     families: tuple[str, ...],
+    coarse: CoarseChangeSettings,
+    coarse_family: Family | None = None,
 ) -> Detector:
-    return Detector(title, "new in TrojanCAM", detecting(name, family, scores), settings, families, cost=_cost)
+    detect = detecting(name, family, scores, coarse_family)
+    return Detector(title, "new in TrojanCAM", detect, settings, families, cost=_cost, coarse=coarse)
 
 
 def _cost(suspect: Suspect, settings: SmallestChangeSettings) -> int:
@@ -160,6 +189,8 @@ def _cost(suspect: Suspect, settings: SmallestChangeSettings) -> int:
 
 _BENT = SearchSettings(Phase(30, 8, 0.9, 0.05), Phase(40, 24, 0.95, 0.03), keep=10, largest=1.2)
 _TONED = SearchSettings(detail=Phase(40, 24, 0.95, 0.04), largest=0.25)
+_COARSELY_BENT = CoarseSearchSettings(Phase(8, 4, 0.9, 0.1), Phase(12, 8, 0.95, 0.06), keep=3, largest=1.2)
+_COARSELY_TONED = CoarseSearchSettings(largest=0.25, grows=False)
 WHOLE = ("additive", "blend", "stripes", "frequency")
 SMOOTH = ("additive", "blend", "stripes")
 DETECTORS = {
@@ -170,6 +201,8 @@ DETECTORS = {
         lambda found, _: gaps(found),
         SmallestChangeSettings(backdoor=0.3, inconclusive=0.22),
         WHOLE,
+        CoarseChangeSettings(backdoor=0.3, inconclusive=0.22),
+        cells,
     ),
     "low-frequency": _detector(
         "low-frequency",
@@ -178,6 +211,7 @@ DETECTORS = {
         lambda found, _: gaps(found),
         SmallestChangeSettings(backdoor=0.4, inconclusive=0.3),
         SMOOTH,
+        CoarseChangeSettings(backdoor=0.4, inconclusive=0.3),
     ),
     "warp": _detector(
         "warp",
@@ -186,6 +220,7 @@ DETECTORS = {
         successes,
         SmallestChangeSettings(search=_BENT, backdoor=0.5, inconclusive=0.4),
         ("warp",),
+        CoarseChangeSettings(search=_COARSELY_BENT, backdoor=0.5, inconclusive=0.4),
     ),
     "tone": _detector(
         "tone",
@@ -194,6 +229,7 @@ DETECTORS = {
         successes,
         SmallestChangeSettings(search=_TONED, backdoor=0.5, inconclusive=0.4),
         ("tone",),
+        CoarseChangeSettings(search=_COARSELY_TONED, backdoor=0.5, inconclusive=0.4),
     ),
 }
 """The detectors of this package, by name."""

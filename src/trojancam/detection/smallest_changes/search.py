@@ -15,6 +15,7 @@ from torch import Tensor
 from trojancam.attacks.family import ImageFamily, Images, Parameters
 from trojancam.attacks.trigger import Trigger
 from trojancam.detection.coverage import CannotSearchError
+from trojancam.detection.effort import scale_of
 from trojancam.detection.settings import Count, Positive, Share
 from trojancam.detection.suspect import Suspect
 from trojancam.errors import DataError
@@ -28,6 +29,7 @@ TURN, LEAST_TURN = 0.35, 0.02  # of the size is a step, at first and at the end
 MOMENTUM = 0.6
 MARGIN = 5.0  # a logit that leads by more is not pushed further
 SCALES = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.25, 1.4, 1.6, 2.0, 2.5)  # at which what was found is tried
+RANKED_AT = (0.7, 1.0, 1.4)  # the scales at which classes are ranked
 TINY = 1e-12
 
 
@@ -53,6 +55,51 @@ class SearchSettings:
     keep: Count = 14
     success: Share = 0.9
     largest: Positive | None = None
+
+    @property
+    def scales(self) -> tuple[float, ...]:
+        """The scales at which what was found is tried."""
+        return SCALES
+
+    def ranking(self, suspect: Suspect) -> Suspect:
+        """The images on which classes are ranked after the screen."""
+        return suspect
+
+    def scale(self, _: tuple[int, int], /) -> float:
+        """How many times as large as told sizes are in images of a size: here they are as told."""
+        return 1.0
+
+    def largest_in(self, image_size: tuple[int, int]) -> float | None:
+        """The bound of sizes in images of this size."""
+        return None if self.largest is None else self.largest * self.scale(image_size)
+
+
+@dataclass(frozen=True)
+class CoarseSearchSettings(SearchSettings):
+    """How the smallest changes are looked for with few runs of the network.
+
+    Classes are ranked after the screen on `ranked_on` images, and every other scale is tried. Sizes are those of images of 32
+    pixels and grow with the image, unless the family counts colours (`grows`).
+    """
+
+    screen: Phase = field(default_factory=lambda: Phase(10, 4, 0.8, 0.12))
+    detail: Phase = field(default_factory=lambda: Phase(14, 8, 0.95, 0.08))
+    keep: Count = 4
+    ranked_on: Count = 8
+    grows: bool = True
+
+    @property
+    def scales(self) -> tuple[float, ...]:
+        """The scales at which what was found is tried."""
+        return SCALES[::2]
+
+    def ranking(self, suspect: Suspect) -> Suspect:
+        """The images on which classes are ranked after the screen."""
+        return suspect.first(self.ranked_on)
+
+    def scale(self, image_size: tuple[int, int], /) -> float:
+        """How many times as large as told sizes are in images of this size."""
+        return scale_of(image_size) if self.grows else 1.0
 
 
 @dataclass(frozen=True)
@@ -94,11 +141,13 @@ def smallest_changes(
     targets = reachable(able, able_held_out)
     search = _Search(suspect, able, targets, family, settings, seed, advance)
     search.run(settings.screen)
-    search.keep(search.measured(suspect, able, (0.7, 1.0, 1.4), settings.screen.success)[0].argsort()[: settings.keep])
+    ranking = settings.ranking(suspect)
+    tried = search.measured(ranking, able[:, : len(ranking.images)], RANKED_AT, settings.screen.success)[0]
+    search.keep(tried.argsort()[: settings.keep])
     search.run(settings.detail)
-    sizes, successes = search.measured(held_out, able_held_out, SCALES, settings.success)
+    sizes, successes = search.measured(held_out, able_held_out, settings.scales, settings.success)
     order = sizes.argsort(stable=True)
-    allowed = sizes.clamp(max=search.largest).minimum(search.sizes() * SCALES[-1])
+    allowed = sizes.clamp(max=search.largest).minimum(search.sizes() * settings.scales[-1])
     found = family.scaled(search.parameters, allowed / search.sizes())
     return Smallest(
         search.targets[order], sizes[order], successes[order], {name: values[order] for name, values in found.items()}
@@ -110,7 +159,8 @@ def cost(suspect: Suspect, settings: SearchSettings) -> int:
     kept = min(settings.keep, suspect.classes)
     there = settings.screen.steps * settings.screen.batch * suspect.classes
     back = settings.detail.steps * settings.detail.batch * kept
-    tried = len(suspect.images) * (3 * suspect.classes + len(SCALES) * kept)
+    tried = len(settings.ranking(suspect).images) * len(RANKED_AT) * suspect.classes
+    tried += len(suspect.images) * len(settings.scales) * kept
     return 3 * (there + back) + tried
 
 
@@ -131,7 +181,8 @@ class _Search:
         generator, device = torch.Generator(device="cpu").manual_seed(seed), suspect.network.device
         draws = Draws(seed, device)
         self.targets = targets.to(device)
-        self.parameters = family.start(len(targets), generator, device)
+        scale = settings.scale(family.image_size)
+        self.parameters = family.scaled(family.start(len(targets), generator, device), scale)
         if set(self.parameters) != set(family.scales):
             raise DataError(
                 f"a change of the family {family.name} cannot be searched by its size: it has other numbers too"
@@ -141,7 +192,7 @@ class _Search:
         self.parameters = family.scaled(self.parameters, 0.05)  # so that the first gradients give the direction
         orders = torch.stack([draws.permutation(len(suspect.images)) for _ in targets])
         self.orders = [order[able[target][order]] for order, target in zip(orders, targets.tolist(), strict=True)]
-        self.largest = settings.largest or math.inf
+        self.largest = settings.largest_in(family.image_size) or math.inf
         self.place = 0
 
     def sizes(self) -> Float[Tensor, " c"]:
@@ -207,6 +258,9 @@ class _Search:
                 [scale for scale in scales if scale * size <= self.largest * (1 + 1e-3)] or [1.0], device=size.device
             )
             images = held_out.images[able[self.targets[place]]]
+            if not len(images):  # of the few images that rank: the class goes on, for others may be sent there
+                sizes[place] = size
+                continue
             shares = self._shares(images, place, tried)
             sizes[place] = first_reaching(tried * size, shares, success)
             successes[place] = shares.max()

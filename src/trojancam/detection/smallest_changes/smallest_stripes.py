@@ -5,8 +5,9 @@ them all. A network with stripes as a backdoor answers to far fainter ones than 
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from jaxtyping import Bool, Float
@@ -53,6 +54,38 @@ class StripesSettings(Settings):
     success: Share = 0.8
     findings: Count = 3
 
+    @property
+    def amplitudes(self) -> tuple[float, ...]:
+        """Those at which the stripes found are tried."""
+        return AMPLITUDES
+
+    @property
+    def screened_at(self) -> tuple[float, ...]:
+        """Those at which all stripes are tried."""
+        return self.faint, 2 * self.faint
+
+
+@dataclass(frozen=True, kw_only=True)
+class CoarseStripesSettings(StripesSettings):
+    """How the detector of stripes looks where runs are dear: at one amplitude, `2 faint`, and at every other one afterwards."""
+
+    coarse: ClassVar[bool] = True
+
+    images: Count = 3
+    waves: Count = 7
+    faint: Positive = 0.1
+    keep: Count = 4
+
+    @property
+    def amplitudes(self) -> tuple[float, ...]:
+        """Those at which the stripes found are tried."""
+        return AMPLITUDES[::2]
+
+    @property
+    def screened_at(self) -> tuple[float, ...]:
+        """That at which all stripes are tried."""
+        return (2 * self.faint,)
+
 
 def detect(job: Job, settings: StripesSettings) -> ScanReport:
     """The smallest stripes that lead to each class; the score is the gap to the next classes, as of other smallest changes.
@@ -73,8 +106,12 @@ def cost(suspect: Suspect, settings: StripesSettings) -> int:
     """How many images the search runs."""
     kept = min(settings.keep, suspect.classes)
     finer = kept * len(FINER) ** 2 * PHASES
-    laid = 2 * settings.images * (len(_frequencies(settings.waves)) * PHASES + finer)
-    return laid + kept * len(AMPLITUDES) * len(suspect.images)
+    laid = (
+        len(settings.screened_at)
+        * min(settings.images, len(suspect.images))
+        * (len(_frequencies(settings.waves)) * PHASES + finer)
+    )
+    return laid + kept * len(settings.amplitudes) * len(suspect.images)
 
 
 def smallest_stripes(
@@ -96,15 +133,15 @@ def smallest_stripes(
     able, able_held_out = movable(few), movable(held_out)
     targets = reachable(able, able_held_out)
     first = _stripes(_frequencies(settings.waves), few.images.device)
-    pushed = _pushed(few, able, family, first, settings.faint, advance)[:, targets]
+    pushed = _pushed(few, able, family, first, settings.screened_at, advance)[:, targets]
     nearest = pushed.amax(0).argsort(descending=True, stable=True)[: settings.keep]
     targets, best = targets[nearest], pushed[:, nearest].argmax(0)
     finer = _finer(first["frequency"][best], few.images.device)
-    again = _pushed(few, able, family, finer, settings.faint, advance)[:, targets]
+    again = _pushed(few, able, family, finer, settings.screened_at, advance)[:, targets]
     own = again.unflatten(0, (len(targets), -1)).diagonal(dim1=0, dim2=2)  # each class among its own candidates
     chosen = own.argmax(0) + torch.arange(len(targets), device=own.device) * own.shape[0]
     parameters = {name: values[chosen] for name, values in finer.items()}
-    amplitudes = torch.tensor(AMPLITUDES, device=few.images.device)
+    amplitudes = torch.tensor(settings.amplitudes, device=few.images.device)
     sizes, successes = [], []
     for place, target in enumerate(targets.tolist()):
         one = {name: values[place : place + 1] for name, values in parameters.items()}
@@ -112,9 +149,9 @@ def smallest_stripes(
         shares = shares_sent(held_out.network, images, target, family, one, amplitudes)
         sizes.append(first_reaching(amplitudes, shares, settings.success))
         successes.append(shares.max())
-        advance(len(AMPLITUDES) * len(images))
+        advance(len(amplitudes) * len(images))
     size = torch.stack(sizes)
-    parameters["amplitude"] = size.clamp(max=AMPLITUDES[-1])[:, None].expand(-1, 3)
+    parameters["amplitude"] = size.clamp(max=settings.amplitudes[-1])[:, None].expand(-1, 3)
     order = size.argsort(stable=True)
     found = {name: values[order] for name, values in parameters.items()}
     return Smallest(targets[order], size[order], torch.stack(successes)[order], found)
@@ -149,17 +186,17 @@ def _pushed(
     able: Bool[Tensor, "classes n"],
     family: StripesFamily,
     stripes: Parameters,
-    faint: float,
+    amplitudes: Sequence[float],
     advance: Callable[[int], None],
 ) -> Float[Tensor, "k classes"]:
-    """How far stripes push images to each class: the mean lead over those that could be sent there, at both amplitudes."""
+    """How far stripes push images to each class: the mean lead over those that could be sent there, at all amplitudes."""
     network, count = few.network, len(few.images)
     counted = able.T.float() / able.sum(1).clamp(min=1)  # n x classes
     found = []
     for part in parts(len(stripes["phase"]), max(1, network.rows() // count)):
         laid = {name: values[part] for name, values in stripes.items()}
         pushed = torch.zeros(len(laid["phase"]), able.shape[0], device=few.images.device)
-        for amplitude in (faint, 2 * faint):
+        for amplitude in amplitudes:
             with torch.no_grad():
                 logits = changed_logits(network, family, few.images, family.scaled(laid, amplitude))
             pushed += (_leads(logits).clamp(-MARGIN, MARGIN) * counted).sum(1)
@@ -183,6 +220,7 @@ DETECTORS = {
         StripesSettings(backdoor=1.25, inconclusive=0.9),
         ("stripes",),
         cost=cost,
+        coarse=CoarseStripesSettings(backdoor=0.9, inconclusive=0.6),
     )
 }
 """The detector, by name."""

@@ -3,6 +3,7 @@ from . import (
     drive_levels,
     maps,
     optimised,
+    path_gradients,
     windows,
 )
 
@@ -11,5 +12,6 @@ __all__ = [
     "drive_levels",
     "maps",
     "optimised",
+    "path_gradients",
     "windows",
 ]

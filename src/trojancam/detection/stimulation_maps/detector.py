@@ -9,6 +9,7 @@ backdoor has one that is small and works on images it was not made on.
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 import torch
 from jaxtyping import Bool, Float, Shaped
@@ -17,13 +18,21 @@ from torch import Tensor
 from trojancam.attacks.patch import Patch
 from trojancam.detection.detector import Job, concluded
 from trojancam.detection.findings import Finding, ScanReport
-from trojancam.detection.inversion import Candidate, Inversion, InversionSettings, invert_once
+from trojancam.detection.inversion import (
+    Candidate,
+    CoarseInversionSettings,
+    Inversion,
+    InversionSettings,
+    invert_once,
+)
 from trojancam.detection.outliers import MANY_CLASSES, leads_of, outlyingness
 from trojancam.detection.settings import Count, Settings
 from trojancam.detection.stimulation_maps.drive_levels import reach
 from trojancam.detection.stimulation_maps.maps import StimulationMaps, stimulation_maps
 from trojancam.detection.stimulation_maps.optimised import FEW, Stimuli, optimised
 from trojancam.detection.stimulation_maps.optimised import cost as cost_of_optimising
+from trojancam.detection.stimulation_maps.path_gradients import PathSearch, strongest_by_gradients
+from trojancam.detection.stimulation_maps.path_gradients import cost as cost_of_gradients
 from trojancam.detection.stimulation_maps.windows import Windows, shallow, windows
 from trojancam.detection.success import ablation_asr, reasr
 from trojancam.detection.suspect import Suspect, halves
@@ -44,6 +53,7 @@ BACKWARD = 3  # times what a forward run costs is one forth and back
 FAR = 16.0  # robust standard deviations: to stand out by more is no more evidence
 AHEAD = 0.5  # natural logarithm: of few classes, a candidate that leads the next one by less counts for less
 FAINT = 0.5  # a candidate of a lower score does not make the next one stand out more
+WIDE = 4  # cells along each side of a window, at least, in the layer that a coarse search takes
 CARRIED = 0.9  # of what all maps of a stimulation do is enough for those that are named
 
 
@@ -63,20 +73,30 @@ class StimulationSettings(Settings):
 
 
 @dataclass(frozen=True)
-class StimulatedLayer(Brief):
-    """What stimulating a layer came to: the single maps, and the strongest stimulation of each class.
+class CoarseStimulationSettings(StimulationSettings):
+    """How the stimulation detector looks where runs are dear: one early layer, by gradients, and triggers of coarse cells."""
 
-    `outlyingness` says how far each class's margin is above the median class's, in robust standard deviations.
+    coarse: ClassVar[bool] = True
+
+    candidates: Count = 3
+    path: PathSearch = field(default_factory=PathSearch)
+    inversion: CoarseInversionSettings = field(
+        default_factory=lambda: CoarseInversionSettings(rounds=10, batch=6, learning_rate=0.4)
+    )
+
+
+@dataclass(frozen=True)
+class StimulatedLayer(Brief):
+    """What stimulating a layer in some windows came to: the strongest stimulation of each class.
+
+    `outlyingness` says how far each class's margin is above the median class's, in robust standard deviations. The single maps
+    are those of a thorough search.
     """
 
-    maps: StimulationMaps
+    windows: Windows
     strongest: Stimuli
     outlyingness: Float[Tensor, " classes"]
-
-    @property
-    def windows(self) -> Windows:
-        """Where the layer was stimulated."""
-        return self.maps.windows
+    maps: StimulationMaps | None = None
 
 
 def detect(job: Job, settings: StimulationSettings = StimulationSettings()) -> ScanReport:
@@ -91,17 +111,17 @@ def detect(job: Job, settings: StimulationSettings = StimulationSettings()) -> S
     two, is multiplied by `min(1, 2 ln(score / next score))`, where scores count as 0.5 at least, and that of all others by 0.
     """
     ours, held_out = halves(job.suspect)
-    grids = grids_of(ours.network)
+    grids = grids_of(ours.network, settings)
     *stimulating, inverting = stages(
-        job.progress, [*(_variants(grid, ours.classes) for grid in grids), _steps(settings)]
+        job.progress, [*(_images_of(grid, ours, settings) for grid in grids), _images_of_inversions(settings)]
     )
-    layers = stimulated_layers(job, ours.first(settings.search_images), grids, stimulating)
+    layers = stimulated_layers(job, ours.first(settings.search_images), grids, stimulating, settings)
     candidates = _candidates(layers, settings.candidates, (ours, held_out))
     regions = [_around(layers[layer], target, ours.network.input.size) for target, layer in candidates]
     sought = [Candidate(target, region) for (target, _), region in zip(candidates, regions, strict=True)]
     inversions = invert_once(job.journal, f"{NAME}/triggers", ours, sought, settings.inversion, job.seed, inverting)
     findings = [
-        _finding(job.suspect, held_out, layers[layer], inversion, settings.search_images)
+        _finding(job.suspect, held_out, layers[layer], inversion, settings)
         for (_, layer), inversion in zip(candidates, inversions, strict=True)
     ]
     if ours.classes < MANY_CLASSES:
@@ -112,12 +132,17 @@ def detect(job: Job, settings: StimulationSettings = StimulationSettings()) -> S
 
 def cost(suspect: Suspect, settings: StimulationSettings) -> int:
     """About how many images the detector runs through the network."""
-    variants = sum(_variants(grid, suspect.classes) for grid in grids_of(suspect.network))
-    return FEW * variants + settings.search_images * _steps(settings)
+    grids = grids_of(suspect.network, settings)
+    images = sum(_images_of(grid, halves(suspect)[0], settings) for grid in grids)
+    return images + _images_of_inversions(settings) + _images_of_findings(suspect, settings)
 
 
 def stimulated_layers(
-    job: Job, searched: Suspect, grids: Sequence[Windows], progress: Sequence[Progress]
+    job: Job,
+    searched: Suspect,
+    grids: Sequence[Windows],
+    progress: Sequence[Progress],
+    settings: StimulationSettings = StimulationSettings(),
 ) -> dict[str, StimulatedLayer]:
     """Layers, stimulated in these windows; one step of the journal and one progress function for each."""
     found = {}
@@ -126,24 +151,64 @@ def stimulated_layers(
 
         def work(grid: Windows = grid, told: Progress = told) -> Values:
             replayed = replay(searched.network, grid.layer.name, searched.images)
-            advance = counting(told, _variants(grid, searched.classes), f"stimulating {grid.layer.name}")
+            note = f"stimulating {grid.layer.name}"
+            if isinstance(settings, CoarseStimulationSettings):
+                levels = reach(replayed.cut, searched.images[: settings.path.few])
+                advance = counting(told, _images_of(grid, searched, settings), note)
+                return _as_values(
+                    strongest_by_gradients(replayed, grid, levels, searched.classes, settings.path, advance)
+                )
             levels = reach(replayed.cut, searched.images)
+            advance = counting(told, _variants(grid, searched.classes), note)
             maps = stimulation_maps(replayed, grid, levels, advance)
             return _as_values(maps) | _as_values(optimised(replayed, maps, advance))
 
         values = job.journal.step(f"{NAME}/{name}", work)
-        maps = StimulationMaps(grid, *(values[field] for field in ("levels", "rise", "margin_rise", "flips")))
         strongest = Stimuli(*(values[f"strongest {field}"] for field in Stimuli.__dataclass_fields__))
-        found[name] = StimulatedLayer(maps, strongest, outlyingness(strongest.margin))
+        found[name] = StimulatedLayer(grid, strongest, outlyingness(strongest.margin), _maps_of(values, grid))
     return found
 
 
-def grids_of(network: Network) -> list[Windows]:
-    """Windows on every early layer; on the first one, where none is early."""
+def grids_of(network: Network, settings: StimulationSettings = StimulationSettings()) -> list[Windows]:
+    """Windows on every early layer; on the first one, where none is early.
+
+    A coarse search takes one layer: the first of those with the fewest cells whose windows are still four cells wide. A trigger
+    is seen there as in a small image, and less of the network is run. Where no windows are as wide, it is the first early one.
+    """
     size = network.input.size
     every = list(network.layers.values())
-    early = [layer for layer in every if shallow(layer, size)]
-    return [windows(layer, size) for layer in early or every[:1]]
+    early = [layer for layer in every if shallow(layer, size)] or every[:1]
+    grids = [windows(layer, size) for layer in early]
+    if not settings.coarse:
+        return grids
+    wide = [grid for grid in grids if min(grid.size) >= WIDE]
+    return [min(wide, key=lambda grid: math.prod(grid.layer.size)) if wide else grids[0]]
+
+
+def _maps_of(values: Values, grid: Windows) -> StimulationMaps | None:
+    """The single maps among the values of a step, where they were stimulated."""
+    names = ("levels", "rise", "margin_rise", "flips")
+    return StimulationMaps(grid, *(values[name] for name in names)) if names[0] in values else None
+
+
+def _images_of(grid: Windows, searched: Suspect, settings: StimulationSettings) -> int:
+    """How many images stimulating a layer runs."""
+    if isinstance(settings, CoarseStimulationSettings):
+        return cost_of_gradients(searched.classes, min(settings.search_images, len(searched.images)), settings.path)
+    return FEW * _variants(grid, searched.classes)
+
+
+def _images_of_inversions(settings: StimulationSettings) -> int:
+    """How many images the inversions run, one forth and back counting three."""
+    if settings.coarse:
+        inversion = settings.inversion
+        return BACKWARD * settings.candidates * inversion.rounds * inversion.steps * inversion.batch
+    return settings.search_images * _steps(settings)
+
+
+def _images_of_findings(suspect: Suspect, settings: StimulationSettings) -> int:
+    """How many images it takes to measure what was found: nothing beside a thorough search."""
+    return 3 * settings.candidates * len(suspect.images) if settings.coarse else 0
 
 
 def _variants(grid: Windows, classes: int) -> int:
@@ -194,13 +259,14 @@ def _centre(layer: StimulatedLayer, target: int) -> tuple[float, float]:
 
 
 def _finding(
-    suspect: Suspect, held_out: Suspect, layer: StimulatedLayer, inversion: Inversion, searched: int
+    suspect: Suspect, held_out: Suspect, layer: StimulatedLayer, inversion: Inversion, settings: StimulationSettings
 ) -> Finding:
     target, trigger = inversion.candidate.target_class, inversion.trigger
     network, name = suspect.network, layer.windows.layer.name
     success = reasr(network, trigger, held_out.images, held_out.labels, target)
     elsewhere = _elsewhere(held_out, trigger, target)
-    maps = _carriers(suspect.first(searched), layer, target)
+    searched = suspect.first(settings.search_images)
+    maps = _carriers_by_halving(searched, layer, target) if settings.coarse else _carriers(searched, layer, target)
     stimulation = _stimulation(layer, target, maps)
     logits, clean = stimulated_logits(network, suspect.images, [stimulation])[0], network(suspect.images)
     gain = success - attack_success_rate(clean.argmax(1), suspect.labels, target)
@@ -271,6 +337,30 @@ def _carriers(suspect: Suspect, layer: StimulatedLayer, target: int) -> tuple[in
     flipped = measured(parts, lambda logits: logits.argmax(-1) == target)
     flips = flipped[:, suspect.others(target)].float().mean(1)
     return tuple(parts[int((flips >= CARRIED * flips[-1]).nonzero()[0, 0])])
+
+
+def _carriers_by_halving(suspect: Suspect, layer: StimulatedLayer, target: int) -> tuple[int, ...]:
+    """As `_carriers`, with few runs: maps in the order of what is put into them, and their number by halving.
+
+    That order needs no run, and the number is right as far as more maps move more images.
+    """
+    pattern = layer.strongest.patterns[target].flatten(1)
+    on = pattern.any(1).nonzero()[:, 0]
+    if not len(on):
+        return tuple(range(layer.windows.layer.feature_maps))
+    order = on[pattern[on].sum(1).argsort(descending=True, stable=True)].tolist()
+    others = suspect.others(target)
+
+    def flips(count: int) -> float:
+        stimulations = [_stimulation(layer, target, order[:count])]
+        logits = stimulated_logits(suspect.network, suspect.images[others], stimulations)[0]
+        return float((logits.argmax(1) == target).float().mean())
+
+    wanted, few, enough = CARRIED * flips(len(order)), 0, len(order)
+    while enough - few > 1:
+        half = (few + enough) // 2
+        few, enough = (few, half) if flips(half) >= wanted else (half, enough)
+    return tuple(order[:enough])
 
 
 def _stimulation(layer: StimulatedLayer, target: int, maps: Sequence[int]) -> Stimulation:

@@ -72,10 +72,10 @@ def _of_classes(replayed: Replay, maps: StimulationMaps, classes: Int64[Tensor, 
     """The strongest stimulation of each of these classes."""
     windows, largest = maps.windows, maps.levels
     stimuli = measured(replayed.of(slice(FEW)), windows, _starts(maps, classes), advance)
-    stimuli = _unmeasured(stimuli.best_of_each_class(BEST))
-    stimuli = _improved(replayed, windows, stimuli, largest, ROUNDS[0], advance)
+    stimuli = unmeasured(stimuli.best_of_each_class(BEST))
+    stimuli = improved(replayed, windows, stimuli, largest, ROUNDS[0], advance)
     stimuli = _moved(replayed, windows, stimuli.best_of_each_class(1), advance)
-    return _improved(replayed, windows, stimuli, largest, ROUNDS[1], advance)
+    return improved(replayed, windows, stimuli, largest, ROUNDS[1], advance)
 
 
 def cost(windows: Windows, classes: int) -> int:
@@ -96,7 +96,7 @@ def _starts(maps: StimulationMaps, classes: Int64[Tensor, " c"]) -> Stimuli:
     return Stimuli(classes.repeat_interleave(len(windows)), corners.repeat(len(classes), 1), patterns, nothing, nothing)
 
 
-def _unmeasured(stimuli: Stimuli) -> Stimuli:
+def unmeasured(stimuli: Stimuli) -> Stimuli:
     """What was measured on other images forgotten."""
     return replace(stimuli, margin=torch.full_like(stimuli.margin, -torch.inf), flips=torch.zeros_like(stimuli.flips))
 
@@ -132,8 +132,13 @@ def _stimulated(replayed: Replay, windows: Windows, stimuli: Stimuli, at_once: i
             copy[:, :, rows, columns] = replayed.activations[:, :, rows, columns]
 
 
-def _improved(
-    replayed: Replay, windows: Windows, stimuli: Stimuli, largest: Float[Tensor, " k"], rounds: int, advance: Advance
+def improved(
+    replayed: Replay,
+    windows: Windows,
+    stimuli: Stimuli,
+    largest: Float[Tensor, " k"],
+    rounds: int,
+    advance: Advance = lambda _: None,
 ) -> Stimuli:
     """Rounds of gradient and replacement; each stimulation becomes the best that it has been."""
     best, patterns = stimuli, stimuli.patterns
