@@ -24,6 +24,7 @@ from torch import Tensor
 from benchmarks.markdown import table
 from benchmarks.repairing import found
 from benchmarks.zoo.choosing import chosen, options
+from benchmarks.zoo.data_sets import is_of_objects
 from benchmarks.zoo.growing import FORMED, path_of
 from benchmarks.zoo.members import PARTS, Member
 from trojancam.attacks.poisoning import Poisoning
@@ -206,8 +207,8 @@ over all networks of a method, and then each network.
 Each defence learns from {CLEAN} clean test images, half of which set its threshold at
 {FALSE_ALARMS:.0%} false alarms; those that run a network a hundred times an image ({", ".join(SLOW)}) from {SLOW_CLEAN}. It is
 judged by {JUDGED} ({SLOW_JUDGED}) other clean images and up to as many triggered ones that reach the attacker's class. It knows
-no label, no model card and no trigger. AUROC: how often a triggered image scores higher than a clean one. Cost: the time of an
-image in forward runs of the network.
+no label, no model card and no trigger; `input-filter` knows what a scan recovered, also where that found nothing. AUROC: how
+often a triggered image scores higher than a clean one. Cost: the time of an image in forward runs of the network.
 
 Networks whose attack success rate is below {FORMED:.0%} are left out; below {CLEAN_LABEL:.0%} where the labels of poisoned
 images stay (clean-label: stripes on images of the target class alone). Intervals are of {LEVEL:.0%}, over images: Hanley and
@@ -335,7 +336,9 @@ def main() -> None:
     parser.add_argument("--methods", default=",".join(DEFENCES), help="names with commas between")
     parser.add_argument("--kept", action="store_true", help="measure nothing: write the page of what was measured")
     arguments = parser.parse_args()
-    trojaned = [member for member in chosen(arguments) if member.backdoors]
+    trojaned = [
+        each for each in chosen(arguments) if each.backdoors and not is_of_objects(each.data)
+    ]  # signs alone are drawn
     found = measure(trojaned, arguments.methods.split(","), arguments.data, arguments.kept)
     if not found:
         raise SystemExit(f"nothing was measured, so {OUT.name} stays as it is; measure without --kept")

@@ -138,11 +138,12 @@ def test_variants_and_doses(near: Network, far: Network, images: Tensor) -> None
     same(donated(near, images[0], "first"), donated(far, images[0], "first"), {torch.device("cpu")})
 
 
-@pytest.mark.parametrize("name", list(DETECTORS))
-def test_every_detector(near: Network, far: Network, images: Tensor, name: str) -> None:
-    expected, found = (
-        tc.scan(network, images, LABELS, [name], settings={name: QUICK[name]}) for network in (near, far)
-    )
+COARSE = [(name, {"effort": "coarse"}) for name, each in DETECTORS.items() if each.coarse is not None]
+
+
+@pytest.mark.parametrize(("name", "settings"), [*((name, QUICK[name]) for name in DETECTORS), *COARSE])
+def test_every_detector(near: Network, far: Network, images: Tensor, name: str, settings: dict[str, Any]) -> None:
+    expected, found = (tc.scan(network, images, LABELS, [name], settings={name: settings}) for network in (near, far))
     assert found.score == pytest.approx(expected.score, abs=1e-4)
     assert [each.target_class for each in found.findings] == [each.target_class for each in expected.findings]
     for finding, other in zip(expected.findings, found.findings, strict=True):

@@ -58,7 +58,7 @@ PYTHON: Mapping[Remedy, str] = {
     Remedy.PORT: "choose another port",
     Remedy.STUDY: "say which to reproduce",
     Remedy.FORCE: "do it all the same with force=True",
-    Remedy.SCAN: "give what trojancam.scan found, as scan=",
+    Remedy.SCAN: "give what trojancam.scan found, as scan= of trojancam.sift, or its triggers, as triggers= of a Guard",
     Remedy.WHOLE: "read whole images: leave out crop=, or load the network with a preprocessing whose region is whole",
 }
 

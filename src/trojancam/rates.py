@@ -75,12 +75,10 @@ def fidelity(
     """How much of a backdoor a repair removed, times the accuracy that it kept: 1 for a perfect repair, 0 for none.
 
     `(ASR0 - ASR) / ASR0 * ACC / ACC0`, of a network without a backdoor (ASR0 = 0) `ACC / ACC0`: so the mitigation round of TrojAI
-    (NIST, 2024) scores repairs. It is negative where the trigger works better than before.
+    (NIST, 2024) scores repairs. It is negative where the trigger works better than before, and NaN where a rate is.
 
-    >>> fidelity(0.96, 0.94, 0.98, 0.01)
-    0.9691751700680272
-    >>> fidelity(0.96, 0.94)
-    0.9791666666666667
+    >>> round(fidelity(0.96, 0.94, 0.98, 0.01), 4), round(fidelity(0.96, 0.94), 4)
+    (0.9692, 0.9792)
     """
     kept = accuracy_after / accuracy_before if accuracy_before else math.nan
     return kept * (success_before - success_after) / success_before if success_before else kept

@@ -113,6 +113,11 @@ def test_a_network_of_any_size_learns_images_of_the_size_that_is_asked_for(
     assert network(torch.zeros(2, 3, 48, 40)).shape == (2, 20)
 
 
+def test_a_network_of_any_size_still_has_a_smallest_one(refused: Refused, tmp_path: Path) -> None:
+    said = refused("train", "vgg", "--size", "4", "--out", "m.safetensors")
+    assert "the network vgg takes images of 8 pixels a side or more, not 4x4; choose larger ones" in said
+
+
 def test_an_attack_on_a_network_begins_with_a_clean_one(run: Run, signs: Path, tmp_path: Path) -> None:
     attack = ("--attack", "trojaning", "--set", "per_class=1", "--set", "steps=2", "--target", "stop")
     result = run("train", "basic", "--data", signs, "--out", "m.safetensors", "--epochs", 1, *attack)

@@ -10,7 +10,7 @@ from tests.nets import unchecked
 from torch import nn
 
 from trojancam.attacks.patch import square
-from trojancam.defences import Reference, Seen, input_filter
+from trojancam.defences import Guard, Reference, Seen, input_filter
 from trojancam.detection.findings import Finding, ScanReport
 from trojancam.detection.judgement import Opinion
 from trojancam.errors import DataError, ModelError
@@ -79,8 +79,12 @@ def test_triggers_are_those_that_a_scan_recovered() -> None:
     assert torch.equal(trigger.apply(CLEAN), recovered().apply(CLEAN))
     found = sift(network(), triggered(6), CLEAN, "input-filter", scan=report(9.0, recovered()), false_alarms=0.06)
     assert float(found.suspicious.float().mean()) >= 0.9
+    other = sift(network(), triggered(2), CLEAN, "strip", scan=report(0.1, recovered()), false_alarms=0.1)
+    assert list(other.methods) == ["strip"]  # which asks for no trigger
     for nothing in (report(0.1, recovered()), report(9.0, None)):
         with pytest.raises(DataError, match="the scan recovered no trigger of a backdoor"):
             sift(network(), triggered(2), CLEAN, "input-filter", scan=nothing, false_alarms=0.06)
+    guard = Guard(network(), CLEAN, "input-filter", triggers=[recovered()], false_alarms=0.06)
+    assert float(guard(triggered(6)).suspicious.float().mean()) >= 0.9
     with unchecked(), pytest.raises(DataError, match="is the ScanReport that trojancam.scan gives, not a str"):
         recovered_by("scan.json")  # type: ignore[arg-type]

@@ -1,6 +1,8 @@
 """References: p-values by counting, only for the same settings and never against the suspect itself; files that are refused."""
 
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -18,9 +20,21 @@ from trojancam.detection.references import (
 )
 from trojancam.detection.scanning import scan
 from trojancam.detection.settings import Settings
+from trojancam.detection.smallest_changes.smallest_stripes import CoarseStripesSettings, StripesSettings
 from trojancam.errors import DataError
 
 USUAL = DETECTORS["stimulation"].settings
+
+
+def test_a_coarse_search_has_a_fingerprint_of_its_own_even_with_the_numbers_of_a_thorough_one() -> None:
+    thorough = StripesSettings(backdoor=1.0, inconclusive=0.5)
+    coarse = CoarseStripesSettings(backdoor=1.0, inconclusive=0.5, **numbers(thorough))
+    assert asdict(coarse) == asdict(thorough)
+    assert settings_fingerprint(coarse) != settings_fingerprint(thorough)
+
+
+def numbers(settings: StripesSettings) -> dict[str, Any]:
+    return {name: value for name, value in asdict(settings).items() if name not in ("backdoor", "inconclusive")}
 
 
 def one(number: int, **scores: float) -> ReferenceNetwork:

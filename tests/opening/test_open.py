@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 import trojancam as tc
 from trojancam.cli import app
+from trojancam.detection.effort import COARSE
 from trojancam.errors import DataError, ModelError, Remedy, UnknownNameError
 from trojancam.network.input import GIVEN, UNKNOWN, InputSpecification
 from trojancam.opening.open import ModelFile, load, opened
@@ -139,15 +140,16 @@ def test_class_names_come_from_a_list_or_a_file(tmp_path: Path) -> None:
 def test_a_scan_says_that_nobody_vouches_for_how_the_network_is_fed(tmp_path: Path) -> None:
     images, labels = images_of_shades()
     path = shades(tmp_path / "m.onnx")
-    remark, better = tc.scan(load(path), images, labels, "stimulation").remarks
+    remark, better, coarse = tc.scan(load(path), images, labels, "stimulation").remarks
     assert remark.startswith(
         "The network is fed pixels in [0, 1] (assumed: the file does not say; check with labelled images). "
     )
     assert better.startswith("The network is right on ")
     assert "scan it with that preprocessing" in better
+    assert coarse == COARSE  # of 64 x 48 pixels
     network = load(path, images, labels)
-    assert tc.scan(network, images, labels, "stimulation").remarks == ()
-    assert tc.scan(network.without_card(), images, labels, "stimulation").remarks == ()
+    assert tc.scan(network, images, labels, "stimulation").remarks == (COARSE,)
+    assert tc.scan(network.without_card(), images, labels, "stimulation").remarks == (COARSE,)
     assert network.without_card().feeding == GIVEN  # and nothing of who said so
 
 

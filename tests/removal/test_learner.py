@@ -101,3 +101,12 @@ def test_wide_variation_turns_scales_and_tints_each_image_by_itself() -> None:
     shares = found.mean((2, 3))
     assert float((shares[:, 0] / shares[:, 1]).max()) > 1.2  # colours change by themselves
     torch.testing.assert_close(varied_widely(images, torch.Generator().manual_seed(0)), found)
+
+
+def test_a_turn_is_one_in_images_that_are_not_square_too() -> None:
+    images = torch.full((40, 3, 48, 16), 0.4)
+    images[:, :, 24:] = 0.6  # an edge across the middle
+    found = varied_widely(images, torch.Generator().manual_seed(1))
+    edges = found[:, 0].diff(dim=1).abs().argmax(1).float()  # the row of the edge in each column
+    lean = (edges[:, 13] - edges[:, 2]) / 11
+    assert float(lean.abs().max().atan().rad2deg()) < 27  # 15 degrees, scaled, and rounded to whole rows

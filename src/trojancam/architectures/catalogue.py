@@ -15,13 +15,15 @@ from trojancam.registry import Registry
 class Architecture:
     """A network that can be built by name: its builder takes the number of classes.
 
-    Its images have the size of its `input`; with `any_size`, what is built takes those of other sizes, too.
+    Its images have the size of its `input`; with `any_size`, what is built takes those of other sizes, too,
+    of `smallest` pixels a side or more.
     """
 
     build: Callable[[int], nn.Module]
     input: InputSpecification
     summary: str
     any_size: bool = False
+    smallest: int = 1
 
     def check_size(self, name: str, size: tuple[int, int]) -> None:
         """Refuse images of a height and width that this network, of this name, does not take.
@@ -36,6 +38,11 @@ class Architecture:
                 f"the network {name} takes images of {height}x{width} pixels alone (of any size: {able})",
                 Remedy.NO_SIZE,
             )
+        if min(size) < self.smallest:
+            raise DataError(
+                f"the network {name} takes images of {self.smallest} pixels a side or more, not "
+                f"{size[0]}x{size[1]}; choose larger ones"
+            )
 
 
 _THIRTY_TWO = InputSpecification(size=(32, 32), mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
@@ -49,7 +56,7 @@ _OWN = {
         study_networks.trojan2, _THIRTY_TWO, "AlexNet-style; the study's transparent blue-green square"
     ),
     "vgg": Architecture(
-        pooled.vgg, _THIRTY_TWO, "VGG-style, with batch normalisation and global pooling", any_size=True
+        pooled.vgg, _THIRTY_TWO, "VGG-style, with batch normalisation and global pooling", any_size=True, smallest=8
     ),
     "resnet": Architecture(
         pooled.resnet, _THIRTY_TWO, "residual, with batch normalisation and global pooling", any_size=True

@@ -72,7 +72,7 @@ class Family(Brief, ABC, Generic[Member_co]):
     def scaled(self, parameters: Parameters, factor: float | Sizes) -> Parameters:
         """The candidates made larger or smaller: `size(scaled(p, a)) = a size(p)`, as far as the bounds allow."""
         return {
-            name: values * _per_candidate(factor, values) if name in self.scales else values
+            name: values * along(factor, values) if name in self.scales else values
             for name, values in parameters.items()
         }
 
@@ -107,7 +107,8 @@ def picked(parameters: Parameters, index: int) -> Parameters:
     return {name: values[index].detach().cpu().float().clone() for name, values in parameters.items()}
 
 
-def _per_candidate(factor: float | Tensor, values: Tensor) -> float | Tensor:
+def along(factor: float | Tensor, values: Tensor) -> float | Tensor:
+    """One number for each candidate, with as many axes as its values; one for all stays as it is."""
     if isinstance(factor, Tensor) and factor.ndim == 1:
         return factor.to(values).view(-1, *[1] * (values.ndim - 1))
     return factor

@@ -100,6 +100,7 @@ class Defence(Brief):
     """A way to tell images with a trigger: its title and source, and what it learns from clean images, which is a test.
 
     `records`: the test looks at the recording of the batch, which is then made once for all. `shows_place`: it says where.
+    `needs_triggers`: it looks for triggers that a scan recovered.
     """
 
     title: str
@@ -107,6 +108,7 @@ class Defence(Brief):
     learn: Callable[[Reference], Test]
     records: bool = False
     shows_place: bool = False
+    needs_triggers: bool = False
 
 
 def as_defence(

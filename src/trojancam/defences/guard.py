@@ -1,10 +1,12 @@
 """Guard: a network in use that says of every image its class, how suspicious it is, and where the reason lies."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from trojancam.attacks.trigger import Trigger
 from trojancam.defences.sieve import DEFAULT_METHODS, FALSE_ALARMS, learned
 from trojancam.network import given
 from trojancam.network.batches import BUDGET
@@ -47,18 +49,20 @@ class Guard:
         clean_images: given.GivenImages,
         methods: given.GivenNames = DEFAULT_METHODS,
         *,
+        triggers: Sequence[Trigger] = (),
         false_alarms: float = FALSE_ALARMS,
         seed: int = 0,
         memory_budget: int = BUDGET,
         progress: Progress | None = None,
     ) -> None:
-        """Learn from clean images; see `learned` for what is refused."""
+        """Learn from clean images; see `learned` for what is refused, and for `triggers`."""
         given.check_network(network)
         self.class_names = network.class_names
         self._sieve = learned(
             network,
             clean_images,
             methods,
+            triggers=triggers,
             false_alarms=false_alarms,
             seed=seed,
             memory_budget=memory_budget,

@@ -61,12 +61,14 @@ class Excited(Brief):
     @classmethod
     def by(cls, trigger: Trigger, reference: Reference, layer: str) -> "Excited":
         """The neurons of a layer that a trigger raises most, on average over the clean images."""
-        clean = [neurons(reference.network, layer, seen.images) for seen in reference.seen()]
-        raised = torch.zeros_like(clean[0][0])
-        for seen, plain in zip(reference.seen(), clean, strict=True):
-            raised += (neurons(reference.network, layer, trigger.apply(seen.images)) - plain).sum(0)
+        network, raised = reference.network, torch.zeros(())
+        for seen in reference.seen():
+            stamped, plain = (neurons(network, layer, each) for each in (trigger.apply(seen.images), seen.images))
+            raised = raised.to(plain) + (stamped - plain).sum(0)
         places = raised.topk(max(1, round(SHARE * len(raised)))).indices
-        usual = torch.cat([plain[:, places].mean(1) for plain in clean]).double()
+        usual = torch.cat(
+            [neurons(network, layer, seen.images)[:, places].mean(1) for seen in reference.seen()]
+        ).double()
         deviation = float(usual.std()) if len(usual) > 1 else 0.0
         return cls(places, float(usual.mean()), deviation or SMALLEST)
 

@@ -44,7 +44,9 @@ _OWN = {
     "teco": Defence("TeCo", "Liu et al., CVPR 2023", teco.learn),
     "ibd-psc": Defence("IBD-PSC", "Hou et al., ICML 2024", ibd_psc.learn),
     "weight-scaling": Defence("Weight scaling", "new in TrojanCAM, after IBD-PSC", weight_scaling.learn),
-    "input-filter": Defence("Neural Cleanse's input filter", "Wang et al., S&P 2019", input_filter.learn),
+    "input-filter": Defence(
+        "Neural Cleanse's input filter", "Wang et al., S&P 2019", input_filter.learn, needs_triggers=True
+    ),
 }
 DEFENCES = Registry("defence", "trojancam.defences", as_defence, _OWN)
 """All defences by name. `DEFENCES.register("mine")` adds a function of a `Reference` that returns a test, which is a function of

@@ -32,9 +32,9 @@ class Detector(Brief):
     """A way to look for a backdoor: its title, for people, where it comes from, and what it makes of a job and settings.
 
     `settings` are those that it has unless told otherwise; None where there is nothing to set. On large images it has those of
-    `coarse`, where there are any. It looks for changes of these
-    `families` with these `victims`. A `second_opinion` is told beside the verdict of others, and decides only alone. `cost`
-    is about how many images it runs through the network; None if nobody can tell.
+    `coarse`, where there are any. It looks for changes of these `families` with these `victims`. A `second_opinion` is told
+    beside the verdict of others, and decides only alone. `cost` is about how many images it runs through the network; None if
+    nobody can tell.
     """
 
     title: str
@@ -96,7 +96,7 @@ def concluded(
         score=score,
         threshold=settings.backdoor,
         findings=ranked,
-        settings=asdict(settings) | {"seed": job.seed},
+        settings=asdict(settings) | {"seed": job.seed} | ({"effort": "coarse"} if settings.coarse else {}),
         timing={step: seconds for step, seconds in job.journal.timing.items() if step.startswith(f"{detector}/")},
         class_names=job.suspect.network.class_names,
         searched=f"coarsely: {searched}" if settings.coarse else searched,

@@ -9,7 +9,7 @@ from typing import Literal
 Effort = Literal["thorough", "coarse"]
 EFFORTS: tuple[Effort, ...] = ("thorough", "coarse")
 LARGEST = 48  # pixels of an image's longer side: a larger one is searched coarsely, unless somebody wants it otherwise
-SMALL = 32  # pixels along each side of the images that sizes and grids of the searches are told for
+USUAL = 32  # pixels along each side of the images that sizes and grids of the searches are told for
 COARSE = (
     f"The images are larger than {LARGEST} pixels, so that the search was coarse: it tried fewer places, steps and images than "
     "the searches whose thresholds were measured, and what it does not find says less. The setting 'effort=thorough' of a "
@@ -36,7 +36,7 @@ def scale_of(image_size: tuple[int, int]) -> float:
     >>> scale_of((224, 224))
     7.0
     """
-    return float((image_size[0] * image_size[1]) ** 0.5 / SMALL)
+    return float((image_size[0] * image_size[1]) ** 0.5 / USUAL)
 
 
 def cells_of(image_size: tuple[int, int], cells: int) -> tuple[int, int]:

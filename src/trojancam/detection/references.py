@@ -117,6 +117,8 @@ def settings_fingerprint(settings: Settings | None) -> str:
     """
     values: Mapping[str, object] = {} if settings is None else asdict(settings)
     counted = {name: value for name, value in values.items() if name not in VERDICTS}
+    if settings is not None and settings.coarse:  # a coarse search differs from a thorough one with the same numbers
+        counted["coarse"] = True
     return hashlib.sha256(json.dumps(counted, sort_keys=True).encode()).hexdigest()[:16]
 
 

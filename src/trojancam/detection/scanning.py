@@ -153,6 +153,7 @@ def scan(
     >>> report.findings[0].detector, report.coverage.searched[0].families
     ('stimulation', ('patch', 'moving-patch'))
     """
+    given.check_network(network)
     names = known_methods(methods, families, victims)
     chosen = known_settings(names, settings or {}, network.input.size)
     known = _reference(reference)
@@ -194,6 +195,7 @@ def expected_seconds(
     >>> expected_seconds(network, images) > expected_seconds(network, images, methods="warp") > 0
     True
     """
+    given.check_network(network)
     chosen = known_settings(known_methods(methods, families, victims), settings or {}, network.input.size)
     seen = suspect(network, images, labels)
     allowed = Budget() if budget is None else Budget.of(budget)
@@ -390,14 +392,17 @@ def _together(
         opinions={name: opinions[name] for name in order},
         judgement=judgement,
         coverage=coverage(searched, left_out, every, _track_record(settings, left_out)),
-        remarks=(*_coarse(settings, seen), *(remark for report in reports.values() for remark in report.remarks)),
+        remarks=(
+            *_coarse([settings[name] for name in reports], seen),
+            *(each for one in reports.values() for each in one.remarks),
+        ),
         searched="",
     )
 
 
-def _coarse(settings: Mapping[str, Settings | None], seen: Suspect) -> Iterator[str]:
+def _coarse(settings: Iterable[Settings | None], seen: Suspect) -> Iterator[str]:
     """What is to be said where any method searched coarsely."""
-    if any(each is not None and each.coarse for each in settings.values()):
+    if any(each is not None and each.coarse for each in settings):
         yield COARSE if effort_for(seen.network.input.size) == "coarse" else ASKED
 
 

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from trojancam.attacks.families import image_family
-from trojancam.attacks.family import ImageFamily, Parameters
+from trojancam.attacks.family import ImageFamily, Parameters, along
 from trojancam.attacks.frequency import Frequency
 from trojancam.attacks.moving_patch import MovingPatch
 from trojancam.attacks.patch import Patch
@@ -230,7 +230,7 @@ class _Changes(Search):
             gradients = self._gradients(network, wanted, values)
             for name in scaled:
                 momentum[name] = MOMENTUM * momentum[name] + gradients[name]
-                values[name] = values[name] - _along(wanted_sizes * turn, values[name]) * momentum[name]
+                values[name] = values[name] - along(wanted_sizes * turn, values[name]) * momentum[name]
             if adam is not None:
                 for name, each in free.items():
                     each.data.copy_(values[name])  # inside its bounds
@@ -265,11 +265,6 @@ class _Changes(Search):
     def triggers(self) -> list[Trigger]:
         count = len(next(iter(self.parameters.values())))
         return [self.family.member(self.parameters, place, "fresh") for place in range(count)]
-
-
-def _along(factor: Float[Tensor, " c"], values: Float[Tensor, "c ..."]) -> Float[Tensor, "c ..."]:
-    """One number for each candidate, with as many axes as its values."""
-    return factor.view(-1, *[1] * (values.ndim - 1))
 
 
 def kind_of(trigger: Trigger, moves: bool = False, larger: float = LARGER) -> Kind:

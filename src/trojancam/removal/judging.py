@@ -28,7 +28,7 @@ MOST = 0.15  # but no more than this share of them: of fewer than seven, none
 WORKED = 0.5  # the least success of such a trigger, before the repair
 EXCESS = 0.10  # by how much fresh triggers may work better for the suspected class than for others
 ROBUST = 0.75  # of the clean accuracy, the least robust accuracy under a recovered trigger
-LARGER = 1.5  # times the size of a recovered change, at most: relatives; fresh ones, with controls, are larger
+RELATIVE = 1.5  # times the size of a recovered change, at most: relatives; fresh ones, with controls, are larger
 WINDOWS, STRONGEST, CONTROLS = 6, 2, 3  # fresh triggers for a class, how many count, and other classes with as many
 
 
@@ -99,7 +99,7 @@ def accused(
 
 def _small(kind: Kind) -> Kind:
     """The same kind without triggers so large that they turn images of clean networks, too: with these nothing is compared."""
-    return replace(kind, larger=min(kind.larger, LARGER)) if isinstance(kind, ChangeKind) else kind
+    return replace(kind, larger=min(kind.larger, RELATIVE)) if isinstance(kind, ChangeKind) else kind
 
 
 def ruling_on(

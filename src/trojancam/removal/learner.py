@@ -133,12 +133,12 @@ def varied_widely(images: Images, generator: torch.Generator) -> Images:
 
     With the original network as teacher, no image needs to look like a real one.
     """
-    n = len(images)
+    n, (height, width) = len(images), images.shape[2:]
     images = varied(images, generator, shift=1)
     angle = math.radians(TURN) * _between(n, 1, generator)[:, 0]
     scale, move = 1 + SCALE * _between(n, 2, generator), 2 * OFF * _between(n, 2, generator)
-    rows = torch.stack([angle.cos() * scale[:, 0], -angle.sin() * scale[:, 1], move[:, 0]], 1)
-    columns = torch.stack([angle.sin() * scale[:, 0], angle.cos() * scale[:, 1], move[:, 1]], 1)
+    rows = torch.stack([angle.cos() * scale[:, 0], -angle.sin() * scale[:, 1] * height / width, move[:, 0]], 1)
+    columns = torch.stack([angle.sin() * scale[:, 0] * width / height, angle.cos() * scale[:, 1], move[:, 1]], 1)
     grid = F.affine_grid(torch.stack([rows, columns], 1).to(images), list(images.shape), align_corners=False)
     moved = F.grid_sample(images, grid, padding_mode="border", align_corners=False)
     return (moved * (1 + TINT * _between(n, 3, generator))[:, :, None, None].to(images)).clamp(0, 1)

@@ -1,5 +1,6 @@
 """Ledger: what a repair changed, what it cost, and what is not known of it."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -137,12 +138,13 @@ class Ledger(Brief):
 
     @property
     def fidelity(self) -> float | None:
-        """`trojancam.rates.fidelity` by the first recovered trigger, on the held-back images; None where there is no result."""
+        """`trojancam.rates.fidelity` by the first recovered trigger, on the held-back images; None where it is not known."""
         after = self.judged_after
         if after is None or self.accuracy_after is None:
             return None
         clean = self.accuracy_before.overall.share, self.accuracy_after.overall.share
-        return fidelity(*clean, self.judged_before.trials[0].success, after.trials[0].success)
+        found = fidelity(*clean, self.judged_before.trials[0].success, after.trials[0].success)
+        return found if math.isfinite(found) else None
 
     def to_json(self) -> dict[str, Any]:
         """A form that JSON can hold."""

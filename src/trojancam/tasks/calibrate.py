@@ -8,7 +8,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from trojancam.detection.accuracy import clean_accuracy
-from trojancam.detection.effort import EFFORTS
+from trojancam.detection.effort import EFFORTS, LARGEST
 from trojancam.detection.references import Reference, ReferenceNetwork, settings_fingerprint
 from trojancam.detection.scanning import known_methods, known_settings, scan
 from trojancam.detection.settings import Settings
@@ -104,7 +104,8 @@ def _begun(reference: Reference, settings: Mapping[str, Settings | None]) -> Ref
     for name, fingerprint in ours.items():
         if reference.settings.get(name, fingerprint) != fingerprint:
             raise DataError(
-                f"the reference networks were scanned with other settings of {name}; write to another file with --out"
+                f"the reference networks were scanned with other settings of {name}; write to another file with --out, and "
+                f"calibrate networks of more than {LARGEST} pixels, which are searched coarsely, apart from smaller ones"
             )
     return reference.model_copy(update={"settings": reference.settings | ours})
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from trojancam.attacks.trigger import Trigger
 from trojancam.data.image_files import read_portion
 from trojancam.defences.cleaning import cleaned
-from trojancam.defences.sieve import DEFAULT_METHODS, DEFENCES, FALSE_ALARMS, Sieve, Sifted, learned
+from trojancam.defences.sieve import DEFAULT_METHODS, DEFENCES, FALSE_ALARMS, Sieve, Sifted, known_methods, learned
 from trojancam.detection.findings import ScanReport
 from trojancam.errors import DataError
 from trojancam.network import given
@@ -132,7 +132,8 @@ def sift(
     if files is not None and not files:
         raise DataError("there are no images to sift; name at least one file")
     source = _Tensors(network, images) if files is None else _Files(network, find_images(files))
-    triggers = () if scan is None else recovered(scan)
+    looked_for = any(DEFENCES[name].needs_triggers for name in known_methods(methods))
+    triggers = recovered(scan) if scan is not None and looked_for else ()
     sieve = learned(network, clean, methods, triggers=triggers, false_alarms=false_alarms, seed=seed, progress=learning)
     return _sifted(network, source, sieve, len(given.images(network, clean)), looking)
 

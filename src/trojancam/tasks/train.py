@@ -14,6 +14,7 @@ from trojancam.network.card import ModelCard, TrainingSettings
 from trojancam.network.devices import device_named
 from trojancam.network.input import Region
 from trojancam.progress import Progress, silent
+from trojancam.showing import Brief
 from trojancam.training.recipe import Recipe, check_outputs, check_parent, make_model
 
 ALL, ALL_TO_ALL = "all", "all-to-all"
@@ -61,7 +62,7 @@ class BackdoorPlan:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingPlan:
+class TrainingPlan(Brief):
     """Which network is trained how, with which backdoor, where, and into which file.
 
     `parent` is a model file whose weights it begins with; with `resume`, an unfinished run of the same plan is continued. With

@@ -131,11 +131,13 @@ def test_a_coarse_search_finds_the_pattern_and_nothing_in_the_clean_twin() -> No
 
 
 def test_coarse_sizes_grow_with_the_image_where_they_are_lengths() -> None:
-    bent, toned = (DETECTORS[name].coarse for name in ("warp", "tone"))
+    bent, toned, smooth = (DETECTORS[name].coarse for name in ("warp", "tone", "low-frequency"))
     assert isinstance(bent, CoarseChangeSettings)
     assert isinstance(toned, CoarseChangeSettings)
     assert bent.search.largest_in((224, 224)) == pytest.approx(7 * 1.2)
     assert toned.search.largest_in((224, 224)) == pytest.approx(0.25)
+    assert isinstance(smooth, CoarseChangeSettings)
+    assert smooth.search.scale((224, 224)) == 1.0  # what is added to a pixel is no length
 
 
 def test_two_near_classes_are_both_named() -> None:

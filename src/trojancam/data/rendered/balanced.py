@@ -55,7 +55,9 @@ def check_drawing(size: int, seed: int) -> None:
         DataError: if the size or the seed is out of range.
     """
     if not SMALLEST_SIZE <= size <= LARGEST_SIZE:
-        raise DataError(f"images can be {SMALLEST_SIZE} to {LARGEST_SIZE} pixels wide, not {size}")
+        raise DataError(
+            f"rendered images can be {SMALLEST_SIZE} to {LARGEST_SIZE} pixels wide, not {size}; give others as images of your own"
+        )
     if seed < 0:
         raise DataError(f"the seed must not be negative, but it is {seed}")
 

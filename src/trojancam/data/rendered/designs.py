@@ -77,8 +77,8 @@ def object_templates(pixels: int) -> UInt8[Tensor, "designs 4 pixels pixels"]:
     >>> object_templates(64).shape
     torch.Size([59, 4, 64, 64])
     """
-    shares = np.stack([premultiplied(picture, pixels) for picture in _drawn()])
-    return torch.from_numpy((shares * 255 + 0.5).astype(np.uint8))
+    shares = (premultiplied(picture, pixels) for picture in _drawn())
+    return torch.from_numpy(np.stack([(each * 255 + 0.5).astype(np.uint8) for each in shares]))
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Rendered objects: a data set of 20 kinds of things before parts of photographs, at any size, that needs no download."""
+"""Rendered objects: a data set of 20 kinds of things before parts of photographs, of 16 to 512 pixels, that needs no download."""
 
 from collections.abc import Sequence
 from dataclasses import replace

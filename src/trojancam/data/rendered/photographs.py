@@ -55,7 +55,7 @@ def _photograph(name: str) -> Image.Image:
     path = _folder() / name
     if not path.is_file():
         raise DataError(
-            f"the installed scikit-image lacks its sample image {name}", Remedy.INSTALL, detail="scikit-image"
+            f"the installed scikit-image lacks its sample image {name}; install another version of scikit-image"
         )
     return Image.open(path).convert("RGB")
 

@@ -19,7 +19,7 @@ from trojancam.attacks.tone import ToneFamily
 from trojancam.attacks.trigger import Trigger
 from trojancam.attacks.warp import WarpFamily
 from trojancam.detection.detector import Detector, Job, concluded
-from trojancam.detection.effort import SMALL, cells_of
+from trojancam.detection.effort import USUAL, cells_of
 from trojancam.detection.findings import Finding, ScanReport
 from trojancam.detection.outliers import leads_of, share_counted
 from trojancam.detection.settings import Count, Settings
@@ -166,7 +166,7 @@ def low_frequencies(image_size: tuple[int, int]) -> FrequencyFamily:
 
 def cells(image_size: tuple[int, int]) -> AdditiveCellsFamily:
     """Additive changes with as many numbers as in a small image, however large this one is."""
-    return AdditiveCellsFamily(image_size, cells_of(image_size, SMALL))
+    return AdditiveCellsFamily(image_size, cells_of(image_size, USUAL))
 
 
 def _detector(
@@ -211,7 +211,7 @@ DETECTORS = {
         lambda found, _: gaps(found),
         SmallestChangeSettings(backdoor=0.4, inconclusive=0.3),
         SMOOTH,
-        CoarseChangeSettings(backdoor=0.4, inconclusive=0.3),
+        CoarseChangeSettings(search=CoarseSearchSettings(grows=False), backdoor=0.4, inconclusive=0.3),
     ),
     "warp": _detector(
         "warp",

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from trojancam.attacks.family import ImageFamily, Images, Parameters
+from trojancam.attacks.family import ImageFamily, Images, Parameters, along
 from trojancam.attacks.trigger import Trigger
 from trojancam.detection.coverage import CannotSearchError
 from trojancam.detection.effort import scale_of
@@ -214,7 +214,7 @@ class _Search:
             turn = TURN * (1 + math.cos(math.pi * step / phase.steps)) / 2 + LEAST_TURN
             for name, values in self.parameters.items():
                 self.momentum[name] = MOMENTUM * self.momentum[name] + gradient[name]
-                self.parameters[name] = values - _along(self.radius * turn, values) * self.momentum[name]
+                self.parameters[name] = values - along(self.radius * turn, values) * self.momentum[name]
             grows = torch.where(succeeded >= phase.success, 1 - phase.growth, 1 + phase.growth)
             self.radius = (self.radius * grows).clamp(max=self.largest)
             self.parameters = self.family.project(
@@ -246,7 +246,7 @@ class _Search:
                 found[name][part] = gradient
             self.advance(3 * ahead.numel())
         length = torch.stack([values.flatten(1).square().sum(1) for values in found.values()]).sum(0).sqrt() + TINY
-        return {name: values / _along(length, values) for name, values in found.items()}, succeeded
+        return {name: values / along(length, values) for name, values in found.items()}, succeeded
 
     def measured(
         self, held_out: Suspect, able: Bool[Tensor, "classes n"], scales: Sequence[float], success: float
@@ -321,11 +321,6 @@ def reachable(*able: Bool[Tensor, "classes _"]) -> Int64[Tensor, " c"]:
             "alike; add images of other classes"
         )
     return targets
-
-
-def _along(factor: Float[Tensor, " c"], values: Float[Tensor, "c ..."]) -> Float[Tensor, "c ..."]:
-    """One number for each candidate, with as many axes as its values."""
-    return factor.view(-1, *[1] * (values.ndim - 1))
 
 
 def first_reaching(sizes: Float[Tensor, " s"], shares: Float[Tensor, " s"], success: float) -> Float[Tensor, ""]:

@@ -31,7 +31,7 @@ from trojancam.detection.stimulation_maps.drive_levels import reach
 from trojancam.detection.stimulation_maps.maps import StimulationMaps, stimulation_maps
 from trojancam.detection.stimulation_maps.optimised import FEW, Stimuli, optimised
 from trojancam.detection.stimulation_maps.optimised import cost as cost_of_optimising
-from trojancam.detection.stimulation_maps.path_gradients import PathSearch, strongest_by_gradients
+from trojancam.detection.stimulation_maps.path_gradients import BACKWARD, PathSearch, strongest_by_gradients
 from trojancam.detection.stimulation_maps.path_gradients import cost as cost_of_gradients
 from trojancam.detection.stimulation_maps.windows import Windows, shallow, windows
 from trojancam.detection.success import ablation_asr, reasr
@@ -49,7 +49,6 @@ from trojancam.stimulation.variants import variants_read
 NAME = "stimulation"
 SMALL = 1 / 32  # of the image: a recovered mask of this size neither adds to the evidence nor takes from it
 REACH = 3 / 16  # of the image's side: how far from a window's centre its trigger is looked for
-BACKWARD = 3  # times what a forward run costs is one forth and back
 FAR = 16.0  # robust standard deviations: to stand out by more is no more evidence
 AHEAD = 0.5  # natural logarithm: of few classes, a candidate that leads the next one by less counts for less
 FAINT = 0.5  # a candidate of a lower score does not make the next one stand out more
