@@ -257,6 +257,9 @@ WORDS = """
 - **back**: how often the recovered trigger works again after ten poisoned images, and with a small push; in brackets, on the
   clean parent (see `trojancam.removal.reactivation`).
 - **s**: seconds of one processor, with the judge, without the scan.
+
+The judge was changed once after the first seven of these networks were seen: fresh triggers became as large as those to unlearn,
+for an additive backdoor had passed wrongly. It still does. All rows of additive changes, blends and stripes are by the new judge.
 """
 PART_WORDS = {
     "tune": "Constants of the ladder and of the judge were chosen with these networks in sight.\n",
@@ -313,7 +316,7 @@ def _in_short(rows: Sequence[Measured]) -> Iterator[str]:
     gaps = [100 * (row.robust_after - row.robust_clean) for row in done if row.robust_after and row.robust_clean]
     if gaps:
         yield f"- Their robust accuracy is {mean(gaps):+.1f} points from that of their clean parents, on average."
-    yield f"- Fidelity over all {len(rows)} networks: {mean(row.fidelity for row in rows):.3f}."
+    yield f"- Fidelity over all {len(rows)} networks, by the true triggers: {mean(row.fidelity for row in rows):.3f}."
     clean = [-100 * row.lost for row in rows if row.attack == "clean" and row.accuracy_after is not None]
     if clean:
         worst = min(clean)
@@ -324,6 +327,13 @@ def _in_short(rows: Sequence[Measured]) -> Iterator[str]:
         yield (
             f"- After ten poisoned images the recovered trigger works again on {mine:.0%} of the images, on the clean parents on "
             f"{theirs:.0%}."
+        )
+    by_head = [row.relearned for row in again if row.rung == "head" and row.relearned is not None]
+    deeper = [row.relearned for row in again if row.rung != "head" and row.relearned is not None]
+    if by_head and deeper:
+        yield (
+            f"- It works again on {mean(by_head):.0%} where the dense layers alone unlearned it, and on {mean(deeper):.0%} where "
+            "all layers did."
         )
     failed = ", ".join(f"{row.attack} of {row.architecture}" for row in told if not row.repaired)
     if failed:

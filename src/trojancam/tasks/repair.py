@@ -47,8 +47,8 @@ STEPS = ("scan", "repair", "rescan")  # folders of a journal
 LIMITS = (
     "Only what the scan found was removed. Another backdoor, of a kind that the scan does not find, is still there.",
     "The true trigger is not known. Success rates are those of triggers recovered from the network.",
-    "The judge can be wrong. Its limit for relatives of recovered triggers was chosen by five repairs of two networks with a "
-    "patch. Of 12 other networks it passed 8, rightly (docs/repair.md): that is too few to promise more.",
+    "The judge can be wrong. Of 15 networks that no constant was chosen by it passed 12. One of them, with an additive backdoor, "
+    "still gave the attacker's class on 16 % of the images with the true trigger (docs/repair.md).",
 )
 
 
