@@ -182,6 +182,7 @@ Which architectures open, and what they cost, made by `python -m benchmarks.netw
 - **MB an image**: what one image takes while it is recorded. How many go through at a time follows from it and the memory budget.
 - **scan**: time of one core for the default scan, {SCANNED} images. A network with random weights has nothing to find, so that
   no step ends early. Of images of more than 48 pixels the scan is [coarse](explanation/verdict.md#large-images).
+  Where it says "not measured", nobody ran it yet.
 - **peak GB**: the most memory that the process of the scan held, PyTorch and the library that built the network included.
 """
 
