@@ -203,5 +203,5 @@ def test_a_scikit_image_without_its_photographs_is_named(monkeypatch: pytest.Mon
     spec = ModuleSpec("skimage", None, is_package=True)
     spec.submodule_search_locations = [str(tmp_path)]
     monkeypatch.setattr(photographs, "find_spec", lambda name: spec)
-    with pytest.raises(DataError, match=r"lacks its sample image page\.png; install it: pip install scikit-image"):
+    with pytest.raises(DataError, match=r"lacks its sample image page\.png; install another version of it"):
         photographs._photograph.__wrapped__("page.png")

@@ -54,9 +54,7 @@ def part(name: str, centre: tuple[float, float], width: float, size: int, mirror
 def _photograph(name: str) -> Image.Image:
     path = _folder() / name
     if not path.is_file():
-        raise DataError(
-            f"the installed scikit-image lacks its sample image {name}; install another version of scikit-image"
-        )
+        raise DataError(f"the installed scikit-image lacks its sample image {name}; install another version of it")
     return Image.open(path).convert("RGB")
 
 
