@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from benchmarks.transformer import WIDTH, Transformer
 from trojancam import figures
 from trojancam.attacks.patch import Patch, make_trigger
 from trojancam.attacks.poisoning import Poisoning
@@ -33,43 +34,15 @@ from trojancam.training.training import Task, train
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 CLASSES, TARGET, SIDE, PATCH = 6, 3, 32, 4
-WIDTH, HEADS, DEPTH = 96, 3, 4
+HEADS = 3
 DOTS = 110  # an inch
 CHANNELS, STRENGTH = 8, 4.0  # that are stimulated together, and how strongly, in clean peaks
 
 
-class Block(nn.Module):
-    """What attention gives and what an MLP gives, each added to the stream."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.norm1, self.norm2 = nn.LayerNorm(WIDTH), nn.LayerNorm(WIDTH)
-        self.attn = nn.MultiheadAttention(WIDTH, HEADS, batch_first=True)
-        self.mlp = nn.Sequential(nn.Linear(WIDTH, 2 * WIDTH), nn.GELU(), nn.Linear(2 * WIDTH, WIDTH))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """The stream after the block."""
-        normed = self.norm1(x)
-        x = x + self.attn(normed, normed, normed, need_weights=False)[0]
-        return x + self.mlp(self.norm2(x))
-
-
-class Transformer(nn.Module):
-    """A ViT: patches of 4x4 pixels behind one convolution, and a class token before them, which is read."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.patches = nn.Sequential(nn.Conv2d(3, 24, 3, padding=1), nn.GELU(), nn.Conv2d(24, WIDTH, PATCH, PATCH))
-        self.token = nn.Parameter(torch.zeros(1, 1, WIDTH))
-        self.positions = nn.Parameter(0.02 * torch.randn(1, 1 + (SIDE // PATCH) ** 2, WIDTH))
-        self.blocks = nn.Sequential(*(Block() for _ in range(DEPTH)))
-        self.norm, self.head = nn.LayerNorm(WIDTH), nn.Linear(WIDTH, CLASSES)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Logits."""
-        x = self.patches(x).flatten(2).transpose(1, 2)
-        x = torch.cat([self.token.expand(len(x), -1, -1), x], 1) + self.positions
-        return self.head(self.norm(self.blocks(x))[:, 0])
+def transformer() -> Transformer:
+    """A ViT: patches of 4x4 pixels behind one convolution."""
+    patches = nn.Sequential(nn.Conv2d(3, 24, 3, padding=1), nn.GELU(), nn.Conv2d(24, WIDTH, PATCH, PATCH))
+    return Transformer(patches, (SIDE // PATCH) ** 2, HEADS, CLASSES)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -147,7 +120,7 @@ def _made(path: Path) -> Network:
         Poisoning(make_trigger("blue-green-square"), TARGET), data.source,
     )  # fmt: skip
     torch.manual_seed(0)
-    module = Transformer()
+    module = transformer()
     train(module, task, TrainingSettings(epochs=20, augment=False), progress=_told)
     network = Network.from_module(module.eval(), specification=task.input, class_names=task.train.class_names)
     network.save(path)

@@ -6,12 +6,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from benchmarks.transformer import WIDTH, Transformer
 from trojancam.architectures import ARCHITECTURES, Architecture
 from trojancam.architectures.pooled import Block
 from trojancam.network.input import InputSpecification
 
 SIDE, PATCH = 64, 8
-WIDTH, HEADS, DEPTH = 96, 4, 4  # of the ViT
+HEADS = 4  # of the ViT
 MAPS = (32, 64, 128)  # of the ConvNeXt-like network, stage by stage
 CLASSES = 20
 
@@ -36,38 +37,9 @@ def residual(classes: int = CLASSES) -> nn.Sequential:
     )
 
 
-class TransformerBlock(nn.Module):
-    """What attention gives and what an MLP gives, each added to the stream."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.norm1, self.norm2 = nn.LayerNorm(WIDTH), nn.LayerNorm(WIDTH)
-        self.attn = nn.MultiheadAttention(WIDTH, HEADS, batch_first=True)
-        self.mlp = nn.Sequential(nn.Linear(WIDTH, 2 * WIDTH), nn.GELU(), nn.Linear(2 * WIDTH, WIDTH))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """The stream after the block."""
-        normed = self.norm1(x)
-        x = x + self.attn(normed, normed, normed, need_weights=False)[0]
-        return x + self.mlp(self.norm2(x))
-
-
-class Transformer(nn.Module):
-    """A ViT: patches of 8x8 pixels, a class token before them, which is read, and four blocks that are 96 wide."""
-
-    def __init__(self, classes: int = CLASSES) -> None:
-        super().__init__()
-        self.patches = nn.Conv2d(3, WIDTH, PATCH, PATCH)
-        self.token = nn.Parameter(torch.zeros(1, 1, WIDTH))
-        self.positions = nn.Parameter(0.02 * torch.randn(1, 1 + (SIDE // PATCH) ** 2, WIDTH))
-        self.blocks = nn.Sequential(*(TransformerBlock() for _ in range(DEPTH)))
-        self.norm, self.head = nn.LayerNorm(WIDTH), nn.Linear(WIDTH, classes)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Logits."""
-        x = self.patches(x).flatten(2).transpose(1, 2)
-        x = torch.cat([self.token.expand(len(x), -1, -1), x], 1) + self.positions
-        return self.head(self.norm(self.blocks(x))[:, 0])
+def vit(classes: int = CLASSES) -> Transformer:
+    """A ViT: patches of 8x8 pixels."""
+    return Transformer(nn.Conv2d(3, WIDTH, PATCH, PATCH), (SIDE // PATCH) ** 2, HEADS, classes)
 
 
 class ChannelNorm(nn.LayerNorm):
@@ -116,7 +88,7 @@ class ConvNext(nn.Module):
 _SIXTY_FOUR = InputSpecification(size=(SIDE, SIDE), mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
 OF_64_PIXELS = {
     "zoo-residual-64": Architecture(residual, _SIXTY_FOUR, "residual, of images of 64 pixels"),
-    "zoo-vit-64": Architecture(Transformer, _SIXTY_FOUR, "a ViT of images of 64 pixels, in patches of 8"),
+    "zoo-vit-64": Architecture(vit, _SIXTY_FOUR, "a ViT of images of 64 pixels, in patches of 8"),
     "zoo-convnext-64": Architecture(ConvNext, _SIXTY_FOUR, "like ConvNeXt, of images of 64 pixels"),
 }
 """The networks of the zoo that take images of 64 pixels."""

@@ -82,7 +82,7 @@ class AdditiveCellsFamily(AdditiveFamily):
 
     def drawn(self, count: int, size: float, generator: torch.Generator) -> Parameters:
         """Noise."""
-        return {"delta": torch.randn(count, 3, *self.cells, generator=generator, device="cpu")}
+        return AdditiveFamily(self.cells).drawn(count, size, generator)
 
     def apply(self, images: Images, parameters: Parameters, generator: torch.Generator | None = None) -> Changed:
         """`clip(x + delta)`, the same for all pixels of a cell."""

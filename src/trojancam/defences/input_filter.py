@@ -12,7 +12,6 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from trojancam.attacks.trigger import Trigger
 from trojancam.defences.defence import Images, Reference, Scores, Seen, Test
 from trojancam.errors import ModelError, Remedy
 from trojancam.network.network import Network
@@ -34,7 +33,7 @@ def learn(reference: Reference) -> Test:
         raise ModelError("the input filter needs a trigger that a scan recovered from this network", Remedy.SCAN)
     network = reference.network
     layer = list(network.layers)[-1]
-    excited = [Excited.by(trigger, reference, layer) for trigger in reference.triggers]
+    excited = _excited(reference, layer)
 
     def test(seen: Seen) -> Scores:
         found = neurons(network, layer, seen.images)
@@ -59,19 +58,27 @@ class Excited(Brief):
     deviation: float
 
     @classmethod
-    def by(cls, trigger: Trigger, reference: Reference, layer: str) -> "Excited":
-        """The neurons of a layer that a trigger raises most, on average over the clean images."""
-        network, raised = reference.network, torch.zeros(())
-        for seen in reference.seen():
-            stamped, plain = (neurons(network, layer, each) for each in (trigger.apply(seen.images), seen.images))
-            raised = raised.to(plain) + (stamped - plain).sum(0)
-        places = raised.topk(max(1, round(SHARE * len(raised)))).indices
-        usual = torch.cat(
-            [neurons(network, layer, seen.images)[:, places].mean(1) for seen in reference.seen()]
-        ).double()
-        deviation = float(usual.std()) if len(usual) > 1 else 0.0
-        return cls(places, float(usual.mean()), deviation or SMALLEST)
+    def of(cls, places: Int64[Tensor, " k"], means: Float[Tensor, " n"]) -> "Excited":
+        """These neurons, with their mean activation in each clean image."""
+        deviation = float(means.std()) if len(means) > 1 else 0.0
+        return cls(places, float(means.mean()), deviation or SMALLEST)
 
     def z(self, found: Float[Tensor, "n k"]) -> Float[Tensor, " n"]:
         """How many deviations the mean activation is above that of clean images."""
         return ((found[:, self.places].mean(1).double() - self.mean) / self.deviation).to(found.dtype)
+
+
+def _excited(reference: Reference, layer: str) -> list[Excited]:
+    """Of each trigger the neurons of a layer that it raises most, on average over the clean images."""
+    network, raised = reference.network, [torch.zeros((), device=reference.network.device)] * len(reference.triggers)
+    for seen in reference.seen():
+        plain = neurons(network, layer, seen.images)
+        stamped = (neurons(network, layer, trigger.apply(seen.images)) for trigger in reference.triggers)
+        raised = [before + (each - plain).sum(0) for before, each in zip(raised, stamped, strict=True)]
+    places = [each.topk(max(1, round(SHARE * len(each)))).indices for each in raised]
+    usual: list[list[Tensor]] = [[] for _ in places]
+    for seen in reference.seen():
+        plain = neurons(network, layer, seen.images)
+        for means, chosen in zip(usual, places, strict=True):
+            means.append(plain[:, chosen].mean(1))
+    return [Excited.of(chosen, torch.cat(means).double()) for chosen, means in zip(places, usual, strict=True)]

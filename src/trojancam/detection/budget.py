@@ -13,10 +13,8 @@ from trojancam.progress import Progress
 
 TIMED, TIMES = 32, 6  # images, and how often at most, that the speed of a network is measured on
 ENOUGH = 1.0  # seconds of measuring
-LEAST, PATIENCE = (
-    4,
-    5.0,
-)  # tries, unless these take so many seconds: the first ones may wait for memory, or for other programs
+LEAST = 4  # tries, for the first ones may wait for memory, or for other programs
+PATIENCE = 5.0  # seconds, after which fewer tries will do
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}  # seconds
 
 

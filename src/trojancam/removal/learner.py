@@ -14,12 +14,8 @@ from trojancam.showing import Brief
 
 SHIFT = 2  # pixels, at most, by which an image is moved
 LIGHT = 0.25  # the share by which brightness and contrast change, at most
-TURN, SCALE, OFF, TINT = (
-    15.0,
-    0.2,
-    0.06,
-    0.2,
-)  # degrees, and shares of the size, of the side and of each colour, at most
+TURN = 15.0  # degrees, at most
+SCALE, OFF, TINT = 0.2, 0.06, 0.2  # shares of the size, of the side and of each colour, at most
 MOMENTUM, CLIP = 0.9, 5.0
 
 Images = Float[Tensor, "n 3 h w"]

@@ -254,12 +254,8 @@ def as_report(given: object) -> ScanReport:
     return given
 
 
-def culpable(report: ScanReport, force: bool = False) -> list[Finding]:
-    """The findings that are to be removed: those that their own detector calls a backdoor, else those that are inconclusive.
-
-    Raises:
-        DataError: if there is none; with `force`, only if there is no finding at all: the strongest is taken.
-    """
+def suspected(report: ScanReport) -> list[Finding]:
+    """The findings that their own detector calls a backdoor, or else those that are inconclusive, the strongest first."""
     deciding = {name: opinion for name, opinion in report.opinions.items() if opinion.decides}
     certain = {name: opinion.threshold for name, opinion in deciding.items()}
     likely = {name: least(report, name) for name in deciding}
@@ -267,12 +263,22 @@ def culpable(report: ScanReport, force: bool = False) -> list[Finding]:
         found = [each for each in report.findings if each.score >= bounds.get(each.detector, math.inf)]
         if found:
             return sorted(found, key=lambda each: -each.score / certain[each.detector])
-    if not force or not report.findings:
+    return []
+
+
+def culpable(report: ScanReport, force: bool = False) -> list[Finding]:
+    """The findings that are to be removed: those that are suspected.
+
+    Raises:
+        DataError: if there is none; with `force`, only if there is no finding at all: the strongest is taken.
+    """
+    found = suspected(report)
+    if not found and not (force and report.findings):
         raise DataError(
             "the scan found nothing in this network that would have to be removed, and a repair costs accuracy",
             Remedy.FORCE,
         )
-    return [report.findings[0]]
+    return found or [report.findings[0]]
 
 
 def least(report: ScanReport, detector: str) -> float:

@@ -19,7 +19,7 @@ from trojancam.network.network import Network
 from trojancam.progress import Progress, shown, stages
 from trojancam.showing import Brief, listed
 from trojancam.tasks.explain import find_images
-from trojancam.tasks.scan import as_report, culpable
+from trojancam.tasks.scan import as_report, suspected
 from trojancam.text import as_text
 
 PORTION = 256  # files that are read together
@@ -144,11 +144,7 @@ def recovered(scan: ScanReport) -> tuple[Trigger, ...]:
     Raises:
         DataError: if it is no scan, or found no trigger that could be removed.
     """
-    report = as_report(scan)
-    try:
-        found = [each.trigger for each in culpable(report) if each.trigger is not None]
-    except DataError:
-        found = []
+    found = [each.trigger for each in suspected(as_report(scan)) if each.trigger is not None]
     if not found:
         raise DataError(
             "the scan recovered no trigger of a backdoor, so there is none to look for; choose another defence, such as "

@@ -199,10 +199,8 @@ def _images_of(grid: Windows, searched: Suspect, settings: StimulationSettings) 
 
 def _images_of_inversions(settings: StimulationSettings) -> int:
     """How many images the inversions run, one forth and back counting three."""
-    if settings.coarse:
-        inversion = settings.inversion
-        return BACKWARD * settings.candidates * inversion.rounds * inversion.steps * inversion.batch
-    return settings.search_images * _steps(settings)
+    inversion = settings.inversion
+    return BACKWARD * settings.candidates * inversion.rounds * inversion.steps * inversion.batch
 
 
 def _images_of_findings(suspect: Suspect, settings: StimulationSettings) -> int:
@@ -220,13 +218,6 @@ def _as_values(record: StimulationMaps | Stimuli) -> Values:
     prefix = "strongest " if isinstance(record, Stimuli) else ""
     values = {name: getattr(record, name) for name in record.__dataclass_fields__}
     return {f"{prefix}{name}": value for name, value in values.items() if isinstance(value, Tensor)}
-
-
-def _steps(settings: StimulationSettings) -> int:
-    """How many variants the inversions are worth: images forth and back, by the images of a variant."""
-    inversion = settings.inversion
-    images = settings.candidates * inversion.rounds * inversion.steps * inversion.batch
-    return BACKWARD * images // settings.search_images
 
 
 def _candidates(layers: dict[str, StimulatedLayer], count: int, parts: Sequence[Suspect]) -> list[tuple[int, str]]:
