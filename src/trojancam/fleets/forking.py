@@ -27,7 +27,6 @@ from trojancam.fleets.store import Store
 from trojancam.fleets.unit import Unit
 
 DIE_WITH_PARENT = 1  # Linux: PR_SET_PDEATHSIG
-TIMES = 8  # that a small network is worked on before the first copy
 USED = {
     "inspect": ("trojancam.tasks.inspect",),
     "scan": ("trojancam.report.scan", "scipy.optimize"),
@@ -156,16 +155,13 @@ def preload(task: str) -> None:
     if "tqdm" in sys.modules:
         sys.modules["tqdm"].tqdm.monitor_interval = 0  # its thread, which PyTorch's export would begin
     torch.set_num_threads(1)
-    _use_often()
+    _use_once()
     gc.collect()
     gc.freeze()  # so that copies share what there is
 
 
-def _use_often() -> None:
-    """Work on a small network of our own, so that no copy does for the first time what all of them do.
-
-    Python specialises code that has run eight times, which writes to the pages that it lies on: each copy would copy these.
-    """
+def _use_once() -> None:
+    """Work on a small network of our own, so that no copy does for the first time what all of them do."""
     import torch
 
     from trojancam.fleets.manifest import Entry
@@ -178,8 +174,7 @@ def _use_often() -> None:
         file = Path(folder, "small.pt2")
         torch.export.save(torch.export.export(small.eval(), (images,)), file)
         units = Units(Settings(task="inspect"), None, Path(folder))
-        for _ in range(TIMES):
-            work_on(units.of(Entry(path=file)), Store(Path(folder)))
+        work_on(units.of(Entry(path=file)), Store(Path(folder)))
 
 
 def _quiet(log: Path) -> None:
