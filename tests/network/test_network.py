@@ -25,6 +25,7 @@ from torch import nn
 
 from trojancam.architectures import ARCHITECTURES
 from trojancam.errors import DataError, ModelError, TrojanCamError, UnknownNameError
+from trojancam.network.graph import logits_node, returning
 from trojancam.network.input import InputSpecification
 from trojancam.network.network import Network
 from trojancam.network.recording import record
@@ -497,3 +498,21 @@ def test_of_two_bounds_where_layers_meet_in_one_sum_the_smaller_holds() -> None:
     count = net.layer(one).feature_maps
     found = net.bounded({one: torch.full((count,), 0.2), other: torch.full((count,), 0.1)})
     torch.testing.assert_close(found.bounds, dict.fromkeys((one, other), torch.full((count,), 0.1)))
+
+
+@pytest.mark.parametrize("of", ["network", "moved", "recorded"])
+def test_an_error_inside_a_network_prints_nothing(of: str, capfd: pytest.CaptureFixture[str]) -> None:
+    class Short(nn.Module):
+        """A layer for whose weights there is no memory."""
+
+        @property
+        def weight(self) -> torch.Tensor:
+            raise MemoryError
+
+    given = Network.from_module(build("plain"), SIZE)
+    given = given.to("cpu") if of == "moved" else given
+    whole = given._whole if of != "recorded" else returning(given._whole, [logits_node(given._whole).name])
+    whole._modules[next(iter(whole._modules))] = Short()
+    with pytest.raises(MemoryError):
+        whole(images(1))
+    assert capfd.readouterr() == ("", "")

@@ -112,7 +112,7 @@ def attending(whole: fx.GraphModule, image_size: tuple[int, int]) -> Attending:
         name = f"{module_name(each.node)}.{HEADS}"
         blocks.append(AttentionBlock(name, weights.name, twins[each.stream].name, heads, each.grid))
     attention = sum(_is_attention(node) for node in whole.graph.nodes)
-    return Attending(fx.GraphModule(whole, graph), tuple(blocks), attention - len(blocks))
+    return Attending(graphs.Whole(whole, graph), tuple(blocks), attention - len(blocks))
 
 
 def with_heads(whole: fx.GraphModule, image_size: tuple[int, int]) -> fx.GraphModule:

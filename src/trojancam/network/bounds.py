@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, fx, nn
 
 from trojancam.errors import ModelError
+from trojancam.network.graph import Whole
 from trojancam.network.layers import HOLDER, Layer, is_bound
 
 aten = torch.ops.aten
@@ -75,13 +76,13 @@ def bounded(whole: fx.GraphModule, bounds: Mapping[str, Tensor], device: torch.d
     copied.output(fx.map_arg(returned, lambda node: smaller.get(node, node)))
     owner = _copy(whole)  # so that the module in use stays as it is
     owner.add_submodule(HOLDER, holder)
-    return fx.GraphModule(owner, copied)
+    return Whole(owner, copied)
 
 
 def _copy(whole: fx.GraphModule) -> fx.GraphModule:
     graph = fx.Graph()
     graph.output(graph.graph_copy(whole.graph, {}))
-    return fx.GraphModule(whole, graph)
+    return Whole(whole, graph)
 
 
 def _unused(name: str, holder: nn.Module) -> str:

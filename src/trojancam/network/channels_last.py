@@ -12,7 +12,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, fx, nn
 
-from trojancam.network.graph import computed
+from trojancam.network.graph import Whole, computed
 from trojancam.network.operations import CONVOLUTIONS, ELEMENT_BY_ELEMENT
 
 aten = torch.ops.aten
@@ -40,7 +40,7 @@ def in_channels_first(whole: fx.GraphModule) -> fx.GraphModule:
         return whole
     graph = fx.Graph()
     graph.output(graph.graph_copy(whole.graph, {}))
-    changed = fx.GraphModule(whole, graph)
+    changed = Whole(whole, graph)
     _know_shapes_of_weights(changed)
     _leave_out_what_has_no_effect(changed.graph)
     _put_weights_first(changed.graph)

@@ -25,10 +25,11 @@ from torch.utils import _pytree as pytree
 from trojancam.errors import ModelError, Remedy
 from trojancam.network import independence
 from trojancam.network.devices import device_of
-from trojancam.network.functional import functional
-from trojancam.network.graph import moved
+from trojancam.network.functional import functional, is_known, without_changes_in_place
+from trojancam.network.graph import moved, returned_by
 from trojancam.network.input import InputSpecification
 from trojancam.network.layers import CALLED
+from trojancam.network.listed import Listed, written_down
 from trojancam.network.modules import check_usable, evaluating, other_input, uncompiled
 from trojancam.network.plain_results import plain_results
 
@@ -57,9 +58,7 @@ def traced(module: nn.Module, specification: InputSpecification) -> Traced:
             example = torch.zeros(2, specification.number_of_channels, *specification.size, device=device)
             with independence.in_evaluation() as mode:
                 runs = _twice(module, specification, device)  # before the exporter, which may leave something in it
-                outer, program = _exported(module, example)
-            whole = functional(program)
-            names = _names_of_leaves(program.call_spec.out_spec)
+                outer, whole, names = _written_down(module, example) or _exported(module, example)
             whole = whole if device.type == "cpu" else moved(whole, device)  # with it all that its code holds itself
             _weights_channels_last(whole)
     except ModelError:
@@ -96,7 +95,27 @@ def _twice(module: nn.Module, specification: InputSpecification, device: torch.d
         return []
 
 
-def _exported(module: nn.Module, example: Tensor) -> tuple[nn.Module, ExportedProgram]:
+def _written_down(module: nn.Module, example: Tensor) -> tuple[nn.Module, fx.GraphModule, tuple[str, ...]] | None:
+    """As `_exported`, many times as fast: of a module that is a list of known operations; None of any other."""
+    if not isinstance(module, Listed) or example.device.type != "cpu" or _TAKEN.intersection(_own_names(module)):
+        return None
+    try:
+        whole = written_down(module, example)
+    except Exception:  # an operation can raise anything; what the exporter says of that is more
+        return None
+    if whole is None or not is_known(whole):
+        return None
+    results = returned_by(whole.graph)
+    return module, without_changes_in_place(whole), tuple(str(number) for number in range(len(results)))
+
+
+def _exported(module: nn.Module, example: Tensor) -> tuple[nn.Module, fx.GraphModule, tuple[str, ...]]:
+    """The module's functional graph for any number of images, what its results are called, and the module that it was made of."""
+    outer, program = _program(module, example)
+    return outer, functional(program), _names_of_leaves(program.call_spec.out_spec)
+
+
+def _program(module: nn.Module, example: Tensor) -> tuple[nn.Module, ExportedProgram]:
     """The module's program for any number of images, and the module that it was made of: it, or one around it.
 
     It is made by running the module, unless it asks for `len(images)` or `int(images.shape[0])`: that gives the number of

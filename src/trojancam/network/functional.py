@@ -79,13 +79,19 @@ _NEW = {
 def functional(program: ExportedProgram) -> fx.GraphModule:
     """The program's graph without in-place operations, on a copy of its weights."""
     traced: fx.GraphModule = program.module(check_guards=False)
-    known = all(_is_known(node) for node in traced.graph.nodes if node.op == "call_function")
-    whole = copy.deepcopy(traced if known else program.run_decompositions({}).module(check_guards=False))
-    return _without_changes_in_place(whole) if known else whole
+    if is_known(traced):
+        return without_changes_in_place(copy.deepcopy(traced))
+    decomposed: fx.GraphModule = copy.deepcopy(program.run_decompositions({}).module(check_guards=False))
+    return decomposed
 
 
-def _without_changes_in_place(whole: fx.GraphModule) -> fx.GraphModule:
-    """The same graph, in which nothing is changed in place any more."""
+def is_known(whole: fx.GraphModule) -> bool:
+    """Whether each of its operations is left as it is, or is replaced here."""
+    return all(_is_known(node) for node in whole.graph.nodes if node.op == "call_function")
+
+
+def without_changes_in_place(whole: fx.GraphModule) -> fx.GraphModule:
+    """The same graph of known operations, changed here, in which nothing is changed in place any more."""
     for node in [node for node in whole.graph.nodes if node.op == "call_function"]:
         with whole.graph.inserting_before(node):
             if node.target in _IN_PLACE:
@@ -97,7 +103,6 @@ def _without_changes_in_place(whole: fx.GraphModule) -> fx.GraphModule:
 
 
 def _is_known(node: fx.Node) -> bool:
-    """Whether it is left as it is, or is replaced here."""
     if node.target in _IN_PLACE:
         source = node.args[0]
         alone = isinstance(source, fx.Node) and source.target in _NEW and list(source.users) == [node]

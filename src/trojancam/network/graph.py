@@ -10,11 +10,22 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
+from torch.fx.graph import PythonCode
 
 from trojancam.network.devices import device_of
 from trojancam.network.operations import BATCH_NORMALISATIONS
 
 aten = torch.ops.aten
+
+
+class Whole(fx.GraphModule):
+    """A graph's module that lets an error pass as it is: PyTorch's own prints its traceback on standard error, too."""
+
+    def recompile(self) -> PythonCode:
+        """Write and compile the graph's code anew."""
+        code = super().recompile()
+        type(self).__call__ = nn.Module.__call__  # type: ignore[method-assign]  # every such module has a class of its own
+        return code
 
 
 def returning(whole: fx.GraphModule, nodes: Sequence[str]) -> fx.GraphModule:
@@ -24,7 +35,7 @@ def returning(whole: fx.GraphModule, nodes: Sequence[str]) -> fx.GraphModule:
     by_name = {node.name: twin for node, twin in twins.items()}
     copied.output(tuple(by_name[name] for name in nodes))
     copied.eliminate_dead_code()
-    return fx.GraphModule(whole, copied)
+    return Whole(whole, copied)
 
 
 def shifted(whole: fx.GraphModule, cut: str, nodes: Sequence[str]) -> fx.GraphModule:
@@ -40,7 +51,7 @@ def shifted(whole: fx.GraphModule, cut: str, nodes: Sequence[str]) -> fx.GraphMo
     value.replace_all_uses_with(by_name[cut], delete_user_cb=lambda user: user is not by_name[cut])
     copied.output(tuple(by_name[name] for name in nodes))
     copied.eliminate_dead_code()
-    return fx.GraphModule(whole, copied)
+    return Whole(whole, copied)
 
 
 def computed(graph: fx.Graph, target: Any, args: tuple[Any, ...], name: str | None = None) -> fx.Node:
@@ -88,7 +99,7 @@ def _normalising(whole: fx.GraphModule) -> list[tuple[fx.Node, fx.Node, Any, Any
 def with_parameters(whole: fx.GraphModule, values: Mapping[str, torch.Tensor]) -> fx.GraphModule:
     """The same graph with these parameters instead; it shares all others with the first one."""
     changed = returning(whole, [logits_node(whole).name])
-    weights = {id(value): _as_weight(value) for value in values.values()}  # one that has two names stays one
+    weights = {id(value): as_weight(value) for value in values.values()}  # one that has two names stays one
     for name, value in values.items():
         owner, _, attribute = name.rpartition(".")
         setattr(changed.get_submodule(owner), attribute, weights[id(value)])
@@ -97,7 +108,7 @@ def with_parameters(whole: fx.GraphModule, values: Mapping[str, torch.Tensor]) -
 
 def moved(whole: fx.GraphModule, device: torch.device) -> fx.GraphModule:
     """The same graph on another device: its weights, its constants, and what it makes on the way."""
-    elsewhere: dict[int, Any] = {id(weight): _as_weight(weight.to(device)) for weight in whole.parameters()}
+    elsewhere: dict[int, Any] = {id(weight): as_weight(weight.to(device)) for weight in whole.parameters()}
     elsewhere |= {id(buffer): buffer.to(device) for buffer in whole.buffers()}
     result: fx.GraphModule = copy.deepcopy(whole, elsewhere)  # takes these for copies made already
     for part in result.modules():
@@ -113,7 +124,8 @@ def device(whole: fx.GraphModule) -> torch.device:
     return device_of((*whole.parameters(), *whole.buffers()))
 
 
-def _as_weight(values: Tensor) -> nn.Parameter:
+def as_weight(values: Tensor) -> nn.Parameter:
+    """A frozen parameter of these values."""
     return nn.Parameter(values, requires_grad=False)
 
 
@@ -157,7 +169,7 @@ def suffix(whole: fx.GraphModule, cut: str, nodes: Sequence[str]) -> fx.GraphMod
         return twins[node]
 
     graph.output(tuple(twin(by_name[name]) for name in nodes))
-    return fx.GraphModule(whole, graph)
+    return Whole(whole, graph)
 
 
 def returned_by(graph: fx.Graph) -> list[Any]:

@@ -20,7 +20,7 @@ from torch import Tensor, fx
 
 from trojancam.network.devices import device_of
 from trojancam.network.draws import Draws
-from trojancam.network.graph import computed
+from trojancam.network.graph import Whole, computed
 from trojancam.network.grids import CHANNELS_FIRST, Grid, axis_of, extents, find_grids, goes_on, range_of
 from trojancam.network.independence import values
 from trojancam.network.operations import ACTIVATIONS, CONVOLUTIONS, PRODUCTS
@@ -61,7 +61,7 @@ def with_feature_maps(whole: fx.GraphModule, image_size: tuple[int, int]) -> fx.
         return whole
     for node, maps in found.items():
         _as_maps(node, maps.grid).meta[FEATURE_MAPS] = maps
-    return fx.GraphModule(whole, graph)
+    return Whole(whole, graph)
 
 
 def streams(whole: fx.GraphModule, image_size: tuple[int, int]) -> dict[fx.Node, Grid]:

@@ -8,22 +8,23 @@ import torch
 from torch import Tensor, nn
 
 from trojancam.formats.exported_program.arguments import filled
-from trojancam.formats.exported_program.steps import Program, Step
+from trojancam.formats.exported_program.steps import Program
+from trojancam.network.listed import Listed, Operation, Run
+
+aten = torch.ops.aten
 
 COUNT = "how many images"  # the value that stands for it; no value of a program is called so
-
-Run = Callable[[Step, tuple[Any, ...], dict[str, Any]], Any]
 
 
 class Place(nn.Module):
     """Where a module of the author's was: it holds that one's weights, and runs what that one ran."""
 
-    def forward(self, step: Step, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
-        """What the step gives; the exporter notes the name of this module beside it."""
-        return step.function(*arguments, **named)
+    def forward(self, operation: Operation, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        """What the operation gives; the exporter notes the name of this module beside it."""
+        return operation(*arguments, **named)
 
 
-class Replayed(nn.Module):
+class Replayed(Listed):
     """The steps of a program over its weights: images to all that the program returns.
 
     With `channels_last` the program wants its images `n h w channels`; the module takes them as all others do.
@@ -42,17 +43,25 @@ class Replayed(nn.Module):
                 self._place(owner).register_parameter(own, parameters[tensor])
             else:
                 self._place(owner).register_buffer(own, tensor)
-        self._runs_in = {step.module: self._has_place(step.module) for step in program.steps}
+        modules = {step.module for step in program.steps if step.module}
+        self._places = {module: _speakable(module) for module in modules if self._has_place(module)}
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """What the program returns for these images."""
-        tensors = {name: _found(self, name) for name in self.program.weights.values()}
-        return replay(self.program, images.permute(0, 2, 3, 1) if self.channels_last else images, tensors, self._run)
+        return self.listed(images, lambda name: _found(self, name), self._run)
 
-    def _run(self, step: Step, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
-        if step.module and self._runs_in[step.module]:
-            return self.get_submodule(_speakable(step.module))(step, arguments, named)
-        return step.function(*arguments, **named)
+    def listed(self, images: Any, weight: Callable[[str], Any], run: Run) -> tuple[Any, ...]:
+        """What the program returns, if `run` runs each of its steps, in the module that has the place of its author's."""
+
+        def placed(operation: Operation, arguments: tuple[Any, ...], named: dict[str, Any], module: str) -> Any:
+            return run(operation, arguments, named, self._places.get(module, ""))
+
+        weights = {name: weight(_speakable(tensor)) for name, tensor in self.program.weights.items()}
+        first = run(aten.permute.default, (images, [0, 2, 3, 1]), {}, "") if self.channels_last else images
+        return replay(self.program, first, weights, placed)
+
+    def _run(self, operation: Operation, arguments: tuple[Any, ...], named: dict[str, Any], module: str) -> Any:
+        return self.get_submodule(module)(operation, arguments, named) if module else operation(*arguments, **named)
 
     def _place(self, path: str) -> nn.Module:
         """The module of this name, made if need be."""
@@ -70,14 +79,12 @@ class Replayed(nn.Module):
             return False
 
 
-def replay(program: Program, images: Tensor, tensors: Mapping[str, Tensor], run: Run) -> tuple[Tensor, ...]:
-    """What a program returns for these images and weights, if each of its steps is run by `run`."""
-    values: dict[str, Any] = {name: tensors[tensor] for name, tensor in program.weights.items()}
-    values |= program.constants
-    values[program.images] = images
-    values[COUNT] = torch.ops.aten.sym_size.int(images, 0)
+def replay(program: Program, images: Any, weights: Mapping[str, Any], run: Run) -> tuple[Any, ...]:
+    """What a program returns for these images and weights by the names of their values, if `run` runs each of its steps."""
+    values: dict[str, Any] = {**weights, **program.constants, program.images: images}
+    values[COUNT] = run(aten.sym_size.int, (images, 0), {}, "")
     for step in program.steps:
-        given = run(step, filled(step.arguments, values), filled(step.named, values))
+        given = run(step.function, filled(step.arguments, values), filled(step.named, values), step.module)
         if isinstance(step.results, str):
             values[step.results] = given
         elif step.results:
@@ -91,6 +98,6 @@ def _speakable(path: str) -> str:
 
 
 def _found(module: nn.Module, name: str) -> Tensor:
-    owner, _, own = _speakable(name).rpartition(".")
+    owner, _, own = name.rpartition(".")
     tensor: Tensor = getattr(module.get_submodule(owner), own)
     return tensor

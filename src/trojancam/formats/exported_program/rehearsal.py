@@ -14,6 +14,7 @@ from trojancam.formats.exported_program.arguments import LARGEST_NUMBER, Value
 from trojancam.formats.exported_program.module import COUNT, replay
 from trojancam.formats.exported_program.steps import Program, Step
 from trojancam.network.exporting import torch_quiet
+from trojancam.network.listed import Operation
 
 aten = torch.ops.aten
 IMAGES = 3  # that it is rehearsed with: not 1, which fits anything, nor 2, which programs are exported with
@@ -79,7 +80,8 @@ def rehearse(
         before = {name: fake._version for name, fake in fakes.items()}
         images = torch.empty(IMAGES, *sizes)
         try:
-            outputs = replay(program, images, fakes, _watched)
+            weights = {name: fakes[tensor] for name, tensor in program.weights.items()}
+            outputs = replay(program, images, weights, _watched)
         except ModelError:
             raise
         except _TooLargeError as error:
@@ -107,20 +109,20 @@ class _TooLargeError(Exception):
     """A step would give more than it may."""
 
 
-def _watched(step: Step, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
-    given = step.function(*arguments, **named)
+def _watched(operation: Operation, arguments: tuple[Any, ...], named: dict[str, Any], _: str) -> Any:
+    given = operation(*arguments, **named)
     for item in given if isinstance(given, list | tuple) else [given]:
         if isinstance(item, Tensor) and item.numel() > LARGEST_VALUE * IMAGES:
             raise _TooLargeError(f"a tensor of shape {tuple(item.shape)}")
         if isinstance(item, int) and abs(item) > LARGEST_NUMBER:
             raise _TooLargeError(f"a size of more than {LARGEST_NUMBER}")
-    _check_normalisation(step, arguments, named)
+    _check_normalisation(operation, arguments, named)
     return given
 
 
-def _check_normalisation(step: Step, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
+def _check_normalisation(operation: Operation, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
     """Statistics of a normalisation are one for each map: not every version of PyTorch looks before it reads them."""
-    schema = getattr(step.function, "_schema", None)
+    schema = getattr(operation, "_schema", None)
     if schema is None or "batch_norm" not in schema.name:
         return
     given = dict(zip((argument.name for argument in schema.arguments), arguments, strict=False)) | named

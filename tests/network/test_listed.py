@@ -1,0 +1,141 @@
+"""A graph that is written down from a list of operations is the one that the exporter gives."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from tests.nets import NETS, SIZE, build, randomised
+from torch import Tensor, fx, nn
+from torch.export import Dim, ExportedProgram, export
+
+from trojancam.architectures import ARCHITECTURES, architecture
+from trojancam.formats.exported_program.reader import read_exported_program
+from trojancam.network import exporting
+from trojancam.network.functional import functional, is_known, without_changes_in_place
+from trojancam.network.input import InputSpecification
+from trojancam.network.layers import module_name
+from trojancam.network.listed import Listed, written_down
+from trojancam.network.network import Network
+
+pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore:TF32:UserWarning")
+SHORT = {"plain", "residual", "twice", "concatenating", "depthwise"}
+
+
+def exported(module: nn.Module, size: tuple[int, int]) -> ExportedProgram:
+    return export(module, (torch.zeros(2, 3, *size),), dynamic_shapes=({0: Dim("n")},), strict=False)
+
+
+def listed(folder: Path, module: nn.Module, size: tuple[int, int] = SIZE) -> Listed:
+    torch.export.save(exported(module.eval(), size), folder / "m.pt2")
+    found = read_exported_program(folder / "m.pt2").module
+    assert isinstance(found, Listed)
+    return found
+
+
+def described(whole: fx.GraphModule) -> list[tuple[Any, ...]]:
+    """Each node without its name: what it calls with what, the shape it gives, and the module it came from."""
+    whole.graph.eliminate_dead_code()
+    place = {node: number for number, node in enumerate(whole.graph.nodes)}
+    return [
+        (
+            node.op,
+            node.op if node.op == "placeholder" else str(node.target),
+            str(fx.map_arg((node.args, node.kwargs), lambda source: f"node {place[source]}")),
+            _shapes(node.meta.get("val")),
+            module_name(node) if node.op == "call_function" and isinstance(node.meta["val"], Tensor) else "",
+        )
+        for node in whole.graph.nodes
+    ]
+
+
+def _shapes(value: object) -> list[str]:
+    several = value if isinstance(value, tuple | list) else [value]
+    return [f"{each.dtype} {tuple(each.shape)}" for each in several if isinstance(each, Tensor)]
+
+
+def check_same(module: Listed, size: tuple[int, int]) -> None:
+    whole = written_down(module, torch.zeros(2, 3, *size))
+    assert whole is not None
+    assert is_known(whole)
+    ours, theirs = without_changes_in_place(whole), functional(exported(module, size))
+    symbols = [next(iter(graph.graph.find_nodes(op="placeholder"))).meta["val"].shape[0] for graph in (ours, theirs)]
+    as_ours = str(described(theirs)).replace(str(symbols[1]), str(symbols[0]))
+    assert str(described(ours)) == as_ours
+    images = torch.rand(3, 3, *size)
+    torch.testing.assert_close(ours(images), theirs(images), rtol=0, atol=0)
+    assert len(list(ours.parameters())) == len(list(theirs.parameters()))
+
+
+@pytest.mark.parametrize("name", sorted(SHORT))
+def test_small_networks(tmp_path: Path, name: str) -> None:
+    check_same(listed(tmp_path, randomised(build(name))), SIZE)
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_our_architectures(tmp_path: Path, name: str) -> None:
+    check_same(listed(tmp_path, randomised(architecture(name).build(5)), (32, 32)), (32, 32))
+
+
+@pytest.mark.parametrize("name", sorted(NETS))
+def test_networks_are_the_same_both_ways(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    module, specification = listed(tmp_path, randomised(build(name))), InputSpecification(size=SIZE)
+    short = Network.from_module(module, specification=specification)
+    monkeypatch.setattr(exporting, "written_down", lambda *_: None)
+    long = Network.from_module(module, specification=specification)
+    images = torch.rand(3, 3, *SIZE)
+    torch.testing.assert_close(short(images), long(images), rtol=0, atol=0)
+    assert short.layers == long.layers
+    assert short.parameter_groups == long.parameter_groups
+    assert short.notes == long.notes
+
+
+class Tied(nn.Module):
+    """Two layers of one weight."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 3, 3, padding=1), nn.Conv2d(3, 3, 3, padding=1)
+        self.second.weight = self.first.weight
+        self.head = nn.Linear(3, 4)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.head(self.second(F.relu(self.first(images))).mean((2, 3)))
+
+
+def test_weights_that_are_one_stay_one_and_are_copies(tmp_path: Path) -> None:
+    module = listed(tmp_path, Tied())
+    whole = written_down(module, torch.zeros(2, 3, *SIZE))
+    assert whole is not None
+    first, second = (whole.get_parameter(f"{name}.weight") for name in ("first", "second"))
+    assert first is second
+    assert first.data_ptr() not in {weight.data_ptr() for weight in module.parameters()}
+    assert not any(weight.requires_grad for weight in whole.parameters())
+    assert all(weight.requires_grad for weight in module.parameters())
+
+
+class Counting(Listed):
+    """A module that is another one for more images."""
+
+    def listed(self, images: Any, weight: Any, run: Any) -> tuple[Any, ...]:
+        count = run(torch.ops.aten.sym_size.int, (images, 0), {}, "")
+        value = count.meta["val"] if isinstance(count, fx.Node) else count
+        return (run(torch.ops.aten.mul.Tensor, (images, 2.0 if value > 7 else 3.0), {}, ""),)
+
+
+def test_what_depends_on_the_number_of_images_is_not_written_down() -> None:
+    assert written_down(Counting(), torch.zeros(2, 3, *SIZE)) is None
+
+
+def test_no_library_of_convolutions_stays_off(tmp_path: Path) -> None:
+    before = torch.backends.mkldnn.enabled, torch.backends.nnpack.is_available()
+    with pytest.raises(ZeroDivisionError):
+        written_down(_Failing(), torch.zeros(2, 3, *SIZE))
+    assert (torch.backends.mkldnn.enabled, torch.backends.nnpack.is_available()) == before
+    assert torch._C._get_nnpack_enabled()
+
+
+class _Failing(Listed):
+    def listed(self, images: Any, weight: Any, run: Any) -> tuple[Any, ...]:
+        raise ZeroDivisionError
