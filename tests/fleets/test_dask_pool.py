@@ -3,6 +3,9 @@
 import json
 import os
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -177,3 +180,27 @@ def test_a_worker_gives_what_is_kept_and_takes_no_other_images(tmp_path: Path) -
     told = work_on_worker(moved.model_dump_json(), str(tmp_path), Limits().model_dump_json())
     assert json.loads(told)["state"] == "fault"
     assert "the images there are others" in json.loads(told)["note"]
+
+
+BEGUN = """
+import sys, time
+from trojancam.fleets.dask_cluster import OwnCluster
+with OwnCluster(1, 1 << 30) as cluster:
+    print(cluster.folder, cluster.scheduler.pid, *(worker.pid for worker in cluster.workers), flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="no /proc to look for processes in")
+def test_nothing_of_a_driver_that_is_killed_stays(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", BEGUN], cwd=tmp_path, stdout=subprocess.PIPE, text=True) as driver:
+        assert driver.stdout is not None
+        folder, *begun = driver.stdout.readline().split()
+        assert len(begun) == 2
+        assert all(Path("/proc", process).exists() for process in begun)
+        driver.kill()
+    left = [folder, *(f"/proc/{process}" for process in begun)]
+    end = time.monotonic() + 60
+    while any(Path(each).exists() for each in left) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not [each for each in left if Path(each).exists()]

@@ -12,6 +12,7 @@ from . import (
     running,
     store,
     table,
+    tied,
     unit,
     work,
 )
@@ -41,6 +42,7 @@ __all__ = [
     "running",
     "store",
     "table",
+    "tied",
     "unit",
     "work",
 ]

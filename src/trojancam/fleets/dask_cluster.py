@@ -147,7 +147,10 @@ def _check_all(client: Any, address: str) -> None:
 
 
 class OwnCluster:
-    """A scheduler and workers in processes of our own, bound to 127.0.0.1, without a dashboard; workers that end are replaced."""
+    """A scheduler and workers in processes of our own, bound to 127.0.0.1, without a dashboard; workers that end are replaced.
+
+    They end with this process, also if it is killed.
+    """
 
     def __init__(self, workers: int, memory: int) -> None:
         self.count, self.memory = workers, memory
@@ -179,11 +182,14 @@ class OwnCluster:
             except processes.TimeoutExpired:
                 process.kill()
                 process.wait()
+            _let_go(process)
         self._folder.cleanup()
 
     def keep(self) -> None:
         """Begin workers in place of those that have ended."""
-        self.workers = [each for each in self.workers if each.poll() is None]
+        for ended in [each for each in self.workers if each.poll() is not None]:
+            _let_go(ended)
+            self.workers.remove(ended)
         while len(self.workers) < self.count:
             own = "--host", "127.0.0.1", "--no-nanny", "--nthreads", "1", "--no-dashboard", "--death-timeout", "60"
             limits = "--memory-limit", str(self.memory), "--local-directory", str(self.folder)
@@ -192,10 +198,12 @@ class OwnCluster:
     def _begun(self, module: str, *arguments: str) -> "processes.Popen[bytes]":
         with (self.folder / "log.txt").open("ab") as log:
             return processes.begun(
-                processes.python("-m", f"distributed.cli.{module}", *arguments),
+                processes.python(
+                    "-m", "trojancam.fleets.tied", str(self.folder), f"distributed.cli.{module}", *arguments
+                ),
                 self.folder,
                 more=SETTINGS,
-                stdin=processes.DEVNULL,
+                stdin=processes.PIPE,  # held open as long as this process lives
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
@@ -217,6 +225,11 @@ class OwnCluster:
             time.sleep(0.05)
         log = (self.folder / "log.txt").read_text(encoding="utf-8", errors="replace").strip().splitlines()
         raise TrojanCamError(f"the dask scheduler does not start ({log[-1] if log else 'it says nothing'})")
+
+
+def _let_go(process: "processes.Popen[bytes]") -> None:
+    assert process.stdin is not None
+    process.stdin.close()
 
 
 def _slurm(workers: int, memory: int, folder: Path) -> Any:
