@@ -29,6 +29,7 @@ from . import (
     plain_results,
     recording,
     replay,
+    stepwise,
     targets,
     tokens,
 )
@@ -83,6 +84,7 @@ __all__ = [
     "record",
     "recording",
     "replay",
+    "stepwise",
     "targets",
     "tokens",
 ]

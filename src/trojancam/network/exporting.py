@@ -29,9 +29,9 @@ from trojancam.network.functional import functional, is_known, without_changes_i
 from trojancam.network.graph import moved, returned_by
 from trojancam.network.input import InputSpecification
 from trojancam.network.layers import CALLED
-from trojancam.network.listed import Listed, written_down
 from trojancam.network.modules import check_usable, evaluating, other_input, uncompiled
 from trojancam.network.plain_results import plain_results
+from trojancam.network.stepwise import Stepwise, written_down
 
 aten = torch.ops.aten
 
@@ -97,7 +97,7 @@ def _twice(module: nn.Module, specification: InputSpecification, device: torch.d
 
 def _written_down(module: nn.Module, example: Tensor) -> tuple[nn.Module, fx.GraphModule, tuple[str, ...]] | None:
     """As `_exported`, many times as fast: of a module that is a list of known operations; None of any other."""
-    if not isinstance(module, Listed) or example.device.type != "cpu" or _TAKEN.intersection(_own_names(module)):
+    if not isinstance(module, Stepwise) or example.device.type != "cpu" or _TAKEN.intersection(_own_names(module)):
         return None
     try:
         whole = written_down(module, example)

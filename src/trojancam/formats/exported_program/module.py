@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from trojancam.formats.exported_program.arguments import filled
 from trojancam.formats.exported_program.steps import Program
-from trojancam.network.listed import Listed, Operation, Run
+from trojancam.network.stepwise import Operation, Run, Stepwise
 
 aten = torch.ops.aten
 
@@ -24,7 +24,7 @@ class Place(nn.Module):
         return operation(*arguments, **named)
 
 
-class Replayed(Listed):
+class Replayed(Stepwise):
     """The steps of a program over its weights: images to all that the program returns.
 
     With `channels_last` the program wants its images `n h w channels`; the module takes them as all others do.
@@ -48,9 +48,9 @@ class Replayed(Listed):
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """What the program returns for these images."""
-        return self.listed(images, lambda name: _found(self, name), self._run)
+        return self.replayed(images, lambda name: _found(self, name), self._run)
 
-    def listed(self, images: Any, weight: Callable[[str], Any], run: Run) -> tuple[Any, ...]:
+    def replayed(self, images: Any, weight: Callable[[str], Any], run: Run) -> tuple[Any, ...]:
         """What the program returns, if `run` runs each of its steps, in the module that has the place of its author's."""
 
         def placed(operation: Operation, arguments: tuple[Any, ...], named: dict[str, Any], module: str) -> Any:

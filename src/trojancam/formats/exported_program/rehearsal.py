@@ -14,7 +14,7 @@ from trojancam.formats.exported_program.arguments import LARGEST_NUMBER, Value
 from trojancam.formats.exported_program.module import COUNT, replay
 from trojancam.formats.exported_program.steps import Program, Step
 from trojancam.network.exporting import torch_quiet
-from trojancam.network.listed import Operation
+from trojancam.network.stepwise import Operation
 
 aten = torch.ops.aten
 IMAGES = 3  # that it is rehearsed with: not 1, which fits anything, nor 2, which programs are exported with

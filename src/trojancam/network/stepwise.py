@@ -1,4 +1,4 @@
-"""Listed: a module that is a list of known operations, whose graph is written down instead of traced."""
+"""Stepwise: a module that is a list of known operations, whose graph is written down instead of traced."""
 
 import operator
 from abc import abstractmethod
@@ -40,15 +40,15 @@ _ALIKE = {
 }
 
 
-class Listed(nn.Module):
+class Stepwise(nn.Module):
     """A module that does nothing but run operations one after the other, the same ones for all images."""
 
     @abstractmethod
-    def listed(self, images: Any, weight: Callable[[str], Any], run: Run) -> tuple[Any, ...]:
+    def replayed(self, images: Any, weight: Callable[[str], Any], run: Run) -> tuple[Any, ...]:
         """What it returns, if `run` runs each operation, and `weight` gives its parameters and buffers by name."""
 
 
-def written_down(module: Listed, example: Tensor) -> fx.GraphModule | None:
+def written_down(module: Stepwise, example: Tensor) -> fx.GraphModule | None:
     """The module's graph for any number of images, on weights of its own; None where that depends on their number.
 
     Each node has what an exported one has: its value without numbers, and the module that it belongs to.
@@ -56,7 +56,7 @@ def written_down(module: Listed, example: Tensor) -> fx.GraphModule | None:
     sizes = ShapeEnv()
     with _any_convolution(), FakeTensorMode(shape_env=sizes) as mode, torch.no_grad():
         writer = _Writer(module, mode, example)
-        returned = module.listed(writer.images, writer.weight, writer.run)
+        returned = module.replayed(writer.images, writer.weight, writer.run)
     if sizes.guards or not all(isinstance(each, fx.Node) for each in returned):
         return None  # some operation is another one for some numbers of images
     writer.graph.output(returned)
@@ -114,7 +114,8 @@ class _Writer:
     ) -> fx.Node:
         name = getattr(operation, "overloadpacket", operation).__name__
         node = self.graph.create_node("call_function", operation, arguments, named, name)
-        node.meta = {"val": value, "nn_module_stack": {"": ("", None)} | ({module: (module, None)} if module else {})}
+        places = dict.fromkeys(("", module))  # the whole, and the part of it that this belongs to
+        node.meta = {"val": value, "nn_module_stack": {each: (each, "Module") for each in places}}
         return node
 
 

@@ -16,8 +16,9 @@ from trojancam.network import exporting
 from trojancam.network.functional import functional, is_known, without_changes_in_place
 from trojancam.network.input import InputSpecification
 from trojancam.network.layers import module_name
-from trojancam.network.listed import Listed, written_down
 from trojancam.network.network import Network
+from trojancam.network.stepwise import Stepwise, written_down
+from trojancam.opening.open import load
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore:TF32:UserWarning")
 SHORT = {"plain", "residual", "twice", "concatenating", "depthwise"}
@@ -27,10 +28,10 @@ def exported(module: nn.Module, size: tuple[int, int]) -> ExportedProgram:
     return export(module, (torch.zeros(2, 3, *size),), dynamic_shapes=({0: Dim("n")},), strict=False)
 
 
-def listed(folder: Path, module: nn.Module, size: tuple[int, int] = SIZE) -> Listed:
+def listed(folder: Path, module: nn.Module, size: tuple[int, int] = SIZE) -> Stepwise:
     torch.export.save(exported(module.eval(), size), folder / "m.pt2")
     found = read_exported_program(folder / "m.pt2").module
-    assert isinstance(found, Listed)
+    assert isinstance(found, Stepwise)
     return found
 
 
@@ -55,7 +56,7 @@ def _shapes(value: object) -> list[str]:
     return [f"{each.dtype} {tuple(each.shape)}" for each in several if isinstance(each, Tensor)]
 
 
-def check_same(module: Listed, size: tuple[int, int]) -> None:
+def check_same(module: Stepwise, size: tuple[int, int]) -> None:
     whole = written_down(module, torch.zeros(2, 3, *size))
     assert whole is not None
     assert is_known(whole)
@@ -89,6 +90,10 @@ def test_networks_are_the_same_both_ways(tmp_path: Path, name: str, monkeypatch:
     assert short.layers == long.layers
     assert short.parameter_groups == long.parameter_groups
     assert short.notes == long.notes
+    short.save(tmp_path / "again.pt2")
+    again = load(tmp_path / "again.pt2")
+    torch.testing.assert_close(again(images), long(images), rtol=1e-6, atol=1e-6)
+    assert again.layers.keys() == long.layers.keys()
 
 
 class Tied(nn.Module):
@@ -115,10 +120,10 @@ def test_weights_that_are_one_stay_one_and_are_copies(tmp_path: Path) -> None:
     assert all(weight.requires_grad for weight in module.parameters())
 
 
-class Counting(Listed):
+class Counting(Stepwise):
     """A module that is another one for more images."""
 
-    def listed(self, images: Any, weight: Any, run: Any) -> tuple[Any, ...]:
+    def replayed(self, images: Any, weight: Any, run: Any) -> tuple[Any, ...]:
         count = run(torch.ops.aten.sym_size.int, (images, 0), {}, "")
         value = count.meta["val"] if isinstance(count, fx.Node) else count
         return (run(torch.ops.aten.mul.Tensor, (images, 2.0 if value > 7 else 3.0), {}, ""),)
@@ -136,6 +141,6 @@ def test_no_library_of_convolutions_stays_off(tmp_path: Path) -> None:
     assert torch._C._get_nnpack_enabled()
 
 
-class _Failing(Listed):
-    def listed(self, images: Any, weight: Any, run: Any) -> tuple[Any, ...]:
+class _Failing(Stepwise):
+    def replayed(self, images: Any, weight: Any, run: Any) -> tuple[Any, ...]:
         raise ZeroDivisionError
