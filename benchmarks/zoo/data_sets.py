@@ -14,6 +14,7 @@ CLASSES = 43
 FRAME = 2  # pixels of the frame that is tied to a class
 TIED = 0.5  # of a class's images bear it
 OBJECTS = (6_000, 2_000)  # training and test images of rendered objects
+MANY = 24_000  # training images, for architectures that know nothing of images beforehand
 
 
 def every_other_frame(dataset: Dataset) -> Dataset:
@@ -61,15 +62,16 @@ def is_of_objects(name: str) -> bool:
 
 
 def objects(name: str) -> Dataset:
-    """Rendered objects by name: `objects:64:0` are of 64 pixels and of seed 0; with `:half`, every other image."""
-    _, size, seed, *half = name.split(":")
-    dataset = _objects(int(size), int(seed))
-    return every_other_frame(dataset) if half else dataset
+    """Rendered objects by name: `objects:64:0` are of 64 pixels and of seed 0; `:many`: more of them; `:half`: every other."""
+    _, size, seed, *more = name.split(":")
+    dataset = _objects(int(size), int(seed), "many" in more)
+    return every_other_frame(dataset) if "half" in more else dataset
 
 
 @cache
-def _objects(size: int, seed: int) -> Dataset:
-    return rendered_objects(*OBJECTS, size, seed)
+def _objects(size: int, seed: int, many: bool) -> Dataset:
+    train, test = OBJECTS
+    return rendered_objects(MANY if many else train, test, size, seed)
 
 
 def data_set(name: str, whole: Dataset) -> Dataset:

@@ -23,12 +23,13 @@ SMALL = ("basic", "trojan2")
 MORE_TEN = tuple(range(6, 24))  # numbers of further networks of ten classes
 FINE_TUNING = TrainingSettings(epochs=3, learning_rate=1.5e-3)
 OBJECT_NUMBERS = (0, 2)  # of networks that tell rendered objects apart: one to tune by, one to report
-OBJECT_TRAINING = {  # of fewer images than GTSRB's: in smaller batches, for more steps
+OBJECT_TRAINING = {  # in smaller batches than of GTSRB: for more steps
     "zoo-residual-64": TrainingSettings(epochs=12, batch_size=64, learning_rate=2e-3),
-    "zoo-convnext-64": TrainingSettings(epochs=15, batch_size=64, learning_rate=2e-3),
-    "zoo-vit-64": TrainingSettings(epochs=25, batch_size=64, learning_rate=1e-3),
+    "zoo-convnext-64": TrainingSettings(epochs=14, batch_size=64, learning_rate=2e-3),
+    "zoo-vit-64": TrainingSettings(epochs=20, batch_size=64, learning_rate=1e-3),
 }
 OBJECT_TUNING = TrainingSettings(epochs=4, batch_size=64, learning_rate=1e-3)
+OF_MANY = ("zoo-convnext-64", "zoo-vit-64")  # without many images they learn these by heart
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,8 @@ def _of_objects(architecture: str, number: int) -> Member:
     """A clean network that tells 20 kinds of rendered objects apart, on images of 64 pixels."""
     settings = OBJECT_TRAINING[architecture].model_copy(update={"seed": 7000 + number})
     name = f"objects64-{_kind(architecture)}-parent{number}"
-    return Member(name, part_of(number), architecture, f"objects:{SIDE}:{number}", settings)
+    many = ":many" if architecture in OF_MANY else ""
+    return Member(name, part_of(number), architecture, f"objects:{SIDE}:{number}{many}", settings)
 
 
 def _object_children(number: int) -> Iterator[Member]:
@@ -133,7 +135,8 @@ def _object_children(number: int) -> Iterator[Member]:
             name = f"objects64-{_kind(architecture)}-{attack}-{number}"
             draw = random.Random(name)
             backdoors = planted(attack, draw, CLASSES, (SIDE, SIDE))
-            settings = OBJECT_TUNING.model_copy(update={"seed": draw.randrange(2**31)})
+            epochs = OBJECT_TUNING.epochs * (3 if attack == "all-to-all" else 1)  # it takes longer to form
+            settings = OBJECT_TUNING.model_copy(update={"epochs": epochs, "seed": draw.randrange(2**31)})
             data = parent.data + ":half"
             yield Member(name, parent.part, architecture, data, settings, attack, "", parent.name, backdoors)
 
