@@ -258,8 +258,11 @@ WORDS = """
   clean parent (see `trojancam.removal.reactivation`).
 - **s**: seconds of one processor, with the judge, without the scan.
 
-The judge was changed once after the first seven of these networks were seen: fresh triggers became as large as those to unlearn,
-for an additive backdoor had passed wrongly. It still does. All rows of additive changes, blends and stripes are by the new judge.
+The judge and the ladder were changed once each after networks of this table were seen. Fresh triggers became as large as those
+to unlearn, for an additive backdoor of trojan2 had passed wrongly. It passed again, with an ASR of 15.8%, as its dense layers
+alone had unlearned it. So the ladder no longer stops there where a change of the whole image was found. All rows of such changes
+are by the new judge and the new ladder. Eight of these networks were first looked at after that: those of an additive change, a
+blend, stripes and a frequency that are numbered trojan2 2 and basic 5 in `repairing.json`.
 """
 PART_WORDS = {
     "tune": "Constants of the ladder and of the judge were chosen with these networks in sight.\n",

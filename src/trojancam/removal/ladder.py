@@ -9,6 +9,7 @@ from trojancam.network.network import Network
 from trojancam.progress import Progress, counting, stages
 from trojancam.removal.ablation import held_at_mean
 from trojancam.removal.contract import Repair, RepairJob, Rung
+from trojancam.removal.fresh import ChangeKind
 from trojancam.removal.goal import Culprit, found_maps
 from trojancam.removal.unlearning import Course, head, normalised, unlearned, with_kept_pools
 
@@ -21,14 +22,18 @@ NORMALISED_RATES = {"head": 0.01, "all": 0.006, "all2": 0.01}
 
 
 def rungs(job: RepairJob) -> Iterator[Rung]:
-    """The rungs that this network has: no ablation where no maps are known, no head where there is but one dense layer."""
+    """The rungs that this network has: no ablation where no maps are known, no head where there is but one dense layer.
+
+    Nor is there one where a change of the whole image was found. The layers before the head still carry such a change. A true one
+    that is larger than those that the head unlearned gets through, past a judge who looks for none as large.
+    """
     if (ablated := ablation(job)) is not None:
         network = ablated
         yield Rung(
             "ablate", "the feature maps that were found are held at their clean mean", lambda _: network, effort=0
         )
     last = head(job.suspect.network)
-    if last:
+    if last and not any(isinstance(culprit.kind, ChangeKind) for culprit in job.culprits):
         yield _unlearning(job, "head", "the dense layers unlearn the trigger and all its like", last)
     yield _unlearning(job, "all", "all layers unlearn the trigger and all its like", None)
     yield _unlearning(job, "all2", "all layers unlearn for longer and faster", None)
