@@ -7,6 +7,7 @@ this machine, or the connection is encrypted and both sides show certificates (T
 import functools
 import ipaddress
 import json
+import os
 import shlex
 import shutil
 import tempfile
@@ -196,11 +197,10 @@ class OwnCluster:
             self.workers.append(self._begun("dask_worker", self.address, *own, *limits))
 
     def _begun(self, module: str, *arguments: str) -> "processes.Popen[bytes]":
+        tied = "-m", "trojancam.fleets.tied", str(os.getpid()), str(self.folder)
         with (self.folder / "log.txt").open("ab") as log:
             return processes.begun(
-                processes.python(
-                    "-m", "trojancam.fleets.tied", str(self.folder), f"distributed.cli.{module}", *arguments
-                ),
+                processes.python(*tied, f"distributed.cli.{module}", *arguments),
                 self.folder,
                 more=SETTINGS,
                 stdin=processes.PIPE,  # held open as long as this process lives

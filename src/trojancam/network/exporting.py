@@ -25,7 +25,7 @@ from torch.utils import _pytree as pytree
 from trojancam.errors import ModelError, Remedy
 from trojancam.network import independence
 from trojancam.network.devices import device_of
-from trojancam.network.functional import functional, is_known, without_changes_in_place
+from trojancam.network.functional import functional, without_changes_in_place
 from trojancam.network.graph import moved, returned_by
 from trojancam.network.input import InputSpecification
 from trojancam.network.layers import CALLED
@@ -103,7 +103,7 @@ def _written_down(module: nn.Module, example: Tensor) -> tuple[nn.Module, fx.Gra
         whole = written_down(module, example)
     except Exception:  # an operation can raise anything; what the exporter says of that is more
         return None
-    if whole is None or not is_known(whole):
+    if whole is None:
         return None
     results = returned_by(whole.graph)
     return module, without_changes_in_place(whole), tuple(str(number) for number in range(len(results)))

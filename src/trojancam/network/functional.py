@@ -90,6 +90,11 @@ def is_known(whole: fx.GraphModule) -> bool:
     return all(_is_known(node) for node in whole.graph.nodes if node.op == "call_function")
 
 
+def may_be_known(operation: Any) -> bool:
+    """Whether an operation is known where it is called in the usual way."""
+    return operation in _UNTOUCHED or operation in _IN_PLACE or operation in _REPLACED
+
+
 def without_changes_in_place(whole: fx.GraphModule) -> fx.GraphModule:
     """The same graph of known operations, changed here, in which nothing is changed in place any more."""
     for node in [node for node in whole.graph.nodes if node.op == "call_function"]:

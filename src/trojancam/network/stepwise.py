@@ -11,6 +11,7 @@ from torch import Tensor, fx, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv, StatelessSymbolicContext
 
+from trojancam.network.functional import is_known, may_be_known
 from trojancam.network.graph import Whole, as_weight
 
 Operation = Callable[..., Any]
@@ -44,23 +45,32 @@ class Stepwise(nn.Module):
     """A module that does nothing but run operations one after the other, the same ones for all images."""
 
     @abstractmethod
-    def replayed(self, images: Any, weight: Callable[[str], Any], run: Run) -> tuple[Any, ...]:
-        """What it returns, if `run` runs each operation, and `weight` gives its parameters and buffers by name."""
+    def _by_steps(self, images: Any, weight: Callable[[str], Any], run: Run) -> tuple[Any, ...]:
+        """What it returns, if `run` runs each operation, and `weight` gives its parameters and buffers by name.
+
+        The name is one that no author gives to a part of a network: such parts are attributes beside it.
+        """
 
 
 def written_down(module: Stepwise, example: Tensor) -> fx.GraphModule | None:
-    """The module's graph for any number of images, on weights of its own; None where that depends on their number.
+    """The module's graph for any number of images, on weights of its own.
 
+    It is None where the graph depends on their number, or has an operation of which `functional.py` cannot tell what it changes.
     Each node has what an exported one has: its value without numbers, and the module that it belongs to.
     """
     sizes = ShapeEnv()
     with _any_convolution(), FakeTensorMode(shape_env=sizes) as mode, torch.no_grad():
         writer = _Writer(module, mode, example)
-        returned = module.replayed(writer.images, writer.weight, writer.run)
+        try:
+            returned = module._by_steps(writer.images, writer.weight, writer.run)
+        except _UnknownOperationError:
+            return None
     if sizes.guards or not all(isinstance(each, fx.Node) for each in returned):
         return None  # some operation is another one for some numbers of images
     writer.graph.output(returned)
     whole = Whole(module, writer.graph)
+    if not is_known(whole):
+        return None
     _copy_weights(whole)
     return whole
 
@@ -74,6 +84,10 @@ def _any_convolution() -> Iterator[None]:
     finally:
         torch.backends.mkldnn.set_flags(*mkldnn)
         torch.backends.nnpack.set_flags(*nnpack)
+
+
+class _UnknownOperationError(Exception):
+    """An operation that only the exporter knows."""
 
 
 class _Writer:
@@ -99,6 +113,8 @@ class _Writer:
 
     def run(self, operation: Operation, arguments: tuple[Any, ...], named: dict[str, Any], module: str) -> Any:
         """The node of an operation's result; nodes where it gives several; a number where it is known by now."""
+        if not may_be_known(operation):
+            raise _UnknownOperationError  # before more is done in vain
         given, by_name = fx.map_arg((arguments, named), lambda source: source.meta["val"])
         alike = operation in _ALIKE and given[0].is_floating_point()
         value = given[0] if alike else operation(*given, **by_name)
@@ -121,10 +137,10 @@ class _Writer:
 
 def _copy_weights(whole: fx.GraphModule) -> None:
     """Give a graph weights of its own; two that were one tensor stay one."""
-    parameters: dict[int, nn.Parameter] = {}
-    buffers: dict[int, Tensor] = {}
+    parameters = {id(weight): as_weight(weight.detach().clone()) for weight in whole.parameters()}
+    buffers = {id(tensor): tensor.clone() for tensor in whole.buffers()}
     for part in whole.modules():
         for name, weight in part.named_parameters(recurse=False, remove_duplicate=False):
-            part._parameters[name] = parameters.setdefault(id(weight), as_weight(weight.detach().clone()))
+            part._parameters[name] = parameters[id(weight)]
         for name, tensor in part.named_buffers(recurse=False, remove_duplicate=False):
-            part._buffers[name] = buffers.setdefault(id(tensor), tensor.clone())
+            part._buffers[name] = buffers[id(tensor)]

@@ -33,6 +33,7 @@ from torch.export import Dim, ExportedProgram, export
 from trojancam.architectures import ARCHITECTURES, architecture
 from trojancam.errors import ModelError, SeveralOutputsError, UnknownNameError
 from trojancam.formats.exported_program.expressions import is_arithmetic
+from trojancam.formats.exported_program.module import Replayed
 from trojancam.formats.exported_program.reader import read_exported_program
 from trojancam.formats.opened import OpenedModel
 from trojancam.network.input import InputSpecification
@@ -219,6 +220,40 @@ def test_the_usual_parts_of_networks_are_among_the_operations(tmp_path: Path, pa
     ).eval()
     read = opened(tmp_path, exported(module))
     torch.testing.assert_close(read.module(images(3))[0], module(images(3)))
+
+
+class Named(nn.Module):
+    """A network with a part of this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.add_module(name, nn.Conv2d(3, 4, 3))
+        self.head = nn.Linear(4, 5)
+        self.name = name
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(getattr(self, self.name)(x).relu().mean((2, 3)))
+
+
+@pytest.mark.parametrize("name", ["program", "channels_last", "replayed", "steps", "listed", "graph", "lambda_"])
+def test_parts_are_called_what_their_author_likes(tmp_path: Path, name: str) -> None:
+    module = Named(name).eval()
+    assert_same_network(module, opened(tmp_path, exported(module)), SIZE)
+
+
+OWN = ("_by_steps", "_channels_last", "_has_place", "_place", "_places", "_program", "_run")
+
+
+def test_the_names_below_are_all_that_the_module_needs_itself(tmp_path: Path) -> None:
+    read = opened(tmp_path, exported(build("plain"))).module
+    needed = {*vars(Replayed), *vars(read)} - {*vars(nn.Module()), *dir(nn.Module)}
+    assert sorted(name for name in needed if not name.startswith("_abc") and not name.startswith("__")) == list(OWN)
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_names_that_the_module_needs_itself_are_refused_in_one_sentence(tmp_path: Path, name: str) -> None:
+    torch.export.save(exported(Named(name).eval()), tmp_path / "m.pt2")
+    refused(tmp_path / "m.pt2", "impossible name")
 
 
 class TwoOutputs(nn.Module):

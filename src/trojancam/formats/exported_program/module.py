@@ -33,8 +33,9 @@ class Replayed(Stepwise):
     def __init__(self, program: Program, tensors: Mapping[str, Tensor], channels_last: bool = False) -> None:
         """Raises KeyError if a name of the weights is one that modules need themselves."""
         super().__init__()
-        self.program = program
-        self.channels_last = channels_last
+        self._program = program
+        self._channels_last = channels_last
+        self._places: dict[str, str] = {}  # now, so that no weight gets this name
         parameters: dict[Tensor, nn.Parameter] = {}
         for name, tensor in tensors.items():
             owner, _, own = _speakable(name).rpartition(".")
@@ -44,21 +45,21 @@ class Replayed(Stepwise):
             else:
                 self._place(owner).register_buffer(own, tensor)
         modules = {step.module for step in program.steps if step.module}
-        self._places = {module: _speakable(module) for module in modules if self._has_place(module)}
+        self._places |= {module: _speakable(module) for module in modules if self._has_place(module)}
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """What the program returns for these images."""
-        return self.replayed(images, lambda name: _found(self, name), self._run)
+        return self._by_steps(images, lambda name: _found(self, name), self._run)
 
-    def replayed(self, images: Any, weight: Callable[[str], Any], run: Run) -> tuple[Any, ...]:
+    def _by_steps(self, images: Any, weight: Callable[[str], Any], run: Run) -> tuple[Any, ...]:
         """What the program returns, if `run` runs each of its steps, in the module that has the place of its author's."""
 
         def placed(operation: Operation, arguments: tuple[Any, ...], named: dict[str, Any], module: str) -> Any:
             return run(operation, arguments, named, self._places.get(module, ""))
 
-        weights = {name: weight(_speakable(tensor)) for name, tensor in self.program.weights.items()}
-        first = run(aten.permute.default, (images, [0, 2, 3, 1]), {}, "") if self.channels_last else images
-        return replay(self.program, first, weights, placed)
+        weights = {name: weight(_speakable(tensor)) for name, tensor in self._program.weights.items()}
+        first = run(aten.permute.default, (images, [0, 2, 3, 1]), {}, "") if self._channels_last else images
+        return replay(self._program, first, weights, placed)
 
     def _run(self, operation: Operation, arguments: tuple[Any, ...], named: dict[str, Any], module: str) -> Any:
         return self.get_submodule(module)(operation, arguments, named) if module else operation(*arguments, **named)
